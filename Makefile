@@ -1,0 +1,75 @@
+# A thin front to the CMake presets. `make` lists what there is; ARGS passes arguments on: make train ARGS="--seconds 60"
+.DEFAULT_GOAL := help
+ARGS ?=
+JOBS ?= $(shell nproc)
+PRESETS := release debug asan tsan clang
+
+# Where each preset of CMakePresets.json builds.
+release_dir := build
+debug_dir := build-debug
+asan_dir := build-asan
+tsan_dir := build-tsan
+clang_dir := build-clang
+
+.PHONY: help build train test bench debug asan tsan clang format format-check tidy clean setup setup-clang setup-format setup-tidy
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
+
+build: $(release_dir)/build.ninja ## build the library, programs, tests and benchmarks
+	cmake --build --preset release -j $(JOBS)
+
+train: $(release_dir)/build.ninja ## build the program gpt and train it on the bundled names
+	cmake --build --preset release -j $(JOBS) --target gpt
+	build/bin/gpt train $(ARGS)
+
+test: build ## build everything and run all tests
+	ctest --preset release $(ARGS)
+
+bench: $(release_dir)/build.ninja ## build and run the benchmarks
+	cmake --build --preset release -j $(JOBS) --target benchmarks
+	@set -e; for program in $$(find build/bin -name 'bench_*' | sort); do echo "== $$program"; $$program $(ARGS); done
+
+define test_preset
+	cmake --build --preset $@ -j $(JOBS)
+	ctest --preset $@ $(ARGS)
+endef
+
+debug: $(debug_dir)/build.ninja ## run all tests in a debug build
+	$(test_preset)
+
+asan: $(asan_dir)/build.ninja ## run all tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(test_preset)
+
+tsan: $(tsan_dir)/build.ninja ## run all tests under ThreadSanitizer
+	$(test_preset)
+
+clang: $(clang_dir)/build.ninja ## run all tests in a build with clang++
+	$(test_preset)
+
+format: | setup-format ## lay out all sources as .clang-format says
+	scripts/sources | xargs -r clang-format -i
+
+format-check: | setup-format ## fail if `make format` would change a file
+	scripts/sources | xargs -r clang-format --dry-run --Werror
+
+tidy: $(release_dir)/build.ninja | setup-tidy ## check all sources with clang-tidy
+	scripts/tidy $(release_dir)
+
+clean: ## remove every build folder
+	rm -rf $(foreach preset,$(PRESETS),$($(preset)_dir))
+
+# Configuring once is enough: ninja runs CMake again when a CMakeLists.txt or a folder's contents change.
+define configure
+$($(1)_dir)/build.ninja: CMakePresets.json | $(2)
+	cmake --preset $(1)
+	@touch $$@
+endef
+$(foreach preset,release debug asan tsan,$(eval $(call configure,$(preset),setup)))
+$(eval $(call configure,clang,setup-clang))
+
+setup:
+	@scripts/setup build
+
+setup-clang setup-format setup-tidy: setup-%:
+	@scripts/setup $*

@@ -1,0 +1,24 @@
+# What every gradus target is compiled with. No fast-math flag of any kind: it breaks -inf masks and NaN checks.
+
+function(gradus_compile_options target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    # GCC 12 reports "literal" + std::string as overlapping memory (GCC bug 105651).
+    target_compile_options(${target} PRIVATE -Wno-restrict)
+  endif()
+  if(GRADUS_WERROR)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+  if(GRADUS_SANITIZE)
+    set(sanitize "-fsanitize=${GRADUS_SANITIZE}" -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_compile_options(${target} PRIVATE ${sanitize})
+    target_link_options(${target} PUBLIC "$<BUILD_INTERFACE:-fsanitize=${GRADUS_SANITIZE}>")
+  endif()
+endfunction()
+
+# A program in <build>/bin.
+function(gradus_program target)
+  gradus_compile_options(${target})
+  target_link_libraries(${target} PRIVATE gradus::gradus)
+  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
+endfunction()
