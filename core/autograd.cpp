@@ -1,0 +1,108 @@
+// backward(): collect what the result was computed from, sort by creation number, and run each node's backward once,
+// newest first. Every node is older than the ones computed from it, so when a node's turn comes its gradient is whole.
+#include <gradus/core/autograd.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace gradus {
+namespace {
+
+thread_local int no_grad_depth = 0;
+
+using NodeList = std::vector<NodePtr, PoolAllocator<NodePtr>>;
+
+// All recorded nodes that `root` depends on, itself included. An explicit stack: graphs may be a million nodes deep.
+NodeList reachable(const NodePtr& root) {
+  NodeList nodes, stack{root};
+  root->visited = true;
+  while (!stack.empty()) {
+    NodePtr node = std::move(stack.back());
+    stack.pop_back();
+    for (const NodePtr& input : node->inputs) {
+      if (input != nullptr && input->requires_grad && !input->is_leaf() && !input->visited) {
+        input->visited = true;
+        stack.push_back(input);
+      }
+    }
+    nodes.push_back(std::move(node));
+  }
+  for (const NodePtr& node : nodes) node->visited = false;
+  return nodes;
+}
+
+void zero_missing_grad(const Node& node) {
+  if (node.grad) return;
+  node.grad = Buffer(node.numel(), node.dtype);
+  node.grad.fill_zero(static_cast<std::size_t>(node.numel()) * size_of(node.dtype));
+}
+
+void release(Node& node) {
+  node.released = true;
+  node.backward.reset();
+  node.inputs.clear();
+  node.grad.reset();
+}
+
+}  // namespace
+
+NoGrad::NoGrad() { ++no_grad_depth; }
+NoGrad::~NoGrad() { --no_grad_depth; }
+bool grad_enabled() { return no_grad_depth == 0; }
+
+bool detail::wants_grad(InputList inputs) {
+  return grad_enabled() && std::ranges::any_of(inputs, [](const Tensor& x) { return x.defined() && x.requires_grad(); });
+}
+
+void detail::attach(Node& node, const char* name, InputList inputs, std::shared_ptr<const Backward> backward) {
+  node.op = name;
+  node.requires_grad = true;
+  node.inputs.reserve(inputs.size());
+  for (const Tensor& input : inputs) node.inputs.push_back(input.node_ptr());
+  node.backward = std::move(backward);
+}
+
+void Tensor::backward(bool retain_graph) const {
+  check(numel() == 1, "backward: needs one number, got shape {}; reduce it first, e.g. mean(x), or pass a weight",
+        shape());
+  backward(ones_like(*this), retain_graph);
+}
+
+void Tensor::backward(const Tensor& weight, bool retain_graph) const {
+  Node& root = node();
+  check(root.requires_grad,
+        "backward: nothing this value was computed from wants a gradient (or it was computed under NoGrad); call "
+        "requires_grad(true) on a leaf first");
+  check(!root.released, "backward: the graph behind this '{}' was released by an earlier backward; call that one with "
+        "retain_graph = true, or compute the value again", root.op);
+  check(weight.shape() == root.shape && weight.dtype() == root.dtype,
+        "backward: the weight is {} {} but the tensor is {} {}; they must agree", weight.dtype(), weight.shape(),
+        root.dtype, root.shape);
+
+  NodeList nodes = reachable(node_);
+  for (const NodePtr& node : nodes) {
+    check(!node->released, "backward: the graph behind '{}' was released by an earlier backward; call that one with "
+          "retain_graph = true, or compute the value again", node->op);
+  }
+  std::ranges::sort(nodes, std::ranges::greater{}, [](const NodePtr& node) { return node->id; });
+  for (const NodePtr& node : nodes) {
+    if (!node->is_leaf()) node->grad.reset();  // what an earlier, retained backward left
+  }
+  zero_missing_grad(root);
+  dispatch(root.dtype, [&]<class T>() {
+    const T* const w = weight.node().values<T>();
+    for (Index i = 0; i < root.numel(); ++i) root.grad_or_null<T>()[i] += w[i];
+  });
+
+  for (NodePtr& node : nodes) {
+    if (node->backward == nullptr) continue;  // the root is a leaf: its gradient is the weight
+    for (const NodePtr& input : node->inputs) {
+      if (input != nullptr && input->requires_grad) zero_missing_grad(*input);
+    }
+    (*node->backward)(*node, Inputs(node->inputs));
+    if (!retain_graph) release(*node);
+    node.reset();  // frees the values too unless somebody else holds them
+  }
+}
+
+}  // namespace gradus

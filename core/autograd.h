@@ -1,0 +1,59 @@
+// The engine. Every op ends in record(), which notes the op's inputs and the code that adds into their gradients;
+// Tensor::backward() runs that code newest op first. This file and autograd.cpp are all there is to it.
+#pragma once
+
+#include <concepts>
+#include <functional>
+#include <initializer_list>
+#include <span>
+
+#include <gradus/core/tensor.h>
+
+namespace gradus {
+
+/// While one lives, ops on this thread record nothing: for evaluation and for updating parameters.
+struct NoGrad {
+  NoGrad();
+  ~NoGrad();
+  NoGrad(const NoGrad&) = delete;
+  NoGrad& operator=(const NoGrad&) = delete;
+};
+
+/// Whether ops on this thread are being recorded.
+bool grad_enabled();
+
+namespace detail {
+
+template <class F>
+struct BackwardOf final : Backward {
+  F f;
+  explicit BackwardOf(F function) : f(std::move(function)) {}
+  void operator()(const Node& out, Inputs in) const override { f(out, in); }
+};
+
+using InputList = std::span<const std::reference_wrapper<const Tensor>>;
+bool wants_grad(InputList inputs);
+void attach(Node& node, const char* name, InputList inputs, std::shared_ptr<const Backward> backward);
+
+}  // namespace detail
+
+/// The last statement of every op: y = name(inputs). When some input wants a gradient, y becomes a vertex of the graph.
+/// `backward(out, in)` must ADD d/d(in[i]) into every in[i].grad_or_null<T>() that is not null, reading out.grad.
+/// It may capture plain values and Buffers only, never a Tensor: a captured output would own itself and never be freed.
+template <std::invocable<const Node&, Inputs> F>
+Tensor record(const char* name, Tensor y, detail::InputList inputs, F backward) {
+  if (detail::wants_grad(inputs)) {
+    using Held = detail::BackwardOf<F>;
+    detail::attach(y.node(), name, inputs,
+                   std::allocate_shared<const Held>(PoolAllocator<Held>{}, std::move(backward)));
+  }
+  return y;
+}
+
+template <std::invocable<const Node&, Inputs> F>
+Tensor record(const char* name, Tensor y, std::initializer_list<std::reference_wrapper<const Tensor>> inputs,
+              F backward) {
+  return record(name, std::move(y), detail::InputList(inputs.begin(), inputs.size()), std::move(backward));
+}
+
+}  // namespace gradus

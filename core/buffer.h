@@ -1,0 +1,76 @@
+// Memory for tensors, graph nodes and closures: 64-byte aligned blocks kept on per-size free lists of the thread that
+// frees them, so a training step that repeats the same sizes asks the system for nothing.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <utility>
+
+#include <gradus/core/dtype.h>
+#include <gradus/core/shape.h>
+
+namespace gradus {
+
+/// A block of at least `bytes` bytes, aligned to 64. Throws Error when the system has no memory left.
+void* pool_allocate(std::size_t bytes);
+/// Gives back a block; `bytes` is what was asked for.
+void pool_free(void* block, std::size_t bytes) noexcept;
+/// Returns the calling thread's free blocks to the system.
+void empty_cache();
+
+struct MemoryStats {
+  std::size_t system_allocations;  // blocks asked from the system since the program started, by all threads
+  std::size_t bytes_in_use;        // in blocks that are not on a free list
+  std::size_t peak_bytes_in_use;
+};
+MemoryStats memory_stats();
+
+/// Lets standard containers and shared_ptr take their memory from the pool.
+template <class T>
+struct PoolAllocator {
+  using value_type = T;
+  PoolAllocator() = default;
+  template <class U>
+  PoolAllocator(const PoolAllocator<U>&) {}
+  T* allocate(std::size_t n) { return static_cast<T*>(pool_allocate(n * sizeof(T))); }
+  void deallocate(T* p, std::size_t n) noexcept { pool_free(p, n * sizeof(T)); }
+  friend bool operator==(const PoolAllocator&, const PoolAllocator&) { return true; }
+};
+
+/// A shared, reference-counted array of numbers; copying shares. Fresh memory is not initialized.
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(Index count, DType dtype);
+  Buffer(const Buffer& other) noexcept : block_(other.block_) {
+    if (block_) block_->references.fetch_add(1, std::memory_order_relaxed);
+  }
+  Buffer(Buffer&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
+  Buffer& operator=(Buffer other) noexcept {
+    std::swap(block_, other.block_);
+    return *this;
+  }
+  ~Buffer() { release(); }
+
+  explicit operator bool() const { return block_ != nullptr; }
+  void reset() noexcept { release(); }
+
+  /// The first element, or null for an empty handle.
+  template <class T>
+  T* as() const {
+    return block_ ? reinterpret_cast<T*>(block_ + 1) : nullptr;
+  }
+
+  void fill_zero(std::size_t bytes) const;
+
+ private:
+  struct alignas(64) Block {
+    std::atomic<int> references;
+    std::size_t bytes;  // of the whole allocation, this header included
+  };
+  void release() noexcept;
+
+  Block* block_ = nullptr;
+};
+
+}  // namespace gradus

@@ -1,0 +1,33 @@
+// The one place that throws. Every user-reachable mistake goes through check() or fail() and ends as a gradus::Error
+// whose text follows one form: "op: what arrived, what is needed, what to do".
+#pragma once
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace gradus {
+
+/// What every function of this library throws when its arguments, a file or the system do not allow it to go on.
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// Throws Error with the formatted text.
+template <class... Args>
+[[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
+  throw Error(fmt::format(format, std::forward<Args>(args)...));
+}
+
+/// Throws Error with the formatted text unless `condition` holds. Nothing is formatted when it does.
+template <class... Args>
+void check(bool condition, fmt::format_string<Args...> format, Args&&... args) {
+  if (!condition) [[unlikely]] {
+    fail(format, std::forward<Args>(args)...);
+  }
+}
+
+}  // namespace gradus

@@ -1,0 +1,38 @@
+// The two element types of a tensor, and the step from a run-time DType to a compile-time C++ type.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <gradus/core/check.h>
+
+namespace gradus {
+
+enum class DType : unsigned char { f32, f64 };
+
+constexpr std::size_t size_of(DType dtype) { return dtype == DType::f32 ? sizeof(float) : sizeof(double); }
+constexpr std::string_view name_of(DType dtype) { return dtype == DType::f32 ? "f32" : "f64"; }
+
+template <class T>
+constexpr DType dtype_of() {
+  static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>, "tensors hold float (f32) or double (f64)");
+  return std::is_same_v<T, float> ? DType::f32 : DType::f64;
+}
+
+/// Calls f.template operator()<T>() with T = float or double: `dispatch(x.dtype(), [&]<class T>() { ... })`.
+template <class F>
+decltype(auto) dispatch(DType dtype, F&& f) {
+  if (dtype == DType::f32) return std::forward<F>(f).template operator()<float>();
+  return std::forward<F>(f).template operator()<double>();
+}
+
+}  // namespace gradus
+
+template <>
+struct fmt::formatter<gradus::DType> : fmt::formatter<std::string_view> {
+  auto format(gradus::DType dtype, fmt::format_context& context) const {
+    return fmt::formatter<std::string_view>::format(gradus::name_of(dtype), context);
+  }
+};

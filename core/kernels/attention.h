@@ -1,0 +1,142 @@
+// Attention of one head over one document, in blocks of query rows: a block's scores against all keys it may see fit in
+// the cache, so nothing of size T x S is ever stored. Forward keeps one number a row, the log of the sum of the
+// exponentials, from which the gradient recomputes the weights (as in Dao et al. 2022, section 3.1).
+#pragma once
+
+#include <gradus/core/kernels/kernels.h>
+#include <gradus/core/kernels/product.h>
+#include <gradus/core/kernels/rows.h>
+#include <gradus/core/kernels/simd.h>
+
+namespace gradus::kernels::GRADUS_ISA_NAME {
+
+inline constexpr Index query_block = 4 * tile_rows;
+
+template <class T>
+GRADUS_INLINE Index round_up(Index n) {
+  return vectors_for<T>(n) * width<T>;
+}
+
+// Scratch, in this order: packed K^T, V^T, K (or V in the forward pass), packed blocks of Q and dO, scores, dscores.
+template <class T>
+struct AttentionScratch {
+  T *keys_t, *values_t, *keys, *block, *scores, *dscores;
+  Index row;  // elements between rows of scores
+  AttentionScratch(T* p, const Attention<T>& in) : row(round_up<T>(in.S)) {
+    keys_t = p;
+    values_t = keys_t + in.D * row;
+    keys = values_t + in.E * row;
+    const Index wide = in.D > in.E ? in.D : in.E;
+    block = keys + in.S * round_up<T>(wide);
+    scores = block + query_block * round_up<T>(wide);
+    dscores = scores + query_block * row;
+  }
+  Index size(const T* p) const { return static_cast<Index>(dscores - p) + query_block * row; }
+};
+
+template <class T>
+Index attention_scratch(const Attention<T>& in) {
+  alignas(64) T origin[1] = {};
+  return AttentionScratch<T>(origin, in).size(origin);
+}
+
+// How many keys the query rows before `end` may see: all, or with `causal` those up to the row's own place, counted
+// so that the last query sees the last key.
+template <class T>
+GRADUS_INLINE Index visible(const Attention<T>& in, Index end) {
+  if (!in.causal) return in.S;
+  const Index keys = end + in.S - in.T_;
+  return keys < 0 ? 0 : keys;
+}
+
+// As many columns of a packed K^T or V^T as hold the first `seen` keys: a panel is read as wide as it was packed.
+template <class T>
+GRADUS_INLINE Index whole_panels(const Attention<T>& in, Index seen) {
+  const Index columns = (seen + panel<T> - 1) / panel<T> * panel<T>;
+  return columns < in.S ? columns : in.S;
+}
+
+template <class T>
+void attention(const Attention<T>& in, T* out, T* lse, T* scratch) {
+  const AttentionScratch<T> s(scratch, in);
+  pack_b(s.keys_t, Factor<T>{in.k, 1, in.k_stride}, in.D, in.S);
+  pack_b(s.keys, Factor<T>{in.v, in.v_stride, 1}, in.S, in.E);
+  // Panels of V hold all S keys of a few columns; a block that sees fewer keys reads the first rows of each panel.
+  for (Index begin = 0; begin < in.T_; begin += query_block) {
+    const Index end = begin + query_block < in.T_ ? begin + query_block : in.T_;
+    const Index seen = visible(in, end);
+    product(s.scores, s.row, Factor<T>{in.q + begin * in.q_stride, in.q_stride, 1}, static_cast<const T*>(nullptr),
+            s.keys_t, end - begin, whole_panels(in, seen), in.D, false, static_cast<const T*>(nullptr));
+    for (Index t = begin; t < end; ++t) {
+      T* const row = s.scores + (t - begin) * s.row;
+      const Index keys = visible(in, t + 1);
+      for (Index j = keys; j < seen; ++j) row[j] = 0;
+      lse[t] = 0;
+      if (keys == 0) continue;  // a query before the first key: attends to nothing, its output is 0
+      scale(row, in.scale, keys);
+      const T max = row_max(row, keys);
+      const T sum = exp_row(row, row, max, keys);
+      scale(row, T(1) / sum, keys);
+      lse[t] = max + log_of(sum);
+    }
+    const T* packed = s.keys;
+    for (Index j = 0; j < in.E; j += panel<T>) {
+      const Index cols = in.E - j < panel<T> ? in.E - j : panel<T>;
+      product(out + begin * in.out_stride + j, in.out_stride, Factor<T>{s.scores, s.row, 1},
+              static_cast<const T*>(nullptr), packed, end - begin, cols, seen, false, static_cast<const T*>(nullptr));
+      packed += in.S * round_up<T>(cols);
+    }
+  }
+}
+
+// With P the weights, dP = dO V^T and delta = rowsum(dO O):  dS = P (dP - delta) scale,
+// dQ = dS K,  dK = dS^T Q,  dV = P^T dO.
+template <class T>
+void attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, T* scratch) {
+  const AttentionScratch<T> s(scratch, in);
+  constexpr const T* none = nullptr;
+  pack_b(s.keys_t, Factor<T>{in.k, 1, in.k_stride}, in.D, in.S);
+  pack_b(s.values_t, Factor<T>{in.v, 1, in.v_stride}, in.E, in.S);
+  if (grad.dq != nullptr) pack_b(s.keys, Factor<T>{in.k, in.k_stride, 1}, in.S, in.D);
+  for (Index begin = 0; begin < in.T_; begin += query_block) {
+    const Index end = begin + query_block < in.T_ ? begin + query_block : in.T_, rows = end - begin;
+    const Index seen = visible(in, end);
+    const Factor<T> q{in.q + begin * in.q_stride, in.q_stride, 1};
+    const Factor<T> dout{grad.dout + begin * in.out_stride, in.out_stride, 1};
+    product(s.scores, s.row, q, none, s.keys_t, rows, whole_panels(in, seen), in.D, false, none);
+    product(s.dscores, s.row, dout, none, s.values_t, rows, whole_panels(in, seen), in.E, false, none);
+    for (Index t = begin; t < end; ++t) {
+      T* const p = s.scores + (t - begin) * s.row;
+      T* const ds = s.dscores + (t - begin) * s.row;
+      const Index keys = visible(in, t + 1);
+      for (Index j = keys; j < seen; ++j) p[j] = ds[j] = 0;
+      const T* const o = grad.out + t * in.out_stride;
+      const T* const d = grad.dout + t * in.out_stride;
+      const Vec<T> delta(sum_of<T>(in.E, [&](Index i, Index m) { return get(o + i, m) * get(d + i, m); }));
+      const Vec<T> factor(in.scale), shift(grad.lse[t]);
+      each_vector<T>(keys, [&](Index i, Index m) {
+        const Vec<T> weight = xsimd::exp(get(p + i, m) * factor - shift);
+        put(p + i, weight, m);
+        put(ds + i, weight * (get(ds + i, m) - delta) * factor, m);
+      });
+    }
+    if (grad.dv != nullptr) {
+      pack_b(s.block, dout, rows, in.E);
+      product(grad.dv, in.v_stride, Factor<T>{s.scores, 1, s.row}, none, s.block, seen, in.E, rows, true, none);
+    }
+    if (grad.dk != nullptr) {
+      pack_b(s.block, q, rows, in.D);
+      product(grad.dk, in.k_stride, Factor<T>{s.dscores, 1, s.row}, none, s.block, seen, in.D, rows, true, none);
+    }
+    if (grad.dq == nullptr) continue;
+    const T* packed = s.keys;
+    for (Index j = 0; j < in.D; j += panel<T>) {
+      const Index cols = in.D - j < panel<T> ? in.D - j : panel<T>;
+      product(grad.dq + begin * in.q_stride + j, in.q_stride, Factor<T>{s.dscores, s.row, 1}, none, packed, rows, cols,
+              seen, true, none);
+      packed += in.S * round_up<T>(cols);
+    }
+  }
+}
+
+}  // namespace gradus::kernels::GRADUS_ISA_NAME

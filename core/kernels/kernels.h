@@ -1,0 +1,142 @@
+// The kernel table: every loop over numbers that the ops need, on raw pointers and sizes, one table for each
+// instruction set and element type. Kernels trust their arguments, run on one thread and add into gradients.
+// Shapes: x (rows, cols) row-major unless said; strides count elements.
+#pragma once
+
+#include <cstdint>
+
+namespace gradus {
+
+enum class UnaryOp : unsigned char {
+#define UNARY(name, y, dy) name,
+#include <gradus/core/kernels/unary.def>
+#undef UNARY
+};
+
+enum class BinaryOp : unsigned char {
+#define BINARY(name, y, da, db) name,
+#include <gradus/core/kernels/binary.def>
+#undef BINARY
+};
+
+namespace kernels {
+
+using Index = std::int64_t;
+
+/// A matrix product's factor: element (i, j) is p[i * row + j * col], so a transposed matrix is one with row and col
+/// swapped.
+template <class T>
+struct Factor {
+  const T* p;
+  Index row, col;
+};
+
+/// One head's attention over one document. Rows are tokens; `*_stride` elements lie between rows.
+template <class T>
+struct Attention {
+  const T *q, *k, *v;
+  Index q_stride, k_stride, v_stride, out_stride;
+  Index T_, S, D, E;  // queries, keys, size of a query and of a value
+  T scale;
+  bool causal;
+};
+
+template <class T>
+struct AttentionGrad {
+  const T *out, *dout, *lse;
+  T *dq, *dk, *dv;  // null: not wanted; same strides as q, k, v
+};
+
+template <class T>
+struct AdamCoefficients {
+  T keep_m, keep_v;      // beta1, beta2
+  T take_m, take_v;      // 1 - beta1, 1 - beta2, subtracted in double: 1 - 0.999f is off by 5e-5
+  T step_size;           // lr / (1 - beta1^t)
+  T inv_sqrt_correction; // 1 / sqrt(1 - beta2^t)
+  T eps, decay;          // decay: lr * weight_decay when decoupled, else weight_decay added to the gradient
+  bool decoupled;
+};
+
+template <class T>
+struct Kernels {
+  const char* isa;
+
+  // pointwise
+  void (*unary)(UnaryOp op, const T* x, T* y, Index n, T a, T b);
+  void (*unary_grad)(UnaryOp op, T* dx, const T* dy, const T* x, const T* y, Index n, T a, T b);
+  // a_step and b_step are 1, or 0 for one number repeated
+  void (*binary)(BinaryOp op, const T* a, Index a_step, const T* b, Index b_step, T* y, Index n);
+  // d_first: the gradient of a (dx points there) or of b; x_step is that argument's step, 0 sums into one number
+  void (*binary_grad)(BinaryOp op, bool first, T* dx, const T* dy, const T* a, Index a_step, const T* b, Index b_step,
+                      const T* y, Index n);
+  void (*select)(const T* condition, const T* a, const T* b, T* y, Index n);
+  void (*select_grad)(const T* condition, T* da, T* db, const T* dy, Index n);  // null: not wanted
+  void (*add)(T* y, const T* x, Index n);                                       // y += x
+  void (*add_scalar)(T* y, T x, Index n);                                       // y += x
+  void (*scale)(T* x, T factor, Index n);
+  // y = or += x keep where the random number of element `first + i` is at least `threshold`, of 2^24; else 0
+  void (*dropout)(T* y, const T* x, Index n, Index first, std::uint64_t seed, std::uint32_t threshold, T keep, bool adds);
+  T (*sum)(const T* x, Index n);
+  double (*squared_norm)(const T* x, Index n);
+
+  // rows
+  void (*softmax)(const T* x, T* y, Index rows, Index cols);
+  void (*softmax_grad)(T* dx, const T* dy, const T* y, Index rows, Index cols);
+  void (*log_softmax)(const T* x, T* y, Index rows, Index cols);
+  void (*log_softmax_grad)(T* dx, const T* dy, const T* y, Index rows, Index cols);
+  // mean, rstd: (rows), kept for the gradient; weight, bias: (cols) or null
+  void (*layer_norm)(const T* x, const T* weight, const T* bias, T* y, T* mean, T* rstd, Index rows, Index cols, T eps);
+  // dx, dweight, dbias: null means not wanted
+  void (*layer_norm_grad)(T* dx, T* dweight, T* dbias, const T* dy, const T* x, const T* weight, const T* mean,
+                          const T* rstd, Index rows, Index cols);
+  void (*rms_norm)(const T* x, const T* weight, T* y, T* rstd, Index rows, Index cols, T eps);
+  void (*rms_norm_grad)(T* dx, T* dweight, const T* dy, const T* x, const T* weight, const T* rstd, Index rows,
+                        Index cols);
+  // losses, lse (log of the sum of exponentials): (rows); rows whose target is `ignore` have loss 0
+  void (*cross_entropy)(const T* x, const std::int32_t* targets, std::int32_t ignore, T* losses, T* lse, Index rows,
+                        Index cols);
+  void (*cross_entropy_grad)(T* dx, T scale, const T* x, const std::int32_t* targets, std::int32_t ignore, const T* lse,
+                             Index rows, Index cols);
+
+  // products: C (m, n) = or += A B + bias. B is packed first, in panels of panel_cols columns.
+  Index tile_rows, panel_cols;
+  Index (*packed_size)(Index k, Index n);
+  void (*pack_b)(T* packed, Factor<T> b, Index k, Index n);
+  void (*pack_a)(T* packed, Factor<T> a, Index m, Index k);
+  // `packed_a` is null when A is read in place; `bias` is null or (n)
+  void (*product)(T* c, Index c_stride, Factor<T> a, const T* packed_a, const T* packed_b, Index m, Index n, Index k,
+                  bool accumulate, const T* bias);
+
+  // attention; scratch: attention_scratch() elements. lse: (T_)
+  Index (*attention_scratch)(const Attention<T>& shape);
+  void (*attention)(const Attention<T>& in, T* out, T* lse, T* scratch);
+  void (*attention_grad)(const Attention<T>& in, const AttentionGrad<T>& grad, T* scratch);
+
+  // optimizers
+  void (*adam)(T* param, T* m, T* v, const T* grad, Index n, const AdamCoefficients<T>& coefficients);
+};
+
+/// The table for this CPU: the newest instruction set that was compiled in and that the CPU has, or the one that the
+/// environment variable GRADUS_ISA names.
+template <class T>
+const Kernels<T>& kernels();
+
+namespace sse2 {
+extern const Kernels<float> table_f32;
+extern const Kernels<double> table_f64;
+}  // namespace sse2
+namespace avx2 {
+extern const Kernels<float> table_f32;
+extern const Kernels<double> table_f64;
+}  // namespace avx2
+namespace avx512 {
+extern const Kernels<float> table_f32;
+extern const Kernels<double> table_f64;
+}  // namespace avx512
+namespace neon {
+extern const Kernels<float> table_f32;
+extern const Kernels<double> table_f64;
+}  // namespace neon
+
+}  // namespace kernels
+}  // namespace gradus

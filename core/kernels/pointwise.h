@@ -1,0 +1,283 @@
+// Pointwise kernels: the formulas of unary.def and binary.def, each turned into a forward and a gradient loop.
+#pragma once
+
+#include <gradus/core/kernels/kernels.h>
+#include <gradus/core/kernels/simd.h>
+
+namespace gradus::kernels::GRADUS_ISA_NAME {
+
+template <class V>
+GRADUS_INLINE V sign(V x) {
+  return xsimd::select(x > V(0), V(1), xsimd::select(x < V(0), V(-1), V(0)));
+}
+
+template <class V>
+GRADUS_INLINE V step(V x) {
+  return xsimd::select(x > V(0), V(1), V(0));
+}
+
+template <class V>
+GRADUS_INLINE V rectified(V x) {  // a NaN stays one
+  return xsimd::select(x <= V(0), V(0), x);
+}
+
+template <class V>
+GRADUS_INLINE V logistic(V x) {
+  return V(1) / (V(1) + xsimd::exp(-x));
+}
+
+// x between -bound and bound; a NaN stays one. Past the bound an activation and its slope have reached their limits, and
+// formulas that would meet 0 times infinity do not.
+template <class V>
+GRADUS_INLINE V bounded(V x, V bound) {
+  return xsimd::select(x < -bound, -bound, xsimd::select(x > bound, bound, x));
+}
+
+template <class V>
+GRADUS_INLINE V silu(V x) {
+  return xsimd::select(x < V(-1000), V(0), x * logistic(x));
+}
+template <class V>
+GRADUS_INLINE V silu_slope(V unbounded) {
+  const V x = bounded(unbounded, V(1000)), s = logistic(x);
+  return s * (V(1) + x * (V(1) - s));
+}
+
+// Hendrycks & Gimpel 2016: x Phi(x) = x/2 (1 + erf(x / sqrt 2)); its slope is Phi(x) + x phi(x).
+template <class V>
+GRADUS_INLINE V gelu_erf(V x) {
+  using T = typename V::value_type;
+  const V y = V(T(0.5)) * x * (V(1) + xsimd::erf(x * V(T(0.70710678118654752440))));
+  return xsimd::select(x < V(-40), V(0), y);
+}
+template <class V>
+GRADUS_INLINE V gelu_erf_slope(V unbounded) {
+  using T = typename V::value_type;
+  const V x = bounded(unbounded, V(40));
+  const V phi = V(T(0.39894228040143267794)) * xsimd::exp(V(T(-0.5)) * x * x);
+  return V(T(0.5)) * (V(1) + xsimd::erf(x * V(T(0.70710678118654752440)))) + x * phi;
+}
+
+// The same paper's approximation x/2 (1 + tanh(u)), u = sqrt(2 / pi) (x + 0.044715 x^3). Written with the logistic
+// function, (1 + tanh u) / 2 = logistic(2 u), which costs one exp and loses no digits for negative x.
+template <class V>
+struct GeluTanh {
+  using T = typename V::value_type;
+  V two_u, slope_two_u;
+  explicit GRADUS_INLINE GeluTanh(V x) {
+    const V c = V(T(1.5957691216057307117)), cubic = V(T(0.044715));  // 2 sqrt(2 / pi)
+    two_u = c * x * (V(1) + cubic * x * x);
+    slope_two_u = c * (V(1) + V(3) * cubic * x * x);
+  }
+};
+template <class V>
+GRADUS_INLINE V gelu_tanh(V x) {
+  return xsimd::select(x < V(-40), V(0), x * logistic(GeluTanh<V>(x).two_u));
+}
+template <class V>
+GRADUS_INLINE V gelu_tanh_slope(V unbounded) {
+  const V x = bounded(unbounded, V(40));
+  const GeluTanh<V> u(x);
+  const V s = logistic(u.two_u);
+  return s + x * s * (V(1) - s) * u.slope_two_u;
+}
+
+// a^b as C's pow has it at a = 0, where xsimd's returns 0 for every b.
+template <class V>
+GRADUS_INLINE V power(V a, V b) {
+  using T = typename V::value_type;
+  const V at_zero = xsimd::select(b == V(0), V(1), xsimd::select(b < V(0), V(T(1) / T(0)), V(0)));
+  const V general = xsimd::select(b == V(2), a * a, xsimd::select(b == V(1), a, xsimd::pow(a, b)));
+  return xsimd::select(a == V(0), at_zero, xsimd::select(b == V(0), V(1), general));
+}
+template <class V>
+GRADUS_INLINE V power_slope(V a, V b) {
+  return xsimd::select(b == V(0), V(0), b * power(a, b - V(1)));
+}
+template <class V>
+GRADUS_INLINE V power_exponent_slope(V a, V b, V y) {
+  return xsimd::select((a == V(0)) && (b >= V(0)), V(0), y * xsimd::log(a));
+}
+
+template <class V>
+GRADUS_INLINE V clamped(V x, V low, V high) {
+  return xsimd::select(x < low, low, xsimd::select(x > high, high, x));
+}
+template <class V>
+GRADUS_INLINE V within(V x, V low, V high) {
+  return xsimd::select((x >= low) && (x <= high), V(1), V(0));
+}
+
+template <class V>
+GRADUS_INLINE V share_above(V a, V b) {  // of max(a, b), the share of the gradient that a gets
+  using T = typename V::value_type;
+  return xsimd::select(a > b, V(1), xsimd::select(a == b, V(T(0.5)), V(0)));
+}
+
+#define UNARY(name, formula, slope)                                      \
+  struct Unary_##name {                                                  \
+    template <class V, class T = typename V::value_type>                 \
+    GRADUS_INLINE static V f(V x, [[maybe_unused]] V a, [[maybe_unused]] V b) {   \
+      return formula;                                                    \
+    }                                                                    \
+    template <class V, class T = typename V::value_type>                 \
+    GRADUS_INLINE static V df([[maybe_unused]] V x, [[maybe_unused]] V y, [[maybe_unused]] V a, [[maybe_unused]] V b) { \
+      return slope;                                                      \
+    }                                                                    \
+  };
+#include <gradus/core/kernels/unary.def>
+#undef UNARY
+
+#define BINARY(name, formula, slope_a, slope_b)                          \
+  struct Binary_##name {                                                 \
+    template <class V>                                                   \
+    GRADUS_INLINE static V f(V a, V b) {                                 \
+      return formula;                                                    \
+    }                                                                    \
+    template <class V>                                                   \
+    GRADUS_INLINE static V da([[maybe_unused]] V a, [[maybe_unused]] V b, [[maybe_unused]] V y) { \
+      return slope_a;                                                    \
+    }                                                                    \
+    template <class V>                                                   \
+    GRADUS_INLINE static V db([[maybe_unused]] V a, [[maybe_unused]] V b, [[maybe_unused]] V y) { \
+      return slope_b;                                                    \
+    }                                                                    \
+  };
+#include <gradus/core/kernels/binary.def>
+#undef BINARY
+
+template <class F, class T>
+void unary_loop(const T* x, T* y, Index n, T a, T b) {
+  each_vector<T>(n, [&](Index i, Index m) { put(y + i, F::f(get(x + i, m), Vec<T>(a), Vec<T>(b)), m); });
+}
+
+template <class F, class T>
+void unary_grad_loop(T* dx, const T* dy, const T* x, const T* y, Index n, T a, T b) {
+  each_vector<T>(n, [&](Index i, Index m) {
+    add_to(dx + i, get(dy + i, m) * F::df(get(x + i, m), get(y + i, m), Vec<T>(a), Vec<T>(b)), m);
+  });
+}
+
+template <class T>
+void unary(UnaryOp op, const T* x, T* y, Index n, T a, T b) {
+  switch (op) {
+#define UNARY(name, formula, slope) \
+  case UnaryOp::name: return unary_loop<Unary_##name>(x, y, n, a, b);
+#include <gradus/core/kernels/unary.def>
+#undef UNARY
+  }
+}
+
+template <class T>
+void unary_grad(UnaryOp op, T* dx, const T* dy, const T* x, const T* y, Index n, T a, T b) {
+  switch (op) {
+#define UNARY(name, formula, slope) \
+  case UnaryOp::name: return unary_grad_loop<Unary_##name>(dx, dy, x, y, n, a, b);
+#include <gradus/core/kernels/unary.def>
+#undef UNARY
+  }
+}
+
+template <class T>
+GRADUS_INLINE Vec<T> get_stepped(const T* p, Index i, Index step, Index n) {
+  return step == 0 ? Vec<T>(*p) : get(p + i, n);
+}
+
+template <class F, class T>
+void binary_loop(const T* a, Index a_step, const T* b, Index b_step, T* y, Index n) {
+  each_vector<T>(n, [&](Index i, Index m) {
+    put(y + i, F::f(get_stepped(a, i, a_step, m), get_stepped(b, i, b_step, m)), m);
+  });
+}
+
+template <class F, bool first, class T>
+void binary_grad_loop(T* dx, const T* dy, const T* a, Index a_step, const T* b, Index b_step, const T* y, Index n) {
+  const bool sums = (first ? a_step : b_step) == 0;
+  Vec<T> sum(0);
+  each_vector<T>(n, [&](Index i, Index m) {
+    const Vec<T> va = get_stepped(a, i, a_step, m), vb = get_stepped(b, i, b_step, m), vy = get(y + i, m);
+    const Vec<T> slope = first ? F::da(va, vb, vy) : F::db(va, vb, vy);
+    const Vec<T> share = get(dy + i, m) * slope;
+    if (!sums) {
+      add_to(dx + i, share, m);
+    } else if (m == width<T>) {
+      sum += share;
+    } else {
+      alignas(64) T part[width<T>];
+      share.store_aligned(part);
+      for (Index j = 0; j < m; ++j) *dx += part[j];  // lanes past the end may hold 0/0
+    }
+  });
+  if (sums) *dx += total(sum);
+}
+
+template <class T>
+void binary(BinaryOp op, const T* a, Index a_step, const T* b, Index b_step, T* y, Index n) {
+  switch (op) {
+#define BINARY(name, formula, slope_a, slope_b) \
+  case BinaryOp::name: return binary_loop<Binary_##name>(a, a_step, b, b_step, y, n);
+#include <gradus/core/kernels/binary.def>
+#undef BINARY
+  }
+}
+
+template <class T>
+void binary_grad(BinaryOp op, bool first, T* dx, const T* dy, const T* a, Index a_step, const T* b, Index b_step,
+                 const T* y, Index n) {
+  switch (op) {
+#define BINARY(name, formula, slope_a, slope_b)                                                    \
+  case BinaryOp::name:                                                                             \
+    return first ? binary_grad_loop<Binary_##name, true>(dx, dy, a, a_step, b, b_step, y, n)       \
+                 : binary_grad_loop<Binary_##name, false>(dx, dy, a, a_step, b, b_step, y, n);
+#include <gradus/core/kernels/binary.def>
+#undef BINARY
+  }
+}
+
+template <class T>
+void select(const T* condition, const T* a, const T* b, T* y, Index n) {
+  for (Index i = 0; i < n; ++i) y[i] = condition[i] != 0 ? a[i] : b[i];
+}
+
+template <class T>
+void select_grad(const T* condition, T* da, T* db, const T* dy, Index n) {
+  for (Index i = 0; i < n; ++i) {
+    T* const taken = condition[i] != 0 ? da : db;
+    if (taken != nullptr) taken[i] += dy[i];
+  }
+}
+
+template <class T>
+void add(T* y, const T* x, Index n) {
+  each_vector<T>(n, [&](Index i, Index m) { add_to(y + i, get(x + i, m), m); });
+}
+
+template <class T>
+void add_scalar(T* y, T x, Index n) {
+  each_vector<T>(n, [&](Index i, Index m) { add_to(y + i, Vec<T>(x), m); });
+}
+
+template <class T>
+void scale(T* x, T factor, Index n) {
+  each_vector<T>(n, [&](Index i, Index m) { put(x + i, get(x + i, m) * Vec<T>(factor), m); });
+}
+
+// A random number for a position: the finalizer of MurmurHash3 (Appleby 2011), twice, so that both halves of the seed
+// stir it. A function of the position, so it needs no order, no storage, and vectorizes.
+GRADUS_INLINE std::uint32_t hash(std::uint32_t x) {
+  x = (x ^ x >> 16) * 0x85ebca6bU;
+  x = (x ^ x >> 13) * 0xc2b2ae35U;
+  return x ^ x >> 16;
+}
+
+template <class T>
+void dropout(T* y, const T* x, Index n, Index first, std::uint64_t seed, std::uint32_t threshold, T keep, bool adds) {
+  const auto low = static_cast<std::uint32_t>(seed), high = static_cast<std::uint32_t>(seed >> 32);
+  for (Index i = 0; i < n; ++i) {
+    const std::uint32_t number = hash(hash(static_cast<std::uint32_t>(first + i) + low) ^ high) >> 8;
+    const T value = number >= threshold ? x[i] * keep : T(0);
+    y[i] = adds ? y[i] + value : value;
+  }
+}
+
+}  // namespace gradus::kernels::GRADUS_ISA_NAME

@@ -1,0 +1,247 @@
+// Kernels over rows: sums, softmax, norms, cross entropy. Sums over a row run in four vectors side by side, which hides
+// the latency of addition and keeps partial sums short.
+#pragma once
+
+#include <gradus/core/kernels/kernels.h>
+#include <gradus/core/kernels/pointwise.h>
+#include <gradus/core/kernels/simd.h>
+
+namespace gradus::kernels::GRADUS_ISA_NAME {
+
+/// Sum over i in 0 .. n-1 of f(i, m): a vector of terms from position i, lanes from m on being 0.
+template <class T, class F>
+GRADUS_INLINE T sum_of(Index n, const F& f) {
+  constexpr Index w = width<T>;
+  Vec<T> s0(0), s1(0), s2(0), s3(0);
+  Index i = 0;
+  for (; i + 4 * w <= n; i += 4 * w) {
+    s0 += f(i, w);
+    s1 += f(i + w, w);
+    s2 += f(i + 2 * w, w);
+    s3 += f(i + 3 * w, w);
+  }
+  for (; i + w <= n; i += w) s0 += f(i, w);
+  if (i < n) s1 += f(i, n - i);
+  return total((s0 + s1) + (s2 + s3));
+}
+
+template <class T>
+T sum(const T* x, Index n) {
+  return sum_of<T>(n, [&](Index i, Index m) { return get(x + i, m); });
+}
+
+template <class T>
+double squared_norm(const T* x, Index n) {
+  constexpr Index block = 4096;  // float sums of squares stay short; blocks add up in double
+  double result = 0;
+  for (Index begin = 0; begin < n; begin += block) {
+    const T* const p = x + begin;
+    result += static_cast<double>(sum_of<T>(n - begin < block ? n - begin : block, [&](Index i, Index m) {
+      const Vec<T> v = get(p + i, m);
+      return v * v;
+    }));
+  }
+  return result;
+}
+
+/// Clears the lanes from n on.
+template <class T>
+GRADUS_INLINE Vec<T> keep(Vec<T> v, Index n) {
+  if (n == width<T>) return v;
+  alignas(64) T part[width<T>];
+  v.store_aligned(part);
+  for (Index i = n; i < width<T>; ++i) part[i] = 0;
+  return Vec<T>::load_aligned(part);
+}
+
+template <class T>
+GRADUS_INLINE T row_max(const T* x, Index n) {
+  if (n < width<T>) {
+    T best = x[0];
+    for (Index i = 1; i < n; ++i) best = x[i] > best || x[i] != x[i] ? x[i] : best;
+    return best;
+  }
+  Vec<T> best = load(x);
+  for (Index i = width<T>; i + width<T> <= n; i += width<T>) best = larger(best, load(x + i));
+  return largest(larger(best, load(x + n - width<T>)));  // the last vector overlaps: a maximum may count twice
+}
+
+/// y = exp(x - max); returns the sum of y.
+template <class T>
+GRADUS_INLINE T exp_row(const T* x, T* y, T max, Index n) {
+  return sum_of<T>(n, [&](Index i, Index m) {
+    const Vec<T> e = xsimd::exp(get(x + i, m) - Vec<T>(max));
+    put(y + i, e, m);
+    return keep<T>(e, m);
+  });
+}
+
+template <class T>
+void softmax(const T* x, T* y, Index rows, Index cols) {
+  if (cols == 0) return;
+  for (; rows > 0; --rows, x += cols, y += cols) scale(y, T(1) / exp_row(x, y, row_max(x, cols), cols), cols);
+}
+
+// dx = y (dy - <dy, y>)
+template <class T>
+void softmax_grad(T* dx, const T* dy, const T* y, Index rows, Index cols) {
+  for (; rows > 0; --rows, dx += cols, dy += cols, y += cols) {
+    const Vec<T> dot(sum_of<T>(cols, [&](Index i, Index m) { return get(dy + i, m) * get(y + i, m); }));
+    each_vector<T>(cols, [&](Index i, Index m) { add_to(dx + i, get(y + i, m) * (get(dy + i, m) - dot), m); });
+  }
+}
+
+template <class T>
+GRADUS_INLINE T log_of(T x) {
+  alignas(64) T part[width<T>];
+  xsimd::log(Vec<T>(x)).store_aligned(part);
+  return part[0];
+}
+
+template <class T>
+GRADUS_INLINE T sqrt_of(T x) {
+  alignas(64) T part[width<T>];
+  xsimd::sqrt(Vec<T>(x)).store_aligned(part);
+  return part[0];
+}
+
+template <class T>
+GRADUS_INLINE T exp_sum(const T* x, T max, Index n) {
+  return sum_of<T>(n, [&](Index i, Index m) { return keep<T>(xsimd::exp(get(x + i, m) - Vec<T>(max)), m); });
+}
+
+/// log of the sum of exp(x)
+template <class T>
+GRADUS_INLINE T log_sum_exp(const T* x, Index n) {
+  const T max = row_max(x, n);
+  return max + log_of(exp_sum(x, max, n));
+}
+
+template <class T>
+void log_softmax(const T* x, T* y, Index rows, Index cols) {
+  if (cols == 0) return;
+  for (; rows > 0; --rows, x += cols, y += cols) {
+    const T max = row_max(x, cols);
+    const Vec<T> first(max), second(log_of(exp_sum(x, max, cols)));  // two subtractions keep the digits of x - max
+    each_vector<T>(cols, [&](Index i, Index m) { put(y + i, (get(x + i, m) - first) - second, m); });
+  }
+}
+
+// dx = dy - softmax sum(dy)
+template <class T>
+void log_softmax_grad(T* dx, const T* dy, const T* y, Index rows, Index cols) {
+  for (; rows > 0; --rows, dx += cols, dy += cols, y += cols) {
+    const Vec<T> s(sum(dy, cols));
+    each_vector<T>(cols, [&](Index i, Index m) { add_to(dx + i, get(dy + i, m) - xsimd::exp(get(y + i, m)) * s, m); });
+  }
+}
+
+template <class T>
+void layer_norm(const T* x, const T* weight, const T* bias, T* y, T* mean, T* rstd, Index rows, Index cols, T eps) {
+  for (Index r = 0; r < rows; ++r, x += cols, y += cols) {
+    mean[r] = sum(x, cols) / static_cast<T>(cols);
+    const Vec<T> mu(mean[r]);
+    const T variance = sum_of<T>(cols, [&](Index i, Index m) {
+      const Vec<T> centered = keep<T>(get(x + i, m) - mu, m);
+      return centered * centered;
+    }) / static_cast<T>(cols);
+    rstd[r] = T(1) / sqrt_of(variance + eps);
+    const Vec<T> inverse(rstd[r]);
+    each_vector<T>(cols, [&](Index i, Index m) {
+      Vec<T> v = (get(x + i, m) - mu) * inverse;
+      if (weight != nullptr) v = v * get(weight + i, m);
+      if (bias != nullptr) v = v + get(bias + i, m);
+      put(y + i, v, m);
+    });
+  }
+}
+
+// With n = (x - mean) rstd and g = dy weight:  dx = rstd (g - mean(g) - n mean(g n)),  dweight = dy n,  dbias = dy.
+template <class T>
+void layer_norm_grad(T* dx, T* dweight, T* dbias, const T* dy, const T* x, const T* weight, const T* mean,
+                     const T* rstd, Index rows, Index cols) {
+  for (Index r = 0; r < rows; ++r, x += cols, dy += cols) {
+    const Vec<T> mu(mean[r]), inverse(rstd[r]);
+    const auto normal = [&](Index i, Index m) { return (get(x + i, m) - mu) * inverse; };
+    const auto g = [&](Index i, Index m) {
+      return weight == nullptr ? get(dy + i, m) : get(dy + i, m) * get(weight + i, m);
+    };
+    if (dx != nullptr) {
+      const T n = static_cast<T>(cols);
+      const Vec<T> mean_g(sum_of<T>(cols, g) / n);
+      const Vec<T> mean_gn(sum_of<T>(cols, [&](Index i, Index m) { return g(i, m) * normal(i, m); }) / n);
+      each_vector<T>(cols, [&](Index i, Index m) {
+        add_to(dx + i, inverse * (g(i, m) - mean_g - normal(i, m) * mean_gn), m);
+      });
+      dx += cols;
+    }
+    if (dweight != nullptr) {
+      each_vector<T>(cols, [&](Index i, Index m) { add_to(dweight + i, get(dy + i, m) * normal(i, m), m); });
+    }
+    if (dbias != nullptr) add(dbias, dy, cols);
+  }
+}
+
+template <class T>
+void rms_norm(const T* x, const T* weight, T* y, T* rstd, Index rows, Index cols, T eps) {
+  for (Index r = 0; r < rows; ++r, x += cols, y += cols) {
+    const T square = sum_of<T>(cols, [&](Index i, Index m) {
+      const Vec<T> v = get(x + i, m);
+      return v * v;
+    });
+    rstd[r] = T(1) / sqrt_of(square / static_cast<T>(cols) + eps);
+    const Vec<T> inverse(rstd[r]);
+    each_vector<T>(cols, [&](Index i, Index m) {
+      const Vec<T> v = get(x + i, m) * inverse;
+      put(y + i, weight == nullptr ? v : v * get(weight + i, m), m);
+    });
+  }
+}
+
+// With n = x rstd and g = dy weight:  dx = rstd (g - n mean(g n)),  dweight = dy n.
+template <class T>
+void rms_norm_grad(T* dx, T* dweight, const T* dy, const T* x, const T* weight, const T* rstd, Index rows, Index cols) {
+  for (Index r = 0; r < rows; ++r, x += cols, dy += cols) {
+    const Vec<T> inverse(rstd[r]);
+    const auto g = [&](Index i, Index m) {
+      return weight == nullptr ? get(dy + i, m) : get(dy + i, m) * get(weight + i, m);
+    };
+    if (dx != nullptr) {
+      const Vec<T> mean_gn(sum_of<T>(cols, [&](Index i, Index m) { return g(i, m) * get(x + i, m) * inverse; }) /
+                           static_cast<T>(cols));
+      each_vector<T>(cols, [&](Index i, Index m) {
+        add_to(dx + i, inverse * (g(i, m) - get(x + i, m) * inverse * mean_gn), m);
+      });
+      dx += cols;
+    }
+    if (dweight != nullptr) {
+      each_vector<T>(cols, [&](Index i, Index m) { add_to(dweight + i, get(dy + i, m) * get(x + i, m) * inverse, m); });
+    }
+  }
+}
+
+template <class T>
+void cross_entropy(const T* x, const std::int32_t* targets, std::int32_t ignore, T* losses, T* lse, Index rows,
+                   Index cols) {
+  for (Index r = 0; r < rows; ++r, x += cols) {
+    losses[r] = lse[r] = 0;
+    if (targets[r] == ignore) continue;
+    lse[r] = log_sum_exp(x, cols);
+    losses[r] = lse[r] - x[targets[r]];
+  }
+}
+
+// dx = scale (softmax(x) - one_hot(target))
+template <class T>
+void cross_entropy_grad(T* dx, T scale, const T* x, const std::int32_t* targets, std::int32_t ignore, const T* lse,
+                        Index rows, Index cols) {
+  const Vec<T> s(scale);
+  for (Index r = 0; r < rows; ++r, x += cols, dx += cols) {
+    if (targets[r] == ignore) continue;
+    const Vec<T> shift(lse[r]);
+    each_vector<T>(cols, [&](Index i, Index m) { add_to(dx + i, s * xsimd::exp(get(x + i, m) - shift), m); });
+    dx[targets[r]] -= scale;
+  }
+}
+
+}  // namespace gradus::kernels::GRADUS_ISA_NAME

@@ -1,0 +1,125 @@
+// Every differentiable op, once: the index of the engine. Shapes stand beside the names; (..) is any number of leading
+// dimensions. All tensors of one call must have the same DType; the result has it too. Unless a line says otherwise
+// every tensor argument gets a gradient, and a mistake throws Error with the shapes that arrived and what to do.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <gradus/core/tensor.h>
+
+namespace gradus {
+
+// ---- pointwise, one argument: any shape -> the same shape (formulas: kernels/unary.def)
+Tensor neg(const Tensor& x);
+Tensor exp(const Tensor& x);
+Tensor log(const Tensor& x);   // natural logarithm
+Tensor sqrt(const Tensor& x);
+Tensor abs(const Tensor& x);   // gradient 0 at 0
+Tensor sin(const Tensor& x);
+Tensor cos(const Tensor& x);
+Tensor tanh(const Tensor& x);
+Tensor sigmoid(const Tensor& x);  // 1 / (1 + e^-x)
+Tensor relu(const Tensor& x);     // max(x, 0); gradient 0 at 0
+Tensor silu(const Tensor& x);     // x sigmoid(x)
+enum class Gelu { erf, tanh };
+/// x Phi(x) (Hendrycks & Gimpel 2016): exact with the error function, or the tanh approximation that GPT-2 uses.
+Tensor gelu(const Tensor& x, Gelu form = Gelu::erf);
+Tensor pow(const Tensor& x, double exponent);  // NaN for negative x unless the exponent is whole
+/// x kept within [low, high]; the gradient passes where low <= x <= high.
+Tensor clamp(const Tensor& x, double low, double high);
+
+// ---- pointwise, two arguments, broadcast against each other as in NumPy (formulas: kernels/binary.def)
+Tensor add(const Tensor& a, const Tensor& b);
+Tensor sub(const Tensor& a, const Tensor& b);
+Tensor mul(const Tensor& a, const Tensor& b);
+Tensor div(const Tensor& a, const Tensor& b);
+Tensor maximum(const Tensor& a, const Tensor& b);  // equal values share the gradient half and half
+Tensor minimum(const Tensor& a, const Tensor& b);
+Tensor pow(const Tensor& a, const Tensor& b);  // a^b; da is 0 where b is 0, db is 0 where a is 0 and b >= 0
+/// a where condition is not 0, else b; all three broadcast. The condition gets no gradient.
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
+
+inline Tensor operator-(const Tensor& x) { return neg(x); }
+inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
+inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
+inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
+inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
+inline Tensor operator+(const Tensor& a, double b) { return add(a, tensor(b, a.dtype())); }
+inline Tensor operator-(const Tensor& a, double b) { return sub(a, tensor(b, a.dtype())); }
+inline Tensor operator*(const Tensor& a, double b) { return mul(a, tensor(b, a.dtype())); }
+inline Tensor operator/(const Tensor& a, double b) { return div(a, tensor(b, a.dtype())); }
+inline Tensor operator+(double a, const Tensor& b) { return add(tensor(a, b.dtype()), b); }
+inline Tensor operator-(double a, const Tensor& b) { return sub(tensor(a, b.dtype()), b); }
+inline Tensor operator*(double a, const Tensor& b) { return mul(tensor(a, b.dtype()), b); }
+inline Tensor operator/(double a, const Tensor& b) { return div(tensor(a, b.dtype()), b); }
+inline Tensor& operator+=(Tensor& a, const Tensor& b) { return a = add(a, b); }  // a new node: the old value stays in
+inline Tensor& operator-=(Tensor& a, const Tensor& b) { return a = sub(a, b); }  // the graph, only the name moves on
+inline Tensor& operator*=(Tensor& a, const Tensor& b) { return a = mul(a, b); }
+inline Tensor& operator/=(Tensor& a, const Tensor& b) { return a = div(a, b); }
+
+// ---- shape
+Tensor reshape(const Tensor& x, const Shape& shape);  // shares memory; same number of elements
+Tensor permute(const Tensor& x, const std::vector<Index>& dims);  // dimension i of the result is dims[i] of x; copies
+Tensor transpose(const Tensor& x, Index dim0 = -2, Index dim1 = -1);  // copies; matmul and linear need no transpose
+Tensor slice(const Tensor& x, Index dim, Index begin, Index end);  // indices begin .. end-1 of one dimension; copies
+Tensor concat(const std::vector<Tensor>& parts, Index dim = 0);    // joined along an existing dimension
+Tensor stack(const std::vector<Tensor>& parts, Index dim = 0);     // equal shapes, joined along a new dimension
+Tensor broadcast_to(const Tensor& x, const Shape& shape);          // repeated as NumPy broadcasting would
+
+// ---- reductions: over all dimensions to one number, or over `dims`, which stay with size 1 when keepdim
+Tensor sum(const Tensor& x);
+Tensor sum(const Tensor& x, std::vector<Index> dims, bool keepdim = false);
+Tensor mean(const Tensor& x);
+Tensor mean(const Tensor& x, std::vector<Index> dims, bool keepdim = false);
+Tensor max(const Tensor& x);  // equal maxima share the gradient evenly
+Tensor max(const Tensor& x, std::vector<Index> dims, bool keepdim = false);
+/// The variance; divides by (count - correction): 1 is Bessel's correction, 0 the plain mean of squares.
+Tensor var(const Tensor& x);
+Tensor var(const Tensor& x, std::vector<Index> dims, bool keepdim = false, double correction = 1);
+/// Where the largest value along `dim` stands (the first of equals): plain numbers, no gradient.
+std::vector<Index> argmax(const Tensor& x, Index dim = -1);
+
+// ---- products
+/// (.., m, k) x (.., k, n) -> (.., m, n); leading dimensions broadcast; 1-D arguments as in NumPy. The flags take a
+/// factor as if its last two dimensions were swapped, without a copy.
+Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);
+/// x weight^T + bias: (.., in), (out, in), (out) -> (.., out). An undefined bias is none.
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
+
+// ---- over one dimension
+Tensor softmax(const Tensor& x, Index dim = -1);
+Tensor log_softmax(const Tensor& x, Index dim = -1);
+/// (x - mean) / sqrt(var + eps) * weight + bias over the last dimension (Ba, Kiros & Hinton 2016); weight and bias have
+/// its size or are undefined.  (.., n), (n), (n) -> (.., n)
+Tensor layer_norm(const Tensor& x, const Tensor& weight = {}, const Tensor& bias = {}, double eps = 1e-5);
+/// x / sqrt(mean(x^2) + eps) * weight over the last dimension (Zhang & Sennrich 2019).  (.., n), (n) -> (.., n)
+Tensor rms_norm(const Tensor& x, const Tensor& weight = {}, double eps = 1e-5);
+
+// ---- networks
+/// Rows of `weight` picked by `ids`: (rows, n) -> (ids.size(), n), or (shape of ids, n) when that shape is given.
+Tensor embedding(const Tensor& weight, std::span<const std::int32_t> ids);
+Tensor embedding(const Tensor& weight, std::span<const std::int32_t> ids, const Shape& ids_shape);
+/// Each element set to 0 with probability p, the others divided by 1 - p; x itself unless training (or p is 0).
+Tensor dropout(const Tensor& x, double p, bool training = true);
+Tensor dropout(const Tensor& x, double p, bool training, Generator& generator);
+/// Mean over the targets t != ignore_index of -log softmax(logits)[t]: (.., V) and one target a row -> one number.
+/// With no target left the loss is 0 and so is its gradient.
+Tensor cross_entropy(const Tensor& logits, std::span<const std::int32_t> targets, std::int32_t ignore_index = -1);
+/// Mean of (prediction - target)^2; equal shapes -> one number.
+Tensor mse_loss(const Tensor& prediction, const Tensor& target);
+
+struct AttentionOptions {
+  bool causal = false;  // query i sees keys 0 .. i + (S - T): the last query sees all
+  double scale = 0;     // 0: 1 / sqrt(D)
+};
+/// softmax(q k^T scale) v for each leading index (Vaswani et al. 2017, eq. 1); the T x S weights are not kept.
+/// q (.., T, D), k (.., S, D), v (.., S, E) -> (.., T, E)
+Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v, AttentionOptions options = {});
+/// Self-attention of `heads` heads straight from the joint projection, each document by itself: rows of qkv are tokens,
+/// documents stand one after another, and lengths[i] rows belong to the i-th (together all of them). Columns are q, k
+/// and v, each split into heads.  (N, 3 C) -> (N, C)
+Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> lengths, AttentionOptions options = {});
+
+}  // namespace gradus

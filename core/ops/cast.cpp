@@ -1,0 +1,26 @@
+// Conversion between f32 and f64; the gradient is converted back.
+#include <gradus/core/ops/common.h>
+
+namespace gradus {
+
+Tensor Tensor::to(DType dtype) const {
+  if (dtype == this->dtype()) return *this;
+  Tensor y = empty(shape(), dtype);
+  const auto convert = []<class From, class To>(const From* from, To* to, Index n, bool adds) {
+    for (Index i = 0; i < n; ++i) to[i] = adds ? to[i] + static_cast<To>(from[i]) : static_cast<To>(from[i]);
+  };
+  if (dtype == DType::f64) {
+    convert(node().values<float>(), y.node().values<double>(), numel(), false);
+  } else {
+    convert(node().values<double>(), y.node().values<float>(), numel(), false);
+  }
+  return record("to", y, {*this}, [convert](const Node& out, Inputs in) {
+    if (out.dtype == DType::f64) {
+      convert(out.grad_or_null<double>(), in[0].grad_or_null<float>(), out.numel(), true);
+    } else {
+      convert(out.grad_or_null<float>(), in[0].grad_or_null<double>(), out.numel(), true);
+    }
+  });
+}
+
+}  // namespace gradus

@@ -1,0 +1,32 @@
+// dropout (Srivastava et al. 2014), scaled while training so that evaluation needs no change. Which elements go is a
+// function of one number from the generator and of the element's place: the gradient finds the same ones again without
+// a stored mask, and threads need no order.
+#include <cmath>
+
+#include <gradus/core/ops/common.h>
+
+namespace gradus {
+
+Tensor dropout(const Tensor& x, double p, bool training, Generator& generator) {
+  check(p >= 0 && p <= 1, "dropout: the probability is {}; it must be from 0 to 1", p);
+  if (!training || p == 0) return x;
+  const std::uint64_t seed = generator.random64();
+  const auto run = [seed, p]<class T>(T* to, const T* from, Index n, bool adds) {
+    const auto threshold = static_cast<std::uint32_t>(std::lround(p * 0x1p24));
+    const T keep = p < 1 ? static_cast<T>(1 / (1 - p)) : T(0);
+    parallel_for(n, pointwise_grain, [&](Index begin, Index end) {
+      kernels::kernels<T>().dropout(to + begin, from + begin, end - begin, begin, seed, threshold, keep, adds);
+    });
+  };
+  Tensor y = Tensor::empty_like(x);
+  dispatch(x.dtype(), [&]<class T>() { run(y.node().values<T>(), x.node().values<const T>(), x.numel(), false); });
+  return record("dropout", y, {x}, [run](const Node& out, Inputs in) {
+    dispatch(out.dtype, [&]<class T>() {
+      run(in[0].grad_or_null<T>(), out.grad_or_null<const T>(), out.numel(), true);
+    });
+  });
+}
+
+Tensor dropout(const Tensor& x, double p, bool training) { return dropout(x, p, training, default_generator()); }
+
+}  // namespace gradus

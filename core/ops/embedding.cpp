@@ -1,0 +1,50 @@
+// embedding: rows of a table picked by number. Its gradient adds each row back to where it came from; threads share the
+// columns, not the rows, because two rows may come from the same place.
+#include <algorithm>
+
+#include <gradus/core/ops/common.h>
+
+namespace gradus {
+
+Tensor embedding(const Tensor& weight, std::span<const std::int32_t> ids, const Shape& ids_shape) {
+  check(weight.rank() == 2, "embedding: weight {} must have two dimensions, (rows, size of a row)", weight.shape());
+  check(ids_shape.numel() == static_cast<Index>(ids.size()), "embedding: {} ids do not fill shape {}", ids.size(),
+        ids_shape);
+  const Index rows = weight.size(0), cols = weight.size(1), n = static_cast<Index>(ids.size());
+  for (const std::int32_t id : ids) {
+    check(id >= 0 && id < rows, "embedding: id {} is outside the table {}; ids must be 0 .. {}", id, weight.shape(),
+          rows - 1);
+  }
+  Shape shape = ids_shape;
+  shape.push_back(cols);
+  Tensor y = Tensor::empty(shape, weight.dtype());
+  std::vector<std::int32_t, PoolAllocator<std::int32_t>> kept(ids.begin(), ids.end());
+  dispatch(weight.dtype(), [&]<class T>() {
+    const T* const table = weight.node().values<T>();
+    T* const to = y.node().values<T>();
+    parallel_for(n, row_grain(cols), [&](Index begin, Index end) {
+      for (Index i = begin; i < end; ++i) {
+        std::copy_n(table + kept[static_cast<std::size_t>(i)] * cols, cols, to + i * cols);
+      }
+    });
+  });
+  return record("embedding", y, {weight}, [kept = std::move(kept), n, cols](const Node& out, Inputs in) {
+    dispatch(out.dtype, [&]<class T>() {
+      T* const dtable = in[0].grad_or_null<T>();
+      const T* const dy = out.grad_or_null<T>();
+      const Index grain = std::max<Index>(64, pointwise_grain / std::max<Index>(1, n));
+      parallel_for(cols, grain, [&](Index begin, Index end) {
+        for (Index i = 0; i < n; ++i) {
+          kernels::kernels<T>().add(dtable + kept[static_cast<std::size_t>(i)] * cols + begin, dy + i * cols + begin,
+                                    end - begin);
+        }
+      });
+    });
+  });
+}
+
+Tensor embedding(const Tensor& weight, std::span<const std::int32_t> ids) {
+  return embedding(weight, ids, {static_cast<Index>(ids.size())});
+}
+
+}  // namespace gradus

@@ -1,0 +1,175 @@
+// Matrix products: matmul with broadcast leading dimensions, and linear, whose bias is added while the tile is still in
+// registers. For C = A B:  dA = dC B^T,  dB = A^T dC; transposed factors are read in place.
+#include <gradus/core/ops/gemm.h>
+#include <gradus/core/ops/common.h>
+
+namespace gradus {
+namespace {
+
+// One product of a batch: where its factors and result start.
+struct Batch {
+  Shape leading;  // of the result
+  Index count = 1;
+  std::vector<Index, PoolAllocator<Index>> a, b;  // offsets, in elements; the result's are consecutive
+
+  Batch(const Tensor& ta, const Tensor& tb) {
+    const Index rank = std::max(ta.rank(), tb.rank()) - 2;
+    for (Index d = 0; d < rank; ++d) {
+      const Index sa = leading_size(ta.shape(), rank, d), sb = leading_size(tb.shape(), rank, d);
+      check(sa == sb || sa == 1 || sb == 1,
+            "matmul: a {} and b {} do not fit: leading dimensions must broadcast, counted from the end equal or 1",
+            ta.shape(), tb.shape());
+      leading.push_back(sa == 1 ? sb : sa);
+    }
+    count = leading.numel();
+    a = offsets(ta.shape(), rank);
+    b = offsets(tb.shape(), rank);
+  }
+
+ private:
+  static Index leading_size(const Shape& shape, Index rank, Index d) {
+    const Index own = d - (rank - (shape.rank() - 2));
+    return own < 0 ? 1 : shape[own];
+  }
+  std::vector<Index, PoolAllocator<Index>> offsets(const Shape& shape, Index rank) const {
+    std::vector<Index, PoolAllocator<Index>> result(static_cast<std::size_t>(count));
+    for (Index i = 0; i < count; ++i) {
+      Index rest = i, offset = 0, stride = shape[-1] * shape[-2];
+      for (Index d = rank - 1; d >= 0; rest /= leading[d], --d) {
+        const Index size = leading_size(shape, rank, d);
+        if (size != 1) offset += rest % leading[d] * stride;
+        stride *= size;
+      }
+      result[static_cast<std::size_t>(i)] = offset;
+    }
+    return result;
+  }
+};
+
+// Products of a batch, of `work` multiply-adds each, run side by side unless they write to the same place; each is then
+// serial inside.
+template <class F>
+void each_product(Index count, Index work, bool together, const F& f) {
+  constexpr Index small_task = 300'000;
+  const Index grain = together ? count : std::max<Index>(1, small_task / std::max<Index>(1, work));
+  parallel_for(count, grain, [&](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) f(static_cast<std::size_t>(i));
+  });
+}
+
+Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
+  const Index a_cols = a.size(-1), b_cols = b.size(-1);
+  const Index m = a.size(transpose_a ? -1 : -2), k = a.size(transpose_a ? -2 : -1);
+  const Index k_of_b = b.size(transpose_b ? -1 : -2), n = b.size(transpose_b ? -2 : -1);
+  check(k == k_of_b, "matmul: a {}{} and b {}{} do not fit: the {} size of a ({}) must equal the {} size of b ({}); "
+        "transpose one, or check the layer before", a.shape(), transpose_a ? " transposed" : "", b.shape(),
+        transpose_b ? " transposed" : "", transpose_a ? "second-last" : "last", k, transpose_b ? "last" : "second-last",
+        k_of_b);
+  Batch batch(a, b);
+  // One weight for a whole batch of plain matrices is one tall product.
+  if (b.rank() == 2 && !transpose_a && batch.count > 1) {
+    Shape shape = batch.leading;
+    shape.push_back(m);
+    shape.push_back(n);
+    return reshape(matmul_matrices(reshape(a, {batch.count * m, k}), b, false, transpose_b), shape);
+  }
+  Shape shape = batch.leading;
+  shape.push_back(m);
+  shape.push_back(n);
+  Tensor c = Tensor::empty(shape, a.dtype());
+  dispatch(a.dtype(), [&]<class T>() {
+    const T *const pa = a.node().values<T>(), *const pb = b.node().values<T>();
+    T* const pc = c.node().values<T>();
+    each_product(batch.count, m * n * k, batch.count == 1, [&](std::size_t i) {
+      gemm(pc + static_cast<Index>(i) * m * n, n, factor(pa + batch.a[i], a_cols, transpose_a),
+           factor(pb + batch.b[i], b_cols, transpose_b), m, n, k, false);
+    });
+  });
+  return record("matmul", c, {a, b}, [batch = std::move(batch), a_cols, b_cols, m, n, k, transpose_a, transpose_b](
+                                         const Node& out, Inputs in) {
+    dispatch(out.dtype, [&]<class T>() {
+      const T* const dc = out.grad_or_null<T>();
+      // A factor that several products of the batch share must be added to one after another.
+      if (T* const da = in[0].grad_or_null<T>(); da != nullptr) {
+        const T* const pb = in[1].values<T>();
+        each_product(batch.count, m * n * k, batch.count * m * k != in[0].numel() || batch.count == 1, [&](std::size_t i) {
+          const auto dci = factor(dc + static_cast<Index>(i) * m * n, n), bt = factor(pb + batch.b[i], b_cols, !transpose_b);
+          if (transpose_a) {  // dA^T = dC B^T, so dA = B dC^T
+            gemm(da + batch.a[i], a_cols, {bt.p, bt.col, bt.row}, {dci.p, dci.col, dci.row}, k, m, n, true);
+          } else {
+            gemm(da + batch.a[i], a_cols, dci, bt, m, k, n, true);
+          }
+        });
+      }
+      if (T* const db = in[1].grad_or_null<T>(); db != nullptr) {
+        const T* const pa = in[0].values<T>();
+        each_product(batch.count, m * n * k, batch.count * k * n != in[1].numel() || batch.count == 1, [&](std::size_t i) {
+          const auto dci = factor(dc + static_cast<Index>(i) * m * n, n), at = factor(pa + batch.a[i], a_cols, !transpose_a);
+          if (transpose_b) {
+            gemm(db + batch.b[i], b_cols, {dci.p, dci.col, dci.row}, {at.p, at.col, at.row}, n, k, m, true);
+          } else {
+            gemm(db + batch.b[i], b_cols, at, dci, k, n, m, true);
+          }
+        });
+      }
+    });
+  });
+}
+
+}  // namespace
+
+Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
+  check_same_dtype("matmul", a, {b});
+  check(a.rank() >= 1 && b.rank() >= 1, "matmul: a {} and b {}: both need at least one dimension; use * for numbers",
+        a.shape(), b.shape());
+  check((a.rank() > 1 || !transpose_a) && (b.rank() > 1 || !transpose_b),
+        "matmul: a {} and b {}: a vector cannot be transposed; leave the flag out", a.shape(), b.shape());
+  if (a.rank() > 1 && b.rank() > 1) return matmul_matrices(a, b, transpose_a, transpose_b);
+  // A vector stands for a row on the left and for a column on the right; the dimension added for that goes again.
+  const Tensor left = a.rank() > 1 ? a : reshape(a, {1, a.numel()});
+  const Tensor right = b.rank() > 1 ? b : reshape(b, {b.numel(), 1});
+  const Tensor c = matmul_matrices(left, right, transpose_a, transpose_b);
+  Shape shape;
+  for (Index d = 0; d < c.rank(); ++d) {
+    const bool added = (a.rank() == 1 && d == c.rank() - 2) || (b.rank() == 1 && d == c.rank() - 1);
+    if (!added) shape.push_back(c.size(d));
+  }
+  return reshape(c, shape);
+}
+
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  check(weight.rank() == 2 && x.rank() >= 1 && x.size(-1) == weight.size(1),
+        "linear: x {} and weight {} do not fit: weight must be (out, in) with `in` the last size of x", x.shape(),
+        weight.shape());
+  check_same_dtype("linear", x, {weight, bias});
+  const Index rows = x.shape().as_matrix().rows, in_size = weight.size(1);
+  const Index out_size = weight.size(0);
+  check(!bias.defined() || bias.shape() == Shape{out_size}, "linear: bias {} must be ({}), the first size of weight {}",
+        bias.defined() ? bias.shape() : Shape{}, out_size, weight.shape());
+  Shape shape = x.shape();
+  shape.set(-1, out_size);
+  Tensor y = Tensor::empty(shape, x.dtype());
+  dispatch(x.dtype(), [&]<class T>() {
+    gemm(y.node().values<T>(), out_size, factor(x.node().values<T>(), in_size),
+         factor(weight.node().values<T>(), in_size, true), rows, out_size, in_size, false, values_or_null<const T>(bias));
+  });
+  return record("linear", y, {x, weight, bias}, [rows, in_size, out_size](const Node& out, Inputs in) {
+    dispatch(out.dtype, [&]<class T>() {
+      const T* const dy = out.grad_or_null<T>();
+      if (T* const dx = in[0].grad_or_null<T>(); dx != nullptr) {
+        gemm(dx, in_size, factor(dy, out_size), factor(in[1].values<T>(), in_size), rows, in_size, out_size, true);
+      }
+      if (T* const dweight = in[1].grad_or_null<T>(); dweight != nullptr) {
+        gemm(dweight, in_size, factor(dy, out_size, true), factor(in[0].values<T>(), in_size), out_size, in_size, rows,
+             true);
+      }
+      if (T* const dbias = in[2].grad_or_null<T>(); dbias != nullptr) {
+        sum_over_rows(dbias, out_size, rows, [&](T* sums, Index begin, Index end) {
+          for (Index r = begin; r < end; ++r) kernels::kernels<T>().add(sums, dy + r * out_size, out_size);
+        });
+      }
+    });
+  });
+}
+
+}  // namespace gradus

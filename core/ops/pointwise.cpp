@@ -1,0 +1,221 @@
+// Pointwise ops. The formulas and their slopes are in kernels/unary.def and binary.def; broadcasting, for values and
+// for gradients, is here and nowhere else.
+#include <array>
+
+#include <gradus/core/ops/common.h>
+
+namespace gradus {
+namespace {
+
+constexpr std::array unary_names{
+#define UNARY(name, y, dy) #name,
+#include <gradus/core/kernels/unary.def>
+#undef UNARY
+};
+constexpr std::array binary_names{
+#define BINARY(name, y, da, db) #name,
+#include <gradus/core/kernels/binary.def>
+#undef BINARY
+};
+
+Tensor unary(UnaryOp op, const Tensor& x, double a = 0, double b = 0) {
+  Tensor y = Tensor::empty_like(x);
+  dispatch(x.dtype(), [&]<class T>() {
+    const T* const from = x.node().values<T>();
+    T* const to = y.node().values<T>();
+    parallel_for(x.numel(), pointwise_grain, [&](Index begin, Index end) {
+      kernels::kernels<T>().unary(op, from + begin, to + begin, end - begin, static_cast<T>(a), static_cast<T>(b));
+    });
+  });
+  return record(unary_names[static_cast<std::size_t>(op)], y, {x}, [op, a, b](const Node& out, Inputs in) {
+    dispatch(out.dtype, [&]<class T>() {
+      T* const dx = in[0].grad_or_null<T>();
+      const T *const dy = out.grad_or_null<T>(), *const px = in[0].values<T>(), *const py = out.values<T>();
+      parallel_for(out.numel(), pointwise_grain, [&](Index begin, Index end) {
+        kernels::kernels<T>().unary_grad(op, dx + begin, dy + begin, px + begin, py + begin, end - begin,
+                                         static_cast<T>(a), static_cast<T>(b));
+      });
+    });
+  });
+}
+
+// Two shapes laid over each other: the common shape, cut into runs over which each argument either moves one element
+// at a time or stands still.
+struct Broadcast {
+  struct Dim {
+    Index size, a_stride, b_stride;  // stride 0: repeated
+  };
+  Shape shape;
+  std::array<Dim, Shape::max_rank> outer{};  // the dimensions around the runs
+  std::size_t outer_rank = 0;
+  Index runs = 1, run = 1;  // how many, and how long
+  Index a_step = 1, b_step = 1;
+
+  Broadcast(const char* op, const Shape& a, const Shape& b) {
+    const Index rank = std::max(a.rank(), b.rank());
+    std::array<Dim, Shape::max_rank> dims{};
+    for (Index d = 0; d < rank; ++d) {
+      const Index da = d - (rank - a.rank()), db = d - (rank - b.rank());
+      const Index sa = da < 0 ? 1 : a[da], sb = db < 0 ? 1 : b[db];
+      check(sa == sb || sa == 1 || sb == 1,
+            "{}: shapes {} and {} do not broadcast: counted from the end, sizes must be equal or 1; reshape one", op, a, b);
+      shape.push_back(sa == 1 ? sb : sa);
+    }
+    Index a_stride = 1, b_stride = 1;
+    for (Index d = rank - 1; d >= 0; --d) {
+      const Index da = d - (rank - a.rank()), db = d - (rank - b.rank());
+      const Index sa = da < 0 ? 1 : a[da], sb = db < 0 ? 1 : b[db];
+      dims[static_cast<std::size_t>(d)] = {shape[d], sa == 1 ? 0 : a_stride, sb == 1 ? 0 : b_stride};
+      a_stride *= sa;
+      b_stride *= sb;
+    }
+    // Dimensions of size 1 vanish; neighbors that one stride can walk through become one.
+    std::array<Dim, Shape::max_rank> merged{};
+    std::size_t count = 0;
+    for (std::size_t d = 0; d < static_cast<std::size_t>(rank); ++d) {
+      if (dims[d].size == 1) continue;
+      Dim* const last = count > 0 ? &merged[count - 1] : nullptr;
+      if (last != nullptr && last->a_stride == dims[d].a_stride * dims[d].size &&
+          last->b_stride == dims[d].b_stride * dims[d].size) {
+        *last = {last->size * dims[d].size, dims[d].a_stride, dims[d].b_stride};
+      } else {
+        merged[count++] = dims[d];
+      }
+    }
+    if (count > 0) {
+      const Dim& inner = merged[count - 1];
+      run = inner.size;
+      a_step = inner.a_stride;
+      b_step = inner.b_stride;
+      outer_rank = count - 1;
+      for (std::size_t d = 0; d < outer_rank; ++d) runs *= (outer[d] = merged[d]).size;
+    }
+  }
+
+  struct Offsets {
+    Index a = 0, b = 0;
+  };
+  Offsets start_of(Index index) const {
+    Offsets offsets;
+    for (std::size_t d = outer_rank; d-- > 0; index /= outer[d].size) {
+      offsets.a += index % outer[d].size * outer[d].a_stride;
+      offsets.b += index % outer[d].size * outer[d].b_stride;
+    }
+    return offsets;
+  }
+
+  // Whether some element of the argument is used in more than one run.
+  bool repeats(bool first) const {
+    return std::any_of(outer.begin(), outer.begin() + static_cast<std::ptrdiff_t>(outer_rank),
+                       [&](const Dim& dim) { return (first ? dim.a_stride : dim.b_stride) == 0; });
+  }
+
+  // f(offset in a, offset in b, offset in the result, length) for pieces that cover everything. Serial and in order
+  // when `together` must hold, because pieces then write to the same place.
+  template <class F>
+  void each_piece(bool together, const F& f) const {
+    const Index total = runs * run;
+    if (total == 0) return;
+    if (runs == 1) {
+      parallel_for(run, together ? run : pointwise_grain,
+                   [&](Index begin, Index end) { f(begin * a_step, begin * b_step, begin, end - begin); });
+      return;
+    }
+    parallel_for(runs, together ? runs : std::max<Index>(1, pointwise_grain / run), [&](Index begin, Index end) {
+      for (Index r = begin; r < end; ++r) {
+        const Offsets offsets = start_of(r);
+        f(offsets.a, offsets.b, r * run, run);
+      }
+    });
+  }
+};
+
+Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
+  const char* const name = binary_names[static_cast<std::size_t>(op)];
+  check_same_dtype(name, a, {b});
+  const Broadcast plan(name, a.shape(), b.shape());
+  Tensor y = Tensor::empty(plan.shape, a.dtype());
+  dispatch(a.dtype(), [&]<class T>() {
+    const T *const pa = a.node().values<T>(), *const pb = b.node().values<T>();
+    T* const py = y.node().values<T>();
+    plan.each_piece(false, [&](Index i, Index j, Index k, Index n) {
+      kernels::kernels<T>().binary(op, pa + i, plan.a_step, pb + j, plan.b_step, py + k, n);
+    });
+  });
+  return record(name, y, {a, b}, [op](const Node& out, Inputs in) {
+    const Broadcast pieces(out.op, in[0].shape, in[1].shape);
+    dispatch(out.dtype, [&]<class T>() {
+      const T *const pa = in[0].values<T>(), *const pb = in[1].values<T>();
+      const T *const py = out.values<T>(), *const dy = out.grad_or_null<T>();
+      for (const bool first : {true, false}) {
+        T* const dx = in[first ? 0 : 1].grad_or_null<T>();
+        if (dx == nullptr) continue;
+        const bool sums = (first ? pieces.a_step : pieces.b_step) == 0;
+        pieces.each_piece(pieces.repeats(first) || (sums && pieces.runs == 1), [&](Index i, Index j, Index k, Index n) {
+          kernels::kernels<T>().binary_grad(op, first, dx + (first ? i : j), dy + k, pa + i, pieces.a_step, pb + j,
+                                            pieces.b_step, py + k, n);
+        });
+      }
+    });
+  });
+}
+
+}  // namespace
+
+Tensor neg(const Tensor& x) { return unary(UnaryOp::neg, x); }
+Tensor exp(const Tensor& x) { return unary(UnaryOp::exp, x); }
+Tensor log(const Tensor& x) { return unary(UnaryOp::log, x); }
+Tensor sqrt(const Tensor& x) { return unary(UnaryOp::sqrt, x); }
+Tensor abs(const Tensor& x) { return unary(UnaryOp::abs, x); }
+Tensor sin(const Tensor& x) { return unary(UnaryOp::sin, x); }
+Tensor cos(const Tensor& x) { return unary(UnaryOp::cos, x); }
+Tensor tanh(const Tensor& x) { return unary(UnaryOp::tanh, x); }
+Tensor sigmoid(const Tensor& x) { return unary(UnaryOp::sigmoid, x); }
+Tensor relu(const Tensor& x) { return unary(UnaryOp::relu, x); }
+Tensor silu(const Tensor& x) { return unary(UnaryOp::silu, x); }
+Tensor pow(const Tensor& x, double exponent) { return unary(UnaryOp::pow, x, exponent); }
+
+Tensor gelu(const Tensor& x, Gelu form) {
+  return unary(form == Gelu::erf ? UnaryOp::gelu_erf : UnaryOp::gelu_tanh, x);
+}
+
+Tensor clamp(const Tensor& x, double low, double high) {
+  check(low <= high, "clamp: low is {} and high {}; low must not be above high", low, high);
+  return unary(UnaryOp::clamp, x, low, high);
+}
+
+Tensor add(const Tensor& a, const Tensor& b) { return binary(BinaryOp::add, a, b); }
+Tensor sub(const Tensor& a, const Tensor& b) { return binary(BinaryOp::sub, a, b); }
+Tensor mul(const Tensor& a, const Tensor& b) { return binary(BinaryOp::mul, a, b); }
+Tensor div(const Tensor& a, const Tensor& b) { return binary(BinaryOp::div, a, b); }
+Tensor maximum(const Tensor& a, const Tensor& b) { return binary(BinaryOp::maximum, a, b); }
+Tensor minimum(const Tensor& a, const Tensor& b) { return binary(BinaryOp::minimum, a, b); }
+Tensor pow(const Tensor& a, const Tensor& b) { return binary(BinaryOp::pow, a, b); }
+
+Tensor broadcast_to(const Tensor& x, const Shape& shape) {
+  if (x.shape() == shape) return x;
+  bool fits = x.rank() <= shape.rank();
+  for (Index d = 1; fits && d <= x.rank(); ++d) fits = x.size(-d) == shape[-d] || x.size(-d) == 1;
+  check(fits, "broadcast_to: {} cannot be repeated to {}; counted from the end, sizes must be equal or 1", x.shape(),
+        shape);
+  return add(x, zeros(shape, x.dtype()));
+}
+
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
+  check_same_dtype("where", condition, {a, b});
+  const Shape shape = Broadcast("where", condition.shape(), Broadcast("where", a.shape(), b.shape()).shape).shape;
+  const Tensor c = broadcast_to(condition.detach(), shape), x = broadcast_to(a, shape), z = broadcast_to(b, shape);
+  Tensor y = Tensor::empty(shape, a.dtype());
+  dispatch(a.dtype(), [&]<class T>() {
+    kernels::kernels<T>().select(c.node().values<T>(), x.node().values<T>(), z.node().values<T>(), y.node().values<T>(),
+                                 y.numel());
+  });
+  return record("where", y, {c, x, z}, [](const Node& out, Inputs in) {
+    dispatch(out.dtype, [&]<class T>() {
+      kernels::kernels<T>().select_grad(in[0].values<T>(), in[1].grad_or_null<T>(), in[2].grad_or_null<T>(),
+                                        out.grad_or_null<T>(), out.numel());
+    });
+  });
+}
+
+}  // namespace gradus

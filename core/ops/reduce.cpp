@@ -1,0 +1,210 @@
+// Reductions: sum, mean, max, var, argmax. The reduced dimensions are brought together, so that every case is
+// (outer, n, inner) -> (outer, inner); n neighbors in memory when inner is 1.
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <limits>
+#include <numeric>
+
+#include <gradus/core/ops/common.h>
+
+namespace gradus {
+namespace {
+
+// Which dimensions to reduce, as a bit each; empty `dims` is the mistake of asking for none, not a request for all.
+std::uint32_t dim_set(const char* op, const Shape& shape, const std::vector<Index>& dims) {
+  check(!dims.empty(), "{}: an empty list of dimensions for shape {}; name some, or leave the list out to reduce all", op,
+        shape);
+  std::uint32_t set = 0;
+  for (const Index dim : dims) {
+    const auto bit = 1U << shape.normalize(dim, op);
+    check((set & bit) == 0, "{}: dimension {} is named twice", op, dim);
+    set |= bit;
+  }
+  return set;
+}
+
+std::vector<Index> all_dims(const Tensor& x) {
+  std::vector<Index> dims(static_cast<std::size_t>(x.rank()));
+  std::iota(dims.begin(), dims.end(), Index{0});
+  return dims;
+}
+
+// (outer, n, inner) for a set of dimensions that are neighbors.
+struct Cut {
+  Index outer = 1, n = 1, inner = 1;
+  Cut(const Shape& shape, std::uint32_t set) {
+    for (Index d = 0; d < shape.rank(); ++d) {
+      if ((set >> d & 1) != 0) {
+        n *= shape[d];
+      } else {
+        ((set >> d) == 0 ? inner : outer) *= shape[d];
+      }
+    }
+  }
+};
+
+Shape without(const Shape& shape, std::uint32_t set, bool keepdim) {
+  Shape result;
+  for (Index d = 0; d < shape.rank(); ++d) {
+    if ((set >> d & 1) == 0) {
+      result.push_back(shape[d]);
+    } else if (keepdim) {
+      result.push_back(1);
+    }
+  }
+  return result;
+}
+
+// Calls core(x, (outer, n, inner)) on x, or on a permuted x when the dimensions are not neighbors.
+template <class Core>
+Tensor reduce(const char* op, const Tensor& x, const std::vector<Index>& dims, bool keepdim, const Core& core) {
+  const std::uint32_t set = dim_set(op, x.shape(), dims);
+  const Shape shape = without(x.shape(), set, keepdim);
+  const std::uint32_t run = set >> std::countr_zero(set);
+  if ((run & (run + 1)) == 0) return reshape(core(x, Cut(x.shape(), set)), shape);
+  std::vector<Index> order;
+  for (const std::uint32_t wanted : {0U, 1U}) {
+    for (Index d = 0; d < x.rank(); ++d) {
+      if ((set >> d & 1) == wanted) order.push_back(d);
+    }
+  }
+  const Tensor last = permute(x, order);
+  const auto kept = x.rank() - std::popcount(set);
+  return reshape(core(last, Cut(last.shape(), ((1U << std::popcount(set)) - 1) << kept)), shape);
+}
+
+template <class T>
+T sum_all(const T* x, Index n) {
+  if (n <= pointwise_grain) return kernels::kernels<T>().sum(x, n);
+  double result = 0;  // sums of short blocks add up in double: many small terms do not drown
+  constexpr Index most = 64, block = 4096;
+  const Index size = std::max(pointwise_grain, (n + most - 1) / most);
+  std::array<double, most> partial{};
+  parallel_for(n, size, [&](Index begin, Index end) {
+    double& sum = partial[static_cast<std::size_t>(begin / size)];
+    for (Index i = begin; i < end; i += block) {
+      sum += static_cast<double>(kernels::kernels<T>().sum(x + i, std::min(block, end - i)));
+    }
+  });
+  for (const double part : partial) result += part;
+  return static_cast<T>(result);
+}
+
+Tensor sum_core(const Tensor& x, Cut cut) {
+  Tensor y = Tensor::empty({cut.outer, cut.inner}, x.dtype());
+  dispatch(x.dtype(), [&]<class T>() {
+    const T* const from = x.node().values<T>();
+    T* const to = y.node().values<T>();
+    if (cut.inner == 1 && cut.outer == 1) {
+      *to = sum_all(from, cut.n);
+    } else if (cut.inner == 1) {
+      parallel_for(cut.outer, row_grain(cut.n), [&](Index begin, Index end) {
+        for (Index o = begin; o < end; ++o) to[o] = kernels::kernels<T>().sum(from + o * cut.n, cut.n);
+      });
+    } else {
+      std::fill_n(to, cut.outer * cut.inner, T(0));
+      for (Index o = 0; o < cut.outer; ++o) {
+        sum_over_rows(to + o * cut.inner, cut.inner, cut.n, [&](T* out, Index begin, Index end) {
+          for (Index i = begin; i < end; ++i) {
+            kernels::kernels<T>().add(out, from + (o * cut.n + i) * cut.inner, cut.inner);
+          }
+        });
+      }
+    }
+  });
+  return record("sum", y, {x}, [cut](const Node& out, Inputs in) {
+    dispatch(out.dtype, [&]<class T>() {
+      T* const dx = in[0].grad_or_null<T>();
+      const T* const dy = out.grad_or_null<T>();
+      parallel_for(cut.outer * cut.n, row_grain(cut.inner), [&](Index begin, Index end) {
+        if (cut.inner == 1) {
+          while (begin < end) {
+            const Index o = begin / cut.n, stop = std::min(end, (o + 1) * cut.n);
+            kernels::kernels<T>().add_scalar(dx + begin, dy[o], stop - begin);
+            begin = stop;
+          }
+        } else {
+          for (Index i = begin; i < end; ++i) {
+            kernels::kernels<T>().add(dx + i * cut.inner, dy + i / cut.n * cut.inner, cut.inner);
+          }
+        }
+      });
+    });
+  });
+}
+
+Tensor max_core(const Tensor& x, Cut cut) {
+  check(cut.n > 0, "max: shape {} has no element to choose from; the reduced sizes must be at least 1", x.shape());
+  Tensor y = Tensor::empty({cut.outer, cut.inner}, x.dtype());
+  dispatch(x.dtype(), [&]<class T>() {
+    const T* from = x.node().values<T>();
+    T* to = y.node().values<T>();
+    for (Index o = 0; o < cut.outer; ++o, to += cut.inner) {
+      std::copy_n(from, cut.inner, to);
+      for (Index i = 0; i < cut.n; ++i, from += cut.inner) {
+        for (Index j = 0; j < cut.inner; ++j) to[j] = from[j] > to[j] || from[j] != from[j] ? from[j] : to[j];
+      }
+    }
+  });
+  return record("max", y, {x}, [cut](const Node& out, Inputs in) {
+    dispatch(out.dtype, [&]<class T>() {
+      const T *px = in[0].values<T>(), *best = out.values<T>(), *dy = out.grad_or_null<T>();
+      T* dx = in[0].grad_or_null<T>();
+      const Index block = cut.n * cut.inner;
+      for (Index o = 0; o < cut.outer; ++o, px += block, dx += block, best += cut.inner, dy += cut.inner) {
+        for (Index j = 0; j < cut.inner; ++j) {
+          Index equal = 0;
+          for (Index i = j; i < block; i += cut.inner) equal += px[i] == best[j] ? 1 : 0;
+          const T share = equal == 0 ? T(0) : dy[j] / static_cast<T>(equal);
+          for (Index i = j; i < block; i += cut.inner) dx[i] += px[i] == best[j] ? share : T(0);
+        }
+      }
+    });
+  });
+}
+
+}  // namespace
+
+Tensor sum(const Tensor& x, std::vector<Index> dims, bool keepdim) { return reduce("sum", x, dims, keepdim, sum_core); }
+Tensor sum(const Tensor& x) { return reshape(sum_core(x, Cut({x.numel()}, 1)), {}); }
+
+Tensor mean(const Tensor& x, std::vector<Index> dims, bool keepdim) {
+  const Tensor total = sum(x, std::move(dims), keepdim);
+  return total * (static_cast<double>(total.numel()) / static_cast<double>(x.numel()));
+}
+Tensor mean(const Tensor& x) { return sum(x) * (1 / static_cast<double>(x.numel())); }
+
+Tensor max(const Tensor& x, std::vector<Index> dims, bool keepdim) { return reduce("max", x, dims, keepdim, max_core); }
+Tensor max(const Tensor& x) { return reshape(max_core(x, Cut({x.numel()}, 1)), {}); }
+
+Tensor var(const Tensor& x, std::vector<Index> dims, bool keepdim, double correction) {
+  const Tensor centered = x - mean(x, dims, true);
+  const Tensor squares = sum(centered * centered, std::move(dims), keepdim);
+  const double count = static_cast<double>(x.numel()) / static_cast<double>(std::max<Index>(1, squares.numel()));
+  return squares * (1 / std::max(0.0, count - correction));
+}
+Tensor var(const Tensor& x) { return x.rank() == 0 ? x * std::numeric_limits<double>::quiet_NaN() : var(x, all_dims(x)); }
+
+std::vector<Index> argmax(const Tensor& x, Index dim) {
+  const Index d = x.shape().normalize(dim, "argmax");
+  const Cut cut(x.shape(), 1U << d);
+  check(cut.n > 0, "argmax: shape {} has no element to choose from along dimension {}", x.shape(), dim);
+  std::vector<Index> result;
+  result.reserve(static_cast<std::size_t>(cut.outer * cut.inner));
+  dispatch(x.dtype(), [&]<class T>() {
+    for (Index o = 0; o < cut.outer; ++o) {
+      for (Index j = 0; j < cut.inner; ++j) {
+        const T* const p = x.node().values<T>() + o * cut.n * cut.inner + j;
+        Index best = 0;
+        for (Index i = 1; i < cut.n; ++i) {
+          if (p[i * cut.inner] > p[best * cut.inner]) best = i;
+        }
+        result.push_back(best);
+      }
+    }
+  });
+  return result;
+}
+
+}  // namespace gradus

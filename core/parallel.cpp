@@ -1,0 +1,208 @@
+// The pool: workers spin for a short while after a job, because the next one usually follows within microseconds, and
+// then sleep. One job runs at a time; chunks are handed out by an atomic counter. A job waits only for workers that
+// joined it: one that is not running, because the machine is busy with something else, is not missed (waiting for it
+// made training on a loaded machine seven times slower than one thread).
+#include <gradus/core/parallel.h>
+
+#include <sched.h>
+
+#include <atomic>
+#include <charconv>
+#include <chrono>
+#include <condition_variable>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace gradus {
+namespace {
+
+thread_local int this_thread_index = 0;
+thread_local bool inside_job = false;
+
+constexpr int max_threads = 256;
+
+int default_threads() {
+  if (const char* text = std::getenv("GRADUS_NUM_THREADS"); text != nullptr && *text != '\0') {
+    int threads = 0;
+    const auto [end, error] = std::from_chars(text, text + std::strlen(text), threads);
+    check(error == std::errc{} && *end == '\0' && threads >= 1 && threads <= max_threads,
+          "GRADUS_NUM_THREADS: got '{}'; it must be a whole number from 1 to {}, or unset", text, max_threads);
+    return threads;
+  }
+  cpu_set_t cpus;  // respects taskset and containers, unlike hardware_concurrency
+  if (sched_getaffinity(0, sizeof cpus, &cpus) == 0) return std::max(1, std::min(max_threads, CPU_COUNT(&cpus)));
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+class Pool {
+ public:
+  Pool() : threads_(default_threads()) {}
+  ~Pool() { stop_workers(); }
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  int threads() const { return threads_.load(std::memory_order_relaxed); }
+
+  void set_threads(int threads) {
+    const std::lock_guard lock(job_mutex_);
+    if (threads == threads_) return;
+    stop_workers();
+    threads_ = threads;
+  }
+
+  void run(Index n, Index grain, detail::ChunkFunction function, const void* context) {
+    std::unique_lock lock(job_mutex_, std::try_to_lock);
+    if (!lock.owns_lock() || threads() == 1) {
+      for (Index begin = 0; begin < n; begin += grain) function(context, begin, std::min(n, begin + grain));
+      return;
+    }
+    if (workers_.empty()) start_workers();
+    job_ = {n, grain, function, context};
+    next_.store(0, std::memory_order_relaxed);
+    {
+      const std::lock_guard wake(sleep_mutex_);
+      state_.store(next_generation() | open, std::memory_order_release);
+    }
+    if (sleepers_.load(std::memory_order_acquire) > 0) wake_.notify_all();
+    work();
+    state_.fetch_and(~open, std::memory_order_relaxed);
+    for (int spins = 0; (state_.load(std::memory_order_acquire) & joined) != 0; ++spins) {
+      if (spins < 10'000) {
+        relax();
+      } else {
+        std::this_thread::yield();
+      }
+    }
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+  }
+
+ private:
+  struct Job {
+    Index n = 0, grain = 1;
+    detail::ChunkFunction function = nullptr;
+    const void* context = nullptr;
+  };
+
+  void work() {
+    inside_job = true;
+    for (;;) {
+      const Index begin = next_.fetch_add(job_.grain, std::memory_order_relaxed);
+      if (begin >= job_.n) break;
+      try {
+        job_.function(job_.context, begin, std::min(job_.n, begin + job_.grain));
+      } catch (...) {  // out of memory, say: the first to fail is reported, by the caller's thread
+        const std::lock_guard lock(sleep_mutex_);
+        if (!error_) error_ = std::current_exception();
+      }
+    }
+    inside_job = false;
+  }
+
+  void worker(int index, std::uint64_t seen) {
+    this_thread_index = index;
+    for (;;) {
+      wait_for_job(seen);
+      if (stopping_.load(std::memory_order_relaxed)) return;
+      std::uint64_t state = state_.load(std::memory_order_acquire);
+      while ((state & open) != 0) {
+        if (state_.compare_exchange_weak(state, state + 1, std::memory_order_acquire)) {
+          work();
+          state_.fetch_sub(1, std::memory_order_release);
+          break;
+        }
+      }
+      seen = state >> generation_shift;
+    }
+  }
+
+  void wait_for_job(std::uint64_t seen) {
+    const auto changed = [&] { return state_.load(std::memory_order_acquire) >> generation_shift != seen; };
+    const auto patience = std::chrono::steady_clock::now() + std::chrono::microseconds(100);
+    while (std::chrono::steady_clock::now() < patience) {
+      for (int i = 0; i < 64; ++i) {
+        if (changed()) return;
+        relax();
+      }
+    }
+    std::unique_lock lock(sleep_mutex_);
+    sleepers_.fetch_add(1, std::memory_order_release);
+    wake_.wait(lock, changed);
+    sleepers_.fetch_sub(1, std::memory_order_release);
+  }
+
+  // The job's number, above a bit that says whether it may be joined and the count of workers that did.
+  static constexpr int generation_shift = 16;
+  static constexpr std::uint64_t open = 1U << 15, joined = open - 1;
+  std::uint64_t next_generation() const {
+    return ((state_.load(std::memory_order_relaxed) >> generation_shift) + 1) << generation_shift;
+  }
+
+  void start_workers() {
+    stopping_ = false;
+    const std::uint64_t seen = state_.load() >> generation_shift;
+    for (int index = 1; index < threads(); ++index) {
+      workers_.emplace_back([this, index, seen] { worker(index, seen); });
+    }
+  }
+
+  void stop_workers() {
+    if (workers_.empty()) return;
+    {
+      const std::lock_guard lock(sleep_mutex_);
+      stopping_ = true;
+      state_.store(next_generation(), std::memory_order_release);
+    }
+    wake_.notify_all();
+    for (std::thread& thread : workers_) thread.join();
+    workers_.clear();
+  }
+
+  std::mutex job_mutex_;
+  std::vector<std::thread> workers_;
+  std::atomic<int> threads_;
+  Job job_;
+  std::exception_ptr error_;
+  alignas(64) std::atomic<Index> next_{0};
+  alignas(64) std::atomic<std::uint64_t> state_{0};
+  std::atomic<bool> stopping_{false};
+  std::atomic<int> sleepers_{0};
+  std::mutex sleep_mutex_;
+  std::condition_variable wake_;
+};
+
+Pool& pool() {
+  static Pool instance;
+  return instance;
+}
+
+}  // namespace
+
+void set_num_threads(int threads) {
+  check(threads >= 1 && threads <= max_threads, "set_num_threads: got {}; use 1 to {}", threads, max_threads);
+  pool().set_threads(threads);
+}
+
+int num_threads() { return pool().threads(); }
+int thread_index() { return this_thread_index; }
+
+void detail::run_chunks(Index n, Index grain, ChunkFunction function, const void* context) {
+  if (inside_job) {
+    for (Index begin = 0; begin < n; begin += grain) function(context, begin, std::min(n, begin + grain));
+    return;
+  }
+  pool().run(n, grain, function, context);
+}
+
+}  // namespace gradus

@@ -1,0 +1,60 @@
+// Generator: the only source of randomness. A Mersenne Twister (Matsumoto & Nishimura 1998) read in the order in which
+// PyTorch's CPU generator reads it, so that the same seed means the same numbers there and here.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <random>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <gradus/core/shape.h>
+
+namespace gradus {
+
+class Generator {
+ public:
+  explicit Generator(std::uint64_t seed) { manual_seed(seed); }
+
+  /// Starts the sequence that belongs to `seed`; its low 32 bits count.
+  void manual_seed(std::uint64_t seed);
+
+  /// A whole number, all 32 (or 64) bits equally likely.
+  std::uint32_t random() { return static_cast<std::uint32_t>(engine_()); }
+  std::uint64_t random64();
+
+  /// A number in [0, 1) with all the bits T's fraction holds.
+  template <class T>
+  T uniform();
+
+  /// A standard normal number (Box & Muller 1958).
+  double normal();
+
+  /// A whole number in 0 .. n-1, for n up to 2^32.
+  Index below(Index n);
+
+  template <class T>
+  void fill_uniform(std::span<T> out, double low, double high);
+  template <class T>
+  void fill_normal(std::span<T> out, double mean, double std);
+
+  /// 0 .. n-1 in random order (Fisher & Yates).
+  std::vector<Index> permutation(Index n);
+
+  /// The whole state as printable text; set_state continues exactly there. Throws Error for a text that is not a state.
+  std::string state() const;
+  void set_state(const std::string& text);
+
+ private:
+  std::mt19937 engine_;
+  std::optional<double> next_normal_;  // Box-Muller makes two at a time
+};
+
+/// The generator used where none is given. Every thread has its own; the first use in a new thread seeds it differently.
+Generator& default_generator();
+
+/// Seeds the calling thread's default generator.
+void manual_seed(std::uint64_t seed);
+
+}  // namespace gradus

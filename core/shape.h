@@ -1,0 +1,87 @@
+// Shape: the sizes of a tensor's dimensions, stored inline so that making one never allocates.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <vector>
+
+#include <gradus/core/check.h>
+
+namespace gradus {
+
+using Index = std::int64_t;
+
+class Shape {
+ public:
+  static constexpr std::size_t max_rank = 8;
+
+  constexpr Shape() = default;  // a single number: rank 0, one element
+  Shape(std::initializer_list<Index> sizes) : Shape(std::span<const Index>(sizes.begin(), sizes.size())) {}
+  Shape(const std::vector<Index>& sizes) : Shape(std::span<const Index>(sizes)) {}
+  explicit Shape(std::span<const Index> sizes) {
+    for (const Index size : sizes) push_back(size);
+  }
+
+  Index rank() const { return static_cast<Index>(rank_); }
+  const Index* begin() const { return sizes_.data(); }
+  const Index* end() const { return sizes_.data() + rank_; }
+  Index back() const { return sizes_[rank_ - 1]; }
+
+  /// The size of dimension `dim`; negative counts from the end.
+  Index operator[](Index dim) const { return sizes_[static_cast<std::size_t>(normalize(dim, "shape"))]; }
+
+  void set(Index dim, Index size) { sizes_[static_cast<std::size_t>(normalize(dim, "shape"))] = size; }
+
+  void push_back(Index size) {
+    check(rank_ < max_rank, "shape: more than {} dimensions; merge some with reshape", max_rank);
+    check(size >= 0, "shape: size {} in dimension {}; sizes must be at least 0", size, rank_);
+    sizes_[rank_++] = size;
+  }
+
+  /// How many elements a tensor of this shape has: the product of the sizes, 1 for rank 0.
+  Index numel() const {
+    Index product = 1;
+    for (const Index size : *this) {
+      check(!__builtin_mul_overflow(product, size, &product), "shape: more elements than fit in 63 bits");
+    }
+    return product;
+  }
+
+  /// `dim` as 0 .. rank-1; a negative one counts from the end. `op` names the caller in the error.
+  Index normalize(Index dim, const char* op) const {
+    check(dim >= -rank() && dim < rank(), "{}: there is no dimension {} in a tensor with {} dimension{}; use {} .. {}", op,
+          dim, rank_, rank_ == 1 ? "" : "s", -rank(), rank() - 1);
+    return dim < 0 ? dim + rank() : dim;
+  }
+
+  struct Matrix {
+    Index rows, cols;
+  };
+  /// The shape seen as rows of its last dimension: (.., n) -> {numel / n, n}; rank 0 is one row of one.
+  Matrix as_matrix() const {
+    const Index cols = rank_ == 0 ? 1 : back();
+    Index rows = 1;
+    for (std::size_t i = 0; i + 1 < rank_; ++i) rows *= sizes_[i];
+    return {rows, cols};
+  }
+
+  friend bool operator==(const Shape& a, const Shape& b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
+
+ private:
+  std::array<Index, max_rank> sizes_{};
+  std::size_t rank_ = 0;
+};
+
+}  // namespace gradus
+
+/// Prints as (2, 3), like NumPy and PyTorch; one dimension as (3), a single number as ().
+template <>
+struct fmt::formatter<gradus::Shape> {
+  constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
+  auto format(const gradus::Shape& shape, fmt::format_context& context) const {
+    return fmt::format_to(context.out(), "({})", fmt::join(shape.begin(), shape.end(), ", "));
+  }
+};

@@ -1,0 +1,230 @@
+// Making, reading, printing and freeing tensors.
+#include <gradus/core/tensor.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+
+#include <gradus/core/autograd.h>
+#include <gradus/core/ops.h>
+
+namespace gradus {
+namespace {
+
+std::atomic<std::uint64_t> next_id{1};
+
+// Nodes whose last owner let go while another node was being destroyed on this thread. Destroying them from this list,
+// instead of from inside their user's destructor, keeps the stack flat however deep the graph is.
+struct Graveyard {
+  std::vector<NodePtr, PoolAllocator<NodePtr>> nodes;
+  bool emptying = false;
+};
+
+// Never destroyed, because tensors may outlive the thread's other locals; empty between uses, so nothing leaks.
+thread_local Graveyard* graveyard = nullptr;
+
+const Node& no_node() {
+  static const Node none({}, DType::f32, {});
+  return none;
+}
+
+template <class From>
+Tensor from_values(std::span<const From> values, const Shape& shape, DType dtype) {
+  check(static_cast<Index>(values.size()) == shape.numel(), "tensor: {} values do not fill shape {}, which needs {}",
+        values.size(), shape, shape.numel());
+  Tensor x = Tensor::empty(shape, dtype);
+  dispatch(dtype, [&]<class T>() {
+    std::ranges::transform(values, x.data<T>().begin(), [](From value) { return static_cast<T>(value); });
+  });
+  return x;
+}
+
+template <class Fill>
+Tensor filled(const Shape& shape, DType dtype, Fill fill) {
+  Tensor x = Tensor::empty(shape, dtype);
+  dispatch(dtype, [&]<class T>() { fill(x.data<T>()); });
+  return x;
+}
+
+// One bracket level of `x` whose elements start at `offset`; more than `edge` at each end are left out.
+void append(std::string& text, const Tensor& x, const std::vector<double>& values, Index dim, Index offset, int indent) {
+  constexpr Index edge = 4;
+  if (dim == x.rank()) {
+    text += fmt::format("{: .5g}", values[static_cast<std::size_t>(offset)]);
+    return;
+  }
+  Index stride = 1;
+  for (Index d = dim + 1; d < x.rank(); ++d) stride *= x.size(d);
+  const bool innermost = dim + 1 == x.rank();
+  const std::string separator = innermost ? ", " : ",\n" + std::string(static_cast<std::size_t>(indent) + 1, ' ');
+  text += '[';
+  for (Index i = 0; i < x.size(dim); ++i) {
+    if (i != 0) text += separator;
+    if (i == edge && x.size(dim) > 2 * edge + 1) {
+      text += "...";
+      i = x.size(dim) - edge - 1;
+      continue;
+    }
+    append(text, x, values, dim + 1, offset + i * stride, indent + 1);
+  }
+  text += ']';
+}
+
+}  // namespace
+
+Node::Node(Shape s, DType t, Buffer values) : shape(s), dtype(t), id(next_id.fetch_add(1)), data(std::move(values)) {}
+
+Node::~Node() {
+  if (inputs.empty()) return;
+  if (graveyard == nullptr) {
+    Graveyard local;
+    graveyard = &local;
+    std::ranges::move(inputs, std::back_inserter(local.nodes));
+    while (!local.nodes.empty()) {
+      const NodePtr next = std::move(local.nodes.back());
+      local.nodes.pop_back();
+    }
+    graveyard = nullptr;
+    return;
+  }
+  std::ranges::move(inputs, std::back_inserter(graveyard->nodes));
+}
+
+const Node& Inputs::operator[](std::size_t i) const { return nodes_[i] == nullptr ? no_node() : *nodes_[i]; }
+
+Tensor Tensor::empty(const Shape& shape, DType dtype) {
+  return Tensor(std::allocate_shared<Node>(PoolAllocator<Node>{}, shape, dtype, Buffer(shape.numel(), dtype)));
+}
+
+double Tensor::item() const {
+  check(numel() == 1, "item: needs one number, got shape {}; reduce it first or read data()", shape());
+  return dispatch(dtype(), [&]<class T>() { return static_cast<double>(*node().values<T>()); });
+}
+
+template <class T>
+std::span<T> Tensor::data() const {
+  check(dtype() == dtype_of<T>(), "data: the tensor holds {}, data<{}> was asked for; use to(DType) or the right type",
+        dtype(), dtype_of<T>() == DType::f32 ? "float" : "double");
+  return {node().values<T>(), static_cast<std::size_t>(numel())};
+}
+template std::span<float> Tensor::data<float>() const;
+template std::span<double> Tensor::data<double>() const;
+
+std::vector<double> Tensor::to_vector() const {
+  return dispatch(dtype(), [&]<class T>() {
+    const std::span<const T> values = data<T>();
+    return std::vector<double>(values.begin(), values.end());
+  });
+}
+
+Tensor& Tensor::requires_grad(bool wanted) {
+  check(is_leaf(), "requires_grad: this tensor is the result of '{}', not a leaf; use detach() to start a new graph",
+        node().op);
+  node().requires_grad = wanted;
+  return *this;
+}
+
+Tensor Tensor::grad() const {
+  if (!node().grad) return {};
+  return Tensor(std::allocate_shared<Node>(PoolAllocator<Node>{}, shape(), dtype(), node().grad));
+}
+
+Tensor Tensor::detach() const {
+  return Tensor(std::allocate_shared<Node>(PoolAllocator<Node>{}, shape(), dtype(), node().data));
+}
+
+Tensor Tensor::clone() const {
+  Tensor copy = empty_like(*this);
+  copy.copy_(*this);
+  return copy;
+}
+
+void Tensor::fill_(double value) const {
+  dispatch(dtype(), [&]<class T>() { std::ranges::fill(data<T>(), static_cast<T>(value)); });
+}
+
+void Tensor::copy_(const Tensor& values) const {
+  check(values.shape() == shape() && values.dtype() == dtype(), "copy_: {} {} cannot be copied into {} {}; reshape or "
+        "convert it first", values.dtype(), values.shape(), dtype(), shape());
+  dispatch(dtype(), [&]<class T>() { std::ranges::copy(values.data<T>(), data<T>().begin()); });
+}
+
+Tensor Tensor::exp() const { return gradus::exp(*this); }
+Tensor Tensor::log() const { return gradus::log(*this); }
+Tensor Tensor::sqrt() const { return gradus::sqrt(*this); }
+Tensor Tensor::abs() const { return gradus::abs(*this); }
+Tensor Tensor::tanh() const { return gradus::tanh(*this); }
+Tensor Tensor::sigmoid() const { return gradus::sigmoid(*this); }
+Tensor Tensor::relu() const { return gradus::relu(*this); }
+Tensor Tensor::pow(double exponent) const { return gradus::pow(*this, exponent); }
+Tensor Tensor::matmul(const Tensor& other) const { return gradus::matmul(*this, other); }
+Tensor Tensor::reshape(const Shape& shape) const { return gradus::reshape(*this, shape); }
+Tensor Tensor::transpose(Index dim0, Index dim1) const { return gradus::transpose(*this, dim0, dim1); }
+Tensor Tensor::sum() const { return gradus::sum(*this); }
+Tensor Tensor::sum(std::vector<Index> dims, bool keepdim) const { return gradus::sum(*this, std::move(dims), keepdim); }
+Tensor Tensor::mean() const { return gradus::mean(*this); }
+Tensor Tensor::mean(std::vector<Index> dims, bool keepdim) const { return gradus::mean(*this, std::move(dims), keepdim); }
+Tensor Tensor::max() const { return gradus::max(*this); }
+Tensor Tensor::max(std::vector<Index> dims, bool keepdim) const { return gradus::max(*this, std::move(dims), keepdim); }
+Tensor Tensor::softmax(Index dim) const { return gradus::softmax(*this, dim); }
+
+Tensor full(const Shape& shape, double value, DType dtype) {
+  Tensor x = Tensor::empty(shape, dtype);
+  x.fill_(value);
+  return x;
+}
+Tensor zeros(const Shape& shape, DType dtype) { return full(shape, 0, dtype); }
+Tensor ones(const Shape& shape, DType dtype) { return full(shape, 1, dtype); }
+Tensor zeros_like(const Tensor& x) { return zeros(x.shape(), x.dtype()); }
+Tensor ones_like(const Tensor& x) { return ones(x.shape(), x.dtype()); }
+
+Tensor tensor(std::span<const double> values, const Shape& shape, DType dtype) {
+  return from_values(values, shape, dtype);
+}
+Tensor tensor(const std::vector<double>& values, const Shape& shape, DType dtype) {
+  return from_values(std::span(values), shape, dtype);
+}
+Tensor tensor(const std::vector<float>& values, const Shape& shape, DType dtype) {
+  return from_values(std::span(values), shape, dtype);
+}
+Tensor tensor(std::initializer_list<double> values, const Shape& shape, DType dtype) {
+  return from_values(std::span(values.begin(), values.size()), shape, dtype);
+}
+Tensor tensor(const std::vector<double>& values, DType dtype) {
+  return tensor(values, {static_cast<Index>(values.size())}, dtype);
+}
+Tensor tensor(std::initializer_list<double> values, DType dtype) {
+  return tensor(values, {static_cast<Index>(values.size())}, dtype);
+}
+Tensor tensor(double value, DType dtype) { return full({}, value, dtype); }
+
+Tensor randn(const Shape& shape, DType dtype, Generator& generator) {
+  return filled(shape, dtype, [&](auto values) { generator.fill_normal(values, 0, 1); });
+}
+Tensor randn(const Shape& shape, DType dtype) { return randn(shape, dtype, default_generator()); }
+Tensor rand(const Shape& shape, DType dtype, Generator& generator) {
+  return filled(shape, dtype, [&](auto values) { generator.fill_uniform(values, 0, 1); });
+}
+Tensor rand(const Shape& shape, DType dtype) { return rand(shape, dtype, default_generator()); }
+
+Tensor arange(double start, double end, double step, DType dtype) {
+  check(step != 0 && std::isfinite(start) && std::isfinite(end) && std::isfinite(step) && (end - start) / step >= 0,
+        "arange: start {}, end {}, step {} never arrives; the step must lead from start to end", start, end, step);
+  const auto count = static_cast<Index>(std::ceil((end - start) / step));
+  return filled({count}, dtype, [&](auto values) {
+    double i = 0;
+    for (auto& value : values) value = static_cast<std::remove_reference_t<decltype(value)>>(start + step * i++);
+  });
+}
+Tensor arange(double end, DType dtype) { return arange(0, end, 1, dtype); }
+
+std::string to_string(const Tensor& x) {
+  if (!x.defined()) return "tensor(undefined)";
+  std::string text = "tensor(";
+  append(text, x, x.to_vector(), 0, 0, 7);
+  if (x.rank() != 0) text += fmt::format(", shape {}", x.shape());
+  if (x.dtype() == DType::f64) text += ", f64";
+  return text + ")";
+}
+
+}  // namespace gradus

@@ -1,0 +1,185 @@
+// Tensor, a cheap handle on a Node; Node, the vertex of the graph that backward() walks. Copying a Tensor shares the
+// node, as a second Python name does. Data is contiguous, row-major, f32 or f64.
+#pragma once
+
+#include <concepts>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <gradus/core/buffer.h>
+#include <gradus/core/dtype.h>
+#include <gradus/core/random.h>
+#include <gradus/core/shape.h>
+
+namespace gradus {
+
+struct Node;
+using NodePtr = std::shared_ptr<Node>;
+
+/// What a backward function sees of its op's inputs: in[i] is the i-th node that was passed to record().
+class Inputs {
+ public:
+  explicit Inputs(std::span<const NodePtr> nodes) : nodes_(nodes) {}
+  const Node& operator[](std::size_t i) const;  // an undefined input (no bias, say) is an empty node that wants no grad
+  std::size_t size() const { return nodes_.size(); }
+
+ private:
+  std::span<const NodePtr> nodes_;
+};
+
+/// The code that adds an op's share into its inputs' gradients.
+struct Backward {
+  virtual ~Backward() = default;
+  virtual void operator()(const Node& out, Inputs in) const = 0;
+};
+
+struct Node {
+  Shape shape;
+  DType dtype = DType::f32;
+  bool requires_grad = false;
+  bool released = false;  // its backward ran and the graph behind it was let go
+  bool visited = false;   // used by backward() while it collects the graph
+  std::uint64_t id = 0;   // creation order: every input is older than its output
+  const char* op = "";    // "softmax": for printing, errors, the graph picture; empty for a leaf
+  Buffer data;
+  mutable Buffer grad;  // empty until something adds to it
+  std::vector<NodePtr, PoolAllocator<NodePtr>> inputs;
+  std::shared_ptr<const Backward> backward;
+
+  Node(Shape shape, DType dtype, Buffer data);
+  ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  bool is_leaf() const { return backward == nullptr && !released; }
+  Index numel() const { return shape.numel(); }
+
+  template <class T>
+  T* values() const {
+    return data.as<T>();
+  }
+  /// The gradient, to be read by this node's own backward or added to by its users'. Null means: not wanted.
+  template <class T>
+  T* grad_or_null() const {
+    return grad.as<T>();
+  }
+};
+
+class Tensor {
+ public:
+  /// Undefined: stands for "no tensor", as an absent bias or a gradient that nothing has added to.
+  Tensor() = default;
+  explicit Tensor(NodePtr node) : node_(std::move(node)) {}
+
+  /// Fresh memory that is not initialized.
+  static Tensor empty(const Shape& shape, DType dtype = DType::f32);
+  static Tensor empty_like(const Tensor& x) { return empty(x.shape(), x.dtype()); }
+
+  bool defined() const { return node_ != nullptr; }
+  const Shape& shape() const { return node().shape; }
+  Index rank() const { return shape().rank(); }
+  Index size(Index dim) const { return shape()[dim]; }
+  Index numel() const { return shape().numel(); }
+  DType dtype() const { return node().dtype; }
+
+  /// The value of a tensor with one element.
+  double item() const;
+  /// The elements in row-major order, to read or write in place. T must be the tensor's own type. Writing is not
+  /// recorded: values that a recorded op still needs for its gradient should be left alone until backward() has run.
+  template <class T>
+  std::span<T> data() const;
+  /// A copy of the elements, converted to double.
+  std::vector<double> to_vector() const;
+
+  /// Asks for a gradient (leaves only), or no longer.
+  Tensor& requires_grad(bool wanted);
+  bool requires_grad() const { return node().requires_grad; }
+  bool is_leaf() const { return node().is_leaf(); }
+  /// d(backward's tensor) / d(this), same shape and dtype; undefined until something adds to it.
+  Tensor grad() const;
+  void zero_grad() const { node().grad.reset(); }
+
+  /// Adds to the gradient of every leaf that this number was computed from. The graph is let go on the way, unless
+  /// retain_graph; interior gradients too.
+  void backward(bool retain_graph = false) const;
+  /// The same for a tensor of any shape, weighted: the gradient of sum(this * weight).
+  void backward(const Tensor& weight, bool retain_graph = false) const;
+
+  /// The same memory without the history.
+  Tensor detach() const;
+  /// A copy of the values without the history.
+  Tensor clone() const;
+  /// Converted to `dtype` (differentiable); the tensor itself when it has that type.
+  Tensor to(DType dtype) const;
+
+  /// In place, not recorded.
+  void fill_(double value) const;
+  void copy_(const Tensor& values) const;
+
+  // The ops of ops.h that read well as members.
+  Tensor exp() const;
+  Tensor log() const;
+  Tensor sqrt() const;
+  Tensor abs() const;
+  Tensor tanh() const;
+  Tensor sigmoid() const;
+  Tensor relu() const;
+  Tensor pow(double exponent) const;
+  Tensor matmul(const Tensor& other) const;
+  Tensor reshape(const Shape& shape) const;
+  Tensor transpose(Index dim0 = -2, Index dim1 = -1) const;
+  Tensor sum() const;
+  Tensor sum(std::vector<Index> dims, bool keepdim = false) const;
+  Tensor mean() const;
+  Tensor mean(std::vector<Index> dims, bool keepdim = false) const;
+  Tensor max() const;
+  Tensor max(std::vector<Index> dims, bool keepdim = false) const;
+  Tensor softmax(Index dim = -1) const;
+
+  const NodePtr& node_ptr() const { return node_; }
+  Node& node() const {
+    check(defined(), "tensor: this one is undefined (default-made, or a gradient nothing has added to); make it first");
+    return *node_;
+  }
+
+ private:
+  NodePtr node_;
+};
+
+Tensor zeros(const Shape& shape, DType dtype = DType::f32);
+Tensor ones(const Shape& shape, DType dtype = DType::f32);
+Tensor full(const Shape& shape, double value, DType dtype = DType::f32);
+Tensor zeros_like(const Tensor& x);
+Tensor ones_like(const Tensor& x);
+/// From values in row-major order; their count must be the shape's. Without a shape: one dimension, or none for one
+/// plain number.
+Tensor tensor(std::span<const double> values, const Shape& shape, DType dtype = DType::f32);
+Tensor tensor(const std::vector<double>& values, const Shape& shape, DType dtype = DType::f32);
+Tensor tensor(const std::vector<float>& values, const Shape& shape, DType dtype = DType::f32);
+Tensor tensor(std::initializer_list<double> values, const Shape& shape, DType dtype = DType::f32);
+Tensor tensor(const std::vector<double>& values, DType dtype = DType::f32);
+Tensor tensor(std::initializer_list<double> values, DType dtype = DType::f32);
+Tensor tensor(double value, DType dtype = DType::f32);
+/// Standard normal, and uniform on [0, 1), from the default generator or the one given.
+Tensor randn(const Shape& shape, DType dtype = DType::f32);
+Tensor randn(const Shape& shape, DType dtype, Generator& generator);
+Tensor rand(const Shape& shape, DType dtype = DType::f32);
+Tensor rand(const Shape& shape, DType dtype, Generator& generator);
+/// 0, 1, .. end-1; or start, start + step, .. below end.
+Tensor arange(double end, DType dtype = DType::f32);
+Tensor arange(double start, double end, double step = 1, DType dtype = DType::f32);
+
+/// The values as nested brackets, long dimensions shortened in the middle, followed by the shape.
+std::string to_string(const Tensor& x);
+
+}  // namespace gradus
+
+template <>
+struct fmt::formatter<gradus::Tensor> : fmt::formatter<std::string_view> {
+  auto format(const gradus::Tensor& x, fmt::format_context& context) const {
+    return fmt::formatter<std::string_view>::format(gradus::to_string(x), context);
+  }
+};

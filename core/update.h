@@ -1,0 +1,31 @@
+// In-place arithmetic for optimizers: vectorized, on all threads, never recorded.
+#pragma once
+
+#include <gradus/core/tensor.h>
+
+namespace gradus {
+
+struct AdamStep {
+  double lr, beta1, beta2, eps, weight_decay;
+  bool decoupled;  // AdamW: the decay shrinks the parameter; else it is added to the gradient
+  double bias_correction1, bias_correction2;  // 1 - beta1^t, 1 - beta2^t
+};
+/// m = beta1 m + (1 - beta1) g,  v = beta2 v + (1 - beta2) g^2,
+/// param -= lr (m / bias_correction1) / (sqrt(v / bias_correction2) + eps); equal shapes and dtypes.
+void adam_update(const Tensor& param, const Tensor& m, const Tensor& v, const Tensor& grad, const AdamStep& step);
+
+struct SgdStep {
+  double lr, momentum, dampening, weight_decay;
+  bool nesterov;
+  bool first;  // the momentum buffer holds nothing yet: it becomes the gradient
+};
+/// PyTorch's SGD. An undefined momentum_buffer means no momentum.
+void sgd_update(const Tensor& param, const Tensor& momentum_buffer, const Tensor& grad, const SgdStep& step);
+
+/// The sum of x^2, the same bits at any thread count.
+double squared_norm(const Tensor& x);
+
+/// x *= factor
+void scale_(const Tensor& x, double factor);
+
+}  // namespace gradus

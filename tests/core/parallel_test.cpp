@@ -1,0 +1,173 @@
+// parallel_for: every index once, in ranges that depend on the sizes alone; nested, throwing, and from several threads.
+#include <gradus/core/parallel.h>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <stdexcept>
+#include <thread>
+
+#include <gradus/core/ops.h>
+
+#include "support.h"
+
+namespace gradus::testing {
+namespace {
+
+using Ranges = std::vector<std::pair<Index, Index>>;
+
+Ranges ranges_of(Index n, Index grain) {
+  std::mutex mutex;
+  Ranges ranges;
+  parallel_for(n, grain, [&](Index begin, Index end) {
+    const std::lock_guard lock(mutex);
+    ranges.emplace_back(begin, end);
+  });
+  std::sort(ranges.begin(), ranges.end());
+  return ranges;
+}
+
+TEST(ParallelFor, RunsEveryIndexOnce) {
+  for (const int threads : {1, 2, 3, 7}) {
+    const WithThreads guard(threads);
+    EXPECT_EQ(num_threads(), threads);
+    for (const Index n : {1, 2, 16, 999, 1000, 1001}) {
+      for (const Index grain : {1, 10, 333, 5000}) {
+        std::vector<std::atomic<int>> count(static_cast<std::size_t>(n));
+        parallel_for(n, grain, [&](Index begin, Index end) {
+          EXPECT_LE(end - begin, grain);
+          EXPECT_GE(thread_index(), 0);
+          EXPECT_LT(thread_index(), threads);
+          for (Index i = begin; i < end; ++i) ++count[static_cast<std::size_t>(i)];
+        });
+        for (const auto& times : count) EXPECT_EQ(times, 1);
+      }
+    }
+  }
+}
+
+TEST(ParallelFor, CutsBySizeAndNotByThreads) {
+  const Ranges expected{{0, 30}, {30, 60}, {60, 90}, {90, 100}};
+  for (const int threads : {1, 2, 5}) {
+    const WithThreads guard(threads);
+    EXPECT_EQ(ranges_of(100, 30), expected);
+  }
+}
+
+TEST(ParallelFor, OfNothingDoesNothing) {
+  EXPECT_TRUE(ranges_of(0, 10).empty());
+  EXPECT_TRUE(ranges_of(-5, 10).empty());
+}
+
+TEST(ParallelFor, UsesSeveralThreads) {
+  const WithThreads guard(2);
+  std::atomic<int> inside{0};
+  std::atomic<bool> together{false};
+  // Each of the two chunks waits for the other: only two threads can get through.
+  parallel_for(2, 1, [&](Index, Index) {
+    ++inside;
+    for (int i = 0; i < 5000 && inside < 2; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (inside == 2) together = true;
+  });
+  EXPECT_TRUE(together);
+}
+
+TEST(ParallelFor, RunsNestedOnesSeriallyOnTheSameThread) {
+  for (const int threads : {1, 3}) {
+    const WithThreads guard(threads);
+    std::vector<std::atomic<int>> count(60 * 50);
+    parallel_for(60, 1, [&](Index begin, Index) {
+      const std::thread::id here = std::this_thread::get_id();
+      Index expected = 0;
+      parallel_for(50, 7, [&](Index inner, Index end) {
+        EXPECT_EQ(std::this_thread::get_id(), here);
+        EXPECT_EQ(inner, expected) << "in order";
+        expected = end;
+        for (Index i = inner; i < end; ++i) ++count[static_cast<std::size_t>(begin * 50 + i)];
+      });
+    });
+    for (const auto& times : count) EXPECT_EQ(times, 1);
+  }
+}
+
+TEST(ParallelFor, BringsAnExceptionToTheCaller) {
+  for (const int threads : {1, 3}) {
+    const WithThreads guard(threads);
+    for (const Index bad : {0, 57, 99}) {
+      try {
+        parallel_for(100, 1, [&](Index begin, Index) {
+          if (begin == bad) throw std::out_of_range("bad index");
+        });
+        ADD_FAILURE() << "nothing was thrown";
+      } catch (const std::out_of_range& error) {
+        EXPECT_STREQ(error.what(), "bad index");
+      }
+    }
+    parallel_for(100, 1, [](Index, Index) {});  // the pool still works, and no old exception is left
+    EXPECT_EQ(ranges_of(100, 50).size(), 2U);
+  }
+  EXPECT_THROW(parallel_for(1, 1, [](Index, Index) { throw std::runtime_error("one chunk"); }), std::runtime_error);
+}
+
+TEST(SetNumThreads, ChangesAndRefuses) {
+  const WithThreads guard(2);
+  for (const int threads : {4, 1, 3, 3, 2}) {
+    set_num_threads(threads);
+    EXPECT_EQ(num_threads(), threads);
+    EXPECT_EQ(ranges_of(1000, 1).size(), 1000U);
+  }
+  for (const int wrong : {0, -1, 100'000}) {
+    expect_contains(error_of([&] { set_num_threads(wrong); }), fmt::format("{}", wrong));
+  }
+  EXPECT_EQ(num_threads(), 2);
+}
+
+TEST(ParallelFor, ServesTwoCallersAtOnce) {
+  const WithThreads guard(2);
+  std::atomic<Index> sums[2] = {};
+  const auto caller = [&](std::size_t which) {
+    for (int round = 0; round < 300; ++round) {
+      parallel_for(100, 3, [&](Index begin, Index end) {
+        for (Index i = begin; i < end; ++i) sums[which] += i;
+      });
+    }
+  };
+  std::thread first(caller, 0), second(caller, 1);
+  first.join();
+  second.join();
+  EXPECT_EQ(sums[0], 300 * 4950);
+  EXPECT_EQ(sums[1], 300 * 4950);
+}
+
+TEST(ParallelFor, ServesCallersWhileThreadsChange) {
+  const WithThreads guard(2);
+  std::atomic<bool> stop{false};
+  std::thread caller([&] {
+    while (!stop) EXPECT_EQ(ranges_of(64, 4).size(), 16U);
+  });
+  for (int i = 0; i < 40; ++i) set_num_threads(1 + i % 4);
+  stop = true;
+  caller.join();
+}
+
+// Attention keeps scratch memory for each thread: calls from other threads must not share it.
+TEST(ParallelFor, KeepsScratchOfCallersApart) {
+  const WithThreads guard(2);
+  manual_seed(3);
+  const Tensor qkv = randn({400, 96});
+  const std::vector<Index> lengths(20, 20);
+  const std::vector<std::uint64_t> expected = bits(packed_attention(qkv, 4, lengths, {.causal = true}));
+  std::atomic<int> wrong{0};
+  const auto caller = [&] {
+    for (int i = 0; i < 30; ++i) {
+      if (bits(packed_attention(qkv, 4, lengths, {.causal = true})) != expected) ++wrong;
+    }
+  };
+  std::thread first(caller), second(caller);
+  first.join();
+  second.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+}  // namespace
+}  // namespace gradus::testing

@@ -1,0 +1,136 @@
+// Making tensors, reading them, converting and printing them.
+#include <gradus/core/tensor.h>
+
+#include <cmath>
+
+#include <gradus/core/ops.h>
+
+#include "support.h"
+
+namespace gradus::testing {
+namespace {
+
+TEST(Tensor, IsMadeFromValues) {
+  EXPECT_EQ(tensor({1, 2, 3}).shape(), Shape{3});
+  EXPECT_EQ(tensor(2.5).shape(), Shape{});
+  EXPECT_EQ(tensor(2.5).item(), 2.5);
+  EXPECT_EQ(tensor({1, 2, 3, 4}, {2, 2}).to_vector(), (std::vector<double>{1, 2, 3, 4}));
+  EXPECT_EQ(tensor(std::vector<float>{1.5F, 2.5F}, {2, 1}, DType::f64).to_vector(), (std::vector<double>{1.5, 2.5}));
+  EXPECT_EQ(tensor(std::vector<double>{1, 2}).dtype(), DType::f32);
+  EXPECT_EQ(tensor({1, 2}, DType::f64).dtype(), DType::f64);
+  EXPECT_EQ(tensor(std::vector<double>{}).shape(), Shape{0});
+}
+
+TEST(Tensor, IsMadeFilled) {
+  EXPECT_EQ(zeros({2}).to_vector(), (std::vector<double>{0, 0}));
+  EXPECT_EQ(ones({2}, DType::f64).to_vector(), (std::vector<double>{1, 1}));
+  EXPECT_EQ(full({1, 2}, -3).to_vector(), (std::vector<double>{-3, -3}));
+  EXPECT_EQ(ones_like(zeros({2, 3}, DType::f64)).dtype(), DType::f64);
+  EXPECT_EQ(zeros_like(ones({2, 3})).shape(), (Shape{2, 3}));
+  EXPECT_EQ(arange(4).to_vector(), (std::vector<double>{0, 1, 2, 3}));
+  EXPECT_EQ(arange(1, 2, 0.25, DType::f64).to_vector(), (std::vector<double>{1, 1.25, 1.5, 1.75}));
+  EXPECT_EQ(arange(3, 0, -1).to_vector(), (std::vector<double>{3, 2, 1}));
+  EXPECT_EQ(arange(0).numel(), 0);
+}
+
+TEST(Tensor, IsAHandle) {
+  const Tensor a = zeros({2});
+  const Tensor b = a;
+  b.data<float>()[0] = 5;
+  EXPECT_EQ(a.to_vector()[0], 5);
+  const Tensor copy = a.clone();
+  copy.fill_(1);
+  EXPECT_EQ(a.to_vector()[0], 5);
+  EXPECT_FALSE(Tensor().defined());
+}
+
+TEST(Tensor, CloneHasNoHistory) {
+  Tensor x = ones({2});
+  x.requires_grad(true);
+  EXPECT_FALSE((x * 2.0).clone().requires_grad());
+}
+
+TEST(Tensor, ReshapeSharesMemory) {
+  const Tensor x = arange(6);
+  const Tensor y = x.reshape({2, 3});
+  y.data<float>()[5] = 9;
+  EXPECT_EQ(x.to_vector()[5], 9);
+}
+
+TEST(Tensor, HasSizes) {
+  const Tensor x = zeros({2, 3, 4});
+  EXPECT_EQ(x.rank(), 3);
+  EXPECT_EQ(x.size(1), 3);
+  EXPECT_EQ(x.size(-1), 4);
+  EXPECT_EQ(x.numel(), 24);
+}
+
+TEST(Tensor, GivesItsDataOnlyAsItsOwnType) {
+  EXPECT_EQ(zeros({3}).data<float>().size(), 3U);
+  expect_contains(error_of([] { zeros({3}, DType::f64).data<float>(); }), "f64");
+}
+
+TEST(Tensor, DataIsAligned) {
+  for (const Index n : {0, 1, 3, 17, 1000}) {
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(Tensor::empty({n}).node().values<float>()) % 64, 0U);
+  }
+}
+
+TEST(Tensor, MembersAreTheFreeFunctions) {
+  const Tensor x = tensor({0.25, 0.5, 0.75, 1}, {2, 2}, DType::f64);
+  const auto same = [](const Tensor& a, const Tensor& b) {
+    EXPECT_EQ(a.shape(), b.shape());
+    EXPECT_EQ(bits(a), bits(b));
+  };
+  same(x.exp(), exp(x));
+  same(x.log(), log(x));
+  same(x.sqrt(), sqrt(x));
+  same((-x).abs(), abs(-x));
+  same(x.tanh(), tanh(x));
+  same(x.sigmoid(), sigmoid(x));
+  same(x.relu(), relu(x));
+  same(x.pow(1.5), pow(x, 1.5));
+  same(x.matmul(x), matmul(x, x));
+  same(x.transpose(), transpose(x));
+  same(x.sum(), sum(x));
+  same(x.sum({0}, true), sum(x, {0}, true));
+  same(x.mean(), mean(x));
+  same(x.mean({1}), mean(x, {1}));
+  same(x.max(), max(x));
+  same(x.max({1}, true), max(x, {1}, true));
+  same(x.softmax(0), softmax(x, 0));
+}
+
+TEST(To, RoundsOnceAndBringsTheGradientBack) {
+  Tensor x = tensor({0.1, 1e-60, -3}, DType::f64);
+  x.requires_grad(true);
+  const Tensor y = x.to(DType::f32);
+  EXPECT_EQ(y.dtype(), DType::f32);
+  EXPECT_EQ(y.to_vector(), (std::vector<double>{0.1F, 0, -3}));
+  y.backward(tensor({1, 2, 0.1}));
+  EXPECT_EQ(x.grad().dtype(), DType::f64);
+  EXPECT_EQ(x.grad().to_vector(), (std::vector<double>{1, 2, 0.1F}));
+  y.to(DType::f64);
+  EXPECT_EQ(x.to(DType::f64).node_ptr(), x.node_ptr());
+}
+
+TEST(To, IsExactUpwards) {
+  const Tensor x = tensor({0.1, -0.0, 1e30, INFINITY});
+  EXPECT_EQ(bits(x.to(DType::f64)), bits(x)) << "the sign of zero included";
+  EXPECT_EQ(bits(x.to(DType::f64).to(DType::f32)), bits(x));
+}
+
+TEST(ToString, ShowsValuesShapeAndType) {
+  EXPECT_EQ(to_string(tensor({1, -2.5}, {2})), "tensor([ 1, -2.5], shape (2))");
+  EXPECT_EQ(to_string(tensor(3)), "tensor( 3)");
+  EXPECT_EQ(to_string(tensor({1, 2, 3, 4}, {2, 2}, DType::f64)),
+            "tensor([[ 1,  2],\n        [ 3,  4]], shape (2, 2), f64)");
+  EXPECT_EQ(to_string(Tensor()), "tensor(undefined)");
+  const std::string text = to_string(arange(100));
+  expect_contains(text, " 3, ...,  96,  97");
+  EXPECT_EQ(to_string(zeros({0})), "tensor([], shape (0))");
+  EXPECT_EQ(fmt::format("{}", tensor(3)), "tensor( 3)");
+}
+
+}  // namespace
+}  // namespace gradus::testing
