@@ -1,0 +1,71 @@
+// The pointwise functions as layers for Sequential, and as names for options that choose one.
+#pragma once
+
+#include <gradus/core/ops.h>
+#include <gradus/nn/module.h>
+
+namespace gradus::nn {
+
+/// A layer without parameters.
+struct ActivationLayer : Layer {
+  void members(Visitor&) const final {}
+};
+
+struct ReLU : ActivationLayer {
+  Tensor operator()(const Tensor& x) const override { return relu(x); }
+};
+
+struct GELU : ActivationLayer {
+  explicit GELU(Gelu form = Gelu::erf) : form_(form) {}
+  Tensor operator()(const Tensor& x) const override { return gelu(x, form_); }
+
+ private:
+  Gelu form_;
+};
+
+struct SiLU : ActivationLayer {
+  Tensor operator()(const Tensor& x) const override { return silu(x); }
+};
+
+struct Tanh : ActivationLayer {
+  Tensor operator()(const Tensor& x) const override { return tanh(x); }
+};
+
+struct Sigmoid : ActivationLayer {
+  Tensor operator()(const Tensor& x) const override { return sigmoid(x); }
+};
+
+struct Softmax : ActivationLayer {
+  explicit Softmax(Index dim = -1) : dim_(dim) {}
+  Tensor operator()(const Tensor& x) const override { return softmax(x, dim_); }
+
+ private:
+  Index dim_;
+};
+
+struct Identity : ActivationLayer {
+  Tensor operator()(const Tensor& x) const override { return x; }
+};
+
+/// For options and configurations: which function stands between two layers.
+enum class Activation { relu, gelu_erf, gelu_tanh, silu, tanh, sigmoid };
+
+inline Tensor apply(Activation function, const Tensor& x) {
+  switch (function) {
+    case Activation::relu:
+      return relu(x);
+    case Activation::gelu_erf:
+      return gelu(x, Gelu::erf);
+    case Activation::gelu_tanh:
+      return gelu(x, Gelu::tanh);
+    case Activation::silu:
+      return silu(x);
+    case Activation::tanh:
+      return tanh(x);
+    case Activation::sigmoid:
+      return sigmoid(x);
+  }
+  fail("apply: {} is not a Activation; use one of the named values", static_cast<int>(function));
+}
+
+}  // namespace gradus::nn

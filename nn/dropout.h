@@ -1,0 +1,23 @@
+// Dropout: noise in training that keeps single units from being relied on (Srivastava et al. 2014).
+#pragma once
+
+#include <gradus/core/ops.h>
+#include <gradus/nn/module.h>
+
+namespace gradus::nn {
+
+/// Each element set to 0 with probability p and the others divided by 1 - p, by the default generator; x itself in
+/// eval mode.
+struct Dropout : Layer {
+  explicit Dropout(double p = 0.5) : p_(p) {
+    check(p >= 0 && p < 1, "Dropout: probability {}; it must be at least 0 and below 1", p);
+  }
+  Tensor operator()(const Tensor& x) const override { return dropout(x, p_, training()); }
+  void members(Visitor&) const override {}
+  double p() const { return p_; }
+
+ private:
+  double p_;
+};
+
+}  // namespace gradus::nn

@@ -1,0 +1,26 @@
+// Embedding: a learned vector for each whole number.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include <gradus/nn/module.h>
+
+namespace gradus::nn {
+
+struct EmbeddingOptions {
+  DType dtype = DType::f32;
+};
+
+/// Rows of `weight` picked by ids in 0 .. num-1: ids -> (ids.size(), dim), or (shape of ids, dim) with that shape.
+/// Starts as N(0, 1), drawn from the default generator.
+struct Embedding : Module {
+  Embedding(Index num, Index dim, EmbeddingOptions options = {});
+  Tensor operator()(std::span<const std::int32_t> ids) const;
+  Tensor operator()(std::span<const std::int32_t> ids, const Shape& ids_shape) const;
+  void members(Visitor& visit) const override;
+
+  Tensor weight;  // (num, dim)
+};
+
+}  // namespace gradus::nn

@@ -1,0 +1,38 @@
+// Initializers: they overwrite a parameter in place, with numbers that equal PyTorch's for the same seed.
+#pragma once
+
+#include <gradus/core/random.h>
+#include <gradus/nn/module.h>
+
+namespace gradus::nn::init {
+
+enum class Fan { in, out };
+enum class Nonlinearity { linear, sigmoid, tanh, relu, leaky_relu, selu };
+
+/// How much larger than 1 / sqrt(fan) weights before this function should be, to keep the spread of what passes
+/// through: 1, 1, 5/3, sqrt(2), sqrt(2 / (1 + a^2)), 3/4 (PyTorch's calculate_gain). `a` is leaky_relu's negative
+/// slope.
+double gain(Nonlinearity nonlinearity, double a = 0.01);
+
+void normal_(const Tensor& x, double mean = 0, double std = 1, Generator& generator = default_generator());
+void uniform_(const Tensor& x, double low = 0, double high = 1, Generator& generator = default_generator());
+void constant_(const Tensor& x, double value);
+void zeros_(const Tensor& x);
+void ones_(const Tensor& x);
+
+/// Variance gain^2 * 2 / (fan_in + fan_out), for a weight (out, in, ..) of at least two dimensions. Glorot & Bengio
+/// 2010.
+void xavier_uniform_(const Tensor& weight, double gain = 1, Generator& generator = default_generator());
+void xavier_normal_(const Tensor& weight, double gain = 1, Generator& generator = default_generator());
+
+/// Variance gain(nonlinearity, a)^2 / fan, for a weight (out, in, ..) of at least two dimensions. He et al. 2015.
+void kaiming_uniform_(const Tensor& weight, double a = 0, Fan fan = Fan::in,
+                      Nonlinearity nonlinearity = Nonlinearity::leaky_relu, Generator& generator = default_generator());
+void kaiming_normal_(const Tensor& weight, double a = 0, Fan fan = Fan::in,
+                     Nonlinearity nonlinearity = Nonlinearity::leaky_relu, Generator& generator = default_generator());
+
+/// GPT-2's (Radford et al. 2019, section 2.3): matrices and embeddings N(0, 0.02), biases 0, and the projections that
+/// feed the residual stream (named "..c_proj.weight") smaller by sqrt(2 n_layer). Gains of norms stay as they are.
+void gpt2_(const Module& module, Index n_layer, Generator& generator = default_generator());
+
+}  // namespace gradus::nn::init

@@ -1,0 +1,24 @@
+// Linear: x W^T + b, the layer that most others are made of.
+#pragma once
+
+#include <gradus/nn/module.h>
+
+namespace gradus::nn {
+
+struct LinearOptions {
+  bool bias = true;
+  DType dtype = DType::f32;
+};
+
+/// x weight^T + bias: (.., in) -> (.., out). Both start uniform within +-1/sqrt(in), as PyTorch's do, drawn from the
+/// default generator (weight first), so that one seed gives the same numbers there and here.
+struct Linear : Layer {
+  Linear(Index in, Index out, LinearOptions options = {});
+  Tensor operator()(const Tensor& x) const override;
+  void members(Visitor& visit) const override;
+
+  Tensor weight;  // (out, in)
+  Tensor bias;    // (out), or undefined
+};
+
+}  // namespace gradus::nn

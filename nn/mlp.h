@@ -1,0 +1,38 @@
+// MLP: the feed-forward half of a transformer block, with GPT-2's names.
+#pragma once
+
+#include <gradus/nn/activation.h>
+#include <gradus/nn/dropout.h>
+#include <gradus/nn/linear.h>
+
+namespace gradus::nn {
+
+struct MLPOptions {
+  Index hidden = 0;  // 0: four times the width
+  bool bias = true;
+  Activation activation = Activation::gelu_tanh;  // GPT-2's; nanoGPT and PyTorch default to gelu_erf
+  double dropout = 0;
+  DType dtype = DType::f32;
+};
+
+/// dropout(c_proj(activation(c_fc(x)))): (.., n_embd) -> (.., n_embd). Vaswani et al. 2017, section 3.3.
+struct MLP : Layer {
+  explicit MLP(Index n_embd, MLPOptions options = {})
+      : c_fc(n_embd, options.hidden ? options.hidden : 4 * n_embd, {options.bias, options.dtype}),
+        c_proj(options.hidden ? options.hidden : 4 * n_embd, n_embd, {options.bias, options.dtype}),
+        dropout(options.dropout),
+        activation(options.activation) {}
+
+  Tensor operator()(const Tensor& x) const override { return dropout(c_proj(apply(activation, c_fc(x)))); }
+  void members(Visitor& visit) const override {
+    visit("c_fc", c_fc);
+    visit("c_proj", c_proj);
+    visit("dropout", dropout);
+  }
+
+  Linear c_fc, c_proj;
+  Dropout dropout;
+  Activation activation;
+};
+
+}  // namespace gradus::nn

@@ -1,0 +1,98 @@
+// Module, what every network part derives from, and Layer, the parts that map one tensor to one tensor. A module names
+// its members once, in members(); parameters, modes, conversion, counting and files all walk through that one list.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <gradus/core/tensor.h>
+
+namespace gradus::nn {
+
+class Module;
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+
+/// What members() is given: call it with each member and its name. It hands on dotted names ("h.0.attn.c_attn.weight").
+class Visitor {
+ public:
+  virtual ~Visitor() = default;
+
+  /// A parameter; an undefined one (a bias that was not wanted) is skipped.
+  void operator()(std::string_view name, const Tensor& parameter) { visit_tensor(name, parameter, true); }
+  /// A tensor that belongs to the module's state but is not trained (a running mean, say).
+  void buffer(std::string_view name, const Tensor& tensor) { visit_tensor(name, tensor, false); }
+  void operator()(std::string_view name, const Module& child);
+  /// A list of parameters or modules, named "name.0", "name.1", ..
+  template <class T>
+  void operator()(std::string_view name, const std::vector<T>& list) {
+    const std::size_t outer = enter(name);
+    for (std::size_t i = 0; i < list.size(); ++i) (*this)(std::to_string(i), list[i]);
+    leave(outer);
+  }
+
+ protected:
+  virtual void on_tensor(std::string_view /*name*/, const Tensor&, bool /*is_parameter*/) {}
+  virtual void on_module(std::string_view /*name*/, const Module&) {}
+
+ private:
+  void visit_tensor(std::string_view name, const Tensor& tensor, bool is_parameter);
+  std::size_t enter(std::string_view name);
+  void leave(std::size_t outer) { path_.resize(outer); }
+
+  // From the pool, so that zero_grad() in a steady training step asks the system for nothing.
+  std::basic_string<char, std::char_traits<char>, PoolAllocator<char>> path_;
+};
+
+/// A value type: a copy has its own mode (training or not) and shares the parameters, since a Tensor is a handle.
+class Module {
+ public:
+  Module() = default;
+  Module(const Module&) = default;
+  Module(Module&&) = default;
+  Module& operator=(const Module&) = default;
+  Module& operator=(Module&&) = default;
+  virtual ~Module() = default;
+
+  /// Calls `visit` with every parameter, buffer and child module, in the order in which they should be listed.
+  virtual void members(Visitor& visit) const = 0;
+
+  /// Every parameter with its dotted name. A tensor that is used in several places (a tied weight) appears once, under
+  /// its first name, unless remove_duplicate is false.
+  NamedTensors named_parameters(bool remove_duplicate = true) const;
+  std::vector<Tensor> parameters() const;
+  /// Parameters and buffers: what a file of this module holds.
+  NamedTensors named_state(bool remove_duplicate = true) const;
+  /// This module (named "") and everything below it, each object once.
+  std::vector<std::pair<std::string, const Module*>> named_modules() const;
+  /// How many trainable numbers there are; tied ones count once.
+  Index num_parameters() const;
+
+  /// Switches this module and everything below it to training, or to evaluation (no dropout).
+  void train(bool on = true);
+  void eval() { train(false); }
+  bool training() const { return training_; }
+
+  /// Converts every parameter and buffer in place, so ties and optimizers stay valid; gradients are dropped. f32 -> f64
+  /// -> f32 is exact. Call it between steps: a graph recorded before cannot be run backward after.
+  void to(DType dtype);
+  void zero_grad();
+
+ private:
+  mutable bool training_ = true;  // mutable because members() lists children as const
+};
+
+/// A module that maps one tensor to one tensor, so that Sequential can chain it.
+class Layer : public Module {
+ public:
+  virtual Tensor operator()(const Tensor& x) const = 0;
+};
+
+/// Marks `values` as trainable.
+inline Tensor parameter(Tensor values) {
+  values.requires_grad(true);
+  return values;
+}
+
+}  // namespace gradus::nn

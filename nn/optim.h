@@ -1,0 +1,128 @@
+// Optimizers: SGD, Adam and AdamW over groups of parameters, and clipping by the global norm. The loops over numbers
+// are core's (update.h); here stand the bookkeeping and the state that a checkpoint has to carry.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gradus/nn/module.h>
+
+namespace gradus::optim {
+
+struct ParamGroup {
+  std::vector<Tensor> params;
+  double lr_scale = 1;                      // this group's rate is lr() * lr_scale
+  std::optional<double> weight_decay = {};  // instead of the optimizer's own
+};
+
+/// Two groups: matrices and embeddings (two dimensions or more) decay by `weight_decay`, everything else (biases, gains
+/// of norms) does not. A group without members is left out.
+std::vector<ParamGroup> decay_groups(const nn::Module& module, double weight_decay);
+
+class Optimizer {
+ public:
+  Optimizer(const Optimizer&) = delete;  // two would share the moments but not the step counts
+  Optimizer& operator=(const Optimizer&) = delete;
+  Optimizer(Optimizer&&) = default;
+  Optimizer& operator=(Optimizer&&) = default;
+  virtual ~Optimizer() = default;
+
+  /// Updates every parameter that has a gradient, in place; the others keep their values, moments and step counts.
+  void step();
+  void zero_grad();
+
+  double lr() const { return lr_; }
+  void set_lr(double lr);
+
+  /// What must be saved to go on exactly where this stands: "3.step" (one f64 number) and moments such as "3.exp_avg",
+  /// numbered as the parameters were given, for each parameter that has been updated. The tensors are shared, not
+  /// copied.
+  nn::NamedTensors state() const;
+  /// Takes over a copy of what state() gave, for the same parameters in the same order. Throws Error, unchanged, if the
+  /// names or shapes are not those of this optimizer.
+  void set_state(const nn::NamedTensors& state);
+
+ protected:
+  struct Slot {
+    Tensor param;
+    double lr_scale, weight_decay;
+    Index steps = 0;
+    Tensor moments[2] = {};
+  };
+
+  Optimizer(const char* name, std::vector<ParamGroup> groups, double lr, double weight_decay,
+            std::vector<const char*> moment_names);
+  virtual void update(const Slot& slot, const Tensor& grad, double lr) const = 0;
+
+ private:
+  const char* name_;
+  double lr_;
+  std::vector<const char*> moment_names_;
+  std::vector<Slot> slots_;
+};
+
+struct SGDOptions {
+  double lr = 1e-3;
+  double momentum = 0;
+  double dampening = 0;
+  double weight_decay = 0;
+  bool nesterov = false;
+};
+
+/// With g' = g + weight_decay p and b = momentum b + (1 - dampening) g' (b = g' at first):
+/// p -= lr (nesterov ? g' + momentum b : b). Sutskever et al. 2013, in PyTorch's form.
+class SGD : public Optimizer {
+ public:
+  explicit SGD(std::vector<Tensor> params, SGDOptions options = {});
+  explicit SGD(std::vector<ParamGroup> groups, SGDOptions options = {});
+
+ private:
+  void update(const Slot& slot, const Tensor& grad, double lr) const override;
+  SGDOptions options_;
+};
+
+struct AdamOptions {
+  double lr = 1e-3;
+  std::pair<double, double> betas = {0.9, 0.999};
+  double eps = 1e-8;
+  double weight_decay = 0;
+};
+
+/// m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, p -= lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps).
+/// Kingma & Ba 2015, algorithm 1. Weight decay is added to the gradient (L2).
+class Adam : public Optimizer {
+ public:
+  explicit Adam(std::vector<Tensor> params, AdamOptions options = {});
+  explicit Adam(std::vector<ParamGroup> groups, AdamOptions options = {});
+
+ protected:
+  Adam(const char* name, std::vector<ParamGroup> groups, const AdamOptions& options, bool decoupled);
+
+ private:
+  void update(const Slot& slot, const Tensor& grad, double lr) const override;
+  AdamOptions options_;
+  bool decoupled_;
+};
+
+struct AdamWOptions {
+  double lr = 1e-3;
+  std::pair<double, double> betas = {0.9, 0.999};
+  double eps = 1e-8;
+  double weight_decay = 0.01;
+};
+
+/// Adam with decoupled weight decay: p *= 1 - lr weight_decay before the step. Loshchilov & Hutter 2019, algorithm 2.
+class AdamW : public Adam {
+ public:
+  explicit AdamW(std::vector<Tensor> params, AdamWOptions options = {});
+  explicit AdamW(std::vector<ParamGroup> groups, AdamWOptions options = {});
+};
+
+/// Scales all gradients by max_norm / (norm + 1e-6) if their joint Euclidean norm is above max_norm, and returns that
+/// norm (before scaling, computed in double). A norm that is not finite leaves the gradients alone: look at the result
+/// before stepping. Parameters without a gradient count as 0. Pascanu et al. 2013; PyTorch's clip_grad_norm_.
+double clip_grad_norm(const std::vector<Tensor>& params, double max_norm);
+
+}  // namespace gradus::optim

@@ -1,0 +1,282 @@
+// Reading trusts nothing: the header's length, its JSON, every shape and every byte range are checked before a tensor
+// is made, so a damaged or hostile file ends in an Error. Loading looks at every name before it changes the first
+// number.
+#include <gradus/nn/safetensors.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <span>
+#include <unordered_map>
+#include <unordered_set>
+
+#include <gradus/core/autograd.h>
+#include <gradus/nn/atomic_file.h>
+
+namespace gradus::nn {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "the format is little-endian");
+
+using nlohmann::json;
+
+constexpr std::uint64_t max_header = 100'000'000;  // the reference implementation's limit
+constexpr const char* metadata_key = "__metadata__";
+
+std::span<std::byte> bytes_of(const Tensor& x) {
+  return dispatch(x.dtype(), [&]<class T>() { return std::span<std::byte>(std::as_writable_bytes(x.data<T>())); });
+}
+
+// "a, b, c and 4 more"
+std::string some_of(const std::vector<std::string>& names) {
+  constexpr std::size_t most = 5;
+  const std::size_t shown = std::min(names.size(), most);
+  std::string text =
+      fmt::format("{}", fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(shown), ", "));
+  if (names.size() > shown) text += fmt::format(" and {} more", names.size() - shown);
+  return text;
+}
+
+// One file being read. Its name begins every error.
+class Reader {
+ public:
+  explicit Reader(const std::string& path) : path_(path) {
+    std::error_code error;
+    const auto status = std::filesystem::status(path, error);
+    require(std::filesystem::exists(status), "there is no such file; check the path");
+    require(std::filesystem::is_regular_file(status), "it is not a file");
+    size_ = std::filesystem::file_size(path, error);
+    require(!error, "{}", error.message());
+    errno = 0;
+    stream_.open(path, std::ios::binary);
+    require(stream_.is_open(), "it cannot be opened: {}", std::generic_category().message(errno));
+  }
+
+  TensorFile read() {
+    require(size_ >= 8, "it has {} bytes, and a safetensors file at least 8; it is cut off or something else", size_);
+    std::uint64_t header_size = 0;
+    read_bytes(std::as_writable_bytes(std::span(&header_size, 1)));
+    require(
+        header_size <= std::min(size_ - 8, max_header),
+        "its header should have {} bytes, but {} follow (and {} is the limit); it is cut off or not a safetensors file",
+        header_size, size_ - 8, max_header);
+    std::string header(header_size, '\0');
+    read_bytes(std::as_writable_bytes(std::span(header)));
+    data_size_ = size_ - 8 - header_size;
+
+    TensorFile file;
+    const std::vector<Entry> entries = parse(header, file.metadata);
+    for (const Entry& entry : entries) {
+      const Tensor x = Tensor::empty(entry.shape, entry.dtype);
+      read_bytes(bytes_of(x));
+      file.tensors.emplace_back(entry.name, x);
+    }
+    return file;
+  }
+
+ private:
+  struct Entry {
+    std::string name;
+    DType dtype;
+    Shape shape;
+    std::uint64_t begin, end;
+  };
+
+  template <class... Args>
+  void require(bool condition, fmt::format_string<Args...> format, Args&&... args) const {
+    if (!condition) fail("read: '{}': {}", path_, fmt::format(format, std::forward<Args>(args)...));
+  }
+
+  void read_bytes(std::span<std::byte> bytes) {
+    const auto count = static_cast<std::streamsize>(bytes.size());
+    stream_.read(reinterpret_cast<char*>(bytes.data()), count);
+    require(stream_.gcount() == count, "it ended early; was it changed while being read?");
+  }
+
+  json parse_json(const std::string& text) const {
+    require(text.starts_with('{'), "its header does not begin with '{{'; it is not a safetensors file");
+    std::set<std::string> names;
+    // Entries are at depth 1, their fields at 2, a shape's numbers at 3: whatever lies deeper is not of this format.
+    const auto watch = [&](int depth, json::parse_event_t event, json& value) {
+      require(depth <= 2 || event == json::parse_event_t::value, "its header is nested too deeply");
+      if (event == json::parse_event_t::key && depth == 1) {
+        const auto& name = value.get_ref<const std::string&>();
+        require(names.insert(name).second, "its header has '{}' twice", name);
+      }
+      return true;
+    };
+    try {
+      return json::parse(text, watch);
+    } catch (const json::exception& error) {
+      require(false, "its header is not proper JSON: {}", error.what());
+      throw;
+    }
+  }
+
+  std::vector<Entry> parse(const std::string& text, Metadata& metadata) const {
+    const json header = parse_json(text);
+    std::vector<Entry> entries;
+    for (const auto& [name, value] : header.items()) {
+      require(value.is_object(), "the header's '{}' is not an object", name);
+      if (name == metadata_key) {
+        for (const auto& [key, entry] : value.items()) {
+          require(entry.is_string(), "its metadata '{}' is not a text", key);
+          metadata.emplace(key, entry.get<std::string>());
+        }
+      } else {
+        entries.push_back(parse_entry(name, value));
+      }
+    }
+    std::ranges::sort(entries, {}, [](const Entry& entry) { return std::pair(entry.begin, entry.end); });
+    std::uint64_t end = 0;
+    for (const Entry& entry : entries) {
+      require(entry.begin == end, "the data of '{}' begin at {}, but the tensor before it ends at {}", entry.name,
+              entry.begin, end);
+      end = entry.end;
+    }
+    require(end == data_size_, "its tensors take {} bytes, but {} follow the header; it is cut off or damaged", end,
+            data_size_);
+    return entries;
+  }
+
+  Entry parse_entry(const std::string& name, const json& value) const {
+    const auto numbers = [&](const char* key) {
+      const auto found = value.find(key);
+      require(found != value.end() && found->is_array() && std::ranges::all_of(*found, &json::is_number_unsigned),
+              "'{}' of tensor '{}' is not a list of whole numbers of at least 0", key, name);
+      return found->get<std::vector<std::uint64_t>>();
+    };
+    const auto dtype = value.find("dtype");
+    require(dtype != value.end() && dtype->is_string(), "tensor '{}' has no dtype", name);
+    const auto& type = dtype->get_ref<const std::string&>();
+    require(type == "F32" || type == "F64", "tensor '{}' is {}; only F32 and F64 can be read, convert it first", name,
+            type);
+
+    Entry entry{name, type == "F32" ? DType::f32 : DType::f64, {}, 0, 0};
+    const std::vector<std::uint64_t> sizes = numbers("shape"), offsets = numbers("data_offsets");
+    require(sizes.size() <= Shape::max_rank, "tensor '{}' has {} dimensions; {} is the most", name, sizes.size(),
+            Shape::max_rank);
+    // A size of zero counts as one here, because it would hide an overflow among the others.
+    std::uint64_t bytes = size_of(entry.dtype);
+    bool fits = true;
+    for (const std::uint64_t size : sizes) {
+      fits = fits && !__builtin_mul_overflow(bytes, std::max<std::uint64_t>(size, 1), &bytes) && bytes >> 62 == 0;
+    }
+    require(fits, "tensor '{}' with shape ({}) is too large", name, fmt::join(sizes, ", "));
+    for (const std::uint64_t size : sizes) entry.shape.push_back(static_cast<Index>(size));
+    require(offsets.size() == 2 && offsets[0] <= offsets[1] && offsets[1] <= data_size_,
+            "the data_offsets of tensor '{}' are ({}); they must be a begin and an end within the {} bytes of data",
+            name, fmt::join(offsets, ", "), data_size_);
+    entry.begin = offsets[0];
+    entry.end = offsets[1];
+    const std::uint64_t needed = static_cast<std::uint64_t>(entry.shape.numel()) * size_of(entry.dtype);
+    require(entry.end - entry.begin == needed, "tensor '{}' with shape {} in {} needs {} bytes, but has {}", name,
+            entry.shape, type, needed, entry.end - entry.begin);
+    return entry;
+  }
+
+  std::string path_;
+  std::ifstream stream_;
+  std::uint64_t size_ = 0, data_size_ = 0;
+};
+
+}  // namespace
+
+void save_tensors(const std::string& path, const NamedTensors& tensors, const Metadata& metadata) {
+  NamedTensors ordered = tensors;  // the wider type first, so that every tensor's data are aligned
+  std::ranges::stable_sort(ordered, std::ranges::greater{},
+                           [](const auto& entry) { return size_of(entry.second.dtype()); });
+  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  if (!metadata.empty()) header[metadata_key] = metadata;
+  std::unordered_set<std::string> names{metadata_key};
+  std::size_t offset = 0;
+  for (const auto& [name, x] : ordered) {
+    check(names.insert(name).second, "save: '{}': two tensors are to be named '{}' (or it is reserved); rename one",
+          path, name);
+    const std::size_t end = offset + bytes_of(x).size();
+    header.push_back({name,
+                      {{"dtype", x.dtype() == DType::f32 ? "F32" : "F64"},
+                       {"shape", std::vector<Index>(x.shape().begin(), x.shape().end())},
+                       {"data_offsets", {offset, end}}}});
+    offset = end;
+  }
+  std::string text;
+  try {
+    text = header.dump();
+  } catch (const json::exception& error) {
+    fail("save: '{}': a name or metadata is not valid UTF-8 ({}); rename it", path, error.what());
+  }
+  text.append((8 - text.size() % 8) % 8, ' ');
+
+  AtomicFile file(path);
+  const std::uint64_t header_size = text.size();
+  file.write(&header_size, sizeof header_size);
+  file.write(text);
+  for (const auto& [name, x] : ordered) file.write(bytes_of(x).data(), bytes_of(x).size());
+  file.commit();
+}
+
+TensorFile read_tensors(const std::string& path) {
+  return Reader(path).read();
+}
+
+void save_safetensors(const std::string& path, const Module& module, const Metadata& metadata) {
+  save_tensors(path, module.named_state(), metadata);
+}
+
+LoadReport load_safetensors(const std::string& path, const Module& module, LoadOptions options) {
+  return load_state(module, read_tensors(path), fmt::format("'{}'", path), options);
+}
+
+LoadReport load_state(const Module& module, const TensorFile& file, const std::string& source, LoadOptions options) {
+  LoadReport report{{}, {}, file.metadata};
+  std::unordered_map<std::string, Tensor> wanted;
+  for (auto& [name, tensor] : module.named_state(/*remove_duplicate=*/false)) wanted.emplace(name, tensor);
+
+  std::vector<std::string> misfits;
+  std::unordered_map<const Node*, const NamedTensors::value_type*> given;  // what the file has for each tensor
+  for (const auto& entry : file.tensors) {
+    const auto& [name, values] = entry;
+    const auto found = wanted.find(name);
+    if (found == wanted.end()) {
+      report.unexpected.push_back(name);
+      continue;
+    }
+    const Tensor& target = found->second;
+    const auto [first, is_new] = given.emplace(&target.node(), &entry);
+    if (values.shape() != target.shape()) {
+      misfits.push_back(fmt::format("{} is {} and should be {}", name, values.shape(), target.shape()));
+    } else if (!is_new && !std::ranges::equal(bytes_of(values), bytes_of(first->second->second))) {
+      misfits.push_back(fmt::format("{} and {} differ but are one tensor here", first->second->first, name));
+    }
+  }
+  const NamedTensors state = module.named_state();
+  for (const auto& [name, tensor] : state) {
+    if (!given.contains(&tensor.node())) report.missing.push_back(name);
+  }
+
+  std::string wrong;
+  const auto add = [&wrong](const char* what, const std::vector<std::string>& names) {
+    if (!names.empty()) wrong += fmt::format("; {} {}: {}", names.size(), what, some_of(names));
+  };
+  if (options.strict) {
+    add("missing", report.missing);
+    add("unexpected", report.unexpected);
+  }
+  add("that do not fit", misfits);
+  check(wrong.empty(), "load: {} does not fit this module{}; was it made with other settings? (nothing was loaded)",
+        source, wrong);
+
+  const NoGrad no_grad;
+  for (const auto& [name, tensor] : state) {
+    const auto found = given.find(&tensor.node());
+    if (found != given.end()) tensor.copy_(found->second->second.to(tensor.dtype()));
+  }
+  return report;
+}
+
+}  // namespace gradus::nn

@@ -1,0 +1,45 @@
+// Files of named tensors in the safetensors format (huggingface.co/docs/safetensors), which Python reads and writes
+// too: eight bytes of header length, a JSON header, the numbers. F32 and F64.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include <gradus/nn/module.h>
+
+namespace gradus::nn {
+
+using Metadata = std::map<std::string, std::string>;
+
+struct TensorFile {
+  NamedTensors tensors;  // in the order of their data
+  Metadata metadata;
+};
+
+/// Writes all of it or nothing: on any failure Error is thrown and an older file of that name is as it was.
+void save_tensors(const std::string& path, const NamedTensors& tensors, const Metadata& metadata = {});
+/// Throws Error, naming the file and what is wrong with it, for anything that is not exactly such a file.
+TensorFile read_tensors(const std::string& path);
+
+/// Every parameter and buffer by its name; a tied weight once, under its first name.
+void save_safetensors(const std::string& path, const Module& module, const Metadata& metadata = {});
+
+struct LoadOptions {
+  bool strict = true;  // false: missing and unexpected names are allowed, and returned
+};
+
+struct LoadReport {
+  std::vector<std::string> missing;     // parameters the file has no values for: they kept theirs
+  std::vector<std::string> unexpected;  // names in the file that the module does not have
+  Metadata metadata;
+};
+
+/// Fills the module's parameters and buffers by name, converting between f32 and f64. A tied weight is found under any
+/// of its names. Throws one Error that lists missing, unexpected and misshapen entries, and then nothing was changed.
+LoadReport load_safetensors(const std::string& path, const Module& module, LoadOptions options = {});
+/// The same from tensors in memory; `source` names them in errors.
+LoadReport load_state(const Module& module, const TensorFile& file, const std::string& source,
+                      LoadOptions options = {});
+
+}  // namespace gradus::nn

@@ -1,0 +1,34 @@
+// Schedule: the learning rate as a function of the step, or of the part of a time budget that is used up.
+#pragma once
+
+#include <optional>
+
+#include <gradus/core/shape.h>
+
+namespace gradus::optim {
+
+/// A warm-up that rises linearly, then a constant rate, or a decay from max_lr to min_lr in a straight line or along
+/// half a cosine (Loshchilov & Hutter 2017, without restarts). Steps count from 0, and the corners are nanoGPT's:
+///   at(0)           max_lr / (warmup + 1), so the first step already moves; max_lr without a warm-up
+///   at(warmup)      max_lr, the first step at the full rate (unless total is there too)
+///   at(total)       min_lr, one past the last step of a run of `total`; so it stays for every later step
+/// Throws Error at the first use if a rate is negative or not finite, min_lr is above max_lr, or warmup is negative or
+/// above total.
+struct Schedule {
+  enum Kind { constant, linear, cosine };
+
+  Kind kind = constant;
+  double max_lr = 1e-3;
+  double min_lr = 0;                // not used by constant
+  Index warmup = 0;                 // steps
+  std::optional<Index> total = {};  // steps; at() needs it for linear and cosine
+
+  double at(Index step) const;
+  /// For a budget in seconds: the warm-up still counts steps, and the decay follows `fraction_done` (0 at the start, 1
+  /// at the end of the budget; more stays at min_lr), multiplied by the warm-up's rise.
+  double at_fraction(Index step, double fraction_done) const;
+  /// Throws Error if at() would.
+  void validate() const;
+};
+
+}  // namespace gradus::optim

@@ -1,0 +1,368 @@
+// Optimizers against steps worked out by hand. The gradients of the three steps are 0.5, -1 and 2; p starts at 1.
+#include <gradus/nn/optim.h>
+
+#include <gradus/nn/embedding.h>
+#include <gradus/nn/linear.h>
+#include <gradus/nn/mlp.h>
+#include <gradus/nn/norm.h>
+#include <gradus/nn/safetensors.h>
+
+#include <cmath>
+#include <limits>
+
+#include "support.h"
+
+namespace gradus::optim {
+namespace {
+
+using testing::bits;
+using testing::error_of;
+using testing::expect_close;
+using testing::expect_contains;
+
+Tensor leaf(double value, DType dtype = DType::f64) {
+  return nn::parameter(full({1}, value, dtype));
+}
+
+void set_grad(const Tensor& param, double value) {
+  param.zero_grad();
+  sum(param * value).backward();
+}
+
+template <class Optimizer, class Options>
+std::vector<double> three_steps(const Options& options) {
+  const Tensor p = leaf(1);
+  Optimizer optimizer(std::vector<Tensor>{p}, options);
+  std::vector<double> path;
+  for (const double grad : {0.5, -1.0, 2.0}) {
+    set_grad(p, grad);
+    optimizer.step();
+    path.push_back(p.item());
+  }
+  return path;
+}
+
+void expect_path(const std::vector<double>& path, const std::vector<double>& expected) {
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_NEAR(path[i], expected[i], 1e-14) << "step " << i + 1;
+}
+
+// 1 - 0.1 * 0.5 = 0.95; + 0.1 = 1.05; - 0.2 = 0.85
+TEST(SGD, Plain) {
+  expect_path(three_steps<SGD>(SGDOptions{.lr = 0.1}), {0.95, 1.05, 0.85});
+}
+
+// b = 0.5, 0.45 - 1 = -0.55, -0.495 + 2 = 1.505
+TEST(SGD, Momentum) {
+  expect_path(three_steps<SGD>(SGDOptions{.lr = 0.1, .momentum = 0.9}), {0.95, 1.005, 0.8545});
+}
+
+// b = 0.5 (undamped at first), 0.45 - 0.5 = -0.05, -0.045 + 1 = 0.955
+TEST(SGD, Dampening) {
+  expect_path(three_steps<SGD>(SGDOptions{.lr = 0.1, .momentum = 0.9, .dampening = 0.5}), {0.95, 0.955, 0.8595});
+}
+
+// g + 0.9 b = 0.5 + 0.45 = 0.95, -1 - 0.495 = -1.495, 2 + 1.3545 = 3.3545
+TEST(SGD, Nesterov) {
+  expect_path(three_steps<SGD>(SGDOptions{.lr = 0.1, .momentum = 0.9, .nesterov = true}), {0.905, 1.0545, 0.71905});
+}
+
+// g' = 0.5 + 0.1 = 0.6, -1 + 0.094 = -0.906, 2 + 0.10306 = 2.10306
+TEST(SGD, WeightDecay) {
+  expect_path(three_steps<SGD>(SGDOptions{.lr = 0.1, .weight_decay = 0.1}), {0.94, 1.0306, 0.820294});
+}
+
+// g' = 0.6, -0.906, 2.09766; b = 0.6, 0.54 - 0.906 = -0.366, -0.3294 + 2.09766 = 1.76826
+TEST(SGD, MomentumWithWeightDecay) {
+  expect_path(three_steps<SGD>(SGDOptions{.lr = 0.1, .momentum = 0.9, .weight_decay = 0.1}), {0.94, 0.9766, 0.799774});
+}
+
+// b1 = 0.5, b2 = 0.75 and eps = 0.5 keep the numbers short and show where eps stands. Step 1: m / (1 - 0.5) = 0.5,
+// v / (1 - 0.75) = 0.25, so 1 - 0.1 * 0.5 / (0.5 + 0.5) = 0.95. Step 2: m = 0.125 - 0.5 = -0.375, over 0.75 is -0.5;
+// v = 0.75 * 0.0625 + 0.25 = 0.296875, over 0.4375 is 0.678571..; 0.95 + 0.05 / (0.823754.. + 0.5) = 0.987771..
+const AdamOptions short_numbers{.lr = 0.1, .betas = {0.5, 0.75}, .eps = 0.5};
+
+TEST(Adam, WithoutDecay) {
+  expect_path(three_steps<Adam>(short_numbers), {0.95, 0.9877713549555899, 0.9402560489920428});
+}
+
+// Step 1: g' = 0.6, so 1 - 0.1 * 0.6 / 1.1
+TEST(Adam, DecayIsPartOfTheGradient) {
+  AdamOptions options = short_numbers;
+  options.weight_decay = 0.1;
+  expect_path(three_steps<Adam>(options), {1 - 0.06 / 1.1, 0.9767646241011011, 0.9255338903369736});
+}
+
+// Step 1: 1 * (1 - 0.1 * 0.1) - 0.05 = 0.94; step 2: 0.94 * 0.99 + 0.0377713..
+TEST(AdamW, DecayShrinksTheParameter) {
+  const AdamWOptions options{.lr = 0.1, .betas = {0.5, 0.75}, .eps = 0.5, .weight_decay = 0.1};
+  expect_path(three_steps<AdamW>(options), {0.94, 0.9683713549555899, 0.911172335442487});
+}
+
+TEST(AdamW, WithoutDecayIsAdam) {
+  const AdamWOptions options{.lr = 0.1, .betas = {0.5, 0.75}, .eps = 0.5, .weight_decay = 0};
+  EXPECT_EQ(three_steps<AdamW>(options), three_steps<Adam>(short_numbers));
+}
+
+TEST(AdamW, TheFirstStepIsTheLearningRate) {
+  for (const double grad : {1e-3, -7.0, 1e6}) {
+    const Tensor p = leaf(1);
+    AdamW optimizer({p}, {.lr = 0.01, .weight_decay = 0});
+    set_grad(p, grad);
+    optimizer.step();
+    EXPECT_NEAR(p.item(), grad > 0 ? 0.99 : 1.01, 1e-6);
+  }
+}
+
+TEST(Optimizer, DefaultsArePyTorchs) {
+  EXPECT_EQ(AdamOptions{}.weight_decay, 0);
+  EXPECT_EQ(AdamWOptions{}.weight_decay, 0.01);
+  EXPECT_EQ(AdamWOptions{}.betas, std::pair(0.9, 0.999));
+  EXPECT_EQ(AdamWOptions{}.eps, 1e-8);
+  EXPECT_EQ(AdamWOptions{}.lr, 1e-3);
+}
+
+TEST(Optimizer, SkipsParametersWithoutGradientAndCountsTheirStepsApart) {
+  const Tensor a = leaf(1), b = leaf(1), alone = leaf(1);
+  const AdamWOptions options{.lr = 0.1};
+  AdamW both({a, b}, options), single({alone}, options);
+  set_grad(a, 1);
+  both.step();
+  EXPECT_EQ(b.item(), 1);  // not even decayed
+  set_grad(a, 1);
+  set_grad(b, 0.3);
+  set_grad(alone, 0.3);
+  both.step();
+  single.step();
+  EXPECT_EQ(b.item(), alone.item());
+}
+
+TEST(Optimizer, GroupsHaveTheirOwnRateAndDecay) {
+  const Tensor a = leaf(1), b = leaf(1), c = leaf(1);
+  SGD optimizer(
+      std::vector<ParamGroup>{{.params = {a}}, {.params = {b}, .lr_scale = 0.5}, {.params = {c}, .weight_decay = 0}},
+      {.lr = 0.1, .weight_decay = 0.1});
+  for (const Tensor& p : {a, b, c}) set_grad(p, 0.5);
+  optimizer.step();
+  EXPECT_NEAR(a.item(), 0.94, 1e-15);
+  EXPECT_NEAR(b.item(), 0.97, 1e-15);
+  EXPECT_NEAR(c.item(), 0.95, 1e-15);
+  optimizer.set_lr(1);
+  EXPECT_EQ(optimizer.lr(), 1);
+  optimizer.step();
+  EXPECT_NEAR(c.item(), 0.45, 1e-15);
+}
+
+struct Net : nn::Module {
+  void members(nn::Visitor& visit) const override {
+    visit("wte", wte);
+    visit("ln", ln);
+    visit("head", head);
+  }
+  nn::Embedding wte{3, 2};
+  nn::LayerNorm ln{2};
+  nn::Linear head{2, 3};
+};
+
+TEST(DecayGroups, OnlyMatricesDecay) {
+  const Net net;
+  const std::vector<ParamGroup> groups = decay_groups(net, 0.1);
+  ASSERT_EQ(groups.size(), 2U);
+  EXPECT_EQ(groups[0].weight_decay, 0.1);
+  ASSERT_EQ(groups[0].params.size(), 2U);
+  EXPECT_EQ(groups[0].params[0].node_ptr(), net.wte.weight.node_ptr());
+  EXPECT_EQ(groups[0].params[1].node_ptr(), net.head.weight.node_ptr());
+  EXPECT_EQ(groups[1].weight_decay, 0);
+  ASSERT_EQ(groups[1].params.size(), 3U);  // ln.weight, ln.bias, head.bias
+  EXPECT_EQ(decay_groups(nn::Linear(2, 2, {.bias = false}), 0.1).size(), 1U);
+
+  // Zero gradients: only the decay moves anything.
+  AdamW optimizer(decay_groups(net, 0.5), {.lr = 0.1});
+  nn::NamedTensors before;
+  for (const auto& [name, param] : net.named_parameters()) {
+    before.emplace_back(name, param.clone());
+    sum(param * 0.0).backward();
+  }
+  optimizer.step();
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    const auto& [name, old] = before[i];
+    const Tensor now = net.named_parameters()[i].second;
+    SCOPED_TRACE(name);
+    if (old.rank() == 2) {
+      expect_close(now, old * 0.95, 1e-6);
+    } else {
+      EXPECT_EQ(bits(now), bits(old));
+    }
+  }
+}
+
+TEST(Optimizer, StateCarriesARunExactlyOn) {
+  const auto run = [](auto make, bool interrupted) {
+    manual_seed(4);
+    nn::Linear layer(3, 2);
+    const Tensor x = randn({5, 3}), y = randn({5, 2});
+    auto optimizer = make(layer);
+    const auto train = [&] {
+      for (int i = 0; i < 3; ++i) {
+        optimizer->zero_grad();
+        mse_loss(layer(x), y).backward();
+        optimizer->step();
+      }
+    };
+    train();
+    if (interrupted) {
+      const testing::TempFolder folder;
+      nn::save_tensors(folder / "state", optimizer->state());
+      optimizer = make(layer);
+      optimizer->set_state(nn::read_tensors(folder / "state").tensors);
+    }
+    train();
+    return bits(layer.weight);
+  };
+  const auto adam = [](const nn::Linear& layer) {
+    return std::make_unique<AdamW>(layer.parameters(), AdamWOptions{.lr = 0.1});
+  };
+  const auto sgd = [](const nn::Linear& layer) {
+    return std::make_unique<SGD>(layer.parameters(), SGDOptions{.lr = 0.1, .momentum = 0.9, .nesterov = true});
+  };
+  EXPECT_EQ(run(adam, true), run(adam, false));
+  EXPECT_EQ(run(sgd, true), run(sgd, false));
+}
+
+TEST(Optimizer, StateNamesAndForeignStates) {
+  const Tensor a = leaf(1), b = leaf(2);
+  Adam optimizer({a, b});
+  EXPECT_TRUE(optimizer.state().empty());
+  set_grad(b, 1);
+  optimizer.step();
+  nn::NamedTensors state = optimizer.state();
+  EXPECT_EQ(testing::names_of(state), (std::vector<std::string>{"1.step", "1.exp_avg", "1.exp_avg_sq"}));
+  EXPECT_EQ(state[0].second.item(), 1);
+
+  Adam other({leaf(1), nn::parameter(ones({2}, DType::f64))});
+  expect_contains(error_of([&] { other.set_state(state); }), "(1)");
+  expect_contains(error_of([&] { Adam({leaf(1)}).set_state(state); }), "3 entries");
+  expect_contains(error_of([&] { SGD({leaf(1), leaf(2)}, {.momentum = 0.9}).set_state(state); }), "1.momentum_buffer");
+  EXPECT_TRUE(other.state().empty());
+  state.pop_back();
+  error_of([&] { optimizer.set_state(state); });
+  state.erase(state.begin());
+  error_of([&] { optimizer.set_state(state); });
+  EXPECT_EQ(optimizer.state().size(), 3U);
+  for (const double step : {-1.0, 0.5, std::nan("")}) {
+    nn::NamedTensors bad = optimizer.state();
+    bad[0].second = tensor(step, DType::f64);
+    error_of([&] { optimizer.set_state(bad); });
+  }
+}
+
+TEST(Optimizer, TakesACopyOfTheState) {
+  const Tensor a = leaf(1), b = leaf(1);
+  SGD first({a}, {.lr = 0.1, .momentum = 0.9}), second({b}, {.lr = 0.1, .momentum = 0.9});
+  set_grad(a, 1);
+  first.step();
+  second.set_state(first.state());
+  first.step();
+  set_grad(b, 0);
+  second.step();
+  EXPECT_NEAR(b.item(), 1 - 0.1 * 0.9, 1e-15);  // the buffer was 1 and not the 1.9 that it is in `first` by now
+}
+
+TEST(Optimizer, FollowsAModuleThatIsConverted) {
+  manual_seed(2);
+  nn::Linear layer(2, 2);
+  AdamW optimizer(layer.parameters());
+  const auto step = [&](DType dtype) {
+    sum(layer(ones({1, 2}, dtype))).backward();
+    optimizer.step();
+    optimizer.zero_grad();
+  };
+  step(DType::f32);
+  layer.to(DType::f64);
+  step(DType::f64);
+  for (const auto& [name, tensor] : optimizer.state()) EXPECT_EQ(tensor.dtype(), DType::f64) << name;
+}
+
+TEST(Optimizer, ASteadyStepAsksTheSystemForNothing) {
+  if (!testing::pool_keeps_blocks()) GTEST_SKIP() << "memory goes back to the system at once";
+  nn::MLP mlp(8);
+  AdamW optimizer(decay_groups(mlp, 0.1));
+  const auto params = mlp.parameters();
+  const auto step = [&] {
+    optimizer.zero_grad();
+    for (const Tensor& param : params) sum(param).backward();
+    clip_grad_norm(params, 0.1);
+    optimizer.step();
+  };
+  for (int i = 0; i < 3; ++i) step();
+  const std::size_t before = memory_stats().system_allocations;
+  step();
+  EXPECT_EQ(memory_stats().system_allocations, before);
+}
+
+TEST(Optimizer, TakesAChainOfStepsToTheMinimum) {
+  const Tensor p = leaf(5);
+  AdamW optimizer({p}, {.lr = 0.1, .weight_decay = 0});
+  for (int i = 0; i < 500; ++i) {
+    optimizer.zero_grad();
+    sum((p - 2.0) * (p - 2.0)).backward();
+    optimizer.step();
+  }
+  EXPECT_NEAR(p.item(), 2, 1e-3);
+}
+
+TEST(Optimizer, BadArgumentsAreErrors) {
+  const double nan = std::nan(""), infinity = std::numeric_limits<double>::infinity();
+  const Tensor p = leaf(1);
+  for (const double bad : {-1.0, nan, infinity}) {
+    expect_contains(error_of([&] { AdamW({p}, {.lr = bad}); }), "AdamW: lr");
+    error_of([&] { AdamW({p}, {.eps = bad}); });
+    error_of([&] { AdamW({p}, {.weight_decay = bad}); });
+    error_of([&] { SGD({p}, {.momentum = bad}); });
+    error_of([&] { SGD(std::vector<ParamGroup>{{.params = {p}, .lr_scale = bad}}); });
+    error_of([&] { SGD(std::vector<ParamGroup>{{.params = {p}, .weight_decay = bad}}); });
+    error_of([&] { SGD({p}).set_lr(bad); });
+    error_of([&] { decay_groups(Net(), bad); });
+  }
+  for (const double beta : {-0.1, 1.0, nan}) {
+    error_of([&] { Adam({p}, {.betas = {beta, 0.999}}); });
+    error_of([&] { Adam({p}, {.betas = {0.9, beta}}); });
+  }
+  error_of([&] { SGD({p}, {.nesterov = true}); });
+  error_of([&] { SGD({p}, {.momentum = 0.9, .dampening = 0.1, .nesterov = true}); });
+  error_of([&] { SGD(std::vector<Tensor>{}); });
+  error_of([&] { SGD({Tensor()}); });
+  expect_contains(error_of([&] { SGD({p, p}); }), "twice");
+  expect_contains(error_of([&] { SGD({p * 2.0}); }), "result of an op");
+}
+
+TEST(ClipGradNorm, ScalesTheJointNorm) {
+  const Tensor a = leaf(0), b = leaf(0, DType::f32), unused = leaf(0);
+  set_grad(a, 3);
+  set_grad(b, -4);
+  EXPECT_DOUBLE_EQ(clip_grad_norm({a, b, unused}, 10), 5);
+  EXPECT_EQ(a.grad().item(), 3);
+  EXPECT_DOUBLE_EQ(clip_grad_norm({a, b, unused}, 1), 5);
+  EXPECT_NEAR(a.grad().item(), 0.6, 1e-6);
+  EXPECT_NEAR(b.grad().item(), -0.8, 1e-6);
+  EXPECT_FALSE(unused.grad().defined());
+  EXPECT_EQ(clip_grad_norm({unused}, 1), 0);
+  EXPECT_EQ(clip_grad_norm({}, 1), 0);
+}
+
+TEST(ClipGradNorm, LeavesGradientsThatAreNotFinite) {
+  const Tensor a = leaf(0), b = leaf(0);
+  set_grad(a, std::numeric_limits<double>::infinity());
+  set_grad(b, 7);
+  EXPECT_TRUE(std::isinf(clip_grad_norm({a, b}, 1)));
+  EXPECT_EQ(b.grad().item(), 7);
+  set_grad(a, std::nan(""));
+  EXPECT_TRUE(std::isnan(clip_grad_norm({a, b}, 1)));
+  EXPECT_EQ(b.grad().item(), 7);
+}
+
+TEST(ClipGradNorm, BadLimitsAreErrors) {
+  for (const double limit : {0.0, -1.0, std::nan("")}) error_of([&] { clip_grad_norm({leaf(1)}, limit); });
+}
+
+}  // namespace
+}  // namespace gradus::optim
