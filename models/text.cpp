@@ -1,0 +1,161 @@
+// Decoding and composing is utf8proc's; what is added here is where exactly a text is wrong. Files are read
+// with the system's own calls, whose error numbers say why something failed.
+#include <gradus/models/text.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <gradus/core/check.h>
+#include <gradus/nn/atomic_file.h>
+
+namespace gradus::models {
+namespace {
+
+// Closes on every way out.
+struct File {
+  explicit File(const std::filesystem::path& path) : descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  ~File() {
+    if (descriptor >= 0) ::close(descriptor);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  int descriptor;
+};
+
+std::string_view reason() {
+  return std::strerror(errno);
+}
+
+// Every code point below U+0300 is its own composed form (Unicode Standard Annex 15, quick check).
+constexpr char32_t first_that_may_compose = 0x300;
+
+std::u32string compose(std::string_view text) {
+  constexpr auto options = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+  const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
+  const auto size = static_cast<utf8proc_ssize_t>(text.size());
+  const utf8proc_ssize_t count = utf8proc_decompose(bytes, size, nullptr, 0, options);
+  check(count >= 0, "text: {}", utf8proc_errmsg(count));
+  std::vector<utf8proc_int32_t> buffer(static_cast<std::size_t>(count));
+  utf8proc_decompose(bytes, size, buffer.data(), count, options);
+  const utf8proc_ssize_t composed = utf8proc_normalize_utf32(buffer.data(), count, options);
+  check(composed >= 0, "text: {}", utf8proc_errmsg(composed));
+  return {buffer.begin(), buffer.begin() + composed};
+}
+
+bool is_space(char32_t c) {
+  if (c < 0x80) return c == ' ' || (c >= '\t' && c <= '\r');
+  const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
+  return c == 0x85 || category == UTF8PROC_CATEGORY_ZS || category == UTF8PROC_CATEGORY_ZL ||
+         category == UTF8PROC_CATEGORY_ZP;
+}
+
+std::u32string_view strip(std::u32string_view line) {
+  while (!line.empty() && is_space(line.front())) line.remove_prefix(1);
+  while (!line.empty() && is_space(line.back())) line.remove_suffix(1);
+  return line;
+}
+
+}  // namespace
+
+std::string read_file(const std::filesystem::path& path) {
+  const auto& name = path.native();
+  const File file(path);
+  check(file.descriptor >= 0, "cannot read '{}': {}; check the path", name, reason());
+  struct stat status {};
+  check(::fstat(file.descriptor, &status) == 0, "cannot read '{}': {}", name, reason());
+  check(!S_ISDIR(status.st_mode), "cannot read '{}': it is a folder; name a file", name);
+  std::string bytes;
+  for (constexpr std::size_t chunk = 1 << 16;;) {
+    const std::size_t size = bytes.size();
+    bytes.resize(size + chunk);
+    const ssize_t got = ::read(file.descriptor, bytes.data() + size, chunk);
+    if (got < 0 && errno == EINTR) {
+      bytes.resize(size);
+      continue;
+    }
+    check(got >= 0, "cannot read '{}': {}", name, reason());
+    bytes.resize(size + static_cast<std::size_t>(got));
+    if (got == 0) break;
+  }
+  check(!bytes.empty(), "'{}' is empty; give a file with text in it", name);
+  return bytes;
+}
+
+void write_text(const std::filesystem::path& path, std::string_view text) {
+  AtomicFile file(path.string());
+  file.write(text);
+  file.commit();
+}
+
+std::u32string decode_utf8(std::string_view text, std::string_view name) {
+  const std::size_t mark = text.starts_with("\xEF\xBB\xBF") ? 3 : 0;
+  std::u32string characters;
+  characters.reserve(text.size());
+  bool may_compose = false;
+  for (std::size_t i = mark; i < text.size();) {
+    utf8proc_int32_t c = 0;
+    const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data()) + i;
+    const utf8proc_ssize_t length = utf8proc_iterate(bytes, static_cast<utf8proc_ssize_t>(text.size() - i), &c);
+    if (length <= 0) {
+      fail("{}: byte 0x{:02x} at offset {} (line {}) is not UTF-8; save the text as UTF-8, e.g. with iconv", name,
+           *bytes, i, 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(i), '\n'));
+    }
+    may_compose |= static_cast<char32_t>(c) >= first_that_may_compose;
+    characters.push_back(static_cast<char32_t>(c));
+    i += static_cast<std::size_t>(length);
+  }
+  return may_compose ? compose(text.substr(mark)) : characters;
+}
+
+std::string encode_utf8(std::u32string_view characters) {
+  std::string text;
+  text.reserve(characters.size());
+  for (const char32_t c : characters) {
+    utf8proc_uint8_t bytes[4];
+    const utf8proc_ssize_t length = utf8proc_encode_char(static_cast<utf8proc_int32_t>(c), bytes);
+    text.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(length));
+  }
+  return text;
+}
+
+std::string normalize_text(std::string_view text, std::string_view name) {
+  std::string result = encode_utf8(decode_utf8(text, name));
+  // Erasing pair by pair would take quadratic time on a large file.
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    if (result[i] == '\r' && i + 1 < result.size() && result[i + 1] == '\n') continue;
+    result[kept++] = result[i];
+  }
+  result.resize(kept);
+  return result;
+}
+
+std::vector<std::string> split_documents(std::string_view text, std::string_view name) {
+  const std::u32string characters = decode_utf8(text, name);
+  std::vector<std::string> documents;
+  for (std::u32string_view rest = characters; !rest.empty();) {
+    const std::size_t end = std::min(rest.find(U'\n'), rest.size());
+    const std::u32string_view line = strip(rest.substr(0, end));
+    if (!line.empty()) documents.push_back(encode_utf8(line));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  check(!documents.empty(), "{}: there is nothing but white space; give one document a line", name);
+  return documents;
+}
+
+std::string read_text(const std::filesystem::path& path) {
+  return normalize_text(read_file(path), path.native());
+}
+
+std::vector<std::string> read_documents(const std::filesystem::path& path) {
+  return split_documents(read_file(path), path.native());
+}
+
+}  // namespace gradus::models

@@ -1,0 +1,37 @@
+// UTF-8 text on its way in and out: files read whole with errors that name the file, code points in Unicode's composed
+// form (NFC), one document a line.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gradus::models {
+
+/// The bytes of a file. Throws Error when it is missing, unreadable, a folder or empty.
+std::string read_file(const std::filesystem::path& path);
+
+/// Writes a file in one move, so that a reader finds the old text or the new one. Throws Error, and leaves an older
+/// file as it was, when the disk does not allow it.
+void write_text(const std::filesystem::path& path, std::string_view text);
+
+/// The code points of UTF-8 text, composed (Unicode NFC): a Hangul syllable typed as three jamo becomes the one code
+/// point that other text uses. A byte order mark in front is dropped. Throws Error with `name`, offset and line of the
+/// first byte that is not UTF-8.
+std::u32string decode_utf8(std::string_view text, std::string_view name = "text");
+
+std::string encode_utf8(std::u32string_view characters);
+
+/// Text for training: composed, and with "\n" for every "\r\n". `name` stands in errors.
+std::string normalize_text(std::string_view text, std::string_view name = "text");
+
+/// One document a line: composed, white space at both ends dropped, empty lines left out. Throws Error when none is
+/// left.
+std::vector<std::string> split_documents(std::string_view text, std::string_view name = "text");
+
+/// A text file through normalize_text or split_documents.
+std::string read_text(const std::filesystem::path& path);
+std::vector<std::string> read_documents(const std::filesystem::path& path);
+
+}  // namespace gradus::models

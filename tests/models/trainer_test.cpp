@@ -1,0 +1,220 @@
+// Trainer and evaluation: accumulation, repeatability, what stops a run, and that it learns.
+#include <gradus/models/trainer.h>
+
+#include <cmath>
+#include <limits>
+
+#include <gradus/core/buffer.h>
+#include <gradus/core/ops.h>
+#include <gradus/core/parallel.h>
+
+#include "helpers.h"
+
+namespace gradus::models {
+namespace {
+
+using ::testing::AllOf;
+using testing::error_of;
+using ::testing::HasSubstr;
+using testing::small_config;
+using testing::words;
+
+// A model and the data that it learns, both from fixed seeds.
+struct World {
+  explicit World(DType dtype = DType::f32, double dropout = 0)
+      : lines(words(60)),
+        data(lines, CharTokenizer::from_documents(lines), {.block_size = 8, .seed = 5}),
+        model(make(dropout)) {
+    model.to(dtype);
+  }
+  GPT make(double dropout) const {
+    manual_seed(9);
+    GPTConfig config = small_config(data.tokenizer().vocab_size());
+    config.dropout = dropout;
+    return GPT(config);
+  }
+  std::vector<double> weights() const {
+    std::vector<double> result;
+    for (const Tensor& parameter : model.parameters()) {
+      const auto values = parameter.to_vector();
+      result.insert(result.end(), values.begin(), values.end());
+    }
+    return result;
+  }
+  std::vector<std::string> lines;
+  DocumentDataset data;
+  GPT model;
+};
+
+TEST(Trainer, AccumulatedRaggedBatchesEqualOneLargeBatch) {
+  World large(DType::f64), accumulated(DType::f64);
+  Trainer a(large.model, large.data, {.steps = 5, .batch_size = 12, .lr = 0.01});
+  Trainer b(accumulated.model, accumulated.data, {.steps = 5, .batch_size = 4, .accumulation = 3, .lr = 0.01});
+  for (int i = 0; i < 5; ++i) {
+    const StepReport x = a.step(), y = b.step();
+    EXPECT_EQ(x.tokens, y.tokens);
+    EXPECT_NEAR(x.loss, y.loss, 1e-13);
+    EXPECT_NEAR(x.grad_norm, y.grad_norm, 1e-12);
+  }
+  const auto x = large.weights(), y = accumulated.weights();
+  for (std::size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(x[i], y[i], 1e-9);  // Adam enlarges what rounding leaves
+}
+
+TEST(Trainer, AStepIsForwardBackwardClipAdamW) {
+  World trained(DType::f64), by_hand(DType::f64);
+  constexpr double clip = 0.2;
+  Trainer trainer(trained.model, trained.data,
+                  {.steps = 4,
+                   .batch_size = 5,
+                   .lr = 0.01,
+                   .schedule = optim::Schedule::constant,
+                   .weight_decay = 0.1,
+                   .clip = clip});
+  optim::AdamW optimizer(optim::decay_groups(by_hand.model, 0.1),
+                         {.lr = 0.01, .betas = {0.9, 0.99}, .weight_decay = 0.1});
+  Batch batch;
+  while (!trainer.done()) {
+    const StepReport report = trainer.step();
+    by_hand.data.next(5, batch);
+    const Tensor loss = cross_entropy(by_hand.model(batch.tokens, batch.lengths), batch.targets);
+    loss.backward();
+    EXPECT_NEAR(report.grad_norm, optim::clip_grad_norm(by_hand.model.parameters(), clip), 1e-12);
+    EXPECT_GT(report.grad_norm, clip);
+    optimizer.step();
+    optimizer.zero_grad();
+    EXPECT_NEAR(report.loss, loss.item(), 1e-13);
+  }
+  EXPECT_EQ(trained.weights(), by_hand.weights());
+}
+
+TEST(Trainer, LossFallsAndTheScheduleIsFollowed) {
+  World s;
+  const double before = evaluate(s.model, s.data, Part::train).loss;
+  Trainer trainer(
+      s.model, s.data,
+      {.steps = 100, .batch_size = 16, .lr = 0.02, .min_lr = 0.001, .warmup = 9, .schedule = optim::Schedule::linear});
+  std::vector<double> rates;
+  for (Index i = 1; !trainer.done(); ++i) {
+    const StepReport report = trainer.step();
+    EXPECT_EQ(report.step, i);
+    rates.push_back(report.lr);
+  }
+  EXPECT_EQ(trainer.steps_done(), 100);
+  EXPECT_NEAR(rates[0], 0.002, 1e-12);
+  EXPECT_NEAR(rates[9], 0.02, 1e-12);
+  EXPECT_NEAR(rates[99], 0.001 + 0.019 / 91, 1e-12);
+  EXPECT_LT(evaluate(s.model, s.data, Part::train).loss, before - 0.3);
+}
+
+TEST(Trainer, SameSeedSameBitsAtAnyNumberOfThreads) {
+  const auto train = [](int threads) {
+    const int usual = num_threads();
+    set_num_threads(threads);
+    World s(DType::f32, 0.1);
+    Trainer trainer(s.model, s.data, {.steps = 20, .batch_size = 16, .lr = 0.01});
+    while (!trainer.done()) trainer.step();
+    set_num_threads(usual);
+    return s.weights();
+  };
+  const auto once = train(1);
+  EXPECT_EQ(once, train(1));
+  EXPECT_EQ(once, train(3));
+}
+
+TEST(Trainer, BudgetInSeconds) {
+  World s;
+  Trainer trainer(s.model, s.data, {.seconds = 0.05, .batch_size = 4, .lr = 0.01, .min_lr = 0});
+  double lr = 1;
+  while (!trainer.done()) {
+    const StepReport report = trainer.step();
+    EXPECT_LE(report.lr, lr);
+    lr = report.lr;
+  }
+  EXPECT_GE(trainer.seconds(), 0.05);
+  EXPECT_LT(lr, 0.01);
+
+  World t;
+  Trainer both(t.model, t.data, {.steps = 2, .seconds = 1000, .batch_size = 4});
+  both.step();
+  EXPECT_NEAR(both.progress(), 0.5, 1e-9);
+  both.step();
+  EXPECT_TRUE(both.done());
+}
+
+TEST(Trainer, StopsBeforeANonFiniteStep) {
+  World s;
+  Trainer trainer(s.model, s.data, {.steps = 10, .batch_size = 4});
+  trainer.step();
+  s.model.wte.weight.data<float>()[3] = std::numeric_limits<float>::quiet_NaN();
+  const auto h = s.model.h[0].mlp.c_fc.weight.to_vector();
+  EXPECT_THAT(error_of([&] {
+                for (int i = 0; i < 9; ++i) trainer.step();
+              }),
+              AllOf(HasSubstr("the loss of step 2 is nan"), HasSubstr("learning rate")));
+  EXPECT_EQ(s.model.h[0].mlp.c_fc.weight.to_vector(), h);
+  EXPECT_EQ(trainer.steps_done(), 1);
+  for (const Tensor& parameter : s.model.parameters()) EXPECT_FALSE(parameter.grad().defined());
+
+  // A learning rate that ruins the model ends in an error as well, not in a run on NaN.
+  World t;
+  Trainer wild(t.model, t.data, {.steps = 200, .batch_size = 4, .lr = 1e30, .schedule = optim::Schedule::constant});
+  EXPECT_THAT(error_of([&] {
+                while (!wild.done()) wild.step();
+              }),
+              HasSubstr("1e+30"));
+}
+
+TEST(Trainer, ASteadyStepAsksTheSystemForNoMemory) {
+  World s;
+  // The same batch each time: all documents, so that sizes repeat.
+  Trainer trainer(s.model, s.data, {.steps = 20, .batch_size = s.data.size(Part::train)});
+  for (int i = 0; i < 3; ++i) trainer.step();
+  const auto before = memory_stats().system_allocations;
+  for (int i = 0; i < 5; ++i) trainer.step();
+  EXPECT_EQ(memory_stats().system_allocations, before);
+}
+
+TEST(Trainer, MistakesInOptions) {
+  World s;
+  const auto error = [&](const TrainOptions& options) { return error_of([&] { Trainer(s.model, s.data, options); }); };
+  EXPECT_THAT(error({}), HasSubstr("never end"));
+  EXPECT_THAT(error({.steps = -1}), HasSubstr("steps is -1"));
+  EXPECT_THAT(error({.seconds = std::nan("")}), HasSubstr("seconds"));
+  EXPECT_THAT(error({.steps = 1, .lr = std::nan("")}), HasSubstr("learning rate is nan"));
+  EXPECT_THAT(error({.steps = 1, .lr = -1}), HasSubstr("learning rate is -1"));
+  EXPECT_THAT(error({.steps = 1, .batch_size = 0}), HasSubstr("batch_size"));
+  EXPECT_THAT(error({.steps = 1, .accumulation = 0}), HasSubstr("accumulation"));
+  EXPECT_THAT(error({.steps = 1, .clip = -1}), HasSubstr("clip"));
+  EXPECT_NE(error({.steps = 1, .warmup = 2}), "");
+  EXPECT_NE(error({.steps = 1, .lr = 0.1, .min_lr = 0.2}), "");
+  EXPECT_NE(error({.steps = 1, .beta1 = 1}), "");
+  EXPECT_NE(error({.steps = 1, .weight_decay = -1}), "");
+  GPT other(small_config(20));
+  EXPECT_THAT(error_of([&] { Trainer(other, s.data, {.steps = 1}); }), AllOf(HasSubstr("vocabulary"), HasSubstr("20")));
+  GPT narrow(small_config(s.data.tokenizer().vocab_size(), 4));
+  EXPECT_THAT(error_of([&] { Trainer(narrow, s.data, {.steps = 1}); }), HasSubstr("block_size"));
+}
+
+TEST(Evaluate, IsTheMeanOverAllTokens) {
+  World s(DType::f64, 0.3);
+  const Evaluation result = evaluate(s.model, s.data, Part::train);
+  EXPECT_EQ(result.tokens, s.data.tokens(Part::train));
+  EXPECT_TRUE(s.model.training());
+  s.model.eval();
+  Batch batch;
+  double sum = 0;
+  for (Index i = 0; i < s.data.size(Part::train);) {
+    i = s.data.read(Part::train, i, 1, batch);  // one by one
+    const auto length = static_cast<Index>(batch.tokens.size());
+    sum += cross_entropy(s.model(batch.tokens, 1, length), batch.targets).item() * static_cast<double>(length);
+  }
+  EXPECT_NEAR(result.loss, sum / static_cast<double>(result.tokens), 1e-12);
+  EXPECT_EQ(evaluate(s.model, s.data, Part::train).loss, result.loss);
+  EXPECT_FALSE(s.model.training());
+
+  const DocumentDataset all(s.lines, s.data.tokenizer(), {.block_size = 8, .held_out = 0});
+  EXPECT_THAT(error_of([&] { evaluate(s.model, all); }), HasSubstr("held-out part"));
+}
+
+}  // namespace
+}  // namespace gradus::models
