@@ -1,0 +1,28 @@
+// The subcommands of gpt: each add_ function declares one's options and, when it is the one called, sets `run`.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+#include <gradus/core/check.h>
+
+namespace gpt {
+
+/// Returns the exit status.
+using Run = std::function<int()>;
+
+/// A command that cannot mean anything, as opposed to one that failed: exit status 2.
+class UsageError : public gradus::Error {
+ public:
+  using Error::Error;
+};
+
+void add_train(CLI::App& app, const std::string& program, Run& run);
+void add_sample(CLI::App& app, const std::string& program, Run& run);
+void add_eval(CLI::App& app, const std::string& program, Run& run);
+
+/// --threads, which all of them have.
+void add_threads(CLI::App& command);
+
+}  // namespace gpt

@@ -1,0 +1,95 @@
+// The presets, one table.
+#include "presets.h"
+
+#include <array>
+
+#include <gradus/core/check.h>
+
+namespace gpt {
+namespace {
+
+using gradus::models::GPTConfig;
+using gradus::optim::Schedule;
+
+// Names and other short lines, for a budget in seconds, so that it fits any machine.
+const Preset names = {
+    .name = "names",
+    .summary = "short lines, such as names: a small GPT trained for 20 seconds",
+    .source = "bundled:names",
+    .documents = true,
+    .model = {.block_size = 32, .n_layer = 2, .n_head = 4, .n_embd = 64, .dropout = 0.1, .bias = false},
+    .train = {.seconds = 20,
+              .batch_size = 64,
+              .lr = 4e-3,
+              .min_lr = 0,
+              .warmup = 50,
+              .schedule = Schedule::cosine,
+              .weight_decay = 0.1,
+              .beta1 = 0.9,
+              .beta2 = 0.99,
+              .clip = 1},
+    .temperature = 0.8,
+};
+
+// Karpathy's microgpt.py.
+const Preset microgpt = {
+    .name = "microgpt",
+    .summary = "microgpt.py's model and recipe: 4,192 parameters on its data, 1,000 names one by one",
+    .source = "bundled:names",
+    .documents = true,
+    .model = GPTConfig::microgpt(1),
+    .train = {.steps = 1000,
+              .batch_size = 1,
+              .lr = 0.01,
+              .min_lr = 0,
+              .warmup = 0,
+              .schedule = Schedule::linear,
+              .weight_decay = 0,
+              .beta1 = 0.85,
+              .beta2 = 0.99,
+              .clip = 0},
+    .temperature = 0.5,
+};
+
+// nanoGPT's README, "I only have a macbook": its recipe for a CPU.
+const Preset shakespeare = {
+    .name = "shakespeare",
+    .summary = "running text by nanoGPT's recipe for a CPU: 2,000 steps of 12 windows of 64 characters",
+    .source = nullptr,
+    .documents = false,
+    .model = GPTConfig::shakespeare_char_cpu(1),
+    .train = {.steps = 2000,
+              .batch_size = 12,
+              .lr = 1e-3,
+              .min_lr = 1e-4,
+              .warmup = 100,
+              .schedule = Schedule::cosine,
+              .weight_decay = 0.1,
+              .beta1 = 0.9,
+              .beta2 = 0.99,
+              .clip = 1},
+    .temperature = 0.8,
+};
+
+const std::array<Preset, 3> all = {names, microgpt, shakespeare};
+
+}  // namespace
+
+std::span<const Preset> presets() {
+  return all;
+}
+
+std::vector<std::string> preset_names() {
+  std::vector<std::string> result;
+  for (const Preset& preset : all) result.emplace_back(preset.name);
+  return result;
+}
+
+const Preset& find_preset(std::string_view name) {
+  for (const Preset& preset : all) {
+    if (preset.name == name) return preset;
+  }
+  gradus::fail("there is no preset '{}'; use one of {}", name, fmt::join(preset_names(), ", "));
+}
+
+}  // namespace gpt
