@@ -4,6 +4,9 @@ ARGS ?=
 JOBS ?= $(shell nproc)
 PRESETS := release debug asan tsan clang
 
+# A processor from before AVX: an instruction of a newer set that leaked into shared code ends the program here.
+emulated := qemu-x86_64 -cpu Nehalem
+
 # Where each preset of CMakePresets.json builds.
 release_dir := build
 debug_dir := build-debug
@@ -11,7 +14,8 @@ asan_dir := build-asan
 tsan_dir := build-tsan
 clang_dir := build-clang
 
-.PHONY: help build train test bench debug asan tsan clang format format-check tidy clean setup setup-clang setup-format setup-tidy
+.PHONY: help build train test bench debug asan tsan clang baseline format format-check tidy clean
+.PHONY: setup setup-clang setup-format setup-tidy setup-baseline
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -47,6 +51,9 @@ tsan: $(tsan_dir)/build.ninja ## run all tests under ThreadSanitizer
 clang: $(clang_dir)/build.ninja ## run all tests in a build with clang++
 	$(test_preset)
 
+baseline: build | setup-baseline ## run the tests on an emulated processor without AVX
+	@set -e; for name in core nn models; do echo "== test_$$name"; $(emulated) build/bin/test_$$name --gtest_brief=1 $(ARGS); done
+
 format: | setup-format ## lay out all sources as .clang-format says
 	scripts/sources | xargs -r clang-format -i
 
@@ -71,5 +78,5 @@ $(eval $(call configure,clang,setup-clang))
 setup:
 	@scripts/setup build
 
-setup-clang setup-format setup-tidy: setup-%:
+setup-clang setup-format setup-tidy setup-baseline: setup-%:
 	@scripts/setup $*

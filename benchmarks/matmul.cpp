@@ -15,8 +15,8 @@ void product(benchmark::State& state, Index m, Index n, Index k, bool transposed
     gradus::Tensor c = gradus::matmul(a, b, false, transposed);
     benchmark::DoNotOptimize(c.data<float>().data());
   }
-  state.counters["FLOP/s"] = benchmark::Counter(2.0 * static_cast<double>(m * n * k),
-                                                benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["FLOP/s"] =
+      benchmark::Counter(2.0 * static_cast<double>(m * n * k), benchmark::Counter::kIsIterationInvariantRate);
 }
 
 #define PRODUCT(name, ...) BENCHMARK_CAPTURE(product, name, __VA_ARGS__)->Arg(1)->Arg(2)->UseRealTime()

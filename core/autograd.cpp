@@ -46,12 +46,19 @@ void release(Node& node) {
 
 }  // namespace
 
-NoGrad::NoGrad() { ++no_grad_depth; }
-NoGrad::~NoGrad() { --no_grad_depth; }
-bool grad_enabled() { return no_grad_depth == 0; }
+NoGrad::NoGrad() {
+  ++no_grad_depth;
+}
+NoGrad::~NoGrad() {
+  --no_grad_depth;
+}
+bool grad_enabled() {
+  return no_grad_depth == 0;
+}
 
 bool detail::wants_grad(InputList inputs) {
-  return grad_enabled() && std::ranges::any_of(inputs, [](const Tensor& x) { return x.defined() && x.requires_grad(); });
+  return grad_enabled() &&
+         std::ranges::any_of(inputs, [](const Tensor& x) { return x.defined() && x.requires_grad(); });
 }
 
 void detail::attach(Node& node, const char* name, InputList inputs, std::shared_ptr<const Backward> backward) {
@@ -73,16 +80,20 @@ void Tensor::backward(const Tensor& weight, bool retain_graph) const {
   check(root.requires_grad,
         "backward: nothing this value was computed from wants a gradient (or it was computed under NoGrad); call "
         "requires_grad(true) on a leaf first");
-  check(!root.released, "backward: the graph behind this '{}' was released by an earlier backward; call that one with "
-        "retain_graph = true, or compute the value again", root.op);
+  check(!root.released,
+        "backward: the graph behind this '{}' was released by an earlier backward; call that one with "
+        "retain_graph = true, or compute the value again",
+        root.op);
   check(weight.shape() == root.shape && weight.dtype() == root.dtype,
         "backward: the weight is {} {} but the tensor is {} {}; they must agree", weight.dtype(), weight.shape(),
         root.dtype, root.shape);
 
   NodeList nodes = reachable(node_);
   for (const NodePtr& node : nodes) {
-    check(!node->released, "backward: the graph behind '{}' was released by an earlier backward; call that one with "
-          "retain_graph = true, or compute the value again", node->op);
+    check(!node->released,
+          "backward: the graph behind '{}' was released by an earlier backward; call that one with "
+          "retain_graph = true, or compute the value again",
+          node->op);
   }
   std::ranges::sort(nodes, std::ranges::greater{}, [](const NodePtr& node) { return node->id; });
   for (const NodePtr& node : nodes) {
@@ -96,10 +107,18 @@ void Tensor::backward(const Tensor& weight, bool retain_graph) const {
 
   for (NodePtr& node : nodes) {
     if (node->backward == nullptr) continue;  // the root is a leaf: its gradient is the weight
+    bool wanted = false;                      // an input may have been switched off since it was used
     for (const NodePtr& input : node->inputs) {
-      if (input != nullptr && input->requires_grad) zero_missing_grad(*input);
+      if (input == nullptr) continue;
+      check(input->dtype == node->dtype || std::strcmp(node->op, "to") == 0,
+            "backward: an input of '{}' has become {} since {} was computed from it; compute the loss again after "
+            "to(DType)",
+            node->op, input->dtype, node->dtype);
+      if (!input->requires_grad) continue;
+      zero_missing_grad(*input);
+      wanted = true;
     }
-    (*node->backward)(*node, Inputs(node->inputs));
+    if (wanted) (*node->backward)(*node, Inputs(node->inputs));
     if (!retain_graph) release(*node);
     node.reset();  // frees the values too unless somebody else holds them
   }

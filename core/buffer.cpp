@@ -136,7 +136,9 @@ void empty_cache() {
   if (FreeLists* const free = free_lists()) free->clear();
 }
 
-MemoryStats memory_stats() { return {system_allocations.load(), bytes_in_use.load(), peak_bytes_in_use.load()}; }
+MemoryStats memory_stats() {
+  return {system_allocations.load(), bytes_in_use.load(), peak_bytes_in_use.load()};
+}
 
 Buffer::Buffer(Index count, DType dtype) {
   constexpr auto limit = std::numeric_limits<Index>::max() / 16;

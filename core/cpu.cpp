@@ -70,8 +70,12 @@ std::vector<std::string_view> available_instruction_sets() {
   return names;
 }
 
-std::string_view instruction_set() { return current().load(std::memory_order_relaxed)->name; }
-void set_instruction_set(std::string_view name) { current() = &find(name, "set_instruction_set"); }
+std::string_view instruction_set() {
+  return current().load(std::memory_order_relaxed)->name;
+}
+void set_instruction_set(std::string_view name) {
+  current() = &find(name, "set_instruction_set");
+}
 
 template <>
 const kernels::Kernels<float>& kernels::kernels<float>() {

@@ -12,8 +12,12 @@ namespace gradus {
 
 enum class DType : unsigned char { f32, f64 };
 
-constexpr std::size_t size_of(DType dtype) { return dtype == DType::f32 ? sizeof(float) : sizeof(double); }
-constexpr std::string_view name_of(DType dtype) { return dtype == DType::f32 ? "f32" : "f64"; }
+constexpr std::size_t size_of(DType dtype) {
+  return dtype == DType::f32 ? sizeof(float) : sizeof(double);
+}
+constexpr std::string_view name_of(DType dtype) {
+  return dtype == DType::f32 ? "f32" : "f64";
+}
 
 template <class T>
 constexpr DType dtype_of() {

@@ -37,7 +37,8 @@ GradcheckReport gradcheck(const std::function<Tensor(const std::vector<Tensor>&)
   }
 
   const Tensor y = f(x);
-  check(y.dtype() == DType::f64, "gradcheck: f returned {}; it was given f64 tensors and must compute in f64", y.dtype());
+  check(y.dtype() == DType::f64, "gradcheck: f returned {}; it was given f64 tensors and must compute in f64",
+        y.dtype());
   Generator generator(options.seed);
   Tensor weight = Tensor::empty(y.shape(), DType::f64);
   generator.fill_uniform(weight.data<double>(), 0.5, 1.5);
@@ -46,11 +47,13 @@ GradcheckReport gradcheck(const std::function<Tensor(const std::vector<Tensor>&)
     const Tensor again = f(x);
     if (!std::ranges::equal(again.data<double>(), y.data<double>(),
                             [](double a, double b) { return a == b || (a != a && b != b); })) {
-      return failed(report, "f is not deterministic: two calls with the same inputs gave different values; seed or "
-                            "switch off what is random in it");
+      return failed(report,
+                    "f is not deterministic: two calls with the same inputs gave different values; seed or "
+                    "switch off what is random in it");
     }
   }
-  if (!y.requires_grad()) return failed(report, "no gradient: nothing that f computed depends on an input being checked");
+  if (!y.requires_grad())
+    return failed(report, "no gradient: nothing that f computed depends on an input being checked");
   y.backward(weight);
 
   const NoGrad guard;
@@ -89,13 +92,15 @@ GradcheckReport gradcheck(const std::function<Tensor(const std::vector<Tensor>&)
 std::string to_string(const GradcheckReport& report) {
   std::string text = report.passed ? "gradcheck passed" : "gradcheck failed: " + report.reason;
   if (report.checked > 0) {
-    text += fmt::format("; {} entries, worst at input {} index {}: analytic {:.12g}, numeric {:.12g}, relative error {:.2e}",
-                        report.checked, report.worst_input, report.worst_index, report.analytic, report.numeric,
-                        report.worst_error);
+    text += fmt::format(
+        "; {} entries, worst at input {} index {}: analytic {:.12g}, numeric {:.12g}, relative error {:.2e}",
+        report.checked, report.worst_input, report.worst_index, report.analytic, report.numeric, report.worst_error);
   }
   return text;
 }
 
-std::ostream& operator<<(std::ostream& out, const GradcheckReport& report) { return out << to_string(report); }
+std::ostream& operator<<(std::ostream& out, const GradcheckReport& report) {
+  return out << to_string(report);
+}
 
 }  // namespace gradus

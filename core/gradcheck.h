@@ -11,19 +11,19 @@
 namespace gradus {
 
 struct GradcheckOptions {
-  double step = 1e-6;        // central differences move each value x by step * max(1, |x|)
-  double rtol = 1e-6;        // allowed |analytic - numeric| relative to the larger of both
-  double atol = 1e-8;        // and absolutely
-  std::uint64_t seed = 1;    // of the output weights
+  double step = 1e-6;      // central differences move each value x by step * max(1, |x|)
+  double rtol = 1e-6;      // allowed |analytic - numeric| relative to the larger of both
+  double atol = 1e-8;      // and absolutely
+  std::uint64_t seed = 1;  // of the output weights
 };
 
 struct GradcheckReport {
   bool passed = false;
-  std::string reason;         // why not, in one sentence; empty when passed
-  Index checked = 0;          // gradient entries compared
-  double worst_error = 0;     // the largest |analytic - numeric| / max(|analytic|, |numeric|, atol / rtol)
+  std::string reason;      // why not, in one sentence; empty when passed
+  Index checked = 0;       // gradient entries compared
+  double worst_error = 0;  // the largest |analytic - numeric| / max(|analytic|, |numeric|, atol / rtol)
   std::size_t worst_input = 0;
-  Index worst_index = 0;      // position in that input, row-major
+  Index worst_index = 0;             // position in that input, row-major
   double analytic = 0, numeric = 0;  // the gradients there
 
   explicit operator bool() const { return passed; }

@@ -14,9 +14,9 @@ namespace gradus {
 // ---- pointwise, one argument: any shape -> the same shape (formulas: kernels/unary.def)
 Tensor neg(const Tensor& x);
 Tensor exp(const Tensor& x);
-Tensor log(const Tensor& x);   // natural logarithm
+Tensor log(const Tensor& x);  // natural logarithm
 Tensor sqrt(const Tensor& x);
-Tensor abs(const Tensor& x);   // gradient 0 at 0
+Tensor abs(const Tensor& x);  // gradient 0 at 0
 Tensor sin(const Tensor& x);
 Tensor cos(const Tensor& x);
 Tensor tanh(const Tensor& x);
@@ -41,32 +41,79 @@ Tensor pow(const Tensor& a, const Tensor& b);  // a^b; da is 0 where b is 0, db 
 /// a where condition is not 0, else b; all three broadcast. The condition gets no gradient.
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 
-inline Tensor operator-(const Tensor& x) { return neg(x); }
-inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
-inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
-inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
-inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
-inline Tensor operator+(const Tensor& a, double b) { return add(a, tensor(b, a.dtype())); }
-inline Tensor operator-(const Tensor& a, double b) { return sub(a, tensor(b, a.dtype())); }
-inline Tensor operator*(const Tensor& a, double b) { return mul(a, tensor(b, a.dtype())); }
-inline Tensor operator/(const Tensor& a, double b) { return div(a, tensor(b, a.dtype())); }
-inline Tensor operator+(double a, const Tensor& b) { return add(tensor(a, b.dtype()), b); }
-inline Tensor operator-(double a, const Tensor& b) { return sub(tensor(a, b.dtype()), b); }
-inline Tensor operator*(double a, const Tensor& b) { return mul(tensor(a, b.dtype()), b); }
-inline Tensor operator/(double a, const Tensor& b) { return div(tensor(a, b.dtype()), b); }
-inline Tensor& operator+=(Tensor& a, const Tensor& b) { return a = add(a, b); }  // a new node: the old value stays in
-inline Tensor& operator-=(Tensor& a, const Tensor& b) { return a = sub(a, b); }  // the graph, only the name moves on
-inline Tensor& operator*=(Tensor& a, const Tensor& b) { return a = mul(a, b); }
-inline Tensor& operator/=(Tensor& a, const Tensor& b) { return a = div(a, b); }
+inline Tensor operator-(const Tensor& x) {
+  return neg(x);
+}
+inline Tensor operator+(const Tensor& a, const Tensor& b) {
+  return add(a, b);
+}
+inline Tensor operator-(const Tensor& a, const Tensor& b) {
+  return sub(a, b);
+}
+inline Tensor operator*(const Tensor& a, const Tensor& b) {
+  return mul(a, b);
+}
+inline Tensor operator/(const Tensor& a, const Tensor& b) {
+  return div(a, b);
+}
+inline Tensor operator+(const Tensor& a, double b) {
+  return add(a, tensor(b, a.dtype()));
+}
+inline Tensor operator-(const Tensor& a, double b) {
+  return sub(a, tensor(b, a.dtype()));
+}
+inline Tensor operator*(const Tensor& a, double b) {
+  return mul(a, tensor(b, a.dtype()));
+}
+inline Tensor operator/(const Tensor& a, double b) {
+  return div(a, tensor(b, a.dtype()));
+}
+inline Tensor operator+(double a, const Tensor& b) {
+  return add(tensor(a, b.dtype()), b);
+}
+inline Tensor operator-(double a, const Tensor& b) {
+  return sub(tensor(a, b.dtype()), b);
+}
+inline Tensor operator*(double a, const Tensor& b) {
+  return mul(tensor(a, b.dtype()), b);
+}
+inline Tensor operator/(double a, const Tensor& b) {
+  return div(tensor(a, b.dtype()), b);
+}
+// These make a new node: the old value stays in the graph, only the name moves on.
+inline Tensor& operator+=(Tensor& a, const Tensor& b) {
+  return a = add(a, b);
+}
+inline Tensor& operator-=(Tensor& a, const Tensor& b) {
+  return a = sub(a, b);
+}
+inline Tensor& operator*=(Tensor& a, const Tensor& b) {
+  return a = mul(a, b);
+}
+inline Tensor& operator/=(Tensor& a, const Tensor& b) {
+  return a = div(a, b);
+}
+inline Tensor& operator+=(Tensor& a, double b) {
+  return a = a + b;
+}
+inline Tensor& operator-=(Tensor& a, double b) {
+  return a = a - b;
+}
+inline Tensor& operator*=(Tensor& a, double b) {
+  return a = a * b;
+}
+inline Tensor& operator/=(Tensor& a, double b) {
+  return a = a / b;
+}
 
 // ---- shape
-Tensor reshape(const Tensor& x, const Shape& shape);  // shares memory; same number of elements
+Tensor reshape(const Tensor& x, const Shape& shape);              // shares memory; same number of elements
 Tensor permute(const Tensor& x, const std::vector<Index>& dims);  // dimension i of the result is dims[i] of x; copies
 Tensor transpose(const Tensor& x, Index dim0 = -2, Index dim1 = -1);  // copies; matmul and linear need no transpose
-Tensor slice(const Tensor& x, Index dim, Index begin, Index end);  // indices begin .. end-1 of one dimension; copies
-Tensor concat(const std::vector<Tensor>& parts, Index dim = 0);    // joined along an existing dimension
-Tensor stack(const std::vector<Tensor>& parts, Index dim = 0);     // equal shapes, joined along a new dimension
-Tensor broadcast_to(const Tensor& x, const Shape& shape);          // repeated as NumPy broadcasting would
+Tensor slice(const Tensor& x, Index dim, Index begin, Index end);     // indices begin .. end-1 of one dimension; copies
+Tensor concat(const std::vector<Tensor>& parts, Index dim = 0);       // joined along an existing dimension
+Tensor stack(const std::vector<Tensor>& parts, Index dim = 0);        // equal shapes, joined along a new dimension
+Tensor broadcast_to(const Tensor& x, const Shape& shape);             // repeated as NumPy broadcasting would
 
 // ---- reductions: over all dimensions to one number, or over `dims`, which stay with size 1 when keepdim
 Tensor sum(const Tensor& x);

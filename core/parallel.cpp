@@ -23,8 +23,6 @@ namespace {
 thread_local int this_thread_index = 0;
 thread_local bool inside_job = false;
 
-constexpr int max_threads = 256;
-
 int default_threads() {
   if (const char* text = std::getenv("GRADUS_NUM_THREADS"); text != nullptr && *text != '\0') {
     int threads = 0;
@@ -63,8 +61,8 @@ class Pool {
   }
 
   void run(Index n, Index grain, detail::ChunkFunction function, const void* context) {
-    std::unique_lock lock(job_mutex_, std::try_to_lock);
-    if (!lock.owns_lock() || threads() == 1) {
+    std::unique_lock lock(job_mutex_, std::defer_lock);
+    if (threads() == 1 || !lock.try_lock()) {  // holds no lock, so a nested call may try again
       for (Index begin = 0; begin < n; begin += grain) function(context, begin, std::min(n, begin + grain));
       return;
     }
@@ -191,11 +189,16 @@ Pool& pool() {
 
 void set_num_threads(int threads) {
   check(threads >= 1 && threads <= max_threads, "set_num_threads: got {}; use 1 to {}", threads, max_threads);
+  check(!inside_job, "set_num_threads: called from inside a parallel_for; call it between operations");
   pool().set_threads(threads);
 }
 
-int num_threads() { return pool().threads(); }
-int thread_index() { return this_thread_index; }
+int num_threads() {
+  return pool().threads();
+}
+int thread_index() {
+  return this_thread_index;
+}
 
 void detail::run_chunks(Index n, Index grain, ChunkFunction function, const void* context) {
   if (inside_job) {

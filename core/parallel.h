@@ -10,6 +10,7 @@ namespace gradus {
 
 /// How many threads may work on one operation, the calling one included: at least 1. The default is the number of
 /// cores this process may use, or the environment variable GRADUS_NUM_THREADS.
+inline constexpr int max_threads = 256;
 void set_num_threads(int threads);
 int num_threads();
 

@@ -51,7 +51,8 @@ class Generator {
   std::optional<double> next_normal_;  // Box-Muller makes two at a time
 };
 
-/// The generator used where none is given. Every thread has its own; the first use in a new thread seeds it differently.
+/// The generator used where none is given. Every thread has its own; the first use in a new thread seeds it
+/// differently.
 Generator& default_generator();
 
 /// Seeds the calling thread's default generator.

@@ -28,12 +28,15 @@ class Shape {
   Index rank() const { return static_cast<Index>(rank_); }
   const Index* begin() const { return sizes_.data(); }
   const Index* end() const { return sizes_.data() + rank_; }
-  Index back() const { return sizes_[rank_ - 1]; }
+  Index back() const { return (*this)[-1]; }
 
   /// The size of dimension `dim`; negative counts from the end.
   Index operator[](Index dim) const { return sizes_[static_cast<std::size_t>(normalize(dim, "shape"))]; }
 
-  void set(Index dim, Index size) { sizes_[static_cast<std::size_t>(normalize(dim, "shape"))] = size; }
+  void set(Index dim, Index size) {
+    check(size >= 0, "shape: size {} in dimension {}; sizes must be at least 0", size, dim);
+    sizes_[static_cast<std::size_t>(normalize(dim, "shape"))] = size;
+  }
 
   void push_back(Index size) {
     check(rank_ < max_rank, "shape: more than {} dimensions; merge some with reshape", max_rank);
@@ -52,8 +55,9 @@ class Shape {
 
   /// `dim` as 0 .. rank-1; a negative one counts from the end. `op` names the caller in the error.
   Index normalize(Index dim, const char* op) const {
-    check(dim >= -rank() && dim < rank(), "{}: there is no dimension {} in a tensor with {} dimension{}; use {} .. {}", op,
-          dim, rank_, rank_ == 1 ? "" : "s", -rank(), rank() - 1);
+    check(rank_ > 0, "{}: a single number has no dimension {}; reshape it first", op, dim);
+    check(dim >= -rank() && dim < rank(), "{}: there is no dimension {} in a tensor with {} dimension{}; use {} .. {}",
+          op, dim, rank_, rank_ == 1 ? "" : "s", -rank(), rank() - 1);
     return dim < 0 ? dim + rank() : dim;
   }
 

@@ -47,7 +47,8 @@ Tensor filled(const Shape& shape, DType dtype, Fill fill) {
 }
 
 // One bracket level of `x` whose elements start at `offset`; more than `edge` at each end are left out.
-void append(std::string& text, const Tensor& x, const std::vector<double>& values, Index dim, Index offset, int indent) {
+void append(std::string& text, const Tensor& x, const std::vector<double>& values, Index dim, Index offset,
+            int indent) {
   constexpr Index edge = 4;
   if (dim == x.rank()) {
     text += fmt::format("{: .5g}", values[static_cast<std::size_t>(offset)]);
@@ -90,7 +91,9 @@ Node::~Node() {
   std::ranges::move(inputs, std::back_inserter(graveyard->nodes));
 }
 
-const Node& Inputs::operator[](std::size_t i) const { return nodes_[i] == nullptr ? no_node() : *nodes_[i]; }
+const Node& Inputs::operator[](std::size_t i) const {
+  return nodes_[i] == nullptr ? no_node() : *nodes_[i];
+}
 
 Tensor Tensor::empty(const Shape& shape, DType dtype) {
   return Tensor(std::allocate_shared<Node>(PoolAllocator<Node>{}, shape, dtype, Buffer(shape.numel(), dtype)));
@@ -121,6 +124,7 @@ Tensor& Tensor::requires_grad(bool wanted) {
   check(is_leaf(), "requires_grad: this tensor is the result of '{}', not a leaf; use detach() to start a new graph",
         node().op);
   node().requires_grad = wanted;
+  if (!wanted) node().grad.reset();
   return *this;
 }
 
@@ -144,39 +148,85 @@ void Tensor::fill_(double value) const {
 }
 
 void Tensor::copy_(const Tensor& values) const {
-  check(values.shape() == shape() && values.dtype() == dtype(), "copy_: {} {} cannot be copied into {} {}; reshape or "
-        "convert it first", values.dtype(), values.shape(), dtype(), shape());
+  check(values.shape() == shape() && values.dtype() == dtype(),
+        "copy_: {} {} cannot be copied into {} {}; reshape or "
+        "convert it first",
+        values.dtype(), values.shape(), dtype(), shape());
   dispatch(dtype(), [&]<class T>() { std::ranges::copy(values.data<T>(), data<T>().begin()); });
 }
 
-Tensor Tensor::exp() const { return gradus::exp(*this); }
-Tensor Tensor::log() const { return gradus::log(*this); }
-Tensor Tensor::sqrt() const { return gradus::sqrt(*this); }
-Tensor Tensor::abs() const { return gradus::abs(*this); }
-Tensor Tensor::tanh() const { return gradus::tanh(*this); }
-Tensor Tensor::sigmoid() const { return gradus::sigmoid(*this); }
-Tensor Tensor::relu() const { return gradus::relu(*this); }
-Tensor Tensor::pow(double exponent) const { return gradus::pow(*this, exponent); }
-Tensor Tensor::matmul(const Tensor& other) const { return gradus::matmul(*this, other); }
-Tensor Tensor::reshape(const Shape& shape) const { return gradus::reshape(*this, shape); }
-Tensor Tensor::transpose(Index dim0, Index dim1) const { return gradus::transpose(*this, dim0, dim1); }
-Tensor Tensor::sum() const { return gradus::sum(*this); }
-Tensor Tensor::sum(std::vector<Index> dims, bool keepdim) const { return gradus::sum(*this, std::move(dims), keepdim); }
-Tensor Tensor::mean() const { return gradus::mean(*this); }
-Tensor Tensor::mean(std::vector<Index> dims, bool keepdim) const { return gradus::mean(*this, std::move(dims), keepdim); }
-Tensor Tensor::max() const { return gradus::max(*this); }
-Tensor Tensor::max(std::vector<Index> dims, bool keepdim) const { return gradus::max(*this, std::move(dims), keepdim); }
-Tensor Tensor::softmax(Index dim) const { return gradus::softmax(*this, dim); }
+Tensor Tensor::exp() const {
+  return gradus::exp(*this);
+}
+Tensor Tensor::log() const {
+  return gradus::log(*this);
+}
+Tensor Tensor::sqrt() const {
+  return gradus::sqrt(*this);
+}
+Tensor Tensor::abs() const {
+  return gradus::abs(*this);
+}
+Tensor Tensor::tanh() const {
+  return gradus::tanh(*this);
+}
+Tensor Tensor::sigmoid() const {
+  return gradus::sigmoid(*this);
+}
+Tensor Tensor::relu() const {
+  return gradus::relu(*this);
+}
+Tensor Tensor::pow(double exponent) const {
+  return gradus::pow(*this, exponent);
+}
+Tensor Tensor::matmul(const Tensor& other) const {
+  return gradus::matmul(*this, other);
+}
+Tensor Tensor::reshape(const Shape& shape) const {
+  return gradus::reshape(*this, shape);
+}
+Tensor Tensor::transpose(Index dim0, Index dim1) const {
+  return gradus::transpose(*this, dim0, dim1);
+}
+Tensor Tensor::sum() const {
+  return gradus::sum(*this);
+}
+Tensor Tensor::sum(std::vector<Index> dims, bool keepdim) const {
+  return gradus::sum(*this, std::move(dims), keepdim);
+}
+Tensor Tensor::mean() const {
+  return gradus::mean(*this);
+}
+Tensor Tensor::mean(std::vector<Index> dims, bool keepdim) const {
+  return gradus::mean(*this, std::move(dims), keepdim);
+}
+Tensor Tensor::max() const {
+  return gradus::max(*this);
+}
+Tensor Tensor::max(std::vector<Index> dims, bool keepdim) const {
+  return gradus::max(*this, std::move(dims), keepdim);
+}
+Tensor Tensor::softmax(Index dim) const {
+  return gradus::softmax(*this, dim);
+}
 
 Tensor full(const Shape& shape, double value, DType dtype) {
   Tensor x = Tensor::empty(shape, dtype);
   x.fill_(value);
   return x;
 }
-Tensor zeros(const Shape& shape, DType dtype) { return full(shape, 0, dtype); }
-Tensor ones(const Shape& shape, DType dtype) { return full(shape, 1, dtype); }
-Tensor zeros_like(const Tensor& x) { return zeros(x.shape(), x.dtype()); }
-Tensor ones_like(const Tensor& x) { return ones(x.shape(), x.dtype()); }
+Tensor zeros(const Shape& shape, DType dtype) {
+  return full(shape, 0, dtype);
+}
+Tensor ones(const Shape& shape, DType dtype) {
+  return full(shape, 1, dtype);
+}
+Tensor zeros_like(const Tensor& x) {
+  return zeros(x.shape(), x.dtype());
+}
+Tensor ones_like(const Tensor& x) {
+  return ones(x.shape(), x.dtype());
+}
 
 Tensor tensor(std::span<const double> values, const Shape& shape, DType dtype) {
   return from_values(values, shape, dtype);
@@ -196,16 +246,22 @@ Tensor tensor(const std::vector<double>& values, DType dtype) {
 Tensor tensor(std::initializer_list<double> values, DType dtype) {
   return tensor(values, {static_cast<Index>(values.size())}, dtype);
 }
-Tensor tensor(double value, DType dtype) { return full({}, value, dtype); }
+Tensor tensor(double value, DType dtype) {
+  return full({}, value, dtype);
+}
 
 Tensor randn(const Shape& shape, DType dtype, Generator& generator) {
   return filled(shape, dtype, [&](auto values) { generator.fill_normal(values, 0, 1); });
 }
-Tensor randn(const Shape& shape, DType dtype) { return randn(shape, dtype, default_generator()); }
+Tensor randn(const Shape& shape, DType dtype) {
+  return randn(shape, dtype, default_generator());
+}
 Tensor rand(const Shape& shape, DType dtype, Generator& generator) {
   return filled(shape, dtype, [&](auto values) { generator.fill_uniform(values, 0, 1); });
 }
-Tensor rand(const Shape& shape, DType dtype) { return rand(shape, dtype, default_generator()); }
+Tensor rand(const Shape& shape, DType dtype) {
+  return rand(shape, dtype, default_generator());
+}
 
 Tensor arange(double start, double end, double step, DType dtype) {
   check(step != 0 && std::isfinite(start) && std::isfinite(end) && std::isfinite(step) && (end - start) / step >= 0,
@@ -216,7 +272,9 @@ Tensor arange(double start, double end, double step, DType dtype) {
     for (auto& value : values) value = static_cast<std::remove_reference_t<decltype(value)>>(start + step * i++);
   });
 }
-Tensor arange(double end, DType dtype) { return arange(0, end, 1, dtype); }
+Tensor arange(double end, DType dtype) {
+  return arange(0, end, 1, dtype);
+}
 
 std::string to_string(const Tensor& x) {
   if (!x.defined()) return "tensor(undefined)";

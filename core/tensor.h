@@ -94,7 +94,7 @@ class Tensor {
   /// A copy of the elements, converted to double.
   std::vector<double> to_vector() const;
 
-  /// Asks for a gradient (leaves only), or no longer.
+  /// Asks for a gradient (leaves only), or no longer, which drops the one it has.
   Tensor& requires_grad(bool wanted);
   bool requires_grad() const { return node().requires_grad; }
   bool is_leaf() const { return node().is_leaf(); }

@@ -87,11 +87,11 @@ nn::Linear matrix(Index in, Index out) {
 struct Attention : nn::Module {
   nn::Linear wq = matrix(C, C), wk = matrix(C, C), wv = matrix(C, C), wo = matrix(C, C);
 
-  static Tensor split_heads(const Tensor& x) {                      // (T, C)
-    return permute(x.reshape({x.size(0), H, D}), {1, 0, 2});        // (H, T, D)
+  static Tensor split_heads(const Tensor& x) {                // (T, C)
+    return permute(x.reshape({x.size(0), H, D}), {1, 0, 2});  // (H, T, D)
   }
 
-  Tensor operator()(const Tensor& x) const {                        // (T, C)
+  Tensor operator()(const Tensor& x) const {  // (T, C)
     const Index T = x.size(0);
     const Tensor q = split_heads(wq(x)), k = split_heads(wk(x)), v = split_heads(wv(x));
     // How well each query fits each key. The future is masked: -inf becomes a weight of 0.
@@ -102,8 +102,8 @@ struct Attention : nn::Module {
       }
     }
     const Tensor scores = matmul(q, k.transpose()) / std::sqrt(double(D)) + future;  // (H, T, T)
-    const Tensor mixed = matmul(scores.softmax(), v);               // (H, T, D)
-    return wo(permute(mixed, {1, 0, 2}).reshape({T, C}));           // (T, C)
+    const Tensor mixed = matmul(scores.softmax(), v);                                // (H, T, D)
+    return wo(permute(mixed, {1, 0, 2}).reshape({T, C}));                            // (T, C)
   }  // nn::CausalSelfAttention does the same in one pass and stores no T x T table
 
   void members(nn::Visitor& visit) const override {
@@ -132,7 +132,7 @@ struct Block : nn::Module {
   Attention attention;
   FeedForward feed_forward;
 
-  Tensor operator()(const Tensor& x) const {                        // (T, C)
+  Tensor operator()(const Tensor& x) const {  // (T, C)
     const Tensor y = x + attention(rms_norm(x));
     return y + feed_forward(rms_norm(y));
   }
@@ -154,12 +154,12 @@ struct GPT : nn::Module {
     nn::init::normal_(wpe.weight, 0, 0.08);
   }
 
-  Tensor operator()(std::span<const Token> tokens) const {          // T tokens
+  Tensor operator()(std::span<const Token> tokens) const {  // T tokens
     std::vector<Token> places(tokens.size());
     for (std::size_t t = 0; t < places.size(); ++t) places[t] = static_cast<Token>(t);
-    Tensor x = rms_norm(wte(tokens) + wpe(places));                 // (T, C)
+    Tensor x = rms_norm(wte(tokens) + wpe(places));  // (T, C)
     for (const Block& block : blocks) x = block(x);
-    return lm_head(x);                                              // (T, V)
+    return lm_head(x);  // (T, V)
   }
 
   void members(nn::Visitor& visit) const override {
@@ -178,7 +178,8 @@ std::string sample(const GPT& model, const Tokenizer& tokenizer, double temperat
   const gradus::NoGrad no_gradients_needed;
   std::string text;
   for (std::vector<Token> tokens{tokenizer.bos()}; static_cast<Index>(tokens.size()) <= context;) {
-    const Tensor logits = slice(model(tokens), 0, static_cast<Index>(tokens.size()) - 1, static_cast<Index>(tokens.size()));
+    const Tensor logits =
+        slice(model(tokens), 0, static_cast<Index>(tokens.size()) - 1, static_cast<Index>(tokens.size()));
     const std::vector<double> probability = (logits / temperature).softmax().to_vector();
     double ticket = generator.uniform<double>();
     Token next = 0;
@@ -212,10 +213,10 @@ void train(const std::vector<std::string>& documents, Index steps) {
     const std::size_t T = std::min<std::size_t>(context, tokens.size() - 1);
     const std::span all(tokens);
 
-    const Tensor logits = model(all.first(T));                      // (T, V): after each token, a score for the next
-    const Tensor loss = cross_entropy(logits, all.subspan(1, T));   // how unlikely were those that came?
+    const Tensor logits = model(all.first(T));                     // (T, V): after each token, a score for the next
+    const Tensor loss = cross_entropy(logits, all.subspan(1, T));  // how unlikely were those that came?
     adam.zero_grad();
-    loss.backward();                                                // all gradients
+    loss.backward();  // all gradients
     adam.set_lr(0.01 * (1 - double(step) / double(steps)));
     adam.step();
 

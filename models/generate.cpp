@@ -166,11 +166,16 @@ std::vector<std::string> generate(GPT& model, const CharTokenizer& tokenizer, st
   }
   start.insert(start.end(), given.begin(), given.end());
 
-  const std::vector<std::vector<std::int32_t>> prompts(static_cast<std::size_t>(count), start);
+  constexpr Index group = 64;  // drawn side by side: enough to keep the threads busy, few enough for any memory
   std::vector<std::string> texts;
-  for (std::vector<std::int32_t>& drawn : generate(model, prompts, with_stop)) {
-    drawn.insert(drawn.begin(), given.begin(), given.end());
-    texts.push_back(tokenizer.decode(drawn));
+  for (Index done = 0; done < count; done += group) {
+    const std::vector<std::vector<std::int32_t>> prompts(static_cast<std::size_t>(std::min(group, count - done)),
+                                                         start);
+    with_stop.seed = options.seed + static_cast<std::uint64_t>(done);
+    for (std::vector<std::int32_t>& drawn : generate(model, prompts, with_stop)) {
+      drawn.insert(drawn.begin(), given.begin(), given.end());
+      texts.push_back(tokenizer.decode(drawn));
+    }
   }
   return texts;
 }

@@ -2,6 +2,7 @@
 #include <gradus/models/run_folder.h>
 
 #include <algorithm>
+#include <cmath>
 #include <system_error>
 
 #include <gradus/models/detail/json.h>
@@ -63,6 +64,13 @@ void prepare_run_folder(const fs::path& folder) {
 }
 
 void save_run(const fs::path& folder, const GPT& model, const CharTokenizer& tokenizer, const RunData& data) {
+  for (const auto& [name, parameter] : model.named_parameters()) {
+    const std::vector<double> values = parameter.to_vector();
+    check(std::ranges::all_of(values, [](double value) { return std::isfinite(value); }),
+          "save: '{}' holds values that are not finite, so nothing was written and what '{}' held is as it was; train "
+          "with a smaller learning rate",
+          name, folder.native());
+  }
   const std::string config_json = config_text(model.config(), data), tokenizer_json = tokenizer.to_json();
   write_text(folder / config_file, config_json);
   write_text(folder / tokenizer_file, tokenizer_json);

@@ -38,11 +38,14 @@ Index count_tokens(std::span<const Batch> batches) {
 }  // namespace
 
 void TrainOptions::validate() const {
-  check(steps >= 0, "train: steps is {}, it must be at least 0 (0: no limit)", steps);
+  constexpr Index most_steps = 1'000'000'000'000, most_sequences = 1 << 20;
+  check(steps >= 0 && steps <= most_steps, "train: steps is {}, it must be from 0 (no limit) to {}", steps, most_steps);
   check(std::isfinite(seconds) && seconds >= 0, "train: seconds is {}, it must be at least 0 (0: no limit)", seconds);
   check(steps > 0 || seconds > 0, "train: the run would never end; give a number of steps or of seconds");
-  check(batch_size >= 1, "train: batch_size is {}, it must be at least 1", batch_size);
-  check(accumulation >= 1, "train: accumulation is {}, it must be at least 1", accumulation);
+  check(batch_size >= 1 && batch_size <= most_sequences, "train: batch_size is {}, it must be from 1 to {}", batch_size,
+        most_sequences);
+  check(accumulation >= 1 && accumulation <= most_sequences, "train: accumulation is {}, it must be from 1 to {}",
+        accumulation, most_sequences);
   check(std::isfinite(lr) && lr > 0, "train: the learning rate is {}, it must be a number above 0", lr);
   check(clip >= 0, "train: clip is {}, it must be at least 0 (0: no limit)", clip);
 }

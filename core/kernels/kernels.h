@@ -49,11 +49,11 @@ struct AttentionGrad {
 
 template <class T>
 struct AdamCoefficients {
-  T keep_m, keep_v;      // beta1, beta2
-  T take_m, take_v;      // 1 - beta1, 1 - beta2, subtracted in double: 1 - 0.999f is off by 5e-5
-  T step_size;           // lr / (1 - beta1^t)
-  T inv_sqrt_correction; // 1 / sqrt(1 - beta2^t)
-  T eps, decay;          // decay: lr * weight_decay when decoupled, else weight_decay added to the gradient
+  T keep_m, keep_v;       // beta1, beta2
+  T take_m, take_v;       // 1 - beta1, 1 - beta2, subtracted in double: 1 - 0.999f is off by 5e-5
+  T step_size;            // lr / (1 - beta1^t)
+  T inv_sqrt_correction;  // 1 / sqrt(1 - beta2^t)
+  T eps, decay;           // decay: lr * weight_decay when decoupled, else weight_decay added to the gradient
   bool decoupled;
 };
 
@@ -75,7 +75,8 @@ struct Kernels {
   void (*add_scalar)(T* y, T x, Index n);                                       // y += x
   void (*scale)(T* x, T factor, Index n);
   // y = or += x keep where the random number of element `first + i` is at least `threshold`, of 2^24; else 0
-  void (*dropout)(T* y, const T* x, Index n, Index first, std::uint64_t seed, std::uint32_t threshold, T keep, bool adds);
+  void (*dropout)(T* y, const T* x, Index n, Index first, std::uint64_t seed, std::uint32_t threshold, T keep,
+                  bool adds);
   T (*sum)(const T* x, Index n);
   double (*squared_norm)(const T* x, Index n);
 

@@ -26,8 +26,8 @@ GRADUS_INLINE V logistic(V x) {
   return V(1) / (V(1) + xsimd::exp(-x));
 }
 
-// x between -bound and bound; a NaN stays one. Past the bound an activation and its slope have reached their limits, and
-// formulas that would meet 0 times infinity do not.
+// x between -bound and bound; a NaN stays one. Past the bound an activation and its slope have reached their limits,
+// and formulas that would meet 0 times infinity do not.
 template <class V>
 GRADUS_INLINE V bounded(V x, V bound) {
   return xsimd::select(x < -bound, -bound, xsimd::select(x > bound, bound, x));
@@ -114,34 +114,35 @@ GRADUS_INLINE V share_above(V a, V b) {  // of max(a, b), the share of the gradi
   return xsimd::select(a > b, V(1), xsimd::select(a == b, V(T(0.5)), V(0)));
 }
 
-#define UNARY(name, formula, slope)                                      \
-  struct Unary_##name {                                                  \
-    template <class V, class T = typename V::value_type>                 \
-    GRADUS_INLINE static V f(V x, [[maybe_unused]] V a, [[maybe_unused]] V b) {   \
-      return formula;                                                    \
-    }                                                                    \
-    template <class V, class T = typename V::value_type>                 \
-    GRADUS_INLINE static V df([[maybe_unused]] V x, [[maybe_unused]] V y, [[maybe_unused]] V a, [[maybe_unused]] V b) { \
-      return slope;                                                      \
-    }                                                                    \
+#define UNARY(name, formula, slope)                                                             \
+  struct Unary_##name {                                                                         \
+    template <class V, class T = typename V::value_type>                                        \
+    GRADUS_INLINE static V f(V x, [[maybe_unused]] V a, [[maybe_unused]] V b) {                 \
+      return formula;                                                                           \
+    }                                                                                           \
+    template <class V, class T = typename V::value_type>                                        \
+    GRADUS_INLINE static V df([[maybe_unused]] V x, [[maybe_unused]] V y, [[maybe_unused]] V a, \
+                              [[maybe_unused]] V b) {                                           \
+      return slope;                                                                             \
+    }                                                                                           \
   };
 #include <gradus/core/kernels/unary.def>
 #undef UNARY
 
-#define BINARY(name, formula, slope_a, slope_b)                          \
-  struct Binary_##name {                                                 \
-    template <class V>                                                   \
-    GRADUS_INLINE static V f(V a, V b) {                                 \
-      return formula;                                                    \
-    }                                                                    \
-    template <class V>                                                   \
+#define BINARY(name, formula, slope_a, slope_b)                                                   \
+  struct Binary_##name {                                                                          \
+    template <class V>                                                                            \
+    GRADUS_INLINE static V f(V a, V b) {                                                          \
+      return formula;                                                                             \
+    }                                                                                             \
+    template <class V>                                                                            \
     GRADUS_INLINE static V da([[maybe_unused]] V a, [[maybe_unused]] V b, [[maybe_unused]] V y) { \
-      return slope_a;                                                    \
-    }                                                                    \
-    template <class V>                                                   \
+      return slope_a;                                                                             \
+    }                                                                                             \
+    template <class V>                                                                            \
     GRADUS_INLINE static V db([[maybe_unused]] V a, [[maybe_unused]] V b, [[maybe_unused]] V y) { \
-      return slope_b;                                                    \
-    }                                                                    \
+      return slope_b;                                                                             \
+    }                                                                                             \
   };
 #include <gradus/core/kernels/binary.def>
 #undef BINARY
@@ -162,7 +163,8 @@ template <class T>
 void unary(UnaryOp op, const T* x, T* y, Index n, T a, T b) {
   switch (op) {
 #define UNARY(name, formula, slope) \
-  case UnaryOp::name: return unary_loop<Unary_##name>(x, y, n, a, b);
+  case UnaryOp::name:               \
+    return unary_loop<Unary_##name>(x, y, n, a, b);
 #include <gradus/core/kernels/unary.def>
 #undef UNARY
   }
@@ -172,7 +174,8 @@ template <class T>
 void unary_grad(UnaryOp op, T* dx, const T* dy, const T* x, const T* y, Index n, T a, T b) {
   switch (op) {
 #define UNARY(name, formula, slope) \
-  case UnaryOp::name: return unary_grad_loop<Unary_##name>(dx, dy, x, y, n, a, b);
+  case UnaryOp::name:               \
+    return unary_grad_loop<Unary_##name>(dx, dy, x, y, n, a, b);
 #include <gradus/core/kernels/unary.def>
 #undef UNARY
   }
@@ -185,9 +188,8 @@ GRADUS_INLINE Vec<T> get_stepped(const T* p, Index i, Index step, Index n) {
 
 template <class F, class T>
 void binary_loop(const T* a, Index a_step, const T* b, Index b_step, T* y, Index n) {
-  each_vector<T>(n, [&](Index i, Index m) {
-    put(y + i, F::f(get_stepped(a, i, a_step, m), get_stepped(b, i, b_step, m)), m);
-  });
+  each_vector<T>(
+      n, [&](Index i, Index m) { put(y + i, F::f(get_stepped(a, i, a_step, m), get_stepped(b, i, b_step, m)), m); });
 }
 
 template <class F, bool first, class T>
@@ -215,7 +217,8 @@ template <class T>
 void binary(BinaryOp op, const T* a, Index a_step, const T* b, Index b_step, T* y, Index n) {
   switch (op) {
 #define BINARY(name, formula, slope_a, slope_b) \
-  case BinaryOp::name: return binary_loop<Binary_##name>(a, a_step, b, b_step, y, n);
+  case BinaryOp::name:                          \
+    return binary_loop<Binary_##name>(a, a_step, b, b_step, y, n);
 #include <gradus/core/kernels/binary.def>
 #undef BINARY
   }
@@ -225,9 +228,9 @@ template <class T>
 void binary_grad(BinaryOp op, bool first, T* dx, const T* dy, const T* a, Index a_step, const T* b, Index b_step,
                  const T* y, Index n) {
   switch (op) {
-#define BINARY(name, formula, slope_a, slope_b)                                                    \
-  case BinaryOp::name:                                                                             \
-    return first ? binary_grad_loop<Binary_##name, true>(dx, dy, a, a_step, b, b_step, y, n)       \
+#define BINARY(name, formula, slope_a, slope_b)                                              \
+  case BinaryOp::name:                                                                       \
+    return first ? binary_grad_loop<Binary_##name, true>(dx, dy, a, a_step, b, b_step, y, n) \
                  : binary_grad_loop<Binary_##name, false>(dx, dy, a, a_step, b, b_step, y, n);
 #include <gradus/core/kernels/binary.def>
 #undef BINARY

@@ -19,7 +19,7 @@ inline constexpr int tile_rows = 4, tile_vectors = 2;  // 8 + 2 + 1, and one for
 #endif
 
 template <class T>
-inline constexpr Index panel = tile_vectors * width<T>;
+inline constexpr Index panel = tile_vectors* width<T>;
 
 template <class T>
 GRADUS_INLINE constexpr Index vectors_for(Index n) {
@@ -91,8 +91,7 @@ void tile(T* c, Index c_stride, Factor<T> a, const T* b, Index n, Index k, bool 
   Vec<T> sums[R][V];
 #pragma GCC unroll 4
   for (int j = 0; j < V; ++j) {
-    const Vec<T> start =
-        bias == nullptr ? Vec<T>(0) : get(bias + j * width<T>, j + 1 < V ? width<T> : last);
+    const Vec<T> start = bias == nullptr ? Vec<T>(0) : get(bias + j * width<T>, j + 1 < V ? width<T> : last);
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) sums[i][j] = start;
   }
@@ -160,7 +159,8 @@ GRADUS_INLINE void tile_of(Index rows, T* c, Index c_stride, Factor<T> a, const 
     GRADUS_TILE(11)
     GRADUS_TILE(12)
 #undef GRADUS_TILE
-    default: return;
+    default:
+      return;
   }
 }
 

@@ -141,10 +141,12 @@ void layer_norm(const T* x, const T* weight, const T* bias, T* y, T* mean, T* rs
   for (Index r = 0; r < rows; ++r, x += cols, y += cols) {
     mean[r] = sum(x, cols) / static_cast<T>(cols);
     const Vec<T> mu(mean[r]);
-    const T variance = sum_of<T>(cols, [&](Index i, Index m) {
-      const Vec<T> centered = keep<T>(get(x + i, m) - mu, m);
-      return centered * centered;
-    }) / static_cast<T>(cols);
+    const T variance = sum_of<T>(cols,
+                                 [&](Index i, Index m) {
+                                   const Vec<T> centered = keep<T>(get(x + i, m) - mu, m);
+                                   return centered * centered;
+                                 }) /
+                       static_cast<T>(cols);
     rstd[r] = T(1) / sqrt_of(variance + eps);
     const Vec<T> inverse(rstd[r]);
     each_vector<T>(cols, [&](Index i, Index m) {
@@ -170,9 +172,8 @@ void layer_norm_grad(T* dx, T* dweight, T* dbias, const T* dy, const T* x, const
       const T n = static_cast<T>(cols);
       const Vec<T> mean_g(sum_of<T>(cols, g) / n);
       const Vec<T> mean_gn(sum_of<T>(cols, [&](Index i, Index m) { return g(i, m) * normal(i, m); }) / n);
-      each_vector<T>(cols, [&](Index i, Index m) {
-        add_to(dx + i, inverse * (g(i, m) - mean_g - normal(i, m) * mean_gn), m);
-      });
+      each_vector<T>(
+          cols, [&](Index i, Index m) { add_to(dx + i, inverse * (g(i, m) - mean_g - normal(i, m) * mean_gn), m); });
       dx += cols;
     }
     if (dweight != nullptr) {
@@ -209,9 +210,8 @@ void rms_norm_grad(T* dx, T* dweight, const T* dy, const T* x, const T* weight, 
     if (dx != nullptr) {
       const Vec<T> mean_gn(sum_of<T>(cols, [&](Index i, Index m) { return g(i, m) * get(x + i, m) * inverse; }) /
                            static_cast<T>(cols));
-      each_vector<T>(cols, [&](Index i, Index m) {
-        add_to(dx + i, inverse * (g(i, m) - get(x + i, m) * inverse * mean_gn), m);
-      });
+      each_vector<T>(
+          cols, [&](Index i, Index m) { add_to(dx + i, inverse * (g(i, m) - get(x + i, m) * inverse * mean_gn), m); });
       dx += cols;
     }
     if (dweight != nullptr) {

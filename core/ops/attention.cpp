@@ -14,7 +14,9 @@ T scale_of(const AttentionOptions& options, Index head_size) {
 }
 
 // Pairs of the same few sizes, cut into ranges of some 10 us of work.
-Index pair_grain(Index work) { return std::max<Index>(1, 200'000 / std::max<Index>(1, work)); }
+Index pair_grain(Index work) {
+  return std::max<Index>(1, 200'000 / std::max<Index>(1, work));
+}
 
 struct Batch {
   Index count, T_, S, D, E;
@@ -22,7 +24,8 @@ struct Batch {
 
   template <class T>
   kernels::Attention<T> pair(Index i, const T* q, const T* k, const T* v) const {
-    return {q + i * T_ * D, k + i * S * D, v + i * S * E, D, D, E, E, T_, S, D, E, scale_of<T>(options, D), options.causal};
+    return {q + i * T_ * D,          k + i * S * D, v + i * S * E, D, D, E, E, T_, S, D, E,
+            scale_of<T>(options, D), options.causal};
   }
   Index grain() const { return pair_grain(T_ * S * (D + E)); }
 };
@@ -57,9 +60,19 @@ struct Packed {
   template <class T>
   kernels::Attention<T> pair(const Place& at, const T* qkv) const {
     const T* const q = qkv + at.qkv;
-    return {q,           q + width(), q + 2 * width(), 3 * width(), 3 * width(),
-            3 * width(), width(),     at.length,       at.length,   head_size,
-            head_size,   scale_of<T>(options, head_size), options.causal};
+    return {q,
+            q + width(),
+            q + 2 * width(),
+            3 * width(),
+            3 * width(),
+            3 * width(),
+            width(),
+            at.length,
+            at.length,
+            head_size,
+            head_size,
+            scale_of<T>(options, head_size),
+            options.causal};
   }
 };
 
@@ -83,8 +96,10 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
                     k.size(-2) == v.size(-2) && q.size(-1) > 0 &&
                     std::equal(q.shape().begin(), q.shape().end() - 2, k.shape().begin()) &&
                     std::equal(q.shape().begin(), q.shape().end() - 2, v.shape().begin());
-  check(fits, "scaled_dot_product_attention: q {}, k {} and v {} do not fit; they must be (.., T, D), (.., S, D) and "
-        "(.., S, E) with equal leading dimensions", q.shape(), k.shape(), v.shape());
+  check(fits,
+        "scaled_dot_product_attention: q {}, k {} and v {} do not fit; they must be (.., T, D), (.., S, D) and "
+        "(.., S, E) with equal leading dimensions",
+        q.shape(), k.shape(), v.shape());
   const Index queries = q.size(-2), keys = k.size(-2), D = q.size(-1), E = v.size(-1);
   Index count = 1;
   for (Index d = 0; d + 2 < q.rank(); ++d) count *= q.size(d);
@@ -116,7 +131,8 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
           kernels::kernels<T>().attention_grad(
               batch.pair(i, pq, pk, pv),
               {out.values<T>() + o, out.grad_or_null<T>() + o, lse.as<T>() + i * batch.T_,
-               offset(in[0].grad_or_null<T>(), i * batch.T_ * batch.D), offset(in[1].grad_or_null<T>(), i * batch.S * batch.D),
+               offset(in[0].grad_or_null<T>(), i * batch.T_ * batch.D),
+               offset(in[1].grad_or_null<T>(), i * batch.S * batch.D),
                offset(in[2].grad_or_null<T>(), i * batch.S * batch.E)},
               scratch.as<T>() + thread_index() * size);
         }
@@ -127,7 +143,8 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
 
 Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> lengths, AttentionOptions options) {
   check(qkv.rank() == 2 && heads >= 1 && qkv.size(1) % (3 * heads) == 0 && qkv.size(1) > 0,
-        "packed_attention: qkv {} must be (tokens, 3 x width) with the width a multiple of {} heads", qkv.shape(), heads);
+        "packed_attention: qkv {} must be (tokens, 3 x width) with the width a multiple of {} heads", qkv.shape(),
+        heads);
   const Index width = qkv.size(1) / 3;
   Packed packed{heads, width / heads, {0}, options};
   packed.starts.reserve(lengths.size() + 1);

@@ -14,7 +14,9 @@ namespace gradus {
 inline constexpr Index pointwise_grain = 16384;
 
 /// Rows of `cols` elements to give a thread at a time.
-inline Index row_grain(Index cols) { return std::max<Index>(1, pointwise_grain / 4 / std::max<Index>(1, cols)); }
+inline Index row_grain(Index cols) {
+  return std::max<Index>(1, pointwise_grain / 4 / std::max<Index>(1, cols));
+}
 
 inline void check_same_dtype(const char* op, const Tensor& a,
                              std::initializer_list<std::reference_wrapper<const Tensor>> others) {

@@ -21,12 +21,13 @@ Tensor dropout(const Tensor& x, double p, bool training, Generator& generator) {
   Tensor y = Tensor::empty_like(x);
   dispatch(x.dtype(), [&]<class T>() { run(y.node().values<T>(), x.node().values<const T>(), x.numel(), false); });
   return record("dropout", y, {x}, [run](const Node& out, Inputs in) {
-    dispatch(out.dtype, [&]<class T>() {
-      run(in[0].grad_or_null<T>(), out.grad_or_null<const T>(), out.numel(), true);
-    });
+    dispatch(out.dtype,
+             [&]<class T>() { run(in[0].grad_or_null<T>(), out.grad_or_null<const T>(), out.numel(), true); });
   });
 }
 
-Tensor dropout(const Tensor& x, double p, bool training) { return dropout(x, p, training, default_generator()); }
+Tensor dropout(const Tensor& x, double p, bool training) {
+  return dropout(x, p, training, default_generator());
+}
 
 }  // namespace gradus

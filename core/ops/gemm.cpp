@@ -15,8 +15,12 @@ constexpr Index k_block = 256;   // a strip of A and a panel of B over this many
 constexpr Index n_block = 4096;  // a slab of B: 4 MB of f32
 constexpr Index m_block = 2048;  // a slab of A: 2 MB of f32
 
-Index blocks(Index n, Index size) { return (n + size - 1) / size; }
-Index round_up(Index n, Index multiple) { return blocks(n, multiple) * multiple; }
+Index blocks(Index n, Index size) {
+  return (n + size - 1) / size;
+}
+Index round_up(Index n, Index multiple) {
+  return blocks(n, multiple) * multiple;
+}
 
 struct Tasks {
   Index rows, cols;  // of C in one task

@@ -9,13 +9,15 @@ namespace gradus {
 Tensor cross_entropy(const Tensor& logits, std::span<const std::int32_t> targets, std::int32_t ignore_index) {
   check(logits.rank() >= 1, "cross_entropy: logits are a single number; the last dimension must be the classes");
   const Index rows = logits.shape().as_matrix().rows, cols = logits.shape().as_matrix().cols;
-  check(rows == static_cast<Index>(targets.size()), "cross_entropy: logits {} have {} rows but {} targets came; one a row",
-        logits.shape(), rows, targets.size());
+  check(rows == static_cast<Index>(targets.size()),
+        "cross_entropy: logits {} have {} rows but {} targets came; one a row", logits.shape(), rows, targets.size());
   Index count = 0;
   for (const std::int32_t target : targets) {
     if (target == ignore_index) continue;
-    check(target >= 0 && target < cols, "cross_entropy: target {} is outside the {} classes of logits {}; targets must be "
-          "0 .. {}, or {} to be ignored", target, cols, logits.shape(), cols - 1, ignore_index);
+    check(target >= 0 && target < cols,
+          "cross_entropy: target {} is outside the {} classes of logits {}; targets must be "
+          "0 .. {}, or {} to be ignored",
+          target, cols, logits.shape(), cols - 1, ignore_index);
     ++count;
   }
   Tensor loss = Tensor::empty({}, logits.dtype());
@@ -31,22 +33,24 @@ Tensor cross_entropy(const Tensor& logits, std::span<const std::int32_t> targets
     for (Index r = 0; r < rows; ++r) sum += static_cast<double>(losses.as<T>()[r]);
     *loss.node().values<T>() = static_cast<T>(count == 0 ? 0 : sum / static_cast<double>(count));
   });
-  return record("cross_entropy", loss, {logits}, [lse, kept = std::move(kept), ignore_index, count, rows, cols](const Node& out, Inputs in) {
-    if (count == 0) return;
-    dispatch(out.dtype, [&]<class T>() {
-      const T scale = *out.grad_or_null<T>() / static_cast<T>(count);
-      parallel_for(rows, row_grain(cols), [&](Index begin, Index end) {
-        kernels::kernels<T>().cross_entropy_grad(in[0].grad_or_null<T>() + begin * cols, scale,
-                                                 in[0].values<T>() + begin * cols, kept.data() + begin, ignore_index,
-                                                 lse.as<T>() + begin, end - begin, cols);
-      });
-    });
-  });
+  return record("cross_entropy", loss, {logits},
+                [lse, kept = std::move(kept), ignore_index, count, rows, cols](const Node& out, Inputs in) {
+                  if (count == 0) return;
+                  dispatch(out.dtype, [&]<class T>() {
+                    const T scale = *out.grad_or_null<T>() / static_cast<T>(count);
+                    parallel_for(rows, row_grain(cols), [&](Index begin, Index end) {
+                      kernels::kernels<T>().cross_entropy_grad(in[0].grad_or_null<T>() + begin * cols, scale,
+                                                               in[0].values<T>() + begin * cols, kept.data() + begin,
+                                                               ignore_index, lse.as<T>() + begin, end - begin, cols);
+                    });
+                  });
+                });
 }
 
 Tensor mse_loss(const Tensor& prediction, const Tensor& target) {
-  check(prediction.shape() == target.shape(), "mse_loss: prediction {} and target {} must have equal shapes; reshape one",
-        prediction.shape(), target.shape());
+  check(prediction.shape() == target.shape(),
+        "mse_loss: prediction {} and target {} must have equal shapes; reshape one", prediction.shape(),
+        target.shape());
   const Tensor difference = prediction - target;
   return mean(difference * difference);
 }

@@ -1,7 +1,7 @@
 // Matrix products: matmul with broadcast leading dimensions, and linear, whose bias is added while the tile is still in
 // registers. For C = A B:  dA = dC B^T,  dB = A^T dC; transposed factors are read in place.
-#include <gradus/core/ops/gemm.h>
 #include <gradus/core/ops/common.h>
+#include <gradus/core/ops/gemm.h>
 
 namespace gradus {
 namespace {
@@ -61,10 +61,11 @@ Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool 
   const Index a_cols = a.size(-1), b_cols = b.size(-1);
   const Index m = a.size(transpose_a ? -1 : -2), k = a.size(transpose_a ? -2 : -1);
   const Index k_of_b = b.size(transpose_b ? -1 : -2), n = b.size(transpose_b ? -2 : -1);
-  check(k == k_of_b, "matmul: a {}{} and b {}{} do not fit: the {} size of a ({}) must equal the {} size of b ({}); "
-        "transpose one, or check the layer before", a.shape(), transpose_a ? " transposed" : "", b.shape(),
-        transpose_b ? " transposed" : "", transpose_a ? "second-last" : "last", k, transpose_b ? "last" : "second-last",
-        k_of_b);
+  check(k == k_of_b,
+        "matmul: a {}{} and b {}{} do not fit: the {} size of a ({}) must equal the {} size of b ({}); "
+        "transpose one, or check the layer before",
+        a.shape(), transpose_a ? " transposed" : "", b.shape(), transpose_b ? " transposed" : "",
+        transpose_a ? "second-last" : "last", k, transpose_b ? "last" : "second-last", k_of_b);
   Batch batch(a, b);
   // One weight for a whole batch of plain matrices is one tall product.
   if (b.rank() == 2 && !transpose_a && batch.count > 1) {
@@ -85,35 +86,40 @@ Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool 
            factor(pb + batch.b[i], b_cols, transpose_b), m, n, k, false);
     });
   });
-  return record("matmul", c, {a, b}, [batch = std::move(batch), a_cols, b_cols, m, n, k, transpose_a, transpose_b](
-                                         const Node& out, Inputs in) {
-    dispatch(out.dtype, [&]<class T>() {
-      const T* const dc = out.grad_or_null<T>();
-      // A factor that several products of the batch share must be added to one after another.
-      if (T* const da = in[0].grad_or_null<T>(); da != nullptr) {
-        const T* const pb = in[1].values<T>();
-        each_product(batch.count, m * n * k, batch.count * m * k != in[0].numel() || batch.count == 1, [&](std::size_t i) {
-          const auto dci = factor(dc + static_cast<Index>(i) * m * n, n), bt = factor(pb + batch.b[i], b_cols, !transpose_b);
-          if (transpose_a) {  // dA^T = dC B^T, so dA = B dC^T
-            gemm(da + batch.a[i], a_cols, {bt.p, bt.col, bt.row}, {dci.p, dci.col, dci.row}, k, m, n, true);
-          } else {
-            gemm(da + batch.a[i], a_cols, dci, bt, m, k, n, true);
+  return record(
+      "matmul", c, {a, b},
+      [batch = std::move(batch), a_cols, b_cols, m, n, k, transpose_a, transpose_b](const Node& out, Inputs in) {
+        dispatch(out.dtype, [&]<class T>() {
+          const T* const dc = out.grad_or_null<T>();
+          // A factor that several products of the batch share must be added to one after another.
+          if (T* const da = in[0].grad_or_null<T>(); da != nullptr) {
+            const T* const pb = in[1].values<T>();
+            each_product(
+                batch.count, m * n * k, batch.count * m * k != in[0].numel() || batch.count == 1, [&](std::size_t i) {
+                  const auto dci = factor(dc + static_cast<Index>(i) * m * n, n),
+                             bt = factor(pb + batch.b[i], b_cols, !transpose_b);
+                  if (transpose_a) {  // dA^T = dC B^T, so dA = B dC^T
+                    gemm(da + batch.a[i], a_cols, {bt.p, bt.col, bt.row}, {dci.p, dci.col, dci.row}, k, m, n, true);
+                  } else {
+                    gemm(da + batch.a[i], a_cols, dci, bt, m, k, n, true);
+                  }
+                });
+          }
+          if (T* const db = in[1].grad_or_null<T>(); db != nullptr) {
+            const T* const pa = in[0].values<T>();
+            each_product(
+                batch.count, m * n * k, batch.count * k * n != in[1].numel() || batch.count == 1, [&](std::size_t i) {
+                  const auto dci = factor(dc + static_cast<Index>(i) * m * n, n),
+                             at = factor(pa + batch.a[i], a_cols, !transpose_a);
+                  if (transpose_b) {
+                    gemm(db + batch.b[i], b_cols, {dci.p, dci.col, dci.row}, {at.p, at.col, at.row}, n, k, m, true);
+                  } else {
+                    gemm(db + batch.b[i], b_cols, at, dci, k, n, m, true);
+                  }
+                });
           }
         });
-      }
-      if (T* const db = in[1].grad_or_null<T>(); db != nullptr) {
-        const T* const pa = in[0].values<T>();
-        each_product(batch.count, m * n * k, batch.count * k * n != in[1].numel() || batch.count == 1, [&](std::size_t i) {
-          const auto dci = factor(dc + static_cast<Index>(i) * m * n, n), at = factor(pa + batch.a[i], a_cols, !transpose_a);
-          if (transpose_b) {
-            gemm(db + batch.b[i], b_cols, {dci.p, dci.col, dci.row}, {at.p, at.col, at.row}, n, k, m, true);
-          } else {
-            gemm(db + batch.b[i], b_cols, at, dci, k, n, m, true);
-          }
-        });
-      }
-    });
-  });
+      });
 }
 
 }  // namespace
@@ -151,7 +157,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   Tensor y = Tensor::empty(shape, x.dtype());
   dispatch(x.dtype(), [&]<class T>() {
     gemm(y.node().values<T>(), out_size, factor(x.node().values<T>(), in_size),
-         factor(weight.node().values<T>(), in_size, true), rows, out_size, in_size, false, values_or_null<const T>(bias));
+         factor(weight.node().values<T>(), in_size, true), rows, out_size, in_size, false,
+         values_or_null<const T>(bias));
   });
   return record("linear", y, {x, weight, bias}, [rows, in_size, out_size](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {

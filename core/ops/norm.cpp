@@ -34,6 +34,7 @@ void norm_grad(T* dweight, T* dbias, Index rows, Index cols, const F& grad) {
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
   check_per_column("layer_norm", "weight", x, weight);
   check_per_column("layer_norm", "bias", x, bias);
+  check(eps >= 0, "layer_norm: eps is {}; it must be at least 0", eps);
   const Index rows = x.shape().as_matrix().rows, cols = x.shape().as_matrix().cols;
   Tensor y = Tensor::empty_like(x);
   const Buffer mean(rows, x.dtype()), rstd(rows, x.dtype());
@@ -45,23 +46,24 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
                                        static_cast<T>(eps));
     });
   });
-  return record("layer_norm", y, {x, weight, bias},
-                [mean, rstd, rows, cols](const Node& out, Inputs in) {
+  return record("layer_norm", y, {x, weight, bias}, [mean, rstd, rows, cols](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       T* const dx = in[0].grad_or_null<T>();
       norm_grad(in[1].grad_or_null<T>(), in[2].grad_or_null<T>(), rows, cols,
                 [&](T* dweight, T* dbias, Index begin, Index end) {
-        const Index i = begin * cols;
-        kernels::kernels<T>().layer_norm_grad(dx == nullptr ? nullptr : dx + i, dweight, dbias,
-                                              out.grad_or_null<T>() + i, in[0].values<T>() + i, in[1].values<T>(),
-                                              mean.as<T>() + begin, rstd.as<T>() + begin, end - begin, cols);
-      });
+                  const Index i = begin * cols;
+                  kernels::kernels<T>().layer_norm_grad(dx == nullptr ? nullptr : dx + i, dweight, dbias,
+                                                        out.grad_or_null<T>() + i, in[0].values<T>() + i,
+                                                        in[1].values<T>(), mean.as<T>() + begin, rstd.as<T>() + begin,
+                                                        end - begin, cols);
+                });
     });
   });
 }
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
   check_per_column("rms_norm", "weight", x, weight);
+  check(eps >= 0, "rms_norm: eps is {}; it must be at least 0", eps);
   const Index rows = x.shape().as_matrix().rows, cols = x.shape().as_matrix().cols;
   Tensor y = Tensor::empty_like(x);
   const Buffer rstd(rows, x.dtype());

@@ -58,7 +58,8 @@ struct Broadcast {
       const Index da = d - (rank - a.rank()), db = d - (rank - b.rank());
       const Index sa = da < 0 ? 1 : a[da], sb = db < 0 ? 1 : b[db];
       check(sa == sb || sa == 1 || sb == 1,
-            "{}: shapes {} and {} do not broadcast: counted from the end, sizes must be equal or 1; reshape one", op, a, b);
+            "{}: shapes {} and {} do not broadcast: counted from the end, sizes must be equal or 1; reshape one", op, a,
+            b);
       shape.push_back(sa == 1 ? sb : sa);
     }
     Index a_stride = 1, b_stride = 1;
@@ -162,18 +163,42 @@ Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
-Tensor neg(const Tensor& x) { return unary(UnaryOp::neg, x); }
-Tensor exp(const Tensor& x) { return unary(UnaryOp::exp, x); }
-Tensor log(const Tensor& x) { return unary(UnaryOp::log, x); }
-Tensor sqrt(const Tensor& x) { return unary(UnaryOp::sqrt, x); }
-Tensor abs(const Tensor& x) { return unary(UnaryOp::abs, x); }
-Tensor sin(const Tensor& x) { return unary(UnaryOp::sin, x); }
-Tensor cos(const Tensor& x) { return unary(UnaryOp::cos, x); }
-Tensor tanh(const Tensor& x) { return unary(UnaryOp::tanh, x); }
-Tensor sigmoid(const Tensor& x) { return unary(UnaryOp::sigmoid, x); }
-Tensor relu(const Tensor& x) { return unary(UnaryOp::relu, x); }
-Tensor silu(const Tensor& x) { return unary(UnaryOp::silu, x); }
-Tensor pow(const Tensor& x, double exponent) { return unary(UnaryOp::pow, x, exponent); }
+Tensor neg(const Tensor& x) {
+  return unary(UnaryOp::neg, x);
+}
+Tensor exp(const Tensor& x) {
+  return unary(UnaryOp::exp, x);
+}
+Tensor log(const Tensor& x) {
+  return unary(UnaryOp::log, x);
+}
+Tensor sqrt(const Tensor& x) {
+  return unary(UnaryOp::sqrt, x);
+}
+Tensor abs(const Tensor& x) {
+  return unary(UnaryOp::abs, x);
+}
+Tensor sin(const Tensor& x) {
+  return unary(UnaryOp::sin, x);
+}
+Tensor cos(const Tensor& x) {
+  return unary(UnaryOp::cos, x);
+}
+Tensor tanh(const Tensor& x) {
+  return unary(UnaryOp::tanh, x);
+}
+Tensor sigmoid(const Tensor& x) {
+  return unary(UnaryOp::sigmoid, x);
+}
+Tensor relu(const Tensor& x) {
+  return unary(UnaryOp::relu, x);
+}
+Tensor silu(const Tensor& x) {
+  return unary(UnaryOp::silu, x);
+}
+Tensor pow(const Tensor& x, double exponent) {
+  return unary(UnaryOp::pow, x, exponent);
+}
 
 Tensor gelu(const Tensor& x, Gelu form) {
   return unary(form == Gelu::erf ? UnaryOp::gelu_erf : UnaryOp::gelu_tanh, x);
@@ -184,13 +209,27 @@ Tensor clamp(const Tensor& x, double low, double high) {
   return unary(UnaryOp::clamp, x, low, high);
 }
 
-Tensor add(const Tensor& a, const Tensor& b) { return binary(BinaryOp::add, a, b); }
-Tensor sub(const Tensor& a, const Tensor& b) { return binary(BinaryOp::sub, a, b); }
-Tensor mul(const Tensor& a, const Tensor& b) { return binary(BinaryOp::mul, a, b); }
-Tensor div(const Tensor& a, const Tensor& b) { return binary(BinaryOp::div, a, b); }
-Tensor maximum(const Tensor& a, const Tensor& b) { return binary(BinaryOp::maximum, a, b); }
-Tensor minimum(const Tensor& a, const Tensor& b) { return binary(BinaryOp::minimum, a, b); }
-Tensor pow(const Tensor& a, const Tensor& b) { return binary(BinaryOp::pow, a, b); }
+Tensor add(const Tensor& a, const Tensor& b) {
+  return binary(BinaryOp::add, a, b);
+}
+Tensor sub(const Tensor& a, const Tensor& b) {
+  return binary(BinaryOp::sub, a, b);
+}
+Tensor mul(const Tensor& a, const Tensor& b) {
+  return binary(BinaryOp::mul, a, b);
+}
+Tensor div(const Tensor& a, const Tensor& b) {
+  return binary(BinaryOp::div, a, b);
+}
+Tensor maximum(const Tensor& a, const Tensor& b) {
+  return binary(BinaryOp::maximum, a, b);
+}
+Tensor minimum(const Tensor& a, const Tensor& b) {
+  return binary(BinaryOp::minimum, a, b);
+}
+Tensor pow(const Tensor& a, const Tensor& b) {
+  return binary(BinaryOp::pow, a, b);
+}
 
 Tensor broadcast_to(const Tensor& x, const Shape& shape) {
   if (x.shape() == shape) return x;

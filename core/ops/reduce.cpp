@@ -13,8 +13,8 @@ namespace {
 
 // Which dimensions to reduce, as a bit each; empty `dims` is the mistake of asking for none, not a request for all.
 std::uint32_t dim_set(const char* op, const Shape& shape, const std::vector<Index>& dims) {
-  check(!dims.empty(), "{}: an empty list of dimensions for shape {}; name some, or leave the list out to reduce all", op,
-        shape);
+  check(!dims.empty(), "{}: an empty list of dimensions for shape {}; name some, or leave the list out to reduce all",
+        op, shape);
   std::uint32_t set = 0;
   for (const Index dim : dims) {
     const auto bit = 1U << shape.normalize(dim, op);
@@ -166,17 +166,27 @@ Tensor max_core(const Tensor& x, Cut cut) {
 
 }  // namespace
 
-Tensor sum(const Tensor& x, std::vector<Index> dims, bool keepdim) { return reduce("sum", x, dims, keepdim, sum_core); }
-Tensor sum(const Tensor& x) { return reshape(sum_core(x, Cut({x.numel()}, 1)), {}); }
+Tensor sum(const Tensor& x, std::vector<Index> dims, bool keepdim) {
+  return reduce("sum", x, dims, keepdim, sum_core);
+}
+Tensor sum(const Tensor& x) {
+  return reshape(sum_core(x, Cut({x.numel()}, 1)), {});
+}
 
 Tensor mean(const Tensor& x, std::vector<Index> dims, bool keepdim) {
   const Tensor total = sum(x, std::move(dims), keepdim);
   return total * (static_cast<double>(total.numel()) / static_cast<double>(x.numel()));
 }
-Tensor mean(const Tensor& x) { return sum(x) * (1 / static_cast<double>(x.numel())); }
+Tensor mean(const Tensor& x) {
+  return sum(x) * (1 / static_cast<double>(x.numel()));
+}
 
-Tensor max(const Tensor& x, std::vector<Index> dims, bool keepdim) { return reduce("max", x, dims, keepdim, max_core); }
-Tensor max(const Tensor& x) { return reshape(max_core(x, Cut({x.numel()}, 1)), {}); }
+Tensor max(const Tensor& x, std::vector<Index> dims, bool keepdim) {
+  return reduce("max", x, dims, keepdim, max_core);
+}
+Tensor max(const Tensor& x) {
+  return reshape(max_core(x, Cut({x.numel()}, 1)), {});
+}
 
 Tensor var(const Tensor& x, std::vector<Index> dims, bool keepdim, double correction) {
   const Tensor centered = x - mean(x, dims, true);
@@ -184,7 +194,9 @@ Tensor var(const Tensor& x, std::vector<Index> dims, bool keepdim, double correc
   const double count = static_cast<double>(x.numel()) / static_cast<double>(std::max<Index>(1, squares.numel()));
   return squares * (1 / std::max(0.0, count - correction));
 }
-Tensor var(const Tensor& x) { return x.rank() == 0 ? x * std::numeric_limits<double>::quiet_NaN() : var(x, all_dims(x)); }
+Tensor var(const Tensor& x) {
+  return x.rank() == 0 ? x * std::numeric_limits<double>::quiet_NaN() : var(x, all_dims(x));
+}
 
 std::vector<Index> argmax(const Tensor& x, Index dim) {
   const Index d = x.shape().normalize(dim, "argmax");

@@ -1,6 +1,7 @@
 // Ops that move values without changing them. Each gradient is the same move backwards, adding.
 #include <algorithm>
 #include <array>
+#include <numeric>
 
 #include <gradus/core/ops/common.h>
 
@@ -68,9 +69,11 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
   });
 }
 
-Tensor permute(const Tensor& x, const std::vector<Index>& dims) {
-  check(static_cast<Index>(dims.size()) == x.rank(), "permute: {} dimensions named for shape {}; name each of its {} once",
-        dims.size(), x.shape(), x.rank());
+namespace {
+
+Tensor permuted(const Tensor& x, std::span<const Index> dims) {
+  check(static_cast<Index>(dims.size()) == x.rank(),
+        "permute: {} dimensions named for shape {}; name each of its {} once", dims.size(), x.shape(), x.rank());
   std::array<Index, Shape::max_rank> x_strides{};
   Index stride = 1;
   for (Index d = x.rank() - 1; d >= 0; stride *= x.size(d), --d) x_strides[static_cast<std::size_t>(d)] = stride;
@@ -102,12 +105,18 @@ Tensor permute(const Tensor& x, const std::vector<Index>& dims) {
   });
 }
 
+}  // namespace
+
+Tensor permute(const Tensor& x, const std::vector<Index>& dims) {
+  return permuted(x, dims);
+}
+
 Tensor transpose(const Tensor& x, Index dim0, Index dim1) {
-  std::vector<Index> dims(static_cast<std::size_t>(x.rank()));
-  for (std::size_t d = 0; d < dims.size(); ++d) dims[d] = static_cast<Index>(d);
+  std::array<Index, Shape::max_rank> dims{};
+  std::iota(dims.begin(), dims.end(), Index{0});
   std::swap(dims[static_cast<std::size_t>(x.shape().normalize(dim0, "transpose"))],
             dims[static_cast<std::size_t>(x.shape().normalize(dim1, "transpose"))]);
-  return permute(x, dims);
+  return permuted(x, std::span(dims).first(static_cast<std::size_t>(x.rank())));
 }
 
 Tensor slice(const Tensor& x, Index dim, Index begin, Index end) {
@@ -139,7 +148,8 @@ Tensor concat(const std::vector<Tensor>& parts, Index dim) {
   for (const Tensor& part : parts) {
     check_same_dtype("concat", parts[0], {part});
     Shape same = part.shape();
-    check(same.rank() == shape.rank(), "concat: {} and {} have different numbers of dimensions", parts[0].shape(), same);
+    check(same.rank() == shape.rank(), "concat: {} and {} have different numbers of dimensions", parts[0].shape(),
+          same);
     size += same[d];
     same.set(d, shape[d]);
     check(same == shape, "concat: {} and {} differ outside dimension {}; all other sizes must be equal",

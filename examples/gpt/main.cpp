@@ -16,7 +16,7 @@ void add_threads(CLI::App& command) {
   command
       .add_option_function<int>("--threads", &gradus::set_num_threads,
                                 "Threads to compute with (default: all cores). Results do not depend on it")
-      ->check(CLI::Range(1, 1024))
+      ->check(CLI::Range(1, gradus::max_threads))
       ->type_name("N");
 }
 

@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 
 #include <gradus/core/cpu.h>
 #include <gradus/core/parallel.h>
@@ -168,7 +169,10 @@ int train(const TrainArguments& given) {
     throw UsageError(fmt::format("the preset {} needs a text to learn from; name one with --data FILE", preset.name));
   }
   const std::string source = given.source.value_or(preset.source != nullptr ? preset.source : "");
-  const std::string out = given.out.value_or(fmt::format("runs/{}", preset.name));
+  // A text of one's own gets a folder of its own, so that it does not replace the model of the preset's data.
+  std::string run_name = given.source ? std::filesystem::path(source).stem().string() : std::string(preset.name);
+  if (run_name.starts_with("bundled:")) run_name.erase(0, run_name.find(':') + 1);
+  const std::string out = given.out.value_or(fmt::format("runs/{}", run_name));
   const Data data = make_data(source, read_source(source), preset.documents,
                               {.block_size = preset.model.block_size, .seed = given.seed});
   models::GPTConfig config = preset.model;
@@ -190,13 +194,14 @@ int train(const TrainArguments& given) {
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
   run_steps(trainer, model, *data.dataset, given.quiet);
-  models::save_run(out, model, data.dataset->tokenizer(), data.info);
   if (const int number = signal_received; number != 0) {
+    models::save_run(out, model, data.dataset->tokenizer(), data.info);
     fmt::print("stopped at step {}; the model so far is in {}\n", grouped(trainer.steps_done()), out);
     return 128 + number;
   }
 
   const double after = models::evaluate(model, *data.dataset).loss;
+  models::save_run(out, model, data.dataset->tokenizer(), data.info);
   if (!given.quiet) {
     fmt::print("held-out loss after training {:.4f} ({} steps, {:.3g} seconds)\n", after, grouped(trainer.steps_done()),
                trainer.seconds());
@@ -233,7 +238,7 @@ void add_train(CLI::App& app, const std::string& program, Run& run) {
           CLI::CheckedTransformer(std::map<std::string, bool>{{"lines", true}, {"text", false}}).description(""))
       ->type_name("lines|text")
       ->group(what);
-  option("--out", a.out, "Folder for the model (default: runs/ and the preset's name)", "DIR", what);
+  option("--out", a.out, "Folder for the model (default: runs/ and the name of FILE or of the preset)", "DIR", what);
   option("--seconds", a.seconds, "How long to train", "S", what);
   option("--steps", a.steps, "How many steps to train; with --seconds, whichever ends first", "N", what);
 
@@ -264,6 +269,7 @@ void add_train(CLI::App& app, const std::string& program, Run& run) {
 
   constexpr const char* rest = "This run";
   option("--seed", a.seed, "Of the first weights, the held-out part and the order of the data", "N", rest)
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command.add_option("--dtype", a.dtype, "Numbers of 32 or 64 bits")
       ->transform(CLI::CheckedTransformer(

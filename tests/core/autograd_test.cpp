@@ -297,4 +297,14 @@ TEST(Graphs, BuiltOnTwoThreadsAtOnceShareNothing) {
 }
 
 }  // namespace
+TEST(Autograd, AnInputSwitchedOffSinceItWasUsedGetsNoGradient) {
+  Tensor x = tensor({1, 2}).requires_grad(true);
+  Tensor w = tensor({3, 4}).requires_grad(true);
+  const Tensor y = sum(exp(x) * w);
+  x.requires_grad(false);
+  y.backward();
+  EXPECT_FALSE(x.grad().defined());
+  EXPECT_TRUE(w.grad().defined());
+}
+
 }  // namespace gradus::testing

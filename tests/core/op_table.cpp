@@ -724,6 +724,7 @@ void add_products(std::vector<OpRow>& rows) {
          return Shapes{{2, 2, n}, {5, n}, {5}};
        }},
       {"blocks", {50, 300}, {257, 300}, {}, {{70, 300}, {257, 300}, {257}}, true},
+      {"broad", {3, 7}, {4133, 7}, {}, {}, true},
   };
   for (const Linear& l : linears) {
     for (const bool bias : {true, false}) {

@@ -105,7 +105,7 @@ TEST_F(Command, OwnTexts) {
   const Result korean = train({"--data", "korean.txt", "--samples", "2"});
   EXPECT_EQ(korean.status, 0) << korean.err;
   EXPECT_THAT(korean.out, AllOf(HasSubstr("3 documents"), HasSubstr("of 2 are new")));
-  EXPECT_TRUE(std::filesystem::exists(folder / "runs/names/model.safetensors"));
+  EXPECT_TRUE(std::filesystem::exists(folder / "runs/korean/model.safetensors"));
 
   std::string text;
   for (int i = 0; i < 200; ++i) text += fmt::format("line {}\n", i);
@@ -113,12 +113,20 @@ TEST_F(Command, OwnTexts) {
   const Result running = train({"--preset", "shakespeare", "--data", "text.txt", "--context", "16"});
   EXPECT_EQ(running.status, 0) << running.err;
   EXPECT_THAT(running.out, HasSubstr("the last tenth held out"));
-  const Result judged = gpt({"eval", "runs/shakespeare", "--data", "text.txt"});
+  const Result judged = gpt({"eval", "runs/text", "--data", "text.txt"});
   EXPECT_EQ(last_line(judged.out).substr(20), last_line(running.out).substr(14));
   write(folder / "other.txt", "line 1\nline 2\n");
-  EXPECT_THAT(gpt({"eval", "runs/shakespeare", "--data", "other.txt"}).out, HasSubstr("all of other.txt"));
+  EXPECT_THAT(gpt({"eval", "runs/text", "--data", "other.txt"}).out, HasSubstr("all of other.txt"));
   write(folder / "text.txt", "changed");
-  expect_error(gpt({"eval", "runs/shakespeare"}), 1, "--data");
+  expect_error(gpt({"eval", "runs/text"}), 1, "--data");
+}
+
+TEST_F(Command, AModelThatWentWrongReplacesNoGoodOne) {
+  ASSERT_EQ(train({"--out", "good", "--quiet"}).status, 0);
+  const std::string good = read(folder / "good/model.safetensors");
+  ASSERT_NE(good, "");
+  EXPECT_EQ(train({"--out", "good", "--steps", "1", "--lr", "1e38", "--warmup", "0"}).status, 1);
+  EXPECT_EQ(read(folder / "good/model.safetensors"), good);
 }
 
 TEST_F(Command, MistakesInTheCommandLine) {

@@ -1,0 +1,58 @@
+// scalar_graph and moons, run as a user would run them: the numbers they print are the ones micrograd prints, and the
+// classifier separates its moons with every instruction set.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <string>
+
+#include <gradus/core/cpu.h>
+
+namespace {
+
+std::string output_of(const std::string& program, const std::string& environment = "") {
+  const std::string command = environment + " " + GRADUS_BIN_DIR "/" + program + " 2>&1";
+  std::string text;
+  FILE* const pipe = ::popen(command.c_str(), "r");
+  EXPECT_NE(pipe, nullptr) << command;
+  if (pipe == nullptr) return text;
+  std::array<char, 4096> buffer{};
+  while (const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe)) text.append(buffer.data(), count);
+  EXPECT_EQ(::pclose(pipe), 0) << command << " failed:\n" << text;
+  return text;
+}
+
+TEST(ScalarGraph, PrintsMicrogradsNumbers) {
+  EXPECT_EQ(output_of("scalar_graph"), "24.7041\n138.8338\n645.5773\n");
+}
+
+TEST(Moons, ReachesAHundredPercent) {
+  for (const std::string_view isa : gradus::available_instruction_sets()) {
+    const std::string text = output_of("moons", "GRADUS_ISA=" + std::string(isa));
+    EXPECT_NE(text.find("100 points, 337 parameters"), std::string::npos) << text;
+    EXPECT_NE(text.find("step   0"), std::string::npos) << text;
+    const std::size_t last = text.find("step 100");
+    ASSERT_NE(last, std::string::npos) << text;
+    const std::string line = text.substr(last, text.find('\n', last) - last);
+    EXPECT_TRUE(line.ends_with("accuracy 100%")) << line;
+    EXPECT_NE(text.find("####"), std::string::npos) << "the picture is missing";
+  }
+}
+
+TEST(Moons, PrintsTheSameAtAnyNumberOfThreads) {
+  EXPECT_EQ(output_of("moons", "GRADUS_NUM_THREADS=1"), output_of("moons", "GRADUS_NUM_THREADS=3"));
+}
+
+TEST(Microgpt, TrainsInAtMostItsNumberOfLines) {
+  const std::string text = output_of("microgpt");
+  EXPECT_NE(text.find("parameters 4192"), std::string::npos) << text;
+  EXPECT_NE(text.find("sample 20: "), std::string::npos) << text;
+  std::ifstream file(GRADUS_SOURCE_DIR "/examples/microgpt.cpp");
+  EXPECT_LE(std::count(std::istreambuf_iterator<char>(file), {}, '\n'), 243);
+}
+
+}  // namespace
