@@ -28,6 +28,7 @@ const Preset names = {
               .beta1 = 0.9,
               .beta2 = 0.99,
               .clip = 1},
+    .epochs = 40,  // a short list is learned by heart within seconds: 1,678 Korean names lose 0.7 nats in 20
     .temperature = 0.8,
 };
 
@@ -48,6 +49,7 @@ const Preset microgpt = {
               .beta1 = 0.85,
               .beta2 = 0.99,
               .clip = 0},
+    .epochs = 0,
     .temperature = 0.5,
 };
 
@@ -68,6 +70,7 @@ const Preset shakespeare = {
               .beta1 = 0.9,
               .beta2 = 0.99,
               .clip = 1},
+    .epochs = 0,
     .temperature = 0.8,
 };
 

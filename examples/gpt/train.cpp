@@ -161,7 +161,7 @@ void print_samples(models::GPT& model, const Data& data, models::GenerateOptions
 }
 
 int train(const TrainArguments& given) {
-  const Preset preset = resolve(given);
+  Preset preset = resolve(given);
   preset.train.validate();
   const models::GenerateOptions samples{.temperature = preset.temperature, .seed = given.seed};
   samples.validate();
@@ -182,6 +182,10 @@ int train(const TrainArguments& given) {
   gradus::manual_seed(given.seed);
   models::GPT model(config);
   model.to(given.dtype);
+  if (!given.seconds && !given.steps && preset.epochs > 0) {
+    const Index sequences = preset.train.batch_size * preset.train.accumulation;
+    preset.train.steps = (preset.epochs * data.dataset->size(models::Part::train) + sequences - 1) / sequences;
+  }
   models::Trainer trainer(model, *data.dataset, preset.train);
   models::prepare_run_folder(out);
   const double before = models::evaluate(model, *data.dataset).loss;
@@ -288,7 +292,7 @@ void add_train(CLI::App& app, const std::string& program, Run& run) {
   command.footer(
       "Ctrl-C ends the training after the step under way and saves the model so far.\n\n"
       "Examples:\n"
-      "  gpt train                                        bundled names, 20 seconds\n"
+      "  gpt train                                        bundled names, at most 20 seconds\n"
       "  gpt train --data towns.txt --out runs/towns      your own list, one a line\n"
       "  gpt train --data towns.txt --seconds 300 --layers 4 --width 128\n"
       "  gpt train --preset shakespeare --data tinyshakespeare.txt\n"
