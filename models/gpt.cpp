@@ -232,15 +232,7 @@ GPT::GPT(const GPTConfig& config)
   for (Index i = 0; i < config.n_layer; ++i) h.emplace_back(config);
   if (config.final_norm) ln_f.emplace(config);
 
-  const double residual_std =
-      config.scale_residual ? config.init_std / std::sqrt(2 * static_cast<double>(config.n_layer)) : config.init_std;
-  for (const auto& [name, parameter] : named_parameters()) {
-    if (parameter.rank() == 2) {
-      nn::init::normal_(parameter, 0, name.ends_with("c_proj.weight") ? residual_std : config.init_std);
-    } else if (name.ends_with("bias")) {
-      nn::init::zeros_(parameter);
-    }
-  }
+  nn::init::gpt2_(*this, config.n_layer, default_generator(), config.init_std, config.scale_residual);
 }
 
 void GPT::members(nn::Visitor& visit) const {

@@ -91,10 +91,9 @@ void kaiming_normal_(const Tensor& weight, double a, Fan fan, Nonlinearity nonli
   normal_(weight, 0, kaiming_std("kaiming_normal_", weight, a, fan, nonlinearity), generator);
 }
 
-void gpt2_(const Module& module, Index n_layer, Generator& generator) {
+void gpt2_(const Module& module, Index n_layer, Generator& generator, double std, bool scale_residual) {
   check(n_layer > 0, "gpt2_: {} layers; there must be at least 1", n_layer);
-  constexpr double std = 0.02;
-  const double residual_std = std / std::sqrt(2 * static_cast<double>(n_layer));
+  const double residual_std = scale_residual ? std / std::sqrt(2 * static_cast<double>(n_layer)) : std;
   for (const auto& [name, tensor] : module.named_parameters()) {
     if (tensor.rank() >= 2) {
       normal_(tensor, 0, name.ends_with("c_proj.weight") ? residual_std : std, generator);

@@ -33,6 +33,8 @@ void kaiming_normal_(const Tensor& weight, double a = 0, Fan fan = Fan::in,
 
 /// GPT-2's (Radford et al. 2019, section 2.3): matrices and embeddings N(0, 0.02), biases 0, and the projections that
 /// feed the residual stream (named "..c_proj.weight") smaller by sqrt(2 n_layer). Gains of norms stay as they are.
-void gpt2_(const Module& module, Index n_layer, Generator& generator = default_generator());
+/// microgpt's variant has another `std` and no smaller projections.
+void gpt2_(const Module& module, Index n_layer, Generator& generator = default_generator(), double std = 0.02,
+           bool scale_residual = true);
 
 }  // namespace gradus::nn::init
