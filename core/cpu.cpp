@@ -1,6 +1,8 @@
 // Picks the kernel tables at first use: the best available set, or the one GRADUS_ISA names.
 #include <gradus/core/cpu.h>
 
+#include <fmt/format.h>
+
 #include <array>
 #include <atomic>
 #include <cstdlib>

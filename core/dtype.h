@@ -37,6 +37,6 @@ decltype(auto) dispatch(DType dtype, F&& f) {
 template <>
 struct fmt::formatter<gradus::DType> : fmt::formatter<std::string_view> {
   auto format(gradus::DType dtype, fmt::format_context& context) const {
-    return fmt::formatter<std::string_view>::format(gradus::name_of(dtype), context);
+    return gradus::write_text(*this, gradus::name_of(dtype), context);
   }
 };

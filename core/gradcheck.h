@@ -45,6 +45,6 @@ std::ostream& operator<<(std::ostream& out, const GradcheckReport& report);
 template <>
 struct fmt::formatter<gradus::GradcheckReport> : fmt::formatter<std::string_view> {
   auto format(const gradus::GradcheckReport& report, fmt::format_context& context) const {
-    return fmt::formatter<std::string_view>::format(gradus::to_string(report), context);
+    return gradus::write_text(*this, gradus::to_string(report), context);
   }
 };

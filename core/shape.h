@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <span>
+#include <string>
 #include <vector>
 
 #include <gradus/core/check.h>
@@ -79,13 +80,15 @@ class Shape {
   std::size_t rank_ = 0;
 };
 
+/// (2, 3), like NumPy and PyTorch; one dimension as (3), a single number as ().
+std::string to_string(const Shape& shape);
+
 }  // namespace gradus
 
-/// Prints as (2, 3), like NumPy and PyTorch; one dimension as (3), a single number as ().
+/// Prints as to_string writes it.
 template <>
-struct fmt::formatter<gradus::Shape> {
-  constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
+struct fmt::formatter<gradus::Shape> : fmt::formatter<std::string_view> {
   auto format(const gradus::Shape& shape, fmt::format_context& context) const {
-    return fmt::format_to(context.out(), "({})", fmt::join(shape.begin(), shape.end(), ", "));
+    return gradus::write_text(*this, gradus::to_string(shape), context);
   }
 };

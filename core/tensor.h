@@ -180,6 +180,6 @@ std::string to_string(const Tensor& x);
 template <>
 struct fmt::formatter<gradus::Tensor> : fmt::formatter<std::string_view> {
   auto format(const gradus::Tensor& x, fmt::format_context& context) const {
-    return fmt::formatter<std::string_view>::format(gradus::to_string(x), context);
+    return gradus::write_text(*this, gradus::to_string(x), context);
   }
 };

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <gradus/gradus.h>
 
 using namespace gradus;

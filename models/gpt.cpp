@@ -1,6 +1,8 @@
 // There is one forward pass, for packed documents; a batch of equal sequences is documents of equal length.
 #include <gradus/models/gpt.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>

@@ -3,6 +3,8 @@
 // number.
 #include <gradus/nn/safetensors.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <cerrno>

@@ -1,6 +1,8 @@
 // The presets, one table.
 #include "presets.h"
 
+#include <fmt/format.h>
+
 #include <array>
 
 #include <gradus/core/check.h>
