@@ -12,22 +12,29 @@ thread_local int no_grad_depth = 0;
 
 using NodeList = std::vector<NodePtr, PoolAllocator<NodePtr>>;
 
-// All recorded nodes that `root` depends on, itself included. An explicit stack: graphs may be a million nodes deep.
+// All recorded nodes that `root` depends on, itself included. A list, not recursion: graphs may be a
+// million nodes deep. Nodes before `next` have had their inputs added.
 NodeList reachable(const NodePtr& root) {
-  NodeList nodes, stack{root};
+  NodeList nodes{root};
+  const auto unmark = [&] {
+    for (const NodePtr& node : nodes) node->visited = false;
+  };
   root->visited = true;
-  while (!stack.empty()) {
-    NodePtr node = std::move(stack.back());
-    stack.pop_back();
-    for (const NodePtr& input : node->inputs) {
-      if (input != nullptr && input->requires_grad && !input->is_leaf() && !input->visited) {
-        input->visited = true;
-        stack.push_back(input);
+  try {
+    for (std::size_t next = 0; next < nodes.size(); ++next) {
+      const Node& node = *nodes[next];
+      for (const NodePtr& input : node.inputs) {
+        if (input != nullptr && input->requires_grad && !input->is_leaf() && !input->visited) {
+          nodes.push_back(input);
+          input->visited = true;
+        }
       }
     }
-    nodes.push_back(std::move(node));
+  } catch (...) {  // out of memory
+    unmark();
+    throw;
   }
-  for (const NodePtr& node : nodes) node->visited = false;
+  unmark();
   return nodes;
 }
 

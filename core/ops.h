@@ -162,6 +162,7 @@ struct AttentionOptions {
   double scale = 0;     // 0: 1 / sqrt(D)
 };
 /// softmax(q k^T scale) v for each leading index (Vaswani et al. 2017, eq. 1); the T x S weights are not kept.
+/// Keys that causal hides have weight 0; values there must still be finite, since 0 times infinity is NaN.
 /// q (.., T, D), k (.., S, D), v (.., S, E) -> (.., T, E)
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v, AttentionOptions options = {});
 /// Self-attention of `heads` heads straight from the joint projection, each document by itself: rows of qkv are tokens,

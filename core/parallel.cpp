@@ -14,6 +14,7 @@
 #include <cstring>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -150,8 +151,12 @@ class Pool {
   void start_workers() {
     stopping_ = false;
     const std::uint64_t seen = state_.load() >> generation_shift;
-    for (int index = 1; index < threads(); ++index) {
-      workers_.emplace_back([this, index, seen] { worker(index, seen); });
+    try {
+      for (int index = 1; index < threads(); ++index) {
+        workers_.emplace_back([this, index, seen] { worker(index, seen); });
+      }
+    } catch (const std::system_error&) {
+      // The system gives no more threads: the caller and those that started do the work.
     }
   }
 

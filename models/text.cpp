@@ -104,8 +104,8 @@ std::u32string decode_utf8(std::string_view text, std::string_view name) {
     const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data()) + i;
     const utf8proc_ssize_t length = utf8proc_iterate(bytes, static_cast<utf8proc_ssize_t>(text.size() - i), &c);
     if (length <= 0) {
-      fail("{}: byte 0x{:02x} at offset {} (line {}) is not UTF-8; save the text as UTF-8, e.g. with iconv", name,
-           *bytes, i, 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(i), '\n'));
+      fail("{}: byte 0x{:02x} at offset {} (line {}) is not UTF-8; convert the text, e.g. with iconv", name, *bytes, i,
+           1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(i), '\n'));
     }
     may_compose |= static_cast<char32_t>(c) >= first_that_may_compose;
     characters.push_back(static_cast<char32_t>(c));

@@ -65,7 +65,7 @@ inline Tensor apply(Activation function, const Tensor& x) {
     case Activation::sigmoid:
       return sigmoid(x);
   }
-  fail("apply: {} is not a Activation; use one of the named values", static_cast<int>(function));
+  fail("apply: {} is not an Activation; use one of the named values", static_cast<int>(function));
 }
 
 }  // namespace gradus::nn

@@ -93,11 +93,11 @@ struct Kernels {
   void (*rms_norm)(const T* x, const T* weight, T* y, T* rstd, Index rows, Index cols, T eps);
   void (*rms_norm_grad)(T* dx, T* dweight, const T* dy, const T* x, const T* weight, const T* rstd, Index rows,
                         Index cols);
-  // losses, lse (log of the sum of exponentials): (rows); rows whose target is `ignore` have loss 0
-  void (*cross_entropy)(const T* x, const std::int32_t* targets, std::int32_t ignore, T* losses, T* lse, Index rows,
-                        Index cols);
-  void (*cross_entropy_grad)(T* dx, T scale, const T* x, const std::int32_t* targets, std::int32_t ignore, const T* lse,
-                             Index rows, Index cols);
+  // losses, max and log_sum (log of the sum of exp(x - max)): (rows); rows whose target is `ignore` have loss 0
+  void (*cross_entropy)(const T* x, const std::int32_t* targets, std::int32_t ignore, T* losses, T* max, T* log_sum,
+                        Index rows, Index cols);
+  void (*cross_entropy_grad)(T* dx, T scale, const T* x, const std::int32_t* targets, std::int32_t ignore, const T* max,
+                             const T* log_sum, Index rows, Index cols);
 
   // products: C (m, n) = or += A B + bias. B is packed first, in panels of panel_cols columns.
   Index tile_rows, panel_cols;

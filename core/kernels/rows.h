@@ -1,5 +1,4 @@
-// Kernels over rows: sums, softmax, norms, cross entropy. Sums over a row run in four vectors side by side, which hides
-// the latency of addition and keeps partial sums short.
+// Kernels over rows: sums, softmax, norms, cross entropy.
 #pragma once
 
 #include <gradus/core/kernels/kernels.h>
@@ -8,23 +7,6 @@
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 
-/// Sum over i in 0 .. n-1 of f(i, m): a vector of terms from position i, lanes from m on being 0.
-template <class T, class F>
-GRADUS_INLINE T sum_of(Index n, const F& f) {
-  constexpr Index w = width<T>;
-  Vec<T> s0(0), s1(0), s2(0), s3(0);
-  Index i = 0;
-  for (; i + 4 * w <= n; i += 4 * w) {
-    s0 += f(i, w);
-    s1 += f(i + w, w);
-    s2 += f(i + 2 * w, w);
-    s3 += f(i + 3 * w, w);
-  }
-  for (; i + w <= n; i += w) s0 += f(i, w);
-  if (i < n) s1 += f(i, n - i);
-  return total((s0 + s1) + (s2 + s3));
-}
-
 template <class T>
 T sum(const T* x, Index n) {
   return sum_of<T>(n, [&](Index i, Index m) { return get(x + i, m); });
@@ -32,26 +14,10 @@ T sum(const T* x, Index n) {
 
 template <class T>
 double squared_norm(const T* x, Index n) {
-  constexpr Index block = 4096;  // float sums of squares stay short; blocks add up in double
-  double result = 0;
-  for (Index begin = 0; begin < n; begin += block) {
-    const T* const p = x + begin;
-    result += static_cast<double>(sum_of<T>(n - begin < block ? n - begin : block, [&](Index i, Index m) {
-      const Vec<T> v = get(p + i, m);
-      return v * v;
-    }));
-  }
-  return result;
-}
-
-/// Clears the lanes from n on.
-template <class T>
-GRADUS_INLINE Vec<T> keep(Vec<T> v, Index n) {
-  if (n == width<T>) return v;
-  alignas(64) T part[width<T>];
-  v.store_aligned(part);
-  for (Index i = n; i < width<T>; ++i) part[i] = 0;
-  return Vec<T>::load_aligned(part);
+  return sum_in_blocks<T>(n, [&](Index i, Index m) {
+    const Vec<T> v = get(x + i, m);
+    return v * v;
+  });
 }
 
 template <class T>
@@ -105,16 +71,10 @@ GRADUS_INLINE T sqrt_of(T x) {
   return part[0];
 }
 
+/// log of the sum of exp(x - max)
 template <class T>
-GRADUS_INLINE T exp_sum(const T* x, T max, Index n) {
-  return sum_of<T>(n, [&](Index i, Index m) { return keep<T>(xsimd::exp(get(x + i, m) - Vec<T>(max)), m); });
-}
-
-/// log of the sum of exp(x)
-template <class T>
-GRADUS_INLINE T log_sum_exp(const T* x, Index n) {
-  const T max = row_max(x, n);
-  return max + log_of(exp_sum(x, max, n));
+GRADUS_INLINE T log_sum_exp(const T* x, T max, Index n) {
+  return log_of(sum_of<T>(n, [&](Index i, Index m) { return keep<T>(xsimd::exp(get(x + i, m) - Vec<T>(max)), m); }));
 }
 
 template <class T>
@@ -122,7 +82,7 @@ void log_softmax(const T* x, T* y, Index rows, Index cols) {
   if (cols == 0) return;
   for (; rows > 0; --rows, x += cols, y += cols) {
     const T max = row_max(x, cols);
-    const Vec<T> first(max), second(log_of(exp_sum(x, max, cols)));  // two subtractions keep the digits of x - max
+    const Vec<T> first(max), second(log_sum_exp(x, max, cols));  // two subtractions keep the digits of x - max
     each_vector<T>(cols, [&](Index i, Index m) { put(y + i, (get(x + i, m) - first) - second, m); });
   }
 }
@@ -220,26 +180,29 @@ void rms_norm_grad(T* dx, T* dweight, const T* dy, const T* x, const T* weight, 
   }
 }
 
+// The row's maximum and the logarithm of its sum stay apart: added up, large logits would swallow the logarithm.
 template <class T>
-void cross_entropy(const T* x, const std::int32_t* targets, std::int32_t ignore, T* losses, T* lse, Index rows,
-                   Index cols) {
+void cross_entropy(const T* x, const std::int32_t* targets, std::int32_t ignore, T* losses, T* max, T* log_sum,
+                   Index rows, Index cols) {
   for (Index r = 0; r < rows; ++r, x += cols) {
-    losses[r] = lse[r] = 0;
+    losses[r] = max[r] = log_sum[r] = 0;
     if (targets[r] == ignore) continue;
-    lse[r] = log_sum_exp(x, cols);
-    losses[r] = lse[r] - x[targets[r]];
+    max[r] = row_max(x, cols);
+    log_sum[r] = log_sum_exp(x, max[r], cols);
+    losses[r] = (max[r] - x[targets[r]]) + log_sum[r];
   }
 }
 
 // dx = scale (softmax(x) - one_hot(target))
 template <class T>
-void cross_entropy_grad(T* dx, T scale, const T* x, const std::int32_t* targets, std::int32_t ignore, const T* lse,
-                        Index rows, Index cols) {
+void cross_entropy_grad(T* dx, T scale, const T* x, const std::int32_t* targets, std::int32_t ignore, const T* max,
+                        const T* log_sum, Index rows, Index cols) {
   const Vec<T> s(scale);
   for (Index r = 0; r < rows; ++r, x += cols, dx += cols) {
     if (targets[r] == ignore) continue;
-    const Vec<T> shift(lse[r]);
-    each_vector<T>(cols, [&](Index i, Index m) { add_to(dx + i, s * xsimd::exp(get(x + i, m) - shift), m); });
+    const Vec<T> first(max[r]), second(log_sum[r]);
+    each_vector<T>(cols,
+                   [&](Index i, Index m) { add_to(dx + i, s * xsimd::exp((get(x + i, m) - first) - second), m); });
     dx[targets[r]] -= scale;
   }
 }

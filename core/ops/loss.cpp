@@ -22,26 +22,27 @@ Tensor cross_entropy(const Tensor& logits, std::span<const std::int32_t> targets
   }
   Tensor loss = Tensor::empty({}, logits.dtype());
   std::vector<std::int32_t, PoolAllocator<std::int32_t>> kept(targets.begin(), targets.end());
-  const Buffer lse(rows, logits.dtype()), losses(rows, logits.dtype());
+  const Buffer max(rows, logits.dtype()), log_sum(rows, logits.dtype()), losses(rows, logits.dtype());
   dispatch(logits.dtype(), [&]<class T>() {
     const T* const x = logits.node().values<T>();
     parallel_for(rows, row_grain(cols), [&](Index begin, Index end) {
       kernels::kernels<T>().cross_entropy(x + begin * cols, kept.data() + begin, ignore_index, losses.as<T>() + begin,
-                                          lse.as<T>() + begin, end - begin, cols);
+                                          max.as<T>() + begin, log_sum.as<T>() + begin, end - begin, cols);
     });
     double sum = 0;
     for (Index r = 0; r < rows; ++r) sum += static_cast<double>(losses.as<T>()[r]);
     *loss.node().values<T>() = static_cast<T>(count == 0 ? 0 : sum / static_cast<double>(count));
   });
   return record("cross_entropy", loss, {logits},
-                [lse, kept = std::move(kept), ignore_index, count, rows, cols](const Node& out, Inputs in) {
+                [max, log_sum, kept = std::move(kept), ignore_index, count, rows, cols](const Node& out, Inputs in) {
                   if (count == 0) return;
                   dispatch(out.dtype, [&]<class T>() {
                     const T scale = *out.grad_or_null<T>() / static_cast<T>(count);
                     parallel_for(rows, row_grain(cols), [&](Index begin, Index end) {
                       kernels::kernels<T>().cross_entropy_grad(in[0].grad_or_null<T>() + begin * cols, scale,
                                                                in[0].values<T>() + begin * cols, kept.data() + begin,
-                                                               ignore_index, lse.as<T>() + begin, end - begin, cols);
+                                                               ignore_index, max.as<T>() + begin,
+                                                               log_sum.as<T>() + begin, end - begin, cols);
                     });
                   });
                 });

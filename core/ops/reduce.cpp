@@ -155,9 +155,10 @@ Tensor max_core(const Tensor& x, Cut cut) {
       for (Index o = 0; o < cut.outer; ++o, px += block, dx += block, best += cut.inner, dy += cut.inner) {
         for (Index j = 0; j < cut.inner; ++j) {
           Index equal = 0;
-          for (Index i = j; i < block; i += cut.inner) equal += px[i] == best[j] ? 1 : 0;
-          const T share = equal == 0 ? T(0) : dy[j] / static_cast<T>(equal);
-          for (Index i = j; i < block; i += cut.inner) dx[i] += px[i] == best[j] ? share : T(0);
+          const auto is_best = [&](Index i) { return px[i] == best[j] || (px[i] != px[i] && best[j] != best[j]); };
+          for (Index i = j; i < block; i += cut.inner) equal += is_best(i) ? 1 : 0;
+          const T share = dy[j] / static_cast<T>(equal);
+          for (Index i = j; i < block; i += cut.inner) dx[i] += is_best(i) ? share : T(0);
         }
       }
     });
@@ -174,7 +175,7 @@ Tensor sum(const Tensor& x) {
 }
 
 Tensor mean(const Tensor& x, std::vector<Index> dims, bool keepdim) {
-  const Tensor total = sum(x, std::move(dims), keepdim);
+  const Tensor total = reduce("mean", x, dims, keepdim, sum_core);
   return total * (static_cast<double>(total.numel()) / static_cast<double>(x.numel()));
 }
 Tensor mean(const Tensor& x) {
@@ -189,7 +190,8 @@ Tensor max(const Tensor& x) {
 }
 
 Tensor var(const Tensor& x, std::vector<Index> dims, bool keepdim, double correction) {
-  const Tensor centered = x - mean(x, dims, true);
+  const Tensor total = reduce("var", x, dims, true, sum_core);
+  const Tensor centered = x - total * (static_cast<double>(total.numel()) / static_cast<double>(x.numel()));
   const Tensor squares = sum(centered * centered, std::move(dims), keepdim);
   const double count = static_cast<double>(x.numel()) / static_cast<double>(std::max<Index>(1, squares.numel()));
   return squares * (1 / std::max(0.0, count - correction));

@@ -44,6 +44,7 @@ void add_sample(CLI::App& app, const std::string&, Run& run) {
       ->type_name("N");
   models::GenerateOptions& generate = arguments->generate;
   command.add_option("--max-tokens", generate.max_tokens, "Length of the longest sample, without the prompt")
+      ->check(CLI::Range(1, 1'000'000'000))
       ->capture_default_str()
       ->type_name("N");
   command

@@ -5,7 +5,7 @@
 
 #include <thread>
 
-#include "support.h"
+#include "../support.h"
 
 namespace gradus::testing {
 namespace {

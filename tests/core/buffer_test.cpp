@@ -11,7 +11,7 @@
 #include <gradus/core/ops.h>
 #include <gradus/core/update.h>
 
-#include "support.h"
+#include "../support.h"
 
 namespace {
 

@@ -5,7 +5,7 @@
 
 #include <gradus/core/kernels/kernels.h>
 
-#include "support.h"
+#include "../support.h"
 
 namespace gradus::testing {
 namespace {

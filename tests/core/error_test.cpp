@@ -8,7 +8,7 @@
 #include <gradus/core/ops.h>
 #include <gradus/core/update.h>
 
-#include "support.h"
+#include "../support.h"
 
 // Asking for too much memory is one of the calls; sanitizers end the program there unless told not to.
 #ifdef GRADUS_TEST_SANITIZED

@@ -7,7 +7,7 @@
 #include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
 
-#include "support.h"
+#include "../support.h"
 
 namespace gradus::testing {
 namespace {

@@ -1,5 +1,6 @@
 // Where formulas have corners: zeros, ties, borders, infinities, NaN, ignored targets, repeated ids. Every test runs
 // for every instruction set and both types.
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -7,7 +8,7 @@
 #include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
 
-#include "support.h"
+#include "../support.h"
 
 namespace gradus::testing {
 namespace {
@@ -76,6 +77,33 @@ TEST(Pow, AtZeroFollowsCAndHasNoNaNSlope) {
   });
 }
 
+TEST(Pow, OfWholeExponentsMultiplies) {
+  everywhere([](DType dtype) {
+    const auto power = [&](double x, double exponent) {
+      return at(x, dtype, [&](const Tensor& t) { return pow(t, exponent); });
+    };
+    expect_point(power(10, 3), 1000, 300);
+    expect_point(power(-3, 3), -27, 27);
+    expect_point(power(-2, 4), 16, -32);
+    expect_point(power(4, -1), 0.25, -0.0625);
+    expect_point(power(2, -2), 0.25, -0.25);
+    expect_point(power(16, 0.5), 4, 0.125);
+  });
+}
+
+TEST(Pow, FollowsCWhereInfinitiesAndNaNMeet) {
+  everywhere([](DType dtype) {
+    const auto value = [&](double x, double exponent) {
+      return at(x, dtype, [&](const Tensor& t) { return pow(t, exponent); }).value;
+    };
+    EXPECT_TRUE(std::isnan(value(0, nan)));
+    EXPECT_TRUE(std::isnan(value(nan, 2)));
+    EXPECT_EQ(value(1, inf), 1);
+    EXPECT_EQ(value(1, nan), 1);
+    EXPECT_EQ(value(nan, 0), 1);
+  });
+}
+
 TEST(Pow, OfTwoTensorsAtZero) {
   everywhere([](DType dtype) {
     Tensor a = tensor({0, 0, 0, 0, 2, -3}, dtype), b = tensor({0, 1, 2, -1, 3, 2}, dtype);
@@ -138,6 +166,15 @@ TEST(Max, SharesTiesEvenly) {
     x.zero_grad();
     max(x).backward();
     expect_close(x.grad(), {1.0 / 3, 0, 1.0 / 3, 1.0 / 3, 0, 0, 0, 0}, 1e-6);
+  });
+}
+
+TEST(Max, PassesTheGradientToANaN) {
+  everywhere([](DType dtype) {
+    Tensor x = tensor({1, nan, 3}, dtype);
+    x.requires_grad(true);
+    max(x).backward();
+    EXPECT_EQ(x.grad().to_vector(), (std::vector<double>{0, 1, 0}));
   });
 }
 
@@ -309,6 +346,18 @@ TEST(CrossEntropy, TakesLargeAndInfiniteLogits) {
     // Two equally likely classes far from zero: the large number must not swallow the small loss.
     Tensor far = tensor({1e4, 1e4, 0, 0}, {1, 4}, dtype);
     EXPECT_NEAR(cross_entropy(far, std::vector<std::int32_t>{1}).item(), std::log(2), 1e-3);
+  });
+}
+
+TEST(CrossEntropy, KeepsItsDigitsWhenLogitsAreLarge) {
+  everywhere([](DType dtype) {
+    Tensor x = tensor({10000, 10001, 9999}, {1, 3}, dtype);
+    x.requires_grad(true);
+    const Tensor loss = cross_entropy(x, std::array{0});
+    loss.backward();
+    const double sum = 1 + std::exp(1) + std::exp(-1);
+    EXPECT_NEAR(loss.item(), std::log(sum), 1e-6);
+    expect_close(x.grad(), {1 / sum - 1, std::exp(1) / sum, std::exp(-1) / sum}, 1e-6);
   });
 }
 
@@ -497,6 +546,10 @@ TEST(Sum, OfManyNumbersKeepsItsDigits) {
     constexpr Index n = 3'000'000;
     EXPECT_NEAR(sum(full({n}, 0.1, dtype)).item() / (0.1 * n), 1, 4e-6);
     EXPECT_NEAR(mean(full({n}, 0.1, dtype)).item(), 0.1, 4e-7);
+    Tensor factor = ones({}, dtype);  // its gradient is the sum of all the others
+    factor.requires_grad(true);
+    sum(factor * full({n}, 0.1, dtype)).backward();
+    EXPECT_NEAR(factor.grad().item() / (0.1 * n), 1, 4e-6);
   });
 }
 

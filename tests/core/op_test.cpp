@@ -12,8 +12,8 @@
 #include <gradus/core/autograd.h>
 #include <gradus/core/gradcheck.h>
 
+#include "../support.h"
 #include "op_table.h"
-#include "support.h"
 
 namespace gradus::testing {
 namespace {

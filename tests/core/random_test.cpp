@@ -8,7 +8,7 @@
 
 #include <gradus/core/tensor.h>
 
-#include "support.h"
+#include "../support.h"
 
 namespace gradus::testing {
 namespace {

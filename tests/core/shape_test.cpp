@@ -2,7 +2,7 @@
 #include <gradus/core/dtype.h>
 #include <gradus/core/shape.h>
 
-#include "support.h"
+#include "../support.h"
 
 namespace gradus::testing {
 namespace {

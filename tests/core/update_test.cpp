@@ -6,7 +6,7 @@
 
 #include <gradus/core/ops.h>
 
-#include "support.h"
+#include "../support.h"
 
 namespace gradus::testing {
 namespace {

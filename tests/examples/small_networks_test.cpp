@@ -3,28 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <fstream>
-#include <iterator>
-#include <memory>
 #include <string>
 
 #include <gradus/core/cpu.h>
 
+#include "../support.h"
+
 namespace {
 
-std::string output_of(const std::string& program, const std::string& environment = "") {
-  const std::string command = environment + " " + GRADUS_BIN_DIR "/" + program + " 2>&1";
-  std::string text;
-  FILE* const pipe = ::popen(command.c_str(), "r");
-  EXPECT_NE(pipe, nullptr) << command;
-  if (pipe == nullptr) return text;
-  std::array<char, 4096> buffer{};
-  while (const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe)) text.append(buffer.data(), count);
-  EXPECT_EQ(::pclose(pipe), 0) << command << " failed:\n" << text;
-  return text;
-}
+using gradus::testing::output_of;
 
 TEST(ScalarGraph, PrintsMicrogradsNumbers) {
   EXPECT_EQ(output_of("scalar_graph"), "24.7041\n138.8338\n645.5773\n");

@@ -88,7 +88,7 @@ TEST(RunFolder, FlippedBitsAreAnErrorOrALoad) {
     char& byte = bad[static_cast<std::size_t>(generator.below(std::min(header, static_cast<Index>(bad.size()))))];
     byte = static_cast<char>(byte ^ (1 << generator.below(8)));
     write(folder / "model.safetensors", bad);
-    const std::string error = error_of([&] { load_run(folder.path()); });
+    const std::string error = testing::error_if_any([&] { load_run(folder.path()); });
     errors += error.empty() ? 0 : 1;
     EXPECT_THAT(error, ::testing::AnyOf("", HasSubstr(folder.path().native())));
   }

@@ -102,7 +102,7 @@ TEST(Tokenizer, SavesAndLoads) {
 
 TEST(Tokenizer, DamagedFilesAreNamed) {
   const std::string good = CharTokenizer::from_text("abc").to_json();
-  ASSERT_EQ(error_of([&] { CharTokenizer::from_json(good); }), "");
+  ASSERT_NO_THROW(CharTokenizer::from_json(good));
   const auto change = [&](const std::string& from, const std::string& to) {
     std::string text = good;
     return text.replace(text.find(from), from.size(), to);

@@ -1,12 +1,8 @@
-// What the nn tests share: comparing tensors, catching error texts, and a folder for files.
+// What the nn tests share: names and values of parameters.
 #pragma once
 
 #include <gtest/gtest.h>
-#include <stdlib.h>  // mkdtemp
 
-#include <bit>
-#include <cstdint>
-#include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,41 +12,9 @@
 #include <gradus/core/ops.h>
 #include <gradus/nn/module.h>
 
+#include "../support.h"
+
 namespace gradus::testing {
-
-inline void expect_close(const Tensor& x, const std::vector<double>& expected, double tolerance = 1e-12) {
-  const std::vector<double> values = x.to_vector();
-  ASSERT_EQ(values.size(), expected.size());
-  for (std::size_t i = 0; i < values.size(); ++i) EXPECT_NEAR(values[i], expected[i], tolerance) << "at " << i;
-}
-
-inline void expect_close(const Tensor& x, const Tensor& expected, double tolerance = 1e-12) {
-  EXPECT_EQ(x.shape(), expected.shape()) << fmt::format("{} and {}", x.shape(), expected.shape());
-  expect_close(x, expected.to_vector(), tolerance);
-}
-
-// NaN equals itself here, and 0 differs from -0.
-inline std::vector<std::uint64_t> bits(const Tensor& x) {
-  std::vector<std::uint64_t> all;
-  for (const double value : x.to_vector()) all.push_back(std::bit_cast<std::uint64_t>(value));
-  return all;
-}
-
-// The text of the Error that `f` throws; the test fails if there is none.
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "no Error was thrown";
-  return {};
-}
-
-inline void expect_contains(const std::string& text, const std::string& part) {
-  EXPECT_NE(text.find(part), std::string::npos) << "'" << part << "' is not in: " << text;
-}
 
 inline std::vector<std::string> names_of(const nn::NamedTensors& named) {
   std::vector<std::string> names;
@@ -91,32 +55,5 @@ void expect_gradients(nn::Module& module, std::vector<Tensor> inputs, F f) {
   ReplaceParameters restore(parameters);
   module.members(restore);
 }
-
-// Whether freed blocks are kept for the next use; under AddressSanitizer they are not.
-inline bool pool_keeps_blocks() {
-  constexpr std::size_t bytes = 1000;
-  pool_free(pool_allocate(bytes), bytes);
-  const std::size_t before = memory_stats().system_allocations;
-  pool_free(pool_allocate(bytes), bytes);
-  return memory_stats().system_allocations == before;
-}
-
-class TempFolder {
- public:
-  TempFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "gradus-test-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~TempFolder() { std::filesystem::remove_all(path_); }
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  std::vector<std::string> files() const {
-    std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(path_)) names.push_back(entry.path().filename());
-    return names;
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 }  // namespace gradus::testing
