@@ -12,7 +12,7 @@ int main() {
 
   manual_seed(42);  // a network that learns XOR
   Tensor x = tensor({0, 0, 0, 1, 1, 0, 1, 1}, {4, 2}), y = tensor({-1, 1, 1, -1}, {4, 1});
-  nn::Sequential net(nn::Linear(2, 8), nn::Tanh(), nn::Linear(8, 1));
+  nn::Sequential net{nn::Linear(2, 8), nn::Tanh(), nn::Linear(8, 1)};
   optim::Adam adam(net.parameters(), {.lr = 0.05});
   for (int step = 0; step < 300; ++step) {
     Tensor loss = mse_loss(net(x), y);

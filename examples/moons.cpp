@@ -70,7 +70,10 @@ int main() {
   gradus::Generator generator(42);
   const Moons moons = make_moons(100, 0.1, generator);
 
-  nn::Sequential model(nn::Linear(2, 16), nn::ReLU(), nn::Linear(16, 16), nn::ReLU(), nn::Linear(16, 1));
+  nn::Sequential model{nn::Linear(2, 16), nn::ReLU(), nn::Linear(16, 16), nn::ReLU(), nn::Linear(16, 1)};
+  for (const Tensor& param : model.parameters()) {
+    param.rank() == 2 ? nn::init::uniform_(param, -1, 1) : nn::init::zeros_(param);  // micrograd's start
+  }
   gradus::optim::SGD optimizer(model.parameters(), {.lr = 1});
   fmt::print("{} points, {} parameters\n", moons.labels.numel(), model.num_parameters());
 

@@ -1,7 +1,7 @@
 // A run folder: what a training leaves behind, and all that sampling and judging need.
-//   model.safetensors  weights, and in its metadata a copy of the other two: whole by itself, so it is replaced in one
-//   move config.json        the model's configuration and which data it was trained on tokenizer.json     the
-//   characters
+// - model.safetensors: weights, and in its metadata a copy of the other two: whole by itself, so replaced in one move
+// - config.json: the model's configuration and which data it was trained on
+// - tokenizer.json: the characters
 #pragma once
 
 #include <cstdint>

@@ -9,7 +9,9 @@
 
 namespace gradus::nn {
 
-/// Applies its layers in order: Sequential net(Linear(2, 16), Tanh(), Linear(16, 1)). They are named "0", "1", ..
+/// Applies its layers in order: Sequential net{Linear(2, 16), Tanh(), Linear(16, 1)}. They are named "0", "1", ..
+/// Braces, not parentheses: C++ makes the layers from left to right only then, and the order in which they draw their
+/// initial weights decides whether a seed gives the same network with every compiler.
 /// A copy shares the layers (so to nest one alone in another takes push_back). Without layers it returns x.
 class Sequential : public Layer {
  public:
