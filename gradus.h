@@ -17,6 +17,7 @@
 #include <gradus/nn/attention.h>
 #include <gradus/nn/dropout.h>
 #include <gradus/nn/embedding.h>
+#include <gradus/nn/gradcheck.h>
 #include <gradus/nn/init.h>
 #include <gradus/nn/linear.h>
 #include <gradus/nn/mlp.h>

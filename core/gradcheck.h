@@ -1,12 +1,21 @@
-// gradcheck: compares the gradients that backward() finds with central differences, in f64, through a random weight on
-// every output, because a plain sum is blind for softmax, norms and whatever else keeps sums constant.
+// gradcheck: compares the gradients that backward() finds with two things computed from values alone, in f64: central
+// differences, entry by entry, and the Taylor remainder along a random direction, which needs no tolerance. Outputs are
+// weighted by random numbers, because a plain sum is blind for softmax, norms and whatever else keeps sums constant.
 #pragma once
 
 #include <functional>
+#include <iosfwd>
+#include <optional>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <gradus/core/tensor.h>
+
+namespace testing {
+class AssertionResult;  // GoogleTest's
+}
 
 namespace gradus {
 
@@ -14,30 +23,62 @@ struct GradcheckOptions {
   double step = 1e-6;      // central differences move each value x by step * max(1, |x|)
   double rtol = 1e-6;      // allowed |analytic - numeric| relative to the larger of both
   double atol = 1e-8;      // and absolutely
-  std::uint64_t seed = 1;  // of the output weights
+  Index max_entries = 0;   // of each tensor, drawn at random, to be compared; 0: all of them
+  bool taylor = true;      // off for functions that are smooth only at the scale of `step`
+  std::uint64_t seed = 1;  // of the output weights, the entries drawn and the Taylor direction
+};
+
+/// What was found in one tensor.
+struct GradcheckEntry {
+  std::string name;  // "input 0", or the parameter's path ("h.0.attn.c_attn.weight")
+  Shape shape;
+  Index checked = 0;                 // entries compared
+  Index kinks = 0;                   // entries at which the slopes to the left and to the right differ
+  Index failures = 0;                // entries whose gradient is wrong
+  double worst_error = 0;            // the largest |analytic - numeric| / max(|analytic|, |numeric|, atol / rtol)
+  Index worst_index = 0;             // its position, row-major
+  double analytic = 0, numeric = 0;  // backward()'s and the differences' gradient there
+
+  /// "h.0.attn.c_attn.weight[3, 5]"
+  std::string worst_place() const;
 };
 
 struct GradcheckReport {
   bool passed = false;
-  std::string reason;      // why not, in one sentence; empty when passed
-  Index checked = 0;       // gradient entries compared
-  double worst_error = 0;  // the largest |analytic - numeric| / max(|analytic|, |numeric|, atol / rtol)
-  std::size_t worst_input = 0;
-  Index worst_index = 0;             // position in that input, row-major
-  double analytic = 0, numeric = 0;  // the gradients there
+  std::string reason;  // why not, in one sentence; empty when passed
+  Index checked = 0, kinks = 0;
+  double worst_error = 0;
+  std::size_t worst_input = 0;  // the worst of `entries`, which hold the rest about it
+  std::vector<GradcheckEntry> entries;
+  std::string kink_place;  // one of the kinks: "input 0[3]"
+  // The p in |f(x + h v) - f(x) - h <g, v>| ~ h^p as h shrinks: 2 for a right gradient g, 1 for a wrong one. Empty when
+  // it was not judged: off, kinks, or nothing left but rounding, as for a linear f.
+  std::optional<double> taylor_order;
 
   explicit operator bool() const { return passed; }
+
+  /// EXPECT_TRUE(gradcheck(f, inputs)) and EXPECT_TRUE(report): GoogleTest then shows the report.
+  template <class Result>
+  requires std::is_same_v<Result, ::testing::AssertionResult>
+  operator Result() const { return Result(passed) << text(); }
+  /// The report as a few lines.
+  std::string text() const;
 };
 
 /// Checks f at `inputs`: f takes tensors of the inputs' shapes, in f64, and returns a tensor of any shape. Inputs that
 /// want a gradient are checked; when none does, all are. The inputs themselves are left as they are.
+/// At a kink (relu at 0, equal maxima) any gradient between the slopes of both sides is right; the report counts them.
 GradcheckReport gradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& f, const std::vector<Tensor>& inputs,
                           const GradcheckOptions& options = {});
 
-/// The report as a few lines of text.
-std::string to_string(const GradcheckReport& report);
+/// Checks f, a function of f64 leaves that it holds itself, in those of `leaves` that want a gradient. Their gradients
+/// and, to the bit, their values are left as they are.
+GradcheckReport gradcheck(const std::function<Tensor()>& f, const std::vector<std::pair<std::string, Tensor>>& leaves,
+                          const GradcheckOptions& options = {});
 
-/// For a test's message: const auto report = gradcheck(f, inputs); EXPECT_TRUE(report) << report;
+inline std::string to_string(const GradcheckReport& report) {
+  return report.text();
+}
 std::ostream& operator<<(std::ostream& out, const GradcheckReport& report);
 
 }  // namespace gradus
@@ -45,6 +86,6 @@ std::ostream& operator<<(std::ostream& out, const GradcheckReport& report);
 template <>
 struct fmt::formatter<gradus::GradcheckReport> : fmt::formatter<std::string_view> {
   auto format(const gradus::GradcheckReport& report, fmt::format_context& context) const {
-    return gradus::write_text(*this, gradus::to_string(report), context);
+    return gradus::write_text(*this, report.text(), context);
   }
 };

@@ -19,7 +19,6 @@
 
 #include <gradus/core/buffer.h>
 #include <gradus/core/cpu.h>
-#include <gradus/core/gradcheck.h>
 #include <gradus/core/parallel.h>
 #include <gradus/core/tensor.h>
 
@@ -82,11 +81,6 @@ inline void expect_close(const Tensor& x, const std::vector<double>& expected, d
 inline void expect_close(const Tensor& x, const Tensor& expected, double tolerance = 1e-12) {
   EXPECT_EQ(x.shape(), expected.shape()) << fmt::format("{} and {}", x.shape(), expected.shape());
   expect_close(x, expected.to_vector(), tolerance);
-}
-
-/// EXPECT_TRUE(passes(gradcheck(f, x))) shows the report where EXPECT_TRUE(gradcheck(f, x)) shows only "false".
-inline ::testing::AssertionResult passes(const GradcheckReport& report) {
-  return ::testing::AssertionResult(report.passed) << to_string(report);
 }
 
 class WithThreads {

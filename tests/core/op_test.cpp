@@ -132,7 +132,8 @@ TEST_P(EachOp, GradientsEqualDifferences) {
     const WithInstructionSet guard(isa);
     const std::vector<Tensor> x = make_tensors(row(), inputs, DType::f64);
     if (!row().directions) {
-      EXPECT_TRUE(passes(gradcheck(row().f, x, {.step = row().gradcheck_step})));
+      // What passes through f32 is smooth only at the scale of the row's step.
+      EXPECT_TRUE(gradcheck(row().f, x, {.step = row().gradcheck_step, .taylor = row().op != "to"}));
       continue;
     }
     const Tensor y = row().f(x);

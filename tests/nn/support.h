@@ -27,33 +27,12 @@ inline void randomize(const nn::Module& module) {
   for (const Tensor& param : module.parameters()) param.copy_(randn(param.shape(), param.dtype()));
 }
 
-// Puts other tensors in the place of a module's parameters, in the order of parameters().
-struct ReplaceParameters : nn::Visitor {
-  std::span<const Tensor> next;
-  explicit ReplaceParameters(std::span<const Tensor> tensors) : next(tensors) {}
-  void on_tensor(std::string_view, const Tensor& tensor, bool is_parameter) override {
-    if (!is_parameter) return;
-    const_cast<Tensor&>(tensor) = next.front();
-    next = next.subspan(1);
-  }
-};
-
-// Gradients of f(inputs) in the inputs and in every parameter of an f64 module, against central differences.
+// Gradients of f(inputs) in the inputs and in every parameter of an f64 module, against differences.
 template <class F>
-void expect_gradients(nn::Module& module, std::vector<Tensor> inputs, F f) {
-  const std::vector<Tensor> parameters = module.parameters();
-  const std::size_t count = inputs.size();
-  inputs.insert(inputs.end(), parameters.begin(), parameters.end());
-  for (Tensor& x : inputs) x.requires_grad(true);
-  EXPECT_TRUE(gradcheck(
-      [&](const std::vector<Tensor>& in) {
-        ReplaceParameters replace(std::span<const Tensor>(in).subspan(count));
-        module.members(replace);
-        return f(in);
-      },
-      inputs));
-  ReplaceParameters restore(parameters);
-  module.members(restore);
+void expect_gradients(const nn::Module& module, const std::vector<Tensor>& inputs, F f) {
+  nn::NamedTensors leaves = module.named_parameters();
+  for (Tensor input : inputs) leaves.emplace_back("input", input.requires_grad(true));
+  EXPECT_TRUE(gradcheck([&] { return f(inputs); }, leaves));
 }
 
 }  // namespace gradus::testing

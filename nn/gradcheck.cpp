@@ -1,0 +1,52 @@
+#include <gradus/nn/gradcheck.h>
+
+#include <vector>
+
+namespace gradus {
+namespace {
+
+// Parameters and buffers in f64 while it lives.
+class InF64 {
+ public:
+  InF64() = default;
+  explicit InF64(const nn::Module& module) : InF64() {  // delegates, so that the destructor also runs if this throws
+    for (auto& [name, tensor] : module.named_state()) {
+      Node& node = tensor.node();
+      check(node.is_leaf(), "gradcheck: {} is the result of '{}', not a leaf; a module's parameters must be leaves",
+            name, node.op);
+      before_.push_back({tensor, node.dtype, node.data, node.grad});
+      node.grad.reset();
+      if (node.dtype == DType::f64) continue;
+      node.data = tensor.detach().to(DType::f64).node().data;
+      node.dtype = DType::f64;
+    }
+  }
+  ~InF64() {
+    for (Before& before : before_) {
+      Node& node = before.tensor.node();
+      node.dtype = before.dtype;
+      node.data = std::move(before.data);
+      node.grad = std::move(before.grad);
+    }
+  }
+  InF64(const InF64&) = delete;
+  InF64& operator=(const InF64&) = delete;
+
+ private:
+  struct Before {
+    Tensor tensor;
+    DType dtype;
+    Buffer data, grad;
+  };
+  std::vector<Before> before_;
+};
+
+}  // namespace
+
+GradcheckReport gradcheck(const nn::Module& module, const std::function<Tensor()>& loss,
+                          const GradcheckOptions& options) {
+  const InF64 guard(module);
+  return gradcheck(loss, module.named_parameters(), options);
+}
+
+}  // namespace gradus

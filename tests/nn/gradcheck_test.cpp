@@ -1,0 +1,77 @@
+// gradcheck of modules: it finds a wrong gradient by its parameter's path and leaves the module as it was.
+#include <gradus/nn/gradcheck.h>
+
+#include <gradus/core/autograd.h>
+#include <gradus/core/ops.h>
+#include <gradus/nn/dropout.h>
+#include <gradus/nn/linear.h>
+#include <gradus/nn/mlp.h>
+#include <gradus/nn/sequential.h>
+
+#include "support.h"
+
+namespace gradus::nn {
+namespace {
+
+using testing::bits;
+using testing::expect_contains;
+
+constexpr DType f64 = DType::f64;
+
+TEST(ModuleGradcheck, PassesAndLeavesTheModuleAsItWas) {
+  const MLP mlp(4);
+  testing::randomize(mlp);
+  sum(mlp(randn({2, 4}))).backward();
+  std::vector<std::vector<std::uint64_t>> values, gradients;
+  for (const Tensor& param : mlp.parameters()) {
+    values.push_back(bits(param));
+    gradients.push_back(bits(param.grad()));
+  }
+  const Tensor x = randn({3, 4}, f64), y = randn({3, 4}, f64);
+  const GradcheckReport report = gradcheck(mlp, [&] { return mse_loss(mlp(x), y); });
+  EXPECT_TRUE(report);
+  EXPECT_LT(report.worst_error, 1e-6);
+  ASSERT_EQ(report.entries.size(), 4U);
+  EXPECT_EQ(report.entries[0].name, mlp.named_parameters()[0].first);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const Tensor param = mlp.parameters()[i];
+    EXPECT_EQ(param.dtype(), DType::f32);
+    EXPECT_EQ(bits(param), values[i]);
+    EXPECT_EQ(bits(param.grad()), gradients[i]);
+  }
+}
+
+struct Forgetful : Layer {  // its second weight gets no gradient
+  Tensor used = parameter(ones({2})), forgotten = parameter(ones({2}));
+  Tensor operator()(const Tensor& x) const override { return x * used * forgotten.detach(); }
+  void members(Visitor& visit) const override {
+    visit("used", used);
+    visit("forgotten", forgotten);
+  }
+};
+
+TEST(ModuleGradcheck, NamesTheWrongParameterByItsPath) {
+  const Sequential net{Linear(2, 2), Forgetful()};
+  const Tensor x = randn({3, 2}, f64);
+  const GradcheckReport report = gradcheck(net, [&] { return net(x); });
+  EXPECT_FALSE(report);
+  expect_contains(to_string(report), "worst     1.forgotten[");
+}
+
+TEST(ModuleGradcheck, AFailingLossLeavesTheModuleAsItWas) {
+  const Linear layer(2, 2);
+  const Tensor x = randn({3, 2});  // f32: does not fit
+  expect_contains(testing::error_of([&] { gradcheck(layer, [&] { return layer(x); }); }), "f64");
+  EXPECT_EQ(layer.weight.dtype(), DType::f32);
+}
+
+TEST(ModuleGradcheck, SaysWhyDropoutCannotBeChecked) {
+  Sequential net{Linear(2, 8), Dropout(0.5)};
+  const Tensor x = randn({3, 2}, f64);
+  expect_contains(gradcheck(net, [&] { return net(x); }).reason, "not deterministic");
+  net.eval();
+  EXPECT_TRUE(gradcheck(net, [&] { return net(x); }));
+}
+
+}  // namespace
+}  // namespace gradus::nn
