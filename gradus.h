@@ -1,6 +1,7 @@
 // All of gradus: tensors and gradients, modules and optimizers, the GPT and what trains it.
 #pragma once
 
+#include <gradus/core/anomaly.h>
 #include <gradus/core/autograd.h>
 #include <gradus/core/cpu.h>
 #include <gradus/core/gradcheck.h>

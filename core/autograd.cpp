@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include <gradus/core/anomaly.h>
+
 namespace gradus {
 namespace {
 
@@ -63,7 +65,8 @@ bool grad_enabled() {
   return no_grad_depth == 0;
 }
 
-bool detail::wants_grad(InputList inputs) {
+bool detail::wants_grad(const char* name, const Tensor& y, InputList inputs) {
+  if (const AnomalyMode* const anomaly = anomaly_mode()) anomaly->check_forward(name, y, inputs);
   return grad_enabled() &&
          std::ranges::any_of(inputs, [](const Tensor& x) { return x.defined() && x.requires_grad(); });
 }
@@ -126,6 +129,7 @@ void Tensor::backward(const Tensor& weight, bool retain_graph) const {
       wanted = true;
     }
     if (wanted) (*node->backward)(*node, Inputs(node->inputs));
+    if (const AnomalyMode* const anomaly = detail::anomaly_mode()) anomaly->check_backward(*node);
     if (!retain_graph) release(*node);
     node.reset();  // frees the values too unless somebody else holds them
   }

@@ -32,7 +32,8 @@ struct BackwardOf final : Backward {
 };
 
 using InputList = std::span<const std::reference_wrapper<const Tensor>>;
-bool wants_grad(InputList inputs);
+/// Whether record() has to note the op; under AnomalyMode it looks at y too.
+bool wants_grad(const char* name, const Tensor& y, InputList inputs);
 void attach(Node& node, const char* name, InputList inputs, std::shared_ptr<const Backward> backward);
 
 }  // namespace detail
@@ -42,7 +43,7 @@ void attach(Node& node, const char* name, InputList inputs, std::shared_ptr<cons
 /// It may capture plain values and Buffers only, never a Tensor: a captured output would own itself and never be freed.
 template <std::invocable<const Node&, Inputs> F>
 Tensor record(const char* name, Tensor y, detail::InputList inputs, F backward) {
-  if (detail::wants_grad(inputs)) {
+  if (detail::wants_grad(name, y, inputs)) {
     using Held = detail::BackwardOf<F>;
     detail::attach(y.node(), name, inputs,
                    std::allocate_shared<const Held>(PoolAllocator<Held>{}, std::move(backward)));

@@ -49,11 +49,12 @@ int main(int argc, char** argv) {
   gpt::add_train(app, program, run);
   gpt::add_sample(app, program, run);
   gpt::add_eval(app, program, run);
+  gpt::add_check(app, program, run);
   try {
     const auto commands = app.get_subcommands([](const CLI::App*) { return true; });
     const auto is_named = [&](const CLI::App* command) { return command->get_name() == argv[1]; };
     if (argc > 1 && argv[1][0] != '-' && std::ranges::none_of(commands, is_named)) {
-      throw gpt::UsageError(fmt::format("there is no command '{}'; use train, sample or eval", argv[1]));
+      throw gpt::UsageError(fmt::format("there is no command '{}'; use train, sample, eval or check", argv[1]));
     }
     app.parse(argc, argv);
     return run();

@@ -90,6 +90,20 @@ TEST_F(Command, TrainsSamplesAndJudges) {
   EXPECT_THAT(gpt({"eval", "run", "--json"}).out, StartsWith("{\"held_out_loss\": " + loss.substr(0, 4)));
 }
 
+TEST_F(Command, ChecksGradients) {
+  ASSERT_EQ(train({"--out", "run", "--quiet"}).status, 0);
+  const Result trained = gpt({"check", "run", "--entries", "2", "--sequences", "2"});
+  EXPECT_EQ(trained.status, 0) << trained.out;
+  EXPECT_THAT(trained.out, AllOf(HasSubstr("h.0.attn.c_attn.weight"), HasSubstr("gradcheck passed")));
+  const Result fresh = gpt({"check", "--shape", "gpt2", "--width", "8", "--heads", "2", "--entries", "2"});
+  EXPECT_EQ(fresh.status, 0) << fresh.out;
+  EXPECT_THAT(fresh.out, AllOf(HasSubstr("h.1.mlp.c_proj.bias"), HasSubstr("gradcheck passed")));
+  EXPECT_EQ(gpt({"check", "--shape", "microgpt", "--entries", "2"}).status, 0);
+  expect_error(gpt({"check", "none"}), 1, "none");
+  expect_error(gpt({"check", "--width", "10", "--heads", "4"}), 1, "width 10 cannot be split");
+  expect_error(gpt({"check", "run", "--shape", "gpt2"}), 2, "--shape");
+}
+
 TEST_F(Command, SameSeedSameModel) {
   train({"--out", "a", "--threads", "1", "--quiet"});
   const Result quiet = train({"--out", "b", "--threads", "2", "--quiet"});
@@ -139,7 +153,7 @@ TEST_F(Command, MistakesInTheCommandLine) {
   expect_error(gpt({"train", "--dtype", "f16"}), 2, "f16");
   expect_error(gpt({"train", "--preset", "shakespeare"}), 2, "--data");
   expect_error(gpt({"sample"}), 2, "DIR");
-  for (const char* command : {"train", "sample", "eval"}) {
+  for (const char* command : {"train", "sample", "eval", "check"}) {
     const Result help = gpt({command, "--help"});
     EXPECT_EQ(help.status, 0);
     EXPECT_THAT(help.out, AllOf(HasSubstr("Examples:"), HasSubstr("--threads")));

@@ -1,0 +1,45 @@
+// AnomalyMode: finds the op that made the first NaN or infinity, where a loss that is NaN says only that there was one.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gradus/core/autograd.h>
+
+namespace gradus {
+
+/// While one lives, every op on this thread is looked at, forward and backward: the first whose result, or whose
+/// gradient of an input, is not finite ends in an Error with the op, the place and value, the shapes and ranges of its
+/// inputs, the module it is in or behind, and the step. Every value is read once more, so training takes longer.
+///     const AnomalyMode watch(model.named_parameters());
+class AnomalyMode {
+ public:
+  /// `names` of parameters, from which the error tells the module; without them it does not.
+  explicit AnomalyMode(std::vector<std::pair<std::string, Tensor>> names = {});
+  ~AnomalyMode();
+  AnomalyMode(const AnomalyMode&) = delete;
+  AnomalyMode& operator=(const AnomalyMode&) = delete;
+
+  /// The number of the training step, for the error.
+  void set_step(Index step) { step_ = step; }
+
+  /// What record() and backward() call while one lives.
+  void check_forward(const char* op, const Tensor& y, detail::InputList inputs) const;
+  void check_backward(const Node& node) const;
+
+ private:
+  std::string place(const Node* const* inputs, std::size_t count) const;
+
+  std::vector<std::pair<std::string, Tensor>> names_;
+  std::optional<Index> step_;
+  const AnomalyMode* outer_;
+};
+
+namespace detail {
+/// The thread's innermost; null: off.
+const AnomalyMode* anomaly_mode();
+}  // namespace detail
+
+}  // namespace gradus

@@ -1,0 +1,130 @@
+// gpt check: the gradients of a whole model, parameter by parameter, against finite differences.
+#include <fmt/format.h>
+
+#include <optional>
+
+#include <gradus/core/ops.h>
+#include <gradus/core/random.h>
+#include <gradus/models/run_folder.h>
+#include <gradus/nn/gradcheck.h>
+
+#include "commands.h"
+#include "data.h"
+#include "progress.h"
+
+namespace gpt {
+namespace {
+
+namespace models = gradus::models;
+using gradus::Index;
+
+struct CheckArguments {
+  std::string folder, shape = "gpt2";
+  std::optional<Index> layers, width, heads;
+  Index sequences = 4, entries = 50;
+  std::uint64_t seed = 42;
+};
+
+struct Subject {
+  std::string name;
+  models::GPT model;
+  models::Batch batch;
+};
+
+// The model of a run, on its own text.
+Subject trained(const CheckArguments& given) {
+  models::Run run = models::load_run(given.folder);
+  const Data data = make_data(run.data.source, read_source(run.data.source), run.data.documents,
+                              {run.model.config().block_size, run.data.held_out, run.data.seed}, run.tokenizer);
+  Subject subject{given.folder, std::move(run.model), {}};
+  data.dataset->next(given.sequences, subject.batch);
+  return subject;
+}
+
+// A new model of the given shape, on the bundled names.
+Subject fresh(const CheckArguments& given) {
+  const bool gpt2 = given.shape == "gpt2";
+  models::GPTConfig config = gpt2 ? models::GPTConfig::gpt2("124M") : models::GPTConfig::microgpt(1);
+  config.n_layer = given.layers.value_or(gpt2 ? 2 : config.n_layer);
+  config.n_embd = given.width.value_or(gpt2 ? 48 : config.n_embd);
+  config.n_head = given.heads.value_or(4);
+  config.block_size = 16;
+  config.dropout = 0;
+  const std::string source = "bundled:names";
+  const Data data = make_data(source, read_source(source), true, {.block_size = config.block_size});
+  config.vocab_size = data.dataset->tokenizer().vocab_size();
+  gradus::manual_seed(given.seed);
+  Subject subject{fmt::format("a new {}-shaped model", given.shape), models::GPT(config), {}};
+  data.dataset->next(given.sequences, subject.batch);
+  return subject;
+}
+
+int check(const CheckArguments& arguments) {
+  Subject subject = arguments.folder.empty() ? fresh(arguments) : trained(arguments);
+  models::GPT& model = subject.model;
+  const models::Batch& batch = subject.batch;
+  model.eval();
+  fmt::print("{}: {} layers, width {}, {} heads, {} parameters; {} sequences, {} tokens; in f64\n\n", subject.name,
+             model.config().n_layer, model.config().n_embd, model.config().n_head, grouped(model.num_parameters()),
+             batch.lengths.size(), batch.tokens.size());
+  std::fflush(stdout);
+
+  // Gradients of single weights are small: a larger step than for plain functions drowns them less in rounding.
+  const gradus::GradcheckReport report =
+      gradus::gradcheck(model, [&] { return cross_entropy(model(batch.tokens, batch.lengths), batch.targets); },
+                        {.step = 1e-5, .atol = 1e-9, .max_entries = arguments.entries, .seed = arguments.seed});
+
+  std::size_t widest = 9;
+  for (const gradus::GradcheckEntry& entry : report.entries) widest = std::max(widest, entry.name.size());
+  fmt::print("{:{}}  {:>10}  {:>8}  {:>14}  {:>14}  {:>9}\n", "parameter", widest, "shape", "compared", "analytic",
+             "numeric", "error");
+  for (const gradus::GradcheckEntry& entry : report.entries) {
+    fmt::print("{:{}}  {:>10}  {:>8}  {:>14.6e}  {:>14.6e}  {:>9.1e}{}\n", entry.name, widest, to_string(entry.shape),
+               entry.checked, entry.analytic, entry.numeric, entry.worst_error, entry.failures == 0 ? "" : "  WRONG");
+  }
+  fmt::print("\n{}\n", report);
+  return report ? 0 : 1;
+}
+
+}  // namespace
+
+void add_check(CLI::App& app, const std::string&, Run& run) {
+  auto arguments = std::make_shared<CheckArguments>();
+  CheckArguments& a = *arguments;
+  CLI::App& command = *app.add_subcommand("check", "Compare a model's gradients with finite differences");
+  CLI::Option* folder = command.add_option("DIR", a.folder, "The folder that gpt train wrote; without it a new model");
+  command.add_option("--shape", a.shape, "Of the new model: gpt2 (LayerNorm, biases, GELU, tied) or microgpt")
+      ->check(CLI::IsMember({"gpt2", "microgpt"}))
+      ->capture_default_str()
+      ->excludes(folder)
+      ->type_name("NAME");
+  const auto size = [&](const char* name, std::optional<Index>& value, const char* help) {
+    command.add_option(name, value, help)->excludes(folder)->type_name("N");
+  };
+  size("--layers", a.layers, "Its transformer blocks");
+  size("--width", a.width, "Its width; a multiple of --heads");
+  size("--heads", a.heads, "Its attention heads");
+  command.add_option("--sequences", a.sequences, "Documents or windows of training text to compute the loss of")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str()
+      ->type_name("N");
+  command.add_option("--entries", a.entries, "Entries of each parameter to compare, drawn at random; 0: all of them")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str()
+      ->type_name("N");
+  command.add_option("--seed", a.seed, "Of the new model's weights and the entries drawn")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str()
+      ->type_name("N");
+  add_threads(command);
+  command.footer(
+      "Each line shows a parameter's worst entry: the gradient from backward() beside the central difference\n"
+      "(loss(w + h) - loss(w - h)) / 2h, and their relative error. The Taylor remainder judges all entries at once.\n"
+      "Exit status 1 when a gradient is wrong.\n\n"
+      "Examples:\n"
+      "  gpt check runs/names\n"
+      "  gpt check --shape gpt2 --layers 2 --width 64 --entries 0");
+  command.callback([arguments, &run] { run = [arguments] { return check(*arguments); }; });
+}
+
+}  // namespace gpt
