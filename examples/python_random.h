@@ -76,7 +76,7 @@ class Random {
 
   /// A whole number in 0 .. n-1, n at least 1: randrange(n).
   std::uint32_t randrange(std::uint32_t n) {
-    const int bits = std::bit_width(n);
+    const auto bits = static_cast<int>(std::bit_width(n));
     std::uint32_t drawn = getrandbits(bits);
     while (drawn >= n) drawn = getrandbits(bits);
     return drawn;
