@@ -6,7 +6,7 @@
 //
 // The rules that both follow: random.seed; the documents shuffled; a token for each character and one that begins and
 // ends a document; every matrix N(0, 0.08) in the order of set_weights(); one document a step; Adam, whose rate falls
-// to 0 in a straight line; samples at temperature 0.5.
+// to 0 in a straight line; samples at temperature 0.5. The one liberty: text is brought into Unicode's composed form.
 #include <fmt/format.h>
 #include <gradus/gradus.h>
 #include <gradus/models/text.h>
@@ -15,6 +15,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <new>
@@ -126,6 +127,15 @@ void replay(const Arguments& arguments) {
   for (int i = 1; i <= 20; ++i) fmt::print("sample {:2}: {}\n", i, sample(model, tokenizer, random));
 }
 
+// CLI11 takes a number above 2^64 as 2^64 - 1.
+std::string check_seed(const std::string& text) {
+  std::uint64_t seed = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
+  if (error == std::errc{} && end == text.data() + text.size()) return {};
+  return fmt::format("{} is not a whole number from 0 to 2^64 - 1; for Python a seed and its negative are the same",
+                     text);
+}
+
 int report(std::string message, int status) {
   std::ranges::replace(message, '\n', ' ');
   std::fflush(stdout);
@@ -145,8 +155,8 @@ int main(int argc, char** argv) {
   const auto number = [&app](const char* name, auto& value, const char* help, const CLI::Validator& range) {
     app.add_option(name, value, help)->check(range)->type_name("N")->capture_default_str();
   };
-  const CLI::Range positive(1, 1'000'000'000);
-  number("--seed", arguments.seed, "What random.seed is given", CLI::NonNegativeNumber);
+  const CLI::Validator positive = CLI::Range(1, 1'000'000'000).description("");
+  number("--seed", arguments.seed, "What random.seed is given", CLI::Validator(check_seed, ""));
   number("--layers", arguments.layers, "n_layer", positive);
   number("--width", arguments.width, "n_embd, a multiple of --heads", positive);
   number("--heads", arguments.heads, "n_head", positive);

@@ -92,7 +92,9 @@ TEST_F(Replay, MistakesAreOneSentence) {
     for (const char* value : {" 0", " -3", " many"})
       expect_error(std::string("--data words.txt ") + flag + value, 2, flag);
   }
-  expect_error("--data words.txt --seed -1", 2, "--seed");
+  for (const char* seed : {"-7", "1.5", "18446744073709551616", "''"}) {
+    expect_error(std::string("--data words.txt --seed ") + seed, 2, "--seed");
+  }
   expect_error("--data words.txt --nonsense", 2, "--nonsense");
   expect_error("--data words.txt --width 10 --heads 4", 1, "width 10 cannot be split");
   expect_error("--data none.txt", 1, "none.txt");
