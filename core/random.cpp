@@ -1,5 +1,6 @@
 // The order of draws follows PyTorch's CPU distributions: 24 bits a float, 53 bits a double, and normal numbers in
-// groups of sixteen whose first half are the radii and second half the angles.
+// groups of sixteen whose first half are the radii and second half the angles. So does the rounding: std::fma stands
+// where PyTorch's AVX2 code multiplies and adds in one instruction.
 #include <gradus/core/random.h>
 
 #include <atomic>
@@ -7,6 +8,8 @@
 #include <numbers>
 #include <numeric>
 #include <sstream>
+
+#include <gradus/core/kernels/kernels.h>
 
 namespace gradus {
 
@@ -45,31 +48,26 @@ Index Generator::below(Index n) {
 
 template <class T>
 void Generator::fill_uniform(std::span<T> out, double low, double high) {
-  const T start = static_cast<T>(low), width = static_cast<T>(high - low);
-  for (T& x : out) x = uniform<T>() * width + start;
+  const T start = static_cast<T>(low), width = static_cast<T>(high) - start;
+  for (T& x : out) x = std::fma(uniform<T>(), width, start);
 }
 
 template <class T>
 void Generator::fill_normal(std::span<T> out, double mean, double std) {
-  constexpr std::size_t group = 16, half = group / 2;
+  constexpr std::size_t group = 16;
   if (out.size() < group) {
-    for (T& x : out) x = static_cast<T>(normal() * std + mean);
+    for (T& x : out) x = static_cast<T>(std::fma(normal(), std, mean));
     return;
   }
-  const auto shape_group = [&](T* x) {
-    for (std::size_t i = 0; i < half; ++i) {
-      const T radius = std::sqrt(T{-2} * std::log(T{1} - x[i]));
-      const T angle = 2 * std::numbers::pi_v<T> * x[i + half];
-      x[i] = radius * std::cos(angle) * static_cast<T>(std) + static_cast<T>(mean);
-      x[i + half] = radius * std::sin(angle) * static_cast<T>(std) + static_cast<T>(mean);
-    }
-  };
   for (T& x : out) x = uniform<T>();
-  for (std::size_t i = 0; i + group <= out.size(); i += group) shape_group(&out[i]);
+  const auto shape = [scale = static_cast<T>(std), shift = static_cast<T>(mean)](T* x, std::size_t groups) {
+    kernels::kernels<T>().normal(x, static_cast<Index>(groups), shift, scale);
+  };
+  shape(out.data(), out.size() / group);
   if (out.size() % group != 0) {  // the last group overlaps the one before it and draws again
     T* const last = out.data() + out.size() - group;
     for (std::size_t i = 0; i < group; ++i) last[i] = uniform<T>();
-    shape_group(last);
+    shape(last, 1);
   }
 }
 
@@ -79,6 +77,7 @@ template void Generator::fill_normal<float>(std::span<float>, double, double);
 template void Generator::fill_normal<double>(std::span<double>, double, double);
 
 std::vector<Index> Generator::permutation(Index n) {
+  check(n >= 0 && n <= Index{1} << 32, "randperm: {} numbers asked for; n must be from 0 to 2^32", n);
   std::vector<Index> order(static_cast<std::size_t>(n));
   std::iota(order.begin(), order.end(), Index{0});
   for (Index i = 0; i + 1 < n; ++i) {
@@ -117,6 +116,10 @@ Generator& default_generator() {
 
 void manual_seed(std::uint64_t seed) {
   default_generator().manual_seed(seed);
+}
+
+std::vector<Index> randperm(Index n, Generator& generator) {
+  return generator.permutation(n);
 }
 
 }  // namespace gradus

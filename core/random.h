@@ -1,5 +1,6 @@
 // Generator: the only source of randomness. A Mersenne Twister (Matsumoto & Nishimura 1998) read in the order in which
-// PyTorch's CPU generator reads it, so that the same seed means the same numbers there and here.
+// PyTorch's CPU generator reads it, and the same arithmetic after that, so that the same seed means the same numbers,
+// bit for bit, as PyTorch gives on an x86-64 processor with AVX2 (on others its own differ in the last bits).
 #pragma once
 
 #include <cstdint>
@@ -39,7 +40,7 @@ class Generator {
   template <class T>
   void fill_normal(std::span<T> out, double mean, double std);
 
-  /// 0 .. n-1 in random order (Fisher & Yates).
+  /// 0 .. n-1 in random order (Fisher & Yates), for n up to 2^32.
   std::vector<Index> permutation(Index n);
 
   /// The whole state as printable text; set_state continues exactly there. Throws Error for a text that is not a state.
@@ -57,5 +58,8 @@ Generator& default_generator();
 
 /// Seeds the calling thread's default generator.
 void manual_seed(std::uint64_t seed);
+
+/// 0 .. n-1 in random order; PyTorch's order for n up to 214,748,363, from where it draws 64 bits a number.
+std::vector<Index> randperm(Index n, Generator& generator = default_generator());
 
 }  // namespace gradus

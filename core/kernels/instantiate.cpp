@@ -3,6 +3,7 @@
 #include <gradus/core/kernels/kernels.h>
 #include <gradus/core/kernels/pointwise.h>
 #include <gradus/core/kernels/product.h>
+#include <gradus/core/kernels/random.h>
 #include <gradus/core/kernels/rows.h>
 #include <gradus/core/kernels/update.h>
 
@@ -47,6 +48,7 @@ constexpr Kernels<T> make_table() {
       .attention_scratch = attention_scratch<T>,
       .attention = attention<T>,
       .attention_grad = attention_grad<T>,
+      .normal = normal<T>,
       .adam = adam<T>,
   };
 }

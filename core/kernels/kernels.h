@@ -113,6 +113,9 @@ struct Kernels {
   void (*attention)(const Attention<T>& in, T* out, T* lse, T* scratch);
   void (*attention_grad)(const Attention<T>& in, const AttentionGrad<T>& grad, T* scratch);
 
+  // random: `groups` times sixteen uniform numbers, eight for radii and eight for angles, become normal ones
+  void (*normal)(T* x, Index groups, T mean, T std);
+
   // optimizers
   void (*adam)(T* param, T* m, T* v, const T* grad, Index n, const AdamCoefficients<T>& coefficients);
 };

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <thread>
 
+#include <gradus/core/cpu.h>
 #include <gradus/core/tensor.h>
 
 #include "../support.h"
@@ -13,14 +14,120 @@
 namespace gradus::testing {
 namespace {
 
-// torch.manual_seed(42); torch.randn(20); sixteen or more are made in groups, fewer one by one.
-TEST(Random, NormalNumbersArePyTorchs) {
+// Each row as PyTorch 1.13 prints it on an x86-64 processor with AVX2:
+//   torch.manual_seed(42); print([x.hex() for x in torch.empty(n, dtype=dtype).normal_(0.3, 0.7).tolist()])
+// or with uniform_; normal_(0, 1) is randn(n), uniform_(0, 1) is rand(n). Sixteen normal numbers or more are made in
+// groups, fewer one by one.
+struct PyTorchRow {
+  DType dtype;
+  bool normal;
+  double a, b;  // mean and standard deviation, or from and to
+  std::vector<double> expected;
+};
+
+const std::vector<PyTorchRow> pytorch_rows{
+    {DType::f32, false, 0, 1, {0x1.c3b8ccp-1, 0x1.d47b66p-1, 0x1.880d70p-2, 0x1.eb2a1cp-1, 0x1.8fd1a8p-2}},
+    {DType::f32, false, -0.3, 1.1, {0x1.decf86p-1, 0x1.f6465ep-1, 0x1.e358d6p-3, 0x1.0b03e2p+0, 0x1.f917dap-3}},
+    {DType::f32, true, 0, 1, {0x1.58c55cp-2, 0x1.07cd3ap-3, 0x1.e02dcep-3, 0x1.d7b8d8p-3, -0x1.1f7384p+0}},
+    {DType::f32, true, 0.3, 0.7, {0x1.124514p-1, 0x1.8f87d4p-2, 0x1.db433cp-2, 0x1.d84d7ep-2, -0x1.f1a9d8p-2}},
+    {DType::f32, true, 0, 1, {0x1.ed4a52p+0,  0x1.7cbea6p+0,  0x1.cd2acep-1,  -0x1.0d81b6p+1, -0x1.8429c4p-1,
+                              0x1.140ca0p+0,  0x1.9a0288p-1,  0x1.ae3d26p+0,  0x1.6c668ap-2,  -0x1.5f8d0cp-1,
+                              -0x1.f93268p-2, 0x1.ee9126p-3,  -0x1.da5ddap-3, 0x1.561800p-5,  -0x1.019cf4p-2,
+                              0x1.b83f60p-1,  -0x1.3d2904p-2, -0x1.953522p-2, 0x1.9b5878p-1,  -0x1.3e41c0p-1}},
+    {DType::f32,
+     true,
+     0.3,
+     0.7,
+     {0x1.a61a6cp+0, 0x1.575240p+0, -0x1.8aad24p-5, 0x1.372618p-1, -0x1.d874eep-3, 0x1.0e08d6p+0, 0x1.b89b60p-1,
+      0x1.79f79ap+0, 0x1.1923e4p-1, -0x1.71f152p-3, 0x1.746424p-1, 0x1.3bfc2ap+0, 0x1.1a57eap-3, 0x1.51221ap-2,
+      0x1.fb7bc0p-4, 0x1.cdc5f6p-1, 0x1.54c060p-4, 0x1.78e02ep-6}},
+    {DType::f64,
+     false,
+     0,
+     1,
+     {0x1.dc66cbea3db30p-5, 0x1.01ae177aca870p-4, 0x1.fa3563ccea238p-4, 0x1.aebc98cb2c140p-5, 0x1.0d66672221879p-1}},
+    {DType::f64,
+     false,
+     -0.3,
+     1.1,
+     {-0x1.bfa8d23ad0ce2p-3, -0x1.b20622c3a56e4p-3, -0x1.040dd3bd5c1a5p-3, -0x1.cfa4641f4a2c3p-3,
+      0x1.bf1eba5f91154p-2}},
+    {DType::f64,
+     true,
+     0,
+     1,
+     {0x1.58c55b33d44ccp-2, 0x1.07cd39b3d4b85p-3, 0x1.e02dcdb63ec41p-3, 0x1.d7b8d7b0a7c22p-3, -0x1.1f7383f8320c1p+0}},
+    {DType::f64,
+     true,
+     0.3,
+     0.7,
+     {0x1.1245131ef0b47p-1, 0x1.8f87d432240d5p-2, 0x1.db433b32fc5e3p-2, 0x1.d84d7eb10783fp-2, -0x1.f1a9d7ea25bb5p-2}},
+    {DType::f64, true, 0, 1, {0x1.32bee22ccb503p-2,  0x1.f063c46668b78p-3,  0x1.22011e840abbdp-2,
+                              -0x1.dd10ce0b8c5a4p-3, -0x1.30c45c7145abep-5, 0x1.0905f784f7792p+0,
+                              -0x1.4a7b7ceff41c7p-7, 0x1.6e82bfad73187p-4,  0x1.3adc896b5cc6ap-5,
+                              -0x1.e4538c09260c9p-4, -0x1.be9b43ed602a1p+0, -0x1.e0ba28e5487fep-2,
+                              0x1.91cd551d1ca00p-2,  0x1.1bc41cab382c5p+0,  0x1.baf804309bfb6p-1,
+                              0x1.b5deddd314d28p-1,  0x1.fecba7d412db7p-3,  0x1.0bdc98531685dp-2,
+                              -0x1.86cb9522f4ff6p+0, -0x1.53162f2f5ea4fp-2}},
+    {DType::f64,
+     true,
+     0.3,
+     0.7,
+     {0x1.04f6025c7a5c1p-1, 0x1.e0efb7f0a4a6ap-2, 0x1.30ab4a38233fep+0, 0x1.7754d1c4a847ap-1, 0x1.18886b1c7d1a9p-2,
+      0x1.0650fa1046d4cp+0, 0x1.2bf87faac0429p-2, 0x1.7356e18b27577p-2, 0x1.4ec018d2fe849p-2, 0x1.bce2c22fff7b9p-3,
+      -0x1.b1b8af0e384a9p-4, 0x1.d38536daa958cp-1, 0x1.263b10fd639e6p-1, 0x1.136fadab0db8ap+0, 0x1.cfad9c886d2ffp-1,
+      0x1.cc1c01ad5b602p-1, 0x1.e5fa7abd6d000p-2, 0x1.eeb4043a295dap-2}},
+};
+
+TEST(Random, NumbersArePyTorchs) {
+  for (const std::string_view isa : available_instruction_sets()) {
+    const WithInstructionSet with(isa);
+    for (const PyTorchRow& row : pytorch_rows) {
+      SCOPED_TRACE(fmt::format("{}, {}, {} {} {} of {}", isa, row.dtype, row.normal ? "normal" : "uniform", row.a,
+                               row.b, row.expected.size()));
+      const Tensor x = Tensor::empty({static_cast<Index>(row.expected.size())}, row.dtype);
+      Generator generator(42);
+      dispatch(row.dtype, [&]<class T>() {
+        row.normal ? generator.fill_normal(x.data<T>(), row.a, row.b)
+                   : generator.fill_uniform(x.data<T>(), row.a, row.b);
+      });
+      const std::vector<double> values = x.to_vector();
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        if (row.dtype == DType::f64 && row.normal) {
+          EXPECT_DOUBLE_EQ(values[i], row.expected[i]) << i;  // the system's logarithm, sine and cosine
+        } else {
+          EXPECT_EQ(values[i], row.expected[i]) << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(Random, RandAndRandnAreTheseNumbers) {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    Generator generator(42);
+    const Tensor uniform = Tensor::empty({3, 7}, dtype), normal = Tensor::empty({3, 7}, dtype);
+    dispatch(dtype, [&]<class T>() {
+      generator.fill_uniform(uniform.data<T>(), 0, 1);
+      generator.fill_normal(normal.data<T>(), 0, 1);
+    });
+    manual_seed(42);
+    EXPECT_EQ(bits(rand({3, 7}, dtype)), bits(uniform));
+    EXPECT_EQ(bits(randn({3, 7}, dtype)), bits(normal));
+  }
+}
+
+// torch.manual_seed(42); print(torch.randperm(12).tolist(), torch.rand(1).item().hex())
+// torch.manual_seed(7); p = torch.randperm(100000); print([p[i].item() for i in (0, 1, 2, 50000, 99999)])
+TEST(Random, PermutationsArePyTorchs) {
   manual_seed(42);
-  const std::vector<double> many = randn({20}).to_vector();
-  const std::vector<double> expected_many{1.9269, 1.4873, 0.9007, -2.1055};
-  for (std::size_t i = 0; i < expected_many.size(); ++i) EXPECT_NEAR(many[i], expected_many[i], 5.1e-5);
-  manual_seed(42);
-  expect_close(randn({5}), {0.3367, 0.1288, 0.2345, 0.2303, -1.1229}, 5.1e-5);
+  EXPECT_EQ(randperm(12), (std::vector<Index>{6, 8, 1, 7, 0, 2, 10, 11, 4, 3, 5, 9}));
+  EXPECT_EQ(rand({1}).item(), 0x1.2fe9acp-1);  // as many draws were taken
+  manual_seed(7);
+  const std::vector<Index> p = randperm(100'000);
+  EXPECT_EQ((std::vector<Index>{p[0], p[1], p[2], p[50'000], p[99'999]}),
+            (std::vector<Index>{41615, 23657, 92717, 52913, 73623}));
+  expect_contains(error_of([] { randperm(-1); }), "-1");
 }
 
 // The Mersenne Twister of the C++ standard: the 10,000th number of seed 5489 is 4123659995.

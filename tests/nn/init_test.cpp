@@ -1,10 +1,12 @@
 // Initializers: what their numbers look like over a large weight, and PyTorch's first ones.
 #include <gradus/nn/embedding.h>
 #include <gradus/nn/init.h>
+#include <gradus/nn/linear.h>
 #include <gradus/nn/mlp.h>
 #include <gradus/nn/norm.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "support.h"
@@ -14,7 +16,6 @@ namespace {
 
 using testing::bits;
 using testing::error_of;
-using testing::expect_close;
 
 struct Stats {
   double mean, std, low, high;
@@ -123,11 +124,57 @@ TEST(Init, ASeedFixesTheNumbersAndTheDefaultGeneratorIsTheDefault) {
   EXPECT_EQ(bits(x), bits(y));
   xavier_uniform_(y);
   EXPECT_NE(bits(x), bits(y));
-  // torch.manual_seed(0); torch.rand(3)
-  manual_seed(0);
-  const Tensor z = Tensor::empty({3});
-  uniform_(z);
-  expect_close(z, {0.4963, 0.7682, 0.0885}, 5.1e-5);
+}
+
+// PyTorch 1.13 on an x86-64 processor with AVX2:
+//   torch.manual_seed(42); init = torch.nn.init; e = lambda: torch.empty(2, 3)
+//   for x in (init.xavier_uniform_(e()), init.xavier_normal_(e()), init.kaiming_uniform_(e()),
+//             init.kaiming_normal_(e(), mode="fan_out", nonlinearity="relu")):
+//     print([v.hex() for v in x.flatten().tolist()])
+TEST(Init, NumbersArePyTorchs) {
+  manual_seed(42);
+  const Tensor x = Tensor::empty({2, 3});
+  xavier_uniform_(x);
+  EXPECT_EQ(x.to_vector(), (std::vector<double>{0x1.acce1ep-1, 0x1.d1865ap-1, -0x1.06cab6p-2, 0x1.019c1cp+0,
+                                                -0x1.eb8d7cp-3, 0x1.c4b632p-3}));
+  xavier_normal_(x);
+  EXPECT_EQ(x.to_vector(), (std::vector<double>{0x1.765f84p-1, 0x1.00c648p-2, -0x1.8f46a0p+0, 0x1.d54210p-3,
+                                                0x1.e7bb7ep-3, -0x1.d4645cp-4}));
+  kaiming_uniform_(x);
+  EXPECT_EQ(x.to_vector(), (std::vector<double>{-0x1.520738p-1, 0x1.7121d6p-2, -0x1.4d9be4p-1, -0x1.53a890p-3,
+                                                -0x1.26170cp-1, 0x1.e054f6p-1}));
+  kaiming_normal_(x, 0, Fan::out, Nonlinearity::relu);
+  EXPECT_EQ(x.to_vector(), (std::vector<double>{0x1.1c3bfcp+0, -0x1.b096aap+0, -0x1.fa58f4p-1, 0x1.ea7b48p-1,
+                                                0x1.527772p+0, 0x1.a266b2p-1}));
+}
+
+// What modules do by themselves. FNV-1a over the bytes of all 3,826 weights, and the last two of each parameter:
+//   torch.manual_seed(42); nn = torch.nn
+//   m = nn.Sequential(nn.Embedding(65, 32), nn.Linear(32, 48), nn.Linear(48, 3), nn.Embedding(3, 5))
+//   h = 0xcbf29ce484222325
+//   for p in m.parameters():
+//     print([v.hex() for v in p.flatten()[-2:].tolist()])
+//     for b in struct.pack(f"<{p.numel()}f", *p.flatten().tolist()): h = (h ^ b) * 0x100000001b3 & 2**64 - 1
+//   print(hex(h))
+TEST(Init, ModulesStartWithPyTorchsWeightsBitForBit) {
+  manual_seed(42);
+  const Embedding first(65, 32);
+  const Linear wide(32, 48), narrow(48, 3);
+  const Embedding second(3, 5);
+  const std::vector<std::pair<Tensor, std::vector<double>>> parameters{
+      {first.weight, {-0x1.7a95eep-1, -0x1.82a4ccp+0}}, {wide.weight, {-0x1.0479cep-5, 0x1.eb7cdap-4}},
+      {wide.bias, {-0x1.2ee40ap-3, -0x1.cf97bep-6}},    {narrow.weight, {-0x1.1020eap-3, -0x1.8ab0b8p-4}},
+      {narrow.bias, {0x1.7f3670p-4, 0x1.8c22a8p-4}},    {second.weight, {0x1.18341ap+1, 0x1.01c424p-1}}};
+  std::uint64_t hash = 0xcbf29ce484222325U;
+  for (const auto& [parameter, expected] : parameters) {
+    const std::vector<double> values = parameter.to_vector();
+    EXPECT_EQ(std::vector<double>(values.end() - 2, values.end()), expected);
+    for (const double value : values) {
+      const auto word = std::bit_cast<std::uint32_t>(static_cast<float>(value));
+      for (unsigned shift = 0; shift < 32; shift += 8) hash = (hash ^ (word >> shift & 0xff)) * 0x100000001b3U;
+    }
+  }
+  EXPECT_EQ(hash, 0x1f11177cae6ee22eU);
 }
 
 struct Net : Module {
