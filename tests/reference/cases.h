@@ -1,0 +1,39 @@
+// What PyTorch judges: every case that generate.py wrote, with the code of gradus that should give the same.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <gradus/core/tensor.h>
+
+namespace gradus::testing {
+
+using NamedInputs = std::map<std::string, Tensor>;  // "0", "1", .. for ops; "x", "weight", .. for modules
+
+/// One line of docs/correctness.md: an op, a module, an optimizer, a model; and how far it may be from PyTorch.
+struct Subject {
+  std::string section;  // "Ops"
+  std::string name;     // "softmax"
+  // Allowed error (measure.h) in roundings, which are 2^-53 in f64 and 2^-24 in f32; see the list in cases.cpp.
+  double forward, gradient;
+};
+
+struct Case {
+  std::string file;  // of tests/reference, without .safetensors
+  std::string name;  // in that file
+  const Subject* subject;
+  std::function<Tensor(const NamedInputs&)> f;
+  bool differences;  // whether central differences can judge the gradient; not at kinks and infinities
+  double step = 1e-6;
+
+  std::string title() const { return file + "/" + name; }
+};
+
+const std::vector<Subject>& subjects();
+
+/// Every case of every file. Throws Error for one that this program does not know.
+const std::vector<Case>& cases();
+
+}  // namespace gradus::testing

@@ -1,0 +1,127 @@
+#include "measure.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <gradus/core/gradcheck.h>
+
+#include "reference_file.h"
+
+namespace gradus::testing {
+namespace {
+
+const Recorded& recorded(const Case& c) {
+  return reference_file(c.file).at(c.name);
+}
+
+std::string part(DType dtype, const std::string& name) {
+  return fmt::format("{}/{}", name_of(dtype), name);
+}
+
+NamedInputs inputs_of(const Case& c, DType dtype) {
+  const auto wanted = below(recorded(c), part(DType::f64, "grad/"));
+  NamedInputs inputs;
+  for (const auto& [key, values] : below(recorded(c), "in/")) {
+    inputs.emplace(key, tensor(values.to_vector(), values.shape(), dtype).requires_grad(wanted.contains(key)));
+  }
+  return inputs;
+}
+
+double compare(const Case& c, const std::string& what, const Tensor& ours, const Tensor& theirs, double least = 0) {
+  check(ours.shape() == theirs.shape(), "{}: {} is {}, PyTorch's is {}", c.title(), what, ours.shape(), theirs.shape());
+  return error(ours.to_vector(), theirs.to_vector(), least);
+}
+
+// The largest error of the gradients of one case. Some gradients are 0 in exact arithmetic and rounding in floating
+// point, as that of an attention's key bias, which shifts all scores of a query alike. So an input's gradient is
+// measured against a thousandth of the case's largest gradient if its own values are below that.
+std::optional<double> compare_gradients(const Case& c, const std::map<std::string, Tensor>& ours,
+                                        const std::map<std::string, Tensor>& theirs) {
+  double largest = 0;
+  for (const auto& [key, grad] : theirs) {
+    for (const double value : grad.to_vector()) {
+      if (std::isfinite(value)) largest = std::max(largest, std::abs(value));
+    }
+  }
+  std::optional<double> worst;
+  for (const auto& [key, grad] : theirs) {
+    check(ours.contains(key), "{}: {} has a gradient in PyTorch but not here", c.title(), key);
+    const double one = compare(c, "the gradient of " + key, ours.at(key), grad, largest / 1000);
+    worst = std::max(worst.value_or(0), one);
+  }
+  return worst;
+}
+
+}  // namespace
+
+double error(const std::vector<double>& a, const std::vector<double>& b, double least) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  if (a.size() != b.size()) return infinity;
+  double largest = least, difference = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (std::isfinite(a[i]) && std::isfinite(b[i])) {
+      largest = std::max(largest, std::abs(b[i]));
+      difference = std::max(difference, std::abs(a[i] - b[i]));
+    } else if (a[i] != b[i] && !(std::isnan(a[i]) && std::isnan(b[i]))) {
+      return infinity;
+    }
+  }
+  return difference / (largest > 0 ? largest : 1);
+}
+
+void Errors::widen(const Errors& other) {
+  forward = std::max(forward, other.forward);
+  if (other.gradient) gradient = std::max(gradient.value_or(0), *other.gradient);
+}
+
+std::optional<Errors> against_pytorch(const Case& c, DType dtype, DType judge) {
+  const Recorded& all = recorded(c);
+  if (!all.contains(part(dtype, "out")) || !all.contains(part(judge, "out"))) return {};
+  const NamedInputs inputs = inputs_of(c, dtype);
+  const Tensor y = c.f(inputs);
+  check(y.dtype() == dtype, "{}: the result is {}, its inputs are {}", c.title(), y.dtype(), dtype);
+  Errors errors{.forward = compare(c, "the result", y, all.at(part(judge, "out")))};
+  const auto grads = below(all, part(judge, "grad/"));
+  check(y.requires_grad() == !grads.empty(), "{}: has gradients {}", c.title(),
+        grads.empty() ? "here but not in PyTorch" : "in PyTorch but not here");
+  if (grads.empty()) return errors;
+  y.backward(all.at("weight").to(dtype));
+  std::map<std::string, Tensor> ours;
+  for (const auto& [key, x] : inputs) {
+    if (x.grad().defined()) ours.emplace(key, x.grad());
+  }
+  errors.gradient = compare_gradients(c, ours, grads);
+  return errors;
+}
+
+std::optional<Errors> pytorch_f32(const Case& c) {
+  const Recorded& all = recorded(c);
+  if (!all.contains("f32/out")) return {};
+  return Errors{.forward = compare(c, "PyTorch's f32 result", all.at("f32/out"), all.at("f64/out")),
+                .gradient = compare_gradients(c, below(all, "f32/grad/"), below(all, "f64/grad/"))};
+}
+
+std::optional<double> against_differences(const Case& c) {
+  if (!c.differences || inputs_with_gradient(c).empty()) return {};
+  std::vector<std::string> keys;
+  std::vector<Tensor> x;
+  for (const auto& [key, input] : inputs_of(c, DType::f64)) {
+    keys.push_back(key);
+    x.push_back(input);
+  }
+  const auto f = [&](const std::vector<Tensor>& in) {
+    NamedInputs named;
+    for (std::size_t i = 0; i < keys.size(); ++i) named.emplace(keys[i], in[i]);
+    return c.f(named);
+  };
+  return gradcheck(f, x, {.step = c.step}).worst_error;
+}
+
+std::vector<std::string> inputs_with_gradient(const Case& c) {
+  std::vector<std::string> keys;
+  for (const auto& [key, grad] : below(recorded(c), part(DType::f64, "grad/"))) keys.push_back(key);
+  return keys;
+}
+
+}  // namespace gradus::testing
