@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@ struct Subject {
   std::string name;     // "softmax"
   // Allowed error (measure.h) in roundings, which are 2^-53 in f64 and 2^-24 in f32; see the list in cases.cpp.
   double forward, gradient;
+  // Pointwise ops: the same for every element by itself, a part of its own value and not of the largest.
+  std::optional<double> each = {};
 };
 
 struct Case {

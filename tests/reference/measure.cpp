@@ -70,18 +70,35 @@ double error(const std::vector<double>& a, const std::vector<double>& b, double 
   return difference / (largest > 0 ? largest : 1);
 }
 
+double error_of_each(const std::vector<double>& a, const std::vector<double>& b) {
+  double largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const bool same = a[i] == b[i] || (std::isnan(a[i]) && std::isnan(b[i]));
+    const double one = same ? 0 : std::abs(a[i] - b[i]) / std::abs(b[i]);
+    largest = std::max(largest, std::isnan(one) ? std::numeric_limits<double>::infinity() : one);
+  }
+  return largest;
+}
+
 void Errors::widen(const Errors& other) {
   forward = std::max(forward, other.forward);
+  each = std::max(each, other.each);
   if (other.gradient) gradient = std::max(gradient.value_or(0), *other.gradient);
+}
+
+bool has_results(const Case& c, DType dtype) {
+  return recorded(c).contains(part(dtype, "out"));
 }
 
 std::optional<Errors> against_pytorch(const Case& c, DType dtype, DType judge) {
   const Recorded& all = recorded(c);
-  if (!all.contains(part(dtype, "out")) || !all.contains(part(judge, "out"))) return {};
+  if (!has_results(c, dtype) || !has_results(c, judge)) return {};
   const NamedInputs inputs = inputs_of(c, dtype);
   const Tensor y = c.f(inputs);
   check(y.dtype() == dtype, "{}: the result is {}, its inputs are {}", c.title(), y.dtype(), dtype);
-  Errors errors{.forward = compare(c, "the result", y, all.at(part(judge, "out")))};
+  const Tensor& theirs = all.at(part(judge, "out"));
+  Errors errors{.forward = compare(c, "the result", y, theirs),
+                .each = error_of_each(y.to_vector(), theirs.to_vector())};
   const auto grads = below(all, part(judge, "grad/"));
   check(y.requires_grad() == !grads.empty(), "{}: has gradients {}", c.title(),
         grads.empty() ? "here but not in PyTorch" : "in PyTorch but not here");
@@ -97,7 +114,7 @@ std::optional<Errors> against_pytorch(const Case& c, DType dtype, DType judge) {
 
 std::optional<Errors> pytorch_f32(const Case& c) {
   const Recorded& all = recorded(c);
-  if (!all.contains("f32/out")) return {};
+  if (!has_results(c, DType::f32)) return {};
   return Errors{.forward = compare(c, "PyTorch's f32 result", all.at("f32/out"), all.at("f64/out")),
                 .gradient = compare_gradients(c, below(all, "f32/grad/"), below(all, "f64/grad/"))};
 }

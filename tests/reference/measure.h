@@ -11,13 +11,19 @@ namespace gradus::testing {
 /// and infinities agree with themselves and are infinitely far from everything else.
 double error(const std::vector<double>& a, const std::vector<double>& b, double least = 0);
 
+/// The largest |a - b| / |b| of single elements; 0 is infinitely far from all but itself.
+double error_of_each(const std::vector<double>& a, const std::vector<double>& b);
+
 struct Errors {
   double forward = 0;
+  double each = 0;                      // of the result
   std::optional<double> gradient = {};  // the largest of all inputs; none where there is no gradient
 
   void widen(const Errors& other);
 };
 
+/// Whether PyTorch computed this case in `dtype`.
+bool has_results(const Case& c, DType dtype);
 /// gradus in `dtype` against PyTorch in `judge`, or nothing if the case was not recorded in both. Throws Error if a
 /// shape differs, or if an input has a gradient on one side only.
 std::optional<Errors> against_pytorch(const Case& c, DType dtype, DType judge);

@@ -20,35 +20,51 @@ void PrintTo(const Case& c, std::ostream* out) {
 
 namespace {
 
-class Pytorch : public ::testing::TestWithParam<Case> {
- protected:
-  void expect_agreement(DType dtype) {
-    const Case& c = GetParam();
-    const double rounding = dtype == DType::f32 ? 0x1p-24 : 0x1p-53;
-    for (const std::string_view isa : available_instruction_sets()) {
-      SCOPED_TRACE(isa);
-      const WithInstructionSet guard(isa);
-      const std::optional<Errors> errors = against_pytorch(c, dtype, dtype);
-      if (!errors) GTEST_SKIP() << "has no " << name_of(dtype);
-      EXPECT_LE(errors->forward / rounding, c.subject->forward) << "roundings in the result";
-      EXPECT_LE(errors->gradient.value_or(0) / rounding, c.subject->gradient) << "roundings in the gradient";
-    }
-  }
-};
-
-TEST_P(Pytorch, F64) {
-  expect_agreement(DType::f64);
-}
-
-TEST_P(Pytorch, F32) {
-  expect_agreement(DType::f32);
-}
-
-INSTANTIATE_TEST_SUITE_P(Reference, Pytorch, ::testing::ValuesIn(cases()), [](const auto& given) {
-  std::string name = given.param.file + "_" + given.param.name;
+std::string test_name(const Case& c) {
+  std::string name = c.file + "_" + c.name;
   std::replace(name.begin(), name.end(), '@', '_');
   return name;
+}
+
+class Pytorch : public ::testing::TestWithParam<std::tuple<Case, DType>> {};
+
+TEST_P(Pytorch, Agrees) {
+  const auto& [c, dtype] = GetParam();
+  const double rounding = dtype == DType::f32 ? 0x1p-24 : 0x1p-53;
+  for (const std::string_view isa : available_instruction_sets()) {
+    SCOPED_TRACE(isa);
+    const WithInstructionSet guard(isa);
+    const std::optional<Errors> errors = against_pytorch(c, dtype, dtype);
+    ASSERT_TRUE(errors.has_value());
+    EXPECT_LE(errors->forward / rounding, c.subject->forward) << "roundings in the result";
+    EXPECT_LE(errors->gradient.value_or(0) / rounding, c.subject->gradient) << "roundings in the gradient";
+    if (c.subject->each) {
+      EXPECT_LE(errors->each / rounding, *c.subject->each) << "roundings in one element of the result";
+    }
+  }
+}
+
+std::vector<std::tuple<Case, DType>> cases_of_both_types() {
+  std::vector<std::tuple<Case, DType>> all;
+  for (const Case& c : cases()) {
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      if (has_results(c, dtype)) all.emplace_back(c, dtype);
+    }
+  }
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Reference, Pytorch, ::testing::ValuesIn(cases_of_both_types()), [](const auto& given) {
+  return fmt::format("{}_{}", test_name(std::get<Case>(given.param)), std::get<DType>(given.param));
 });
+
+// Rates of schedules are doubles; everything else has been computed in both types.
+TEST(Reference, EveryCaseHasBothTypes) {
+  for (const Case& c : cases()) {
+    EXPECT_TRUE(has_results(c, DType::f64)) << c.title();
+    EXPECT_EQ(has_results(c, DType::f32), c.subject->name != "Schedule") << c.title();
+  }
+}
 
 // ---- that nothing is missing
 
@@ -174,6 +190,10 @@ TEST(Reference, ErrorIsAPartOfTheLargestValue) {
   EXPECT_EQ(error({1}, {nan}), infinity);
   EXPECT_EQ(error({infinity}, {-infinity}), infinity);
   EXPECT_EQ(error({1}, {1, 2}), infinity);
+  EXPECT_EQ(error_of_each({1, 3, nan, 0}, {1, 4, nan, -0.0}), 0.25);
+  EXPECT_EQ(error_of_each({1e-300}, {0}), infinity);
+  EXPECT_EQ(error_of_each({nan}, {1}), infinity);
+  EXPECT_EQ(error_of_each({infinity}, {-infinity}), infinity);
 }
 
 TEST(Reference, AWrongGradientIsSeen) {
@@ -210,7 +230,7 @@ std::vector<Case> models_with_gradient() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Differences, ::testing::ValuesIn(models_with_gradient()),
-                         [](const auto& given) { return given.param.file + "_" + given.param.name; });
+                         [](const auto& given) { return test_name(given.param); });
 
 }  // namespace
 }  // namespace gradus::testing

@@ -68,7 +68,7 @@ class Store:
 
     def write(self, path):
         """safetensors: eight bytes of header length, the header, the numbers; everything in the order of the keys."""
-        header, blocks, position = {}, [], 0
+        header, blocks, position = {"__metadata__": {"torch": torch.__version__}}, [], 0
         for key in sorted(self.tensors):
             tensor = self.tensors[key]
             block = tensor.numpy().astype("<f8" if tensor.dtype == torch.float64 else "<f4").tobytes()
@@ -81,3 +81,10 @@ class Store:
         with open(path, "wb") as file:
             file.write(struct.pack("<Q", len(text)) + text + b"".join(blocks))
         return len(text) + 8 + position, len({key.split("/")[0] for key in self.tensors})
+
+
+def version_of(path):
+    """Which PyTorch wrote this file."""
+    with open(path, "rb") as file:
+        size, = struct.unpack("<Q", file.read(8))
+        return json.loads(file.read(size))["__metadata__"]["torch"]
