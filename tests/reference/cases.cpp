@@ -1,5 +1,5 @@
-// How gradus computes each case, an op's by its row in the op table, the others by the code below, picked by the case's
-// name; and how far each subject may be from PyTorch.
+// How gradus computes each case: an op's by its row in the op table, the others by the code below, picked by the case's
+// name.
 #include "cases.h"
 
 #include <algorithm>
@@ -284,129 +284,34 @@ const Subject* subject(const std::string& section, const std::string& name) {
     const bool fits = known.section == section && (name + "_").starts_with(known.name + "_");
     if (fits && (found == nullptr || known.name.size() > found->name.size())) found = &known;
   }
-  check(found != nullptr, "'{}' has no line among the {} of cases.cpp's list: add one", name, section);
+  check(found != nullptr, "'{}' has no line among the {} of subjects.cpp: add one", name, section);
   return found;
 }
 
-bool is_edge(const std::string& name) {
-  return name.find("@edge") != std::string::npos;
+Case make_case(const std::string& file, const std::string& name, const Subject* subject, const Function& f) {
+  Case c{.file = file,
+         .name = name,
+         .subject = subject,
+         .limits = subject->limits,
+         .f = f,
+         .differences = name.find("@edge") == std::string::npos};
+  const auto special = special_limits().find(c.title());
+  if (special != special_limits().end()) c.limits = special->second;
+  return c;
 }
 
 void add(std::vector<Case>& all, const std::string& section, const std::string& file, const Functions& functions) {
   for (const auto& [name, recorded] : reference_file(file)) {
     const auto f = functions.find(name);
     check(f != functions.end(), "{}.safetensors has a case '{}' that cases.cpp does not know", file, name);
-    const Subject* const line = subject(section, section == "Models" ? file : name);
-    // Sums of hundreds of terms drown the differences of a smaller step.
-    all.push_back({file, name, line, f->second, true, 1e-5});
+    all.push_back(make_case(file, name, subject(section, section == "Models" ? file : name), f->second));
   }
 }
 
 }  // namespace
 
-// Roundings of the result and of the gradient; 0 is the same bits. The numbers are about twice the largest error seen
-// with any instruction set in f64 or f32 (docs/correctness.md), so that a formula that loses one more bit shows. The
-// cases' inputs are multiples of 2^-16, which is why sums of them, and even f64 products, have no rounding at all.
-const std::vector<Subject>& subjects() {
-  static const std::vector<Subject> all{
-      // Moves, picks or negates what is there.
-      {"Ops", "abs", 0, 0, 0},
-      {"Ops", "broadcast_to", 0, 0},
-      {"Ops", "clamp", 0, 0, 0},
-      {"Ops", "concat", 0, 0},
-      {"Ops", "embedding", 0, 0},
-      {"Ops", "max", 0, 0},
-      {"Ops", "maximum", 0, 0, 0},
-      {"Ops", "minimum", 0, 0, 0},
-      {"Ops", "neg", 0, 0, 0},
-      {"Ops", "permute", 0, 0},
-      {"Ops", "relu", 0, 0, 0},
-      {"Ops", "reshape", 0, 0},
-      {"Ops", "slice", 0, 0},
-      {"Ops", "stack", 0, 0},
-      {"Ops", "to", 0, 0},
-      {"Ops", "transpose", 0, 0},
-      {"Ops", "where", 0, 0, 0},
-      // Sums of such inputs, exact in both types.
-      {"Ops", "add", 0, 0, 0},
-      {"Ops", "sub", 0, 0, 0},
-      {"Ops", "sum", 0, 0},
-      // One operation that IEEE 754 rounds correctly; gradients are products of such, summed where an input repeats.
-      {"Ops", "mul", 0, 4, 0},
-      {"Ops", "sqrt", 0, 3, 0},
-      {"Ops", "div", 6, 6, 10},  // one case is a chain of four operations
-      // A product with a constant or two.
-      {"Ops", "dropout", 3, 3},
-      {"Ops", "mean", 4, 4},
-      {"Ops", "mse_loss", 3, 3},
-      // Approximations by polynomials: an ulp (two roundings) or two, here as in the C library.
-      {"Ops", "cos", 2, 3, 4},
-      {"Ops", "exp", 3, 5, 4},
-      {"Ops", "log", 3, 2, 4},
-      {"Ops", "pow", 4, 7, 6},
-      {"Ops", "sigmoid", 3, 5, 6},
-      {"Ops", "silu", 4, 4, 8},
-      {"Ops", "sin", 2, 3, 4},
-      {"Ops", "tanh", 3, 5, 5},
-      // The slope for large x multiplies 1 - Phi, a difference of nearly equal numbers, by x or x^3. xsimd's erf is
-      // some 10 ulp off in f64 (mpmath agrees with PyTorch there). gelu_tanh has no limit for each element: far to the
-      // left PyTorch rounds 1 + tanh to 0 where the value is -4e-87, and gradus has that.
-      {"Ops", "gelu_erf", 6, 30, 75},
-      {"Ops", "gelu_tanh", 4, 60},
-      // Sums of up to 33 products in another order than PyTorch's.
-      {"Ops", "linear", 8, 8},
-      {"Ops", "matmul", 8, 8},
-      // Sums over a row, then operations with what came out. var has a row of 514.
-      {"Ops", "cross_entropy", 4, 4},
-      {"Ops", "layer_norm", 5, 10},
-      {"Ops", "log_softmax", 4, 12},
-      {"Ops", "rms_norm", 6, 10},
-      {"Ops", "softmax", 9, 30},  // the gradient where one weight is nearly 1 is a difference of nearly equal numbers
-      {"Ops", "var", 15, 4},
-      // Products, a softmax, products, and all of that backward.
-      {"Ops", "packed_attention", 8, 16},
-      {"Ops", "scaled_dot_product_attention", 10, 32},
-
-      // Modules add nothing of their own: their ops' roundings, one after another.
-      {"Modules", "Dropout", 0, 0},
-      {"Modules", "Embedding", 0, 0},
-      {"Modules", "Identity", 0, 0},
-      {"Modules", "ReLU", 0, 0},
-      {"Modules", "CausalSelfAttention", 8, 12},
-      {"Modules", "GELU", 8, 15},
-      {"Modules", "LayerNorm", 5, 10},
-      {"Modules", "Linear", 4, 4},
-      {"Modules", "MLP", 14, 14},
-      // The gradient of a key bias is 0 but for rounding, and measured against a thousandth of the largest gradient.
-      {"Modules", "MultiHeadAttention", 9, 2500},
-      {"Modules", "RMSNorm", 5, 5},
-      {"Modules", "Sequential", 4, 8},
-      {"Modules", "Sigmoid", 3, 3},
-      {"Modules", "SiLU", 3, 4},
-      {"Modules", "Softmax", 4, 7},
-      {"Modules", "Tanh", 3, 5},
-      {"Modules", "cross_entropy", 3, 3},
-      {"Modules", "mse_loss", 3, 3},
-
-      // Seven steps from the same gradients.
-      {"Optimizers", "SGD", 0, 0},
-      {"Optimizers", "Adam", 4, 0},
-      {"Optimizers", "AdamW", 7, 0},
-      {"Optimizers", "Schedule", 10, 0},  // PyTorch multiplies the rate of the step before; here it is a formula
-      {"Optimizers", "clip_grad_norm", 3, 0},
-
-      // Some thirty ops one after another, and ten training steps after that.
-      {"Models", "gpt2", 20, 30},
-      {"Models", "microgpt", 10, 12},
-  };
-  return all;
-}
-
 const std::vector<Case>& cases() {
   static const std::vector<Case> all = [] {
-    // Two cases whose gradients are differences of nearly equal numbers through and through: a row in which one weight
-    // is 1 - 10^-4, and a row of one number x, whose norm is 1 but for eps / x^2.
-    static const Subject certain{"Ops", "softmax", 9, 400}, lonely{"Ops", "rms_norm", 6, 150};
     std::vector<Case> list;
     for (const auto& [name, recorded] : reference_file("ops")) {
       const std::string row_name = name.substr(0, name.find('@'));
@@ -419,10 +324,8 @@ const std::vector<Case>& cases() {
         for (const auto& [key, input] : in) x.push_back(input);
         return f(x);
       };
-      const Subject* line = subject("Ops", row->op);
-      if (name == "softmax_wide") line = &certain;
-      if (name == "rms_norm_vector@1") line = &lonely;
-      list.push_back({"ops", name, line, f, !is_edge(name), row->gradcheck_step});
+      list.push_back(make_case("ops", name, subject("Ops", row->op), f));
+      list.back().step = std::max(list.back().step, row->gradcheck_step);
     }
     add(list, "Modules", "modules", modules());
     add(list, "Optimizers", "optimizers", optimizers());

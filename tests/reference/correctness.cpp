@@ -33,11 +33,11 @@ any instruction set of the machine ({isas}).
 - **f32** is gradus in f32 against PyTorch in **f64**: what training in f32 loses; one rounding is 6.0e-8. Beside it
   stands what PyTorch's own f32 loses. Both round in other places, neither is the other's measure.
 - **differences** compares gradus's f64 gradient with (f(x + h) - f(x - h)) / 2h, which needs neither PyTorch nor
-  calculus; the error is a part of the gradient at that place, or of 0.01 if that is more. It cannot be smaller than some
-  1e-10: differences of nearly equal numbers have few digits left.
+  calculus; the error is a part of the gradient at that place, or of 0.01 if that is more. A difference of nearly equal
+  numbers has few digits left, so these figures show the limits of differences, not of gradus.
 
 A dash stands where there is nothing to compare. Tests hold every case to a limit, in roundings, about twice the error
-that it has (`tests/reference/cases.cpp`), and fail when an op, module, optimizer or schedule has no case, or no line here.
+that it has (`tests/reference/subjects.cpp`), and fail when an op, module, optimizer or schedule has no case, or no line here.
 )";
 
 struct Row {
@@ -79,41 +79,60 @@ std::string both(const std::optional<Errors>& errors) {
   return number(errors->forward) + " | " + number(errors->gradient);
 }
 
-void print_section(const char* title, const char* section, const char* what, const char* text) {
+// What stands out, in two sentences.
+void print_summary(const std::vector<Row>& rows) {
+  const Row *forward = &rows[0], *gradient = &rows[0];
+  int same_bits = 0;
+  const auto gradient_of = [](const Row& row) { return row.f64->gradient.value_or(0); };
+  for (const Row& row : rows) {
+    if (row.f64->forward > forward->f64->forward) forward = &row;
+    if (gradient_of(row) > gradient_of(*gradient)) gradient = &row;
+    if (row.f64->forward == 0 && gradient_of(row) == 0) ++same_bits;
+  }
+  fmt::print(
+      "\n**In short:** in f64 no result is further from PyTorch's than {:.1e} (`{}`) and no gradient further than "
+      "{:.1e}\n"
+      "(`{}`); {} of the {} lines below have the same bits.\n",
+      forward->f64->forward, forward->subject->name, gradient_of(*gradient), gradient->subject->name, same_bits,
+      rows.size());
+}
+
+void print_section(const std::vector<Row>& rows, const char* title, const char* section, const char* what,
+                   const char* text) {
   fmt::print("\n## {}\n\n{}\n\n", title, text);
   fmt::print(
       "| {} | cases | f64 result | f64 gradient | f32 result | f32 gradient | PyTorch f32 result "
       "| PyTorch f32 gradient | differences |\n|---|---|---|---|---|---|---|---|---|\n",
       what);
-  std::vector<const Subject*> chosen;
-  for (const Subject& subject : subjects()) {
-    if (subject.section == section) chosen.push_back(&subject);
-  }
-  std::sort(chosen.begin(), chosen.end(), [](const Subject* a, const Subject* b) { return a->name < b->name; });
-  for (const Subject* subject : chosen) {
-    const Row row = measure(*subject);
-    fmt::print("| `{}` | {} | {} | {} | {} | {} |\n", subject->name, row.cases, both(row.f64), both(row.f32),
+  for (const Row& row : rows) {
+    if (row.subject->section != section) continue;
+    fmt::print("| `{}` | {} | {} | {} | {} | {} |\n", row.subject->name, row.cases, both(row.f64), both(row.f32),
                both(row.pytorch), number(row.differences));
   }
 }
 
 void print_page() {
+  std::vector<Row> rows;
+  for (const Subject& subject : subjects()) rows.push_back(measure(subject));
+  std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.subject->name < b.subject->name; });
+
   fmt::print(introduction, fmt::arg("cases", cases().size()),
              fmt::arg("isas", fmt::join(available_instruction_sets(), ", ")));
-  print_section("Ops", "Ops", "op",
-                "Every row of `tests/core/op_table.cpp` but the largest shapes, further sizes, and edges: ties, kinks, "
-                "infinities.\nInputs are multiples of 2^-16, so sums of them are exact.");
+  print_summary(rows);
   print_section(
-      "Modules and losses", "Modules", "module",
-      "Gradients of the input and of every parameter, by name. A key bias of `MultiHeadAttention` has gradient 0 "
-      "in exact\narithmetic; both sides have rounding there, which counts against a thousandth of the largest "
-      "gradient.");
+      rows, "Ops", "Ops", "op",
+      "Every row of `tests/core/op_table.cpp` but the largest shapes, further sizes, and edges: ties, kinks, "
+      "infinities.\nInputs are multiples of 2^-16, so sums of them are exact. PyTorch 1.13 has no RMSNorm and no "
+      "attention: those are\nwritten with its ops, as the papers have them.");
   print_section(
-      "Optimizers and schedules", "Optimizers", "",
-      "Seven steps from given gradients, each parameter after every step; what clipping leaves; the rate at every "
-      "step.");
+      rows, "Modules and losses", "Modules", "module",
+      "Gradients of the input and of every parameter, by name. That of a key bias of `MultiHeadAttention` is 0 in "
+      "exact\narithmetic; both sides have rounding there, which counts as a part of the largest gradient.");
+  print_section(rows, "Optimizers and schedules", "Optimizers", "optimizer",
+                "Seven steps from given gradients, each parameter after every step; what clipping leaves; the rate at "
+                "every step.");
   print_section(
-      "Models", "Models", "model",
+      rows, "Models", "Models", "model",
       "`gpt2`: 2 layers, width 16, tied head, LayerNorm, GELU, biases. `microgpt`: 1 layer, RMSNorm, ReLU, no "
       "biases. Logits\nof packed documents, the loss of a batch, the gradient of each in every parameter, and "
       "loss and gradient norm of ten\nsteps of AdamW with clipping.");
