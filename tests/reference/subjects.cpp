@@ -103,9 +103,10 @@ const std::vector<Subject>& subjects() {
 const std::map<std::string, Limits>& special_limits() {
   static const std::map<std::string, Limits> all{
       // Gradients that are differences of nearly equal numbers through and through: a row in which one weight is
-      // 1 - 10^-4, and a row of one number x, whose norm is 1 but for eps / x^2.
+      // 1 - 10^-4, and a row of one number x, whose norm is 1 but for eps / x^2 (there gradus is
+      // 23 roundings from PyTorch's f64 in f32, PyTorch 367).
       {"ops/softmax_wide", {9, 400, {}}},
-      {"ops/rms_norm_vector@1", {6, 150, {}}},
+      {"ops/rms_norm_vector@1", {6, 700, {}}},
   };
   return all;
 }
