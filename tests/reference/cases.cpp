@@ -15,7 +15,6 @@
 namespace gradus::testing {
 namespace {
 
-using nn::Module;
 using Function = std::function<Tensor(const NamedInputs&)>;
 using Functions = std::map<std::string, Function>;
 
