@@ -14,8 +14,8 @@ asan_dir := build-asan
 tsan_dir := build-tsan
 clang_dir := build-clang
 
-.PHONY: help build train test bench debug asan tsan clang baseline format format-check tidy clean
-.PHONY: setup setup-clang setup-format setup-tidy setup-baseline
+.PHONY: help build train test bench debug asan tsan clang baseline reference correctness format format-check tidy clean
+.PHONY: setup setup-clang setup-format setup-tidy setup-baseline setup-reference
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -51,8 +51,16 @@ tsan: $(tsan_dir)/build.ninja ## run all tests under ThreadSanitizer
 clang: $(clang_dir)/build.ninja ## run all tests in a build with clang++
 	$(test_preset)
 
+reference: | setup-reference ## have PyTorch write tests/reference/*.safetensors again; git diff must then be empty
+	/usr/bin/python3 tests/reference/generate.py
+
+correctness: $(release_dir)/build.ninja ## measure the errors against PyTorch and write docs/correctness.md
+	cmake --build --preset release -j $(JOBS) --target correctness
+	build/bin/correctness > docs/correctness.md.new
+	mv docs/correctness.md.new docs/correctness.md
+
 baseline: build | setup-baseline ## run the tests on an emulated processor without AVX
-	@set -e; for name in core nn models; do echo "== test_$$name"; $(emulated) build/bin/test_$$name --gtest_brief=1 $(ARGS); done
+	@set -e; for name in core nn models reference; do echo "== test_$$name"; $(emulated) build/bin/test_$$name --gtest_brief=1 $(ARGS); done
 
 format: | setup-format ## lay out all sources as .clang-format says
 	scripts/sources | xargs -r clang-format -i
@@ -78,5 +86,5 @@ $(eval $(call configure,clang,setup-clang))
 setup:
 	@scripts/setup build
 
-setup-clang setup-format setup-tidy setup-baseline: setup-%:
+setup-clang setup-format setup-tidy setup-baseline setup-reference: setup-%:
 	@scripts/setup $*

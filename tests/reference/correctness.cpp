@@ -1,0 +1,151 @@
+// Prints docs/correctness.md: how far gradus is from PyTorch and from central differences. `make correctness` runs it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include <gradus/core/cpu.h>
+
+#include "measure.h"
+
+namespace gradus::testing {
+namespace {
+
+constexpr const char* introduction = R"(# How correct gradus is
+
+PyTorch is the judge. `tests/reference/generate.py` gives PyTorch {cases} cases of every op, module, loss, optimizer,
+schedule and of two small GPTs, and keeps inputs, results and gradients, in f64 and in f32. The test program
+`test_reference` computes the same with gradus and compares. This page is what it measures, written by
+
+```sh
+make correctness   # builds build/bin/correctness and writes docs/correctness.md
+make reference     # has PyTorch write the cases again; they come out byte for byte the same
+```
+
+**The error** is the largest difference between two tensors as a part of the largest value of the judge's: 1e-16 says
+that the 16th digit differs. Gradients are those of the result times random weights, because the plain sum of a softmax
+or of a normalized row is constant, and its gradient says nothing. Each line has the largest error of its cases, with
+any instruction set of the machine ({isas}).
+
+- **f64** is gradus in f64 against PyTorch in f64: whether the formulas are the same. A double has 53 bits, and one
+  rounding is 1.1e-16 at most. Nothing but the order of operations and the last bit of functions like `exp` is left
+  here. 0 means the same bits.
+- **f32** is gradus in f32 against PyTorch in **f64**: what training in f32 loses; one rounding is 6.0e-8. Beside it
+  stands what PyTorch's own f32 loses. Both round in other places, neither is the other's measure.
+- **differences** compares gradus's f64 gradient with (f(x + h) - f(x - h)) / 2h, which needs neither PyTorch nor
+  calculus; the error is a part of the gradient at that place, or of 0.01 if that is more. A difference of nearly equal
+  numbers has few digits left, so these figures show the limits of differences, not of gradus.
+
+A dash stands where there is nothing to compare. Tests hold every case to a limit, in roundings, about twice the error
+that it has (`tests/reference/subjects.cpp`), and fail when an op, module, optimizer or schedule has no case, or no line here.
+)";
+
+struct Row {
+  const Subject* subject;
+  int cases = 0;
+  std::optional<Errors> f64 = {}, f32 = {}, pytorch = {};
+  std::optional<double> differences = {};
+};
+
+void widen(std::optional<Errors>& all, const std::optional<Errors>& one) {
+  if (one && all) all->widen(*one);
+  if (one && !all) all = one;
+}
+
+Row measure(const Subject& subject) {
+  Row row{&subject};
+  for (const Case& c : cases()) {
+    if (c.subject->section != subject.section || c.subject->name != subject.name) continue;
+    ++row.cases;
+    for (const std::string_view isa : available_instruction_sets()) {
+      set_instruction_set(isa);
+      widen(row.f64, against_pytorch(c, DType::f64, DType::f64));
+      widen(row.f32, against_pytorch(c, DType::f32, DType::f64));
+    }
+    set_instruction_set(available_instruction_sets().front());
+    widen(row.pytorch, pytorch_f32(c));
+    if (const auto one = against_differences(c)) row.differences = std::max(row.differences.value_or(0), *one);
+  }
+  return row;
+}
+
+std::string number(std::optional<double> error) {
+  if (!error) return "–";
+  return *error == 0 ? "0" : fmt::format("{:.1e}", *error);
+}
+
+std::string both(const std::optional<Errors>& errors) {
+  if (!errors) return "– | –";
+  return number(errors->forward) + " | " + number(errors->gradient);
+}
+
+// What stands out, in two sentences.
+void print_summary(const std::vector<Row>& rows) {
+  const Row *forward = &rows[0], *gradient = &rows[0];
+  int same_bits = 0;
+  const auto gradient_of = [](const Row& row) { return row.f64->gradient.value_or(0); };
+  for (const Row& row : rows) {
+    if (row.f64->forward > forward->f64->forward) forward = &row;
+    if (gradient_of(row) > gradient_of(*gradient)) gradient = &row;
+    if (row.f64->forward == 0 && gradient_of(row) == 0) ++same_bits;
+  }
+  fmt::print(
+      "\n**In short:** in f64 no result is further from PyTorch's than {:.1e} (`{}`) and no gradient further than "
+      "{:.1e}\n"
+      "(`{}`); {} of the {} lines below have the same bits.\n",
+      forward->f64->forward, forward->subject->name, gradient_of(*gradient), gradient->subject->name, same_bits,
+      rows.size());
+}
+
+void print_section(const std::vector<Row>& rows, const char* title, const char* section, const char* what,
+                   const char* text) {
+  fmt::print("\n## {}\n\n{}\n\n", title, text);
+  fmt::print(
+      "| {} | cases | f64 result | f64 gradient | f32 result | f32 gradient | PyTorch f32 result "
+      "| PyTorch f32 gradient | differences |\n|---|---|---|---|---|---|---|---|---|\n",
+      what);
+  for (const Row& row : rows) {
+    if (row.subject->section != section) continue;
+    fmt::print("| `{}` | {} | {} | {} | {} | {} |\n", row.subject->name, row.cases, both(row.f64), both(row.f32),
+               both(row.pytorch), number(row.differences));
+  }
+}
+
+void print_page() {
+  std::vector<Row> rows;
+  for (const Subject& subject : subjects()) rows.push_back(measure(subject));
+  std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.subject->name < b.subject->name; });
+
+  fmt::print(introduction, fmt::arg("cases", cases().size()),
+             fmt::arg("isas", fmt::join(available_instruction_sets(), ", ")));
+  print_summary(rows);
+  print_section(
+      rows, "Ops", "Ops", "op",
+      "Every row of `tests/core/op_table.cpp` but the largest shapes, further sizes, and edges: ties, kinks, "
+      "infinities.\nInputs are multiples of 2^-16, so sums of them are exact. PyTorch 1.13 has no RMSNorm and no "
+      "attention: those are\nwritten with its ops, as the papers have them.");
+  print_section(
+      rows, "Modules and losses", "Modules", "module",
+      "Gradients of the input and of every parameter, by name. That of a key bias of `MultiHeadAttention` is 0 in "
+      "exact\narithmetic; both sides have rounding there, which counts as a part of the largest gradient.");
+  print_section(rows, "Optimizers and schedules", "Optimizers", "optimizer",
+                "Seven steps from given gradients, each parameter after every step; what clipping leaves; the rate at "
+                "every step.");
+  print_section(
+      rows, "Models", "Models", "model",
+      "`gpt2`: 2 layers, width 16, tied head, LayerNorm, GELU, biases. `microgpt`: 1 layer, RMSNorm, ReLU, no "
+      "biases. Logits\nof packed documents, the loss of a batch, the gradient of each in every parameter, and "
+      "loss and gradient norm of ten\nsteps of AdamW with clipping.");
+}
+
+}  // namespace
+}  // namespace gradus::testing
+
+int main() {
+  try {
+    gradus::testing::print_page();
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "correctness: {}\n", error.what());
+    return 1;
+  }
+}
