@@ -144,12 +144,9 @@ const bool registered = [] {
         ->UseRealTime()
         ->Unit(benchmark::kMicrosecond);
   };
-  const std::pair<const char*, Case (*)()> cases[] = {{"softmax", softmax},
-                                                      {"layer_norm", layer_norm},
-                                                      {"gelu", gelu},
-                                                      {"cross_entropy", cross_entropy},
-                                                      {"embedding", embedding},
-                                                      {"attention", attention}};
+  const std::pair<const char*, Case (*)()> cases[] = {{"softmax", softmax},     {"layer_norm", layer_norm},
+                                                      {"gelu", gelu},           {"cross_entropy", cross_entropy},
+                                                      {"embedding", embedding}, {"attention", attention}};
   for (const auto& [name, make] : cases) {
     add(std::string("forward/") + name, forward, make);
     add(std::string("forward_backward/") + name, forward_backward, make);

@@ -63,8 +63,8 @@ void run(benchmark::State& state, const Step& size, Index length) {
   const auto step = [&] { update(cross_entropy(model(tokens, size.batch, length), targets)); };
   step();
   for (auto _ : state) step();
-  state.counters["tokens/s"] = benchmark::Counter(static_cast<double>(size.batch * length),
-                                                  benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["tokens/s"] =
+      benchmark::Counter(static_cast<double>(size.batch * length), benchmark::Counter::kIsIterationInvariantRate);
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   state.counters["peak MB"] = static_cast<double>(usage.ru_maxrss) / 1024;
