@@ -14,7 +14,7 @@ asan_dir := build-asan
 tsan_dir := build-tsan
 clang_dir := build-clang
 
-.PHONY: help build train test bench debug asan tsan clang baseline reference correctness format format-check tidy clean
+.PHONY: help build train test bench bench-peers debug asan tsan clang baseline reference correctness format format-check tidy clean
 .PHONY: setup setup-clang setup-format setup-tidy setup-baseline setup-reference
 
 help: ## this list
@@ -33,6 +33,10 @@ test: build ## build everything and run all tests
 bench: $(release_dir)/build.ninja ## build and run the benchmarks
 	cmake --build --preset release -j $(JOBS) --target benchmarks
 	@set -e; for program in $$(find build/bin -name 'bench_*' | sort); do echo "== $$program"; $$program $(ARGS); done
+
+bench-peers: $(release_dir)/build.ninja | setup-reference ## time gradus and PyTorch turn about and write docs/performance.md
+	cmake --build --preset release -j $(JOBS) --target benchmarks
+	/usr/bin/python3 benchmarks/peers/compare.py $(ARGS)
 
 define test_preset
 	cmake --build --preset $@ -j $(JOBS)

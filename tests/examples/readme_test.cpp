@@ -2,6 +2,7 @@
 // block must be first_steps.cpp, and the ```text block after it its output.
 #include <gtest/gtest.h>
 
+#include <sstream>
 #include <string>
 
 #include "../support.h"
@@ -29,6 +30,20 @@ TEST_P(FrontPage, ShowsFirstStepsAndItsOutput) {
   std::size_t position = 0;
   EXPECT_EQ(block(page, "cpp", position), read(GRADUS_SOURCE_DIR "/examples/first_steps.cpp"));
   EXPECT_EQ(block(page, "text", position), output_of("first_steps"));
+}
+
+// The second ```cpp block stands, line by line, in a test of its own.
+TEST_P(FrontPage, ShowsGradcheckAsItIsTested) {
+  const std::string page = read(std::string(GRADUS_SOURCE_DIR "/") + GetParam());
+  const std::string tested = read(GRADUS_SOURCE_DIR "/tests/nn/gradcheck_test.cpp");
+  std::size_t position = 0;
+  block(page, "cpp", position);
+  std::istringstream lines(block(page, "cpp", position));
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    EXPECT_NE(tested.find(line.substr(0, line.find("  //"))), std::string::npos) << line;  // comments are translated
+  }
+  EXPECT_EQ(count, 2);
 }
 
 INSTANTIATE_TEST_SUITE_P(Pages, FrontPage, testing::Values("README.md", "README.ko.md"),

@@ -3,6 +3,7 @@
 
 #include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
+#include <gradus/nn/activation.h>
 #include <gradus/nn/dropout.h>
 #include <gradus/nn/linear.h>
 #include <gradus/nn/mlp.h>
@@ -39,6 +40,19 @@ TEST(ModuleGradcheck, PassesAndLeavesTheModuleAsItWas) {
     EXPECT_EQ(bits(param), values[i]);
     EXPECT_EQ(bits(param.grad()), gradients[i]);
   }
+}
+
+Tensor my_op(const Tensor& a, const Tensor& b) {
+  return tanh(a) * b;
+}
+
+TEST(ModuleGradcheck, ReadsAsTheFrontPageSays) {
+  const Sequential net{Linear(3, 2), Tanh()};
+  const Tensor x = randn({4, 3}, f64), y = randn({4, 2}, f64);
+  // clang-format off: the lines stand as they do in README.md
+  EXPECT_TRUE(gradcheck([](auto in) { return my_op(in[0], in[1]); }, {randn({2, 3}), randn({3})}));
+  EXPECT_TRUE(gradcheck(net, [&] { return mse_loss(net(x), y); }));  // every parameter, by name
+  // clang-format on
 }
 
 struct Forgetful : Layer {  // its second weight gets no gradient
