@@ -232,6 +232,9 @@ TEST(GPTConfig, Json) {
   EXPECT_THAT(error_of([&] { GPTConfig::from_json(change("\"n_head\": 2", "\"n_head\": 3"), "c.json"); }),
               HasSubstr("c.json"));
   EXPECT_NE(error_of([&] { GPTConfig::from_json(good.substr(0, 40)); }), "");
+  constexpr std::size_t deep = 1'000'000;  // shown whole, it once overflowed the stack
+  EXPECT_THAT(error_of([&] { GPTConfig::from_json(change("true", std::string(deep, '[') + std::string(deep, ']'))); }),
+              HasSubstr("nested"));
 }
 
 }  // namespace
