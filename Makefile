@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 ARGS ?=
 JOBS ?= $(shell nproc)
-PRESETS := release debug asan tsan clang
+PRESETS := release debug asan tsan clang fuzz
 
 # A processor from before AVX: an instruction of a newer set that leaked into shared code ends the program here.
 emulated := qemu-x86_64 -cpu Nehalem
@@ -13,9 +13,10 @@ debug_dir := build-debug
 asan_dir := build-asan
 tsan_dir := build-tsan
 clang_dir := build-clang
+fuzz_dir := build-fuzz
 
-.PHONY: help build train test bench debug asan tsan clang baseline format format-check tidy clean
-.PHONY: setup setup-clang setup-format setup-tidy setup-baseline
+.PHONY: help build train test bench debug asan tsan clang baseline fuzz format format-check tidy clean
+.PHONY: setup setup-clang setup-format setup-tidy setup-baseline setup-fuzz
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -54,6 +55,10 @@ clang: $(clang_dir)/build.ninja ## run all tests in a build with clang++
 baseline: build | setup-baseline ## run the tests on an emulated processor without AVX
 	@set -e; for name in core nn models; do echo "== test_$$name"; $(emulated) build/bin/test_$$name --gtest_brief=1 $(ARGS); done
 
+fuzz: $(fuzz_dir)/build.ninja ## look for input files that crash, FUZZ_SECONDS=300 for each kind
+	cmake --build --preset fuzz -j $(JOBS)
+	scripts/fuzz $(fuzz_dir) $(ARGS)
+
 format: | setup-format ## lay out all sources as .clang-format says
 	scripts/sources | xargs -r clang-format -i
 
@@ -74,9 +79,10 @@ $($(1)_dir)/build.ninja: CMakePresets.json | $(2)
 endef
 $(foreach preset,release debug asan tsan,$(eval $(call configure,$(preset),setup)))
 $(eval $(call configure,clang,setup-clang))
+$(eval $(call configure,fuzz,setup-fuzz))
 
 setup:
 	@scripts/setup build
 
-setup-clang setup-format setup-tidy setup-baseline: setup-%:
+setup-clang setup-format setup-tidy setup-baseline setup-fuzz: setup-%:
 	@scripts/setup $*
