@@ -15,8 +15,8 @@ tsan_dir := build-tsan
 clang_dir := build-clang
 fuzz_dir := build-fuzz
 
-.PHONY: help build train test bench debug asan tsan clang baseline fuzz format format-check tidy clean
-.PHONY: setup setup-clang setup-format setup-tidy setup-baseline setup-fuzz
+.PHONY: help build train test bench debug asan tsan clang baseline fuzz mutants format format-check tidy clean
+.PHONY: setup setup-clang setup-format setup-tidy setup-baseline setup-fuzz setup-mutants
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -59,6 +59,9 @@ fuzz: $(fuzz_dir)/build.ninja ## look for input files that crash, FUZZ_SECONDS=3
 	cmake --build --preset fuzz -j $(JOBS)
 	scripts/fuzz $(fuzz_dir) $(ARGS)
 
+mutants: | setup-mutants ## break the gradients one by one and expect the tests to fail: some 20 minutes
+	scripts/mutants $(ARGS)
+
 format: | setup-format ## lay out all sources as .clang-format says
 	scripts/sources | xargs -r clang-format -i
 
@@ -69,7 +72,7 @@ tidy: $(release_dir)/build.ninja | setup-tidy ## check all sources with clang-ti
 	scripts/tidy $(release_dir)
 
 clean: ## remove every build folder
-	rm -rf $(foreach preset,$(PRESETS),$($(preset)_dir))
+	rm -rf $(foreach preset,$(PRESETS),$($(preset)_dir)) build-mutants
 
 # Configuring once is enough: ninja runs CMake again when a CMakeLists.txt or a folder's contents change.
 define configure
@@ -84,5 +87,5 @@ $(eval $(call configure,fuzz,setup-fuzz))
 setup:
 	@scripts/setup build
 
-setup-clang setup-format setup-tidy setup-baseline setup-fuzz: setup-%:
+setup-clang setup-format setup-tidy setup-baseline setup-fuzz setup-mutants: setup-%:
 	@scripts/setup $*
