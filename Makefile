@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 ARGS ?=
 JOBS ?= $(shell nproc)
-PRESETS := release debug asan tsan clang
+PRESETS := release debug asan tsan clang fuzz
 
 # A processor from before AVX: an instruction of a newer set that leaked into shared code ends the program here.
 emulated := qemu-x86_64 -cpu Nehalem
@@ -13,9 +13,11 @@ debug_dir := build-debug
 asan_dir := build-asan
 tsan_dir := build-tsan
 clang_dir := build-clang
+fuzz_dir := build-fuzz
 
-.PHONY: help build train test bench bench-peers debug asan tsan clang baseline reference correctness format format-check tidy clean
-.PHONY: setup setup-clang setup-format setup-tidy setup-baseline setup-reference
+.PHONY: help build train test bench bench-peers debug asan tsan clang baseline reference correctness fuzz mutants
+.PHONY: format format-check tidy clean setup setup-clang setup-format setup-tidy setup-baseline setup-reference
+.PHONY: setup-fuzz setup-mutants
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -66,6 +68,13 @@ correctness: $(release_dir)/build.ninja ## measure the errors against PyTorch an
 baseline: build | setup-baseline ## run the tests on an emulated processor without AVX
 	@set -e; for name in core nn models reference; do echo "== test_$$name"; $(emulated) build/bin/test_$$name --gtest_brief=1 $(ARGS); done
 
+fuzz: $(fuzz_dir)/build.ninja ## look for input files that crash, FUZZ_SECONDS=300 for each kind
+	cmake --build --preset fuzz -j $(JOBS)
+	scripts/fuzz $(fuzz_dir) $(ARGS)
+
+mutants: | setup-mutants ## break the gradients one by one and expect the tests to fail: some 20 minutes
+	scripts/mutants $(ARGS)
+
 format: | setup-format ## lay out all sources as .clang-format says
 	scripts/sources | xargs -r clang-format -i
 
@@ -76,7 +85,7 @@ tidy: $(release_dir)/build.ninja | setup-tidy ## check all sources with clang-ti
 	scripts/tidy $(release_dir)
 
 clean: ## remove every build folder
-	rm -rf $(foreach preset,$(PRESETS),$($(preset)_dir))
+	rm -rf $(foreach preset,$(PRESETS),$($(preset)_dir)) build-mutants
 
 # Configuring once is enough: ninja runs CMake again when a CMakeLists.txt or a folder's contents change.
 define configure
@@ -86,9 +95,10 @@ $($(1)_dir)/build.ninja: CMakePresets.json | $(2)
 endef
 $(foreach preset,release debug asan tsan,$(eval $(call configure,$(preset),setup)))
 $(eval $(call configure,clang,setup-clang))
+$(eval $(call configure,fuzz,setup-fuzz))
 
 setup:
 	@scripts/setup build
 
-setup-clang setup-format setup-tidy setup-baseline setup-reference: setup-%:
+setup-clang setup-format setup-tidy setup-baseline setup-reference setup-fuzz setup-mutants: setup-%:
 	@scripts/setup $*

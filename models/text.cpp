@@ -35,9 +35,11 @@ std::string_view reason() {
 
 // Every code point below U+0300 is its own composed form (Unicode Standard Annex 15, quick check).
 constexpr char32_t first_that_may_compose = 0x300;
+constexpr char32_t byte_order_mark = 0xFEFF;
 
-std::u32string compose(std::string_view text) {
+std::u32string compose(const std::u32string& characters) {
   constexpr auto options = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+  const std::string text = encode_utf8(characters);
   const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
   const auto size = static_cast<utf8proc_ssize_t>(text.size());
   const utf8proc_ssize_t count = utf8proc_decompose(bytes, size, nullptr, 0, options);
@@ -95,11 +97,10 @@ void write_text(const std::filesystem::path& path, std::string_view text) {
 }
 
 std::u32string decode_utf8(std::string_view text, std::string_view name) {
-  const std::size_t mark = text.starts_with("\xEF\xBB\xBF") ? 3 : 0;
   std::u32string characters;
   characters.reserve(text.size());
   bool may_compose = false;
-  for (std::size_t i = mark; i < text.size();) {
+  for (std::size_t i = 0; i < text.size();) {
     utf8proc_int32_t c = 0;
     const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data()) + i;
     const utf8proc_ssize_t length = utf8proc_iterate(bytes, static_cast<utf8proc_ssize_t>(text.size() - i), &c);
@@ -107,11 +108,13 @@ std::u32string decode_utf8(std::string_view text, std::string_view name) {
       fail("{}: byte 0x{:02x} at offset {} (line {}) is not UTF-8; convert the text, e.g. with iconv", name, *bytes, i,
            1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(i), '\n'));
     }
-    may_compose |= static_cast<char32_t>(c) >= first_that_may_compose;
-    characters.push_back(static_cast<char32_t>(c));
     i += static_cast<std::size_t>(length);
+    const auto character = static_cast<char32_t>(c);
+    if (character == byte_order_mark) continue;
+    may_compose |= character >= first_that_may_compose;
+    characters.push_back(character);
   }
-  return may_compose ? compose(text.substr(mark)) : characters;
+  return may_compose ? compose(characters) : characters;
 }
 
 std::string encode_utf8(std::u32string_view characters) {

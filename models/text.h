@@ -17,8 +17,8 @@ std::string read_file(const std::filesystem::path& path);
 void write_text(const std::filesystem::path& path, std::string_view text);
 
 /// The code points of UTF-8 text, composed (Unicode NFC): a Hangul syllable typed as three jamo becomes the one code
-/// point that other text uses. A byte order mark in front is dropped. Throws Error with `name`, offset and line of the
-/// first byte that is not UTF-8.
+/// point that other text uses. Byte order marks (U+FEFF) are dropped, in front and where files were joined. Throws
+/// Error with `name`, offset and line of the first byte that is not UTF-8.
 std::u32string decode_utf8(std::string_view text, std::string_view name = "text");
 
 std::string encode_utf8(std::u32string_view characters);

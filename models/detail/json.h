@@ -16,8 +16,17 @@ namespace gradus::models::detail {
 
 using Json = nlohmann::ordered_json;  // fields stay in the order in which they are written
 
+// What errors show of a value is written by a function that calls itself for what lies within: 100,000 brackets, and
+// the stack would overflow. No file here is deeper than three.
+inline constexpr int deepest = 16;
+
 inline Json parse_json(std::string_view text, std::string_view name) {
-  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const auto watch = [name](int depth, Json::parse_event_t, const Json&) {
+    check(depth <= deepest, "{}: the file is nested deeper than {} levels; it is damaged or something else", name,
+          deepest);
+    return true;
+  };
+  Json json = Json::parse(text, watch, /*allow_exceptions=*/false);
   check(!json.is_discarded(), "{}: this is not JSON; the file is damaged or cut short, so restore or write it anew",
         name);
   check(json.is_object(), "{}: the file holds a JSON {}, an object is needed", name, json.type_name());

@@ -7,6 +7,7 @@
 #include <gradus/core/ops.h>
 #include <gradus/nn/optim.h>
 
+#include "../nn/support.h"
 #include "helpers.h"
 
 namespace gradus::models {
@@ -107,6 +108,23 @@ TEST(GPT, TiedHeadIsTheTokenTable) {
   double through_head = 0;
   for (const double g : row(model.wte.weight.grad(), 7)) through_head += std::abs(g);
   EXPECT_GT(through_head, 0);
+}
+
+// Every path that a gradient takes back: the tied table, both residuals of a block, positions, norms, biases.
+TEST(GPT, GradientsEqualDifferences) {
+  manual_seed(6);
+  GPTConfig gpt2{.vocab_size = 5, .block_size = 4, .n_layer = 2, .n_head = 2, .n_embd = 4};
+  GPTConfig microgpt = GPTConfig::microgpt(5);
+  microgpt.block_size = microgpt.n_embd = 4;
+  for (const GPTConfig& config : {gpt2, microgpt}) {
+    GPT model(config);
+    model.to(DType::f64);
+    gradus::testing::randomize(model);
+    const std::vector<std::int32_t> tokens{1, 0, 1, 3, 4, 2}, targets{0, 1, 2, 4, 2, 0};
+    const std::vector<Index> lengths{4, 2};
+    gradus::testing::expect_gradients(model, {},
+                                      [&](const auto&) { return cross_entropy(model(tokens, lengths), targets); });
+  }
 }
 
 TEST(GPT, LaterTokensDoNotChangeEarlierLogits) {
@@ -232,6 +250,9 @@ TEST(GPTConfig, Json) {
   EXPECT_THAT(error_of([&] { GPTConfig::from_json(change("\"n_head\": 2", "\"n_head\": 3"), "c.json"); }),
               HasSubstr("c.json"));
   EXPECT_NE(error_of([&] { GPTConfig::from_json(good.substr(0, 40)); }), "");
+  constexpr std::size_t deep = 1'000'000;  // shown whole, it once overflowed the stack
+  EXPECT_THAT(error_of([&] { GPTConfig::from_json(change("true", std::string(deep, '[') + std::string(deep, ']'))); }),
+              HasSubstr("nested"));
 }
 
 }  // namespace

@@ -76,6 +76,17 @@ TEST(Text, LinesAreStrippedAndEmptyOnesSkipped) {
   EXPECT_EQ(normalize_text("a\r\nb\rc\r\n"), "a\nb\rc\n");
 }
 
+TEST(Text, ByteOrderMarksAreDropped) {
+  const std::string mark = "\xEF\xBB\xBF";
+  EXPECT_EQ(decode_utf8(mark + mark + "a" + mark + "\nb" + mark), U"a\nb");
+  EXPECT_EQ(decode_utf8("e" + mark + "\xCC\x81"), decode_utf8(with_accent));
+  EXPECT_THAT(split_documents("anna\n" + mark + "bob\n" + mark + "\n"), ElementsAre("anna", "bob"));
+  // What a text in two parts, one file behind the other, once made: a tokenizer.json that could not be read.
+  const auto tokenizer = CharTokenizer::from_text(mark + "ab\n" + mark + "cd\n");
+  EXPECT_EQ(CharTokenizer::from_json(tokenizer.to_json()), tokenizer);
+  EXPECT_EQ(tokenizer.decode(tokenizer.encode(mark + mark + "dab")), "dab");
+}
+
 TEST(Text, FilesThatCannotBeRead) {
   const TempFolder folder;
   EXPECT_THAT(error_of([&] { read_text(folder / "none.txt"); }),
@@ -113,6 +124,9 @@ TEST(Tokenizer, DamagedFilesAreNamed) {
         change("false", "1"), change("NFC", "NFD"), change("{", "{\"more\":1,"), change("[\"a\",\"b\",\"c\"]", "[]")}) {
     EXPECT_THAT(error_of([&] { CharTokenizer::from_json(bad, "t.json"); }), HasSubstr("t.json")) << bad;
   }
+  constexpr std::size_t deep = 1'000'000;
+  const std::string nested = change("\"b\"", std::string(deep, '[') + std::string(deep, ']'));
+  EXPECT_THAT(error_of([&] { CharTokenizer::from_json(nested, "t.json"); }), HasSubstr("t.json"));
 }
 
 }  // namespace
