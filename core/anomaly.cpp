@@ -11,7 +11,7 @@
 namespace gradus {
 namespace {
 
-constinit thread_local const AnomalyMode* innermost = nullptr;
+constinit thread_local AnomalyMode* innermost = nullptr;
 
 struct Found {
   Index index;
@@ -27,25 +27,35 @@ std::optional<Found> first_not_finite(const Buffer& buffer, DType dtype, Index n
   });
 }
 
+using Nodes = std::vector<const Node*>;  // null for an input that was left out
+
+bool all_finite(const Nodes& inputs) {
+  return std::ranges::none_of(inputs, [](const Node* node) {
+    return node != nullptr && first_not_finite(node->data, node->dtype, node->numel());
+  });
+}
+
 // "(2, 3) from -1.5 to 4"
 std::string described(const Node& node) {
   return dispatch(node.dtype, [&]<class T>() -> std::string {
     T low = std::numeric_limits<T>::infinity(), high = -low;
-    bool finite = true;
-    for (Index i = 0; i < node.numel(); ++i) {
-      const T value = node.values<T>()[i];
-      finite = finite && std::isfinite(value);
+    Index finite = 0;
+    for (const T value : std::span(node.values<T>(), static_cast<std::size_t>(node.numel()))) {
+      if (!std::isfinite(value)) continue;
+      ++finite;
       low = std::min(low, value);
       high = std::max(high, value);
     }
     if (node.numel() == 0) return to_string(node.shape);
-    return fmt::format("{} from {:g} to {:g}{}", node.shape, low, high, finite ? "" : ", not all finite");
+    const Index others = node.numel() - finite;
+    const std::string range = finite > 0 ? fmt::format(" from {:g} to {:g}", low, high) : "";
+    return fmt::format("{}{}{}", node.shape, range, others > 0 ? fmt::format(" with {} not finite", others) : "");
   });
 }
 
-std::string described(const Node* const* inputs, std::size_t count) {
+std::string described(const Nodes& inputs) {
   std::string text;
-  for (std::size_t i = 0; i < count; ++i) {
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (inputs[i] != nullptr) text += fmt::format("{}input {} {}", text.empty() ? "" : ", ", i, described(*inputs[i]));
   }
   return text;
@@ -60,16 +70,16 @@ AnomalyMode::~AnomalyMode() {
   innermost = outer_;
 }
 
-const AnomalyMode* detail::anomaly_mode() {
+AnomalyMode* detail::anomaly_mode() {
   return innermost;
 }
 
 // The module of the nearest named parameter that the op's inputs were computed from, breadth first.
-std::string AnomalyMode::place(const Node* const* inputs, std::size_t count) const {
+std::string AnomalyMode::place(const std::vector<const Node*>& inputs) const {
   std::unordered_map<const Node*, const std::string*> named;
   for (const auto& [name, tensor] : names_) named.emplace(&tensor.node(), &name);
   std::string text;
-  std::vector<const Node*> queue(inputs, inputs + count);
+  Nodes queue = inputs;
   std::unordered_set<const Node*> seen;
   for (std::size_t next = 0; next < queue.size() && text.empty(); ++next) {
     const Node* const node = queue[next];
@@ -77,8 +87,8 @@ std::string AnomalyMode::place(const Node* const* inputs, std::size_t count) con
     if (const auto found = named.find(node); found != named.end()) {
       const std::string& name = *found->second;
       const std::size_t dot = name.rfind('.');
-      text =
-          fmt::format("; {} {}", next < count ? "in" : "behind", dot == std::string::npos ? name : name.substr(0, dot));
+      text = fmt::format("; {} {}", next < inputs.size() ? "in" : "behind",
+                         dot == std::string::npos ? name : name.substr(0, dot));
     }
     for (const NodePtr& input : node->inputs) queue.push_back(input.get());
   }
@@ -88,16 +98,23 @@ std::string AnomalyMode::place(const Node* const* inputs, std::size_t count) con
 void AnomalyMode::check_forward(const char* op, const Tensor& y, detail::InputList inputs) const {
   const auto found = first_not_finite(y.node().data, y.dtype(), y.numel());
   if (!found) return;
-  std::vector<const Node*> nodes;
+  Nodes nodes;
   for (const Tensor& input : inputs) nodes.push_back(input.node_ptr().get());
-  fail(
-      "{}: its result {} holds {} at position {}; {}{}; keep its inputs where it is finite, or lower the learning rate",
-      op, y.shape(), found->value, found->index, described(nodes.data(), nodes.size()),
-      place(nodes.data(), nodes.size()));
+  fail("{}: its result {} holds {} at position {}; {}{}; {}", op, y.shape(), found->value, found->index,
+       described(nodes), place(nodes),
+       all_finite(nodes) ? "keep its inputs where it is finite, or lower the learning rate"
+                         : "an input came so: look at what wrote it");
+}
+
+void AnomalyMode::check_weight(const Tensor& weight) const {
+  if (const auto found = first_not_finite(weight.node().data, weight.dtype(), weight.numel())) {
+    fail("backward: the weight it was given {} holds {} at position {}; weigh with finite numbers", weight.shape(),
+         found->value, found->index);
+  }
 }
 
 void AnomalyMode::check_backward(const Node& node) const {
-  std::vector<const Node*> nodes;
+  Nodes nodes;
   for (const NodePtr& input : node.inputs) nodes.push_back(input.get());
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     if (nodes[i] == nullptr || !nodes[i]->grad) continue;
@@ -105,9 +122,9 @@ void AnomalyMode::check_backward(const Node& node) const {
     if (!found) continue;
     fail(
         "{}: its backward made the gradient of input {} {} at position {}; {}{}; keep its inputs where its slope is "
-        "finite, or lower the learning rate",
-        node.op, i, found->value, found->index, described(nodes.data(), nodes.size()),
-        place(nodes.data(), nodes.size()));
+        "finite, or lower the learning rate{}",
+        node.op, i, found->value, found->index, described(nodes), place(nodes),
+        nodes[i]->is_leaf() ? ", and call zero_grad() first if it was so from an earlier backward()" : "");
   }
 }
 

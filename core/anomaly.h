@@ -13,7 +13,8 @@ namespace gradus {
 /// While one lives, every op on this thread is looked at, forward and backward: the first whose result, or whose
 /// gradient of an input, is not finite ends in an Error with the op, the place and value, the shapes and ranges of its
 /// inputs, the module it is in or behind, and the step. Every value is read once more, so training takes longer.
-///     const AnomalyMode watch(model.named_parameters());
+///     AnomalyMode watch(model.named_parameters());
+/// What is meant to be infinite, such as a mask of -inf, ends in an Error as well.
 class AnomalyMode {
  public:
   /// `names` of parameters, from which the error tells the module; without them it does not.
@@ -22,24 +23,25 @@ class AnomalyMode {
   AnomalyMode(const AnomalyMode&) = delete;
   AnomalyMode& operator=(const AnomalyMode&) = delete;
 
-  /// The number of the training step, for the error.
+  /// The number of the training step, for the error; Trainer sets it.
   void set_step(Index step) { step_ = step; }
 
   /// What record() and backward() call while one lives.
   void check_forward(const char* op, const Tensor& y, detail::InputList inputs) const;
   void check_backward(const Node& node) const;
+  void check_weight(const Tensor& weight) const;
 
  private:
-  std::string place(const Node* const* inputs, std::size_t count) const;
+  std::string place(const std::vector<const Node*>& inputs) const;
 
   std::vector<std::pair<std::string, Tensor>> names_;
   std::optional<Index> step_;
-  const AnomalyMode* outer_;
+  AnomalyMode* outer_;
 };
 
 namespace detail {
 /// The thread's innermost; null: off.
-const AnomalyMode* anomaly_mode();
+AnomalyMode* anomaly_mode();
 }  // namespace detail
 
 }  // namespace gradus

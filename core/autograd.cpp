@@ -98,6 +98,7 @@ void Tensor::backward(const Tensor& weight, bool retain_graph) const {
         "backward: the weight is {} {} but the tensor is {} {}; they must agree", weight.dtype(), weight.shape(),
         root.dtype, root.shape);
 
+  if (const AnomalyMode* const anomaly = detail::anomaly_mode()) anomaly->check_weight(weight);
   NodeList nodes = reachable(node_);
   for (const NodePtr& node : nodes) {
     check(!node->released,

@@ -20,24 +20,27 @@ class AssertionResult;  // GoogleTest's
 namespace gradus {
 
 struct GradcheckOptions {
-  double step = 1e-6;      // central differences move each value x by step * max(1, |x|)
+  double step = 1e-6;      // central differences move each value x by step * max(1, |x|), or less where that fails
   double rtol = 1e-6;      // allowed |analytic - numeric| relative to the larger of both
   double atol = 1e-8;      // and absolutely
   Index max_entries = 0;   // of each tensor, drawn at random, to be compared; 0: all of them
   bool taylor = true;      // off for functions that are smooth only at the scale of `step`
-  std::uint64_t seed = 1;  // of the output weights, the entries drawn and the Taylor direction
+  std::uint64_t seed = 1;  // of the output weights, the entries drawn and the Taylor directions
 };
 
-/// What was found in one tensor.
+/// What was found in one tensor. Gradients are those of f itself if it returns one number, else of the sum of its
+/// outputs with random weights between 0.5 and 1.5.
 struct GradcheckEntry {
   std::string name;  // "input 0", or the parameter's path ("h.0.attn.c_attn.weight")
   Shape shape;
   Index checked = 0;                 // entries compared
   Index kinks = 0;                   // entries at which the slopes to the left and to the right differ
   Index failures = 0;                // entries whose gradient is wrong
-  double worst_error = 0;            // the largest |analytic - numeric| / max(|analytic|, |numeric|, atol / rtol)
-  Index worst_index = 0;             // its position, row-major
+  double largest_difference = 0;     // |analytic - numeric|
+  double largest_gradient = 0;       // |analytic|, among the entries compared
+  Index worst_index = 0;             // the entry nearest to the tolerance or furthest beyond it, row-major
   double analytic = 0, numeric = 0;  // backward()'s and the differences' gradient there
+  double worst_error = 0;            // their relative error, |analytic - numeric| / max(|analytic|, |numeric|)
 
   /// "h.0.attn.c_attn.weight[3, 5]"
   std::string worst_place() const;
@@ -47,13 +50,14 @@ struct GradcheckReport {
   bool passed = false;
   std::string reason;  // why not, in one sentence; empty when passed
   Index checked = 0, kinks = 0;
-  double worst_error = 0;
-  std::size_t worst_input = 0;  // the worst of `entries`, which hold the rest about it
+  double worst_error = 0;       // the relative error of the worst of `entries`,
+  std::size_t worst_input = 0;  // which is this one
   std::vector<GradcheckEntry> entries;
   std::string kink_place;  // one of the kinks: "input 0[3]"
   // The p in |f(x + h v) - f(x) - h <g, v>| ~ h^p as h shrinks: 2 for a right gradient g, 1 for a wrong one. Empty when
-  // it was not judged: off, kinks, or nothing left but rounding, as for a linear f.
+  // it could not be judged; the note then says why.
   std::optional<double> taylor_order;
+  std::string taylor_note;
 
   explicit operator bool() const { return passed; }
 
@@ -68,11 +72,12 @@ struct GradcheckReport {
 /// Checks f at `inputs`: f takes tensors of the inputs' shapes, in f64, and returns a tensor of any shape. Inputs that
 /// want a gradient are checked; when none does, all are. The inputs themselves are left as they are.
 /// At a kink (relu at 0, equal maxima) any gradient between the slopes of both sides is right; the report counts them.
+/// Throws Error for options that make no sense and for an f that does not return f64.
 GradcheckReport gradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& f, const std::vector<Tensor>& inputs,
                           const GradcheckOptions& options = {});
 
-/// Checks f, a function of f64 leaves that it holds itself, in those of `leaves` that want a gradient. Their gradients
-/// and, to the bit, their values are left as they are.
+/// Checks f, a function of f64 leaves that it holds itself, in those of `leaves` that want a gradient; one that is
+/// listed twice counts once. Their gradients and, to the bit, their values are left as they are.
 GradcheckReport gradcheck(const std::function<Tensor()>& f, const std::vector<std::pair<std::string, Tensor>>& leaves,
                           const GradcheckOptions& options = {});
 

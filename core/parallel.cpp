@@ -59,6 +59,7 @@ class Pool {
     if (threads == threads_) return;
     stop_workers();
     threads_ = threads;
+    refused_ = false;
   }
 
   void run(Index n, Index grain, detail::ChunkFunction function, const void* context) {
@@ -67,7 +68,7 @@ class Pool {
       for (Index begin = 0; begin < n; begin += grain) function(context, begin, std::min(n, begin + grain));
       return;
     }
-    if (workers_.empty()) start_workers();
+    if (workers_.empty() && !refused_) start_workers();
     job_ = {n, grain, function, context};
     next_.store(0, std::memory_order_relaxed);
     {
@@ -156,7 +157,8 @@ class Pool {
         workers_.emplace_back([this, index, seen] { worker(index, seen); });
       }
     } catch (const std::system_error&) {
-      // The system gives no more threads: the caller and those that started do the work.
+      // The system gives no more threads: the caller and those that started do the work, without asking again.
+      refused_ = true;
     }
   }
 
@@ -177,6 +179,7 @@ class Pool {
   std::atomic<int> threads_;
   Job job_;
   std::exception_ptr error_;
+  bool refused_ = false;
   alignas(64) std::atomic<Index> next_{0};
   alignas(64) std::atomic<std::uint64_t> state_{0};
   std::atomic<bool> stopping_{false};

@@ -18,6 +18,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <new>
 #include <optional>
 #include <span>
@@ -87,7 +88,12 @@ std::string sample(const models::GPT& model, const models::CharTokenizer& tokeni
 void replay(const Arguments& arguments) {
   std::vector<std::string> documents = models::read_documents(arguments.data);
   std::optional<gradus::AtomicFile> losses;  // opened before the first step, so that nobody trains in vain
-  if (!arguments.losses.empty()) losses.emplace(arguments.losses);
+  if (!arguments.losses.empty()) {
+    std::error_code none;  // one of the two does not exist: they differ
+    gradus::check(!std::filesystem::equivalent(arguments.data, arguments.losses, none),
+                  "--losses and --data are the same file '{}'; choose another for the losses", arguments.losses);
+    losses.emplace(arguments.losses);
+  }
 
   python::Random random(arguments.seed);
   random.shuffle(documents);
@@ -165,6 +171,7 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     replay(arguments);
+    if (std::fflush(stdout) != 0) return report("cannot write the output; is the disk full?", 1);
     return 0;
   } catch (const CLI::Success& help) {
     return app.exit(help);

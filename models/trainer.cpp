@@ -8,6 +8,7 @@
 #include <limits>
 #include <numeric>
 
+#include <gradus/core/anomaly.h>
 #include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
 #include <gradus/models/detail/eval_mode.h>
@@ -89,6 +90,7 @@ StepReport Trainer::step() {
   const auto start = std::chrono::steady_clock::now();
   for (Batch& batch : batches_) dataset_.next(options_.batch_size, batch);
   const Index tokens = count_tokens(batches_);
+  if (AnomalyMode* const anomaly = gradus::detail::anomaly_mode()) anomaly->set_step(steps_done_ + 1);
 
   double loss = 0;
   for (const Batch& batch : batches_) {

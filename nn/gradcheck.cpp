@@ -16,8 +16,8 @@ class InF64 {
             name, node.op);
       before_.push_back({tensor, node.dtype, node.data, node.grad});
       node.grad.reset();
-      if (node.dtype == DType::f64) continue;
-      node.data = tensor.detach().to(DType::f64).node().data;
+      // A copy also of what is f64 already: the module may write to its buffers while it computes.
+      node.data = (node.dtype == DType::f64 ? tensor.clone() : tensor.detach().to(DType::f64)).node().data;
       node.dtype = DType::f64;
     }
   }

@@ -40,11 +40,13 @@ def ours(name, threads, seconds):
     command = [
         str(ROOT / "build/bin" / program),
         f"--benchmark_filter=^{name}/{threads}/",
-        f"--benchmark_min_time={seconds}",
+        f"--benchmark_min_time={seconds / 5}",
+        "--benchmark_repetitions=5",
+        "--benchmark_report_aggregates_only=true",
         "--benchmark_format=json",
     ]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found = json.loads(output)["benchmarks"][0]
+    found = next(b for b in json.loads(output)["benchmarks"] if b["aggregate_name"] == "median")
     scale = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1}[found["time_unit"]]
     return found["real_time"] * scale, found.get("peak MB", 0) * 2**20, found.get("of limit")
 
@@ -115,17 +117,18 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5, help="of each turn, at least")
     arguments = parser.parse_args()
-    limits = json.loads(
+    limits = arguments.filter or json.loads(
         subprocess.run(
             [str(ROOT / "build/bin/bench_limits"), "--benchmark_format=json"],
             check=True, capture_output=True, text=True,
         ).stdout
     )["benchmarks"]
     rows = []
+    print(f"{'work':45} {'gradus 1':>12} {'2 threads':>12} {'PyTorch 1':>12} {'2 threads':>12}   best against best")
     for name in names(arguments.filter):
         rows.append(compare(name, arguments.rounds, arguments.seconds))
-        print(f"{name:45} {time_text(rows[-1]['gradus']):>12} {time_text(rows[-1]['torch']):>12} "
-              f"{rows[-1]['ratio']:7.2f} x", flush=True)
+        times = [time_text(rows[-1][key]) for key in ("gradus_1", "gradus_2", "torch_1", "torch_2")]
+        print(f"{name:45} {' '.join(f'{time:>12}' for time in times)} {rows[-1]['ratio']:7.2f} x", flush=True)
     if arguments.filter:
         return  # a part of the table would replace the whole
     processor = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())

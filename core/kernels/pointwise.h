@@ -82,8 +82,8 @@ GRADUS_INLINE V gelu_tanh_slope(V unbounded) {
   return s + x * s * (V(1) - s) * u.slope_two_u;
 }
 
-// a^b as C's pow has it at a = 0, a = 1 and b = 0. Exponents 1 to 4, their negatives and 1/2 multiply, divide or take a
-// root: exact to an ulp or two, where exp(b log(a)) gives 1000.0001 for 10^3 in f32.
+// a^b as C's pow has it where a is 0 or 1 or b is 0. Exponents 1 to 4, their negatives and 1/2 multiply, divide or take
+// a root: exact to an ulp or two, where exp(b log(a)) gives 1000.0001 for 10^3 in f32.
 template <class V>
 GRADUS_INLINE V power(V a, V b) {
   using T = typename V::value_type;
@@ -93,7 +93,8 @@ GRADUS_INLINE V power(V a, V b) {
   const auto is_whole = n == V(1) || n == V(2) || n == V(3) || n == V(4);
   V y = xsimd::select(is_whole, xsimd::select(b < V(0), V(1) / whole, whole), xsimd::pow(a, b));
   y = xsimd::select(b == V(T(0.5)), xsimd::sqrt(a), y);
-  y = xsimd::select(a == V(0), xsimd::select(b < V(0), V(T(1) / T(0)), xsimd::select(b > V(0), V(0), b)), y);
+  y = xsimd::select(a == V(0) && !is_whole, xsimd::select(b < V(0), V(T(1) / T(0)), xsimd::select(b > V(0), V(0), b)),
+                    y);
   return xsimd::select(b == V(0) || a == V(1), V(1), y);
 }
 template <class V>

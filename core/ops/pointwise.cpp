@@ -152,10 +152,27 @@ Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
         T* const dx = in[first ? 0 : 1].grad_or_null<T>();
         if (dx == nullptr) continue;
         const bool sums = (first ? pieces.a_step : pieces.b_step) == 0;
-        pieces.each_piece(pieces.repeats(first) || (sums && pieces.runs == 1), [&](Index i, Index j, Index k, Index n) {
-          kernels::kernels<T>().binary_grad(op, first, dx + (first ? i : j), dy + k, pa + i, pieces.a_step, pb + j,
+        const auto add_piece = [&](T* to, Index i, Index j, Index k, Index n) {
+          kernels::kernels<T>().binary_grad(op, first, to + (first ? i : j), dy + k, pa + i, pieces.a_step, pb + j,
                                             pieces.b_step, py + k, n);
-        });
+        };
+        constexpr Index long_sum = 1024;
+        if (const Index size = in[first ? 0 : 1].numel(); pieces.repeats(first) && pieces.runs > long_sum) {
+          // Blocks of a long sum are added up by themselves: one after another, small terms would drown.
+          const Index block = std::max(long_sum, 16 * size / pieces.run);
+          const Buffer partial(size, out.dtype);
+          for (Index r = 0; r < pieces.runs; r += block) {
+            partial.fill_zero(static_cast<std::size_t>(size) * sizeof(T));
+            for (Index run = r; run < std::min(pieces.runs, r + block); ++run) {
+              const auto offsets = pieces.start_of(run);
+              add_piece(partial.as<T>(), offsets.a, offsets.b, run * pieces.run, pieces.run);
+            }
+            kernels::kernels<T>().add(dx, partial.as<T>(), size);
+          }
+          continue;
+        }
+        pieces.each_piece(pieces.repeats(first) || (sums && pieces.runs == 1),
+                          [&](Index i, Index j, Index k, Index n) { add_piece(dx, i, j, k, n); });
       }
     });
   });

@@ -2,6 +2,7 @@
 // without it.
 #include <gradus/core/anomaly.h>
 
+#include <cmath>
 #include <thread>
 
 #include <gradus/core/ops.h>
@@ -41,6 +42,19 @@ TEST(AnomalyMode, TellsTheModuleAndTheStep) {
   expect_contains(error_of([&] { weight / 0.0; }), "; in h.3.mlp.c_fc; step 17;");
   expect_contains(error_of([&] { log(relu(weight * -1 + 0 * other)); }), "; behind h.3.mlp.c_fc; step 17;");
   expect_contains(error_of([&] { sum(sqrt(relu(weight * -1))).backward(); }), "behind h.3.mlp.c_fc");
+}
+
+TEST(AnomalyMode, TellsWhatWasThereBefore) {
+  const AnomalyMode watch;
+  const Tensor nothing = leaf({NAN, NAN});
+  expect_contains(error_of([&] { nothing * 2.0; }), "input 0 (2) with 2 not finite, input 1 ");
+  expect_contains(error_of([&] { nothing * 2.0; }), "an input came so");
+  const Tensor x = leaf({1, 2});
+  const Tensor y = x * 2.0;
+  expect_contains(error_of([&] { y.backward(nothing); }), "backward: the weight it was given (2) holds nan");
+  x.node().grad = Buffer(2, DType::f32);
+  x.node().grad.as<float>()[0] = x.node().grad.as<float>()[1] = INFINITY;
+  expect_contains(error_of([&] { y.backward(ones({2})); }), "call zero_grad() first");
 }
 
 TEST(AnomalyMode, AlsoLooksWhereNothingIsRecorded) {

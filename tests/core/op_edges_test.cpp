@@ -88,6 +88,8 @@ TEST(Pow, OfWholeExponentsMultiplies) {
     expect_point(power(4, -1), 0.25, -0.0625);
     expect_point(power(2, -2), 0.25, -0.25);
     expect_point(power(16, 0.5), 4, 0.125);
+    EXPECT_EQ(power(-0.0, -1).value, -inf);
+    EXPECT_TRUE(std::signbit(power(-0.0, 3).value));
   });
 }
 
@@ -550,6 +552,10 @@ TEST(Sum, OfManyNumbersKeepsItsDigits) {
     factor.requires_grad(true);
     sum(factor * full({n}, 0.1, dtype)).backward();
     EXPECT_NEAR(factor.grad().item() / (0.1 * n), 1, 4e-6);
+    Tensor bias = zeros({2}, dtype);
+    bias.requires_grad(true);
+    sum(full({n / 2, 2}, 0.1, dtype) * (bias + ones({n / 2, 2}, dtype))).backward();
+    EXPECT_NEAR(bias.grad().to_vector()[1] / (0.05 * n), 1, 1e-5);
   });
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include <gradus/core/anomaly.h>
 #include <gradus/core/buffer.h>
 #include <gradus/core/ops.h>
 #include <gradus/core/parallel.h>
@@ -45,6 +46,18 @@ struct World {
   DocumentDataset data;
   GPT model;
 };
+
+TEST(Trainer, TellsAnomalyModeTheStep) {
+  World world;
+  Trainer trainer(world.model, world.data, {.steps = 5, .batch_size = 4, .lr = 1e-3});
+  const AnomalyMode watch(world.model.named_parameters());
+  trainer.step();
+  for (const auto& [name, parameter] : world.model.named_parameters()) {
+    if (name == "h.1.mlp.c_fc.weight") parameter.copy_(randn(parameter.shape()) * 1e38);
+  }
+  const std::string error = error_of([&] { trainer.step(); });
+  EXPECT_THAT(error, AllOf(HasSubstr("linear: its result"), HasSubstr("; in h.1.mlp.c_fc; step 2;")));
+}
 
 TEST(Trainer, AccumulatedRaggedBatchesEqualOneLargeBatch) {
   World large(DType::f64), accumulated(DType::f64);

@@ -33,8 +33,8 @@ any instruction set of the machine ({isas}).
 - **f32** is gradus in f32 against PyTorch in **f64**: what training in f32 loses; one rounding is 6.0e-8. Beside it
   stands what PyTorch's own f32 loses. Both round in other places, neither is the other's measure.
 - **differences** compares gradus's f64 gradient with (f(x + h) - f(x - h)) / 2h, which needs neither PyTorch nor
-  calculus; the error is a part of the gradient at that place, or of 0.01 if that is more. A difference of nearly equal
-  numbers has few digits left, so these figures show the limits of differences, not of gradus.
+  calculus; the error is a part of the largest gradient in the same tensor. A difference of nearly equal numbers has few
+  digits left, so these figures show the limits of differences, not of gradus.
 
 A dash stands where there is nothing to compare. Tests hold every case to a limit, in roundings, about twice the error
 that it has (`tests/reference/subjects.cpp`), and fail when an op, module, optimizer or schedule has no case, or no line here.

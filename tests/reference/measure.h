@@ -29,7 +29,8 @@ bool has_results(const Case& c, DType dtype);
 std::optional<Errors> against_pytorch(const Case& c, DType dtype, DType judge);
 /// PyTorch's own f32 against its f64.
 std::optional<Errors> pytorch_f32(const Case& c);
-/// gradcheck's worst error for all inputs that have a gradient, or nothing where differences cannot judge.
+/// gradcheck's largest difference as a part of the tensor's largest gradient, for all inputs that have one; nothing
+/// where differences cannot judge.
 std::optional<double> against_differences(const Case& c);
 
 /// The inputs (by number or name) that PyTorch has a gradient for.
