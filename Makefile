@@ -61,8 +61,8 @@ reference: | setup-reference ## have PyTorch write tests/reference/*.safetensors
 	/usr/bin/python3 tests/reference/generate.py
 
 correctness: $(release_dir)/build.ninja ## measure the errors against PyTorch and write docs/correctness.md
-	cmake --build --preset release -j $(JOBS) --target correctness
-	build/bin/correctness > docs/correctness.md.new
+	cmake --build --preset release -j $(JOBS) --target correctness gpt
+	{ build/bin/correctness && echo '```text' && build/bin/gpt check && echo '```'; } > docs/correctness.md.new
 	mv docs/correctness.md.new docs/correctness.md
 
 baseline: build | setup-baseline ## run the tests on an emulated processor without AVX

@@ -136,6 +136,10 @@ void print_page() {
       "`gpt2`: 2 layers, width 16, tied head, LayerNorm, GELU, biases. `microgpt`: 1 layer, RMSNorm, ReLU, no "
       "biases. Logits\nof packed documents, the loss of a batch, the gradient of each in every parameter, and "
       "loss and gradient norm of ten\nsteps of AdamW with clipping.");
+  fmt::print(
+      "\n## A larger model\n\n`build/bin/gpt check` makes a new model of GPT-2's shape and compares 50 entries of each "
+      "parameter with central differences;\n`build/bin/gpt check DIR` takes the model that `gpt train` left in "
+      "DIR.\n\n");
 }
 
 }  // namespace
