@@ -55,8 +55,8 @@ class Check {
       check(x.defined(), "gradcheck: '{}' is an undefined tensor; leave it out", name);
       check(x.is_leaf(), "gradcheck: '{}' is the result of '{}'; only leaves can be moved", name, x.node().op);
       check(x.dtype() == DType::f64, "gradcheck: '{}' is {}; leaves must be f64", name, x.dtype());
-      const bool again =
-          std::ranges::any_of(leaves_, [&](const Leaf& leaf) { return leaf.x.node_ptr() == x.node_ptr(); });
+      const NodePtr& node = x.node_ptr();
+      const bool again = std::ranges::any_of(leaves_, [&](const Leaf& leaf) { return leaf.x.node_ptr() == node; });
       if (x.requires_grad() && !again) leaves_.push_back({name, x, {}, {}});
     }
   }

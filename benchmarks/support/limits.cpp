@@ -104,8 +104,9 @@ void report(benchmark::State& state, const char* unit, double count, double limi
 double flops(int threads) {
   static std::map<int, double> known;
   return once(known, threads, [&] {
-    const auto [width, loop] = chains();
-    return best_rate(threads, 2.0 * 10 * width * rounds, [&](gradus::Index) { benchmark::DoNotOptimize(loop()); });
+    const auto set = chains();
+    return best_rate(threads, 2.0 * 10 * set.first * rounds,
+                     [&](gradus::Index) { benchmark::DoNotOptimize(set.second()); });
   });
 }
 

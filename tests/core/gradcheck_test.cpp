@@ -306,7 +306,7 @@ TEST(Gradcheck, ComparesAsManyEntriesAsAskedFor) {
   EXPECT_EQ(report.checked, 4);
   // What is not compared entry by entry still counts in the Taylor remainder.
   const auto one_wrong = [](In x) { return cube_with(x[0], [](double v, Index i) { return i == 7 ? 0 : 3 * v * v; }); };
-  for (const std::uint64_t seed : {1, 2, 3}) {
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
     EXPECT_FALSE(gradcheck(one_wrong, {full({50}, 1.5, f64)}, {.max_entries = 1, .seed = seed})) << seed;
   }
 }
