@@ -72,6 +72,9 @@ bool detail::wants_grad(const char* name, const Tensor& y, InputList inputs) {
 }
 
 void detail::attach(Node& node, const char* name, InputList inputs, std::shared_ptr<const Backward> backward) {
+  check(node.backward == nullptr &&
+            std::ranges::none_of(inputs, [&](const Tensor& input) { return input.node_ptr().get() == &node; }),
+        "record: the result of '{}' is one of its inputs, or was recorded before; return a new tensor", name);
   node.op = name;
   node.requires_grad = true;
   node.inputs.reserve(inputs.size());

@@ -83,7 +83,11 @@ class Check {
         odd != values_.end()) {
       return failed(report, fmt::format("f is {} at these inputs; choose some where it is finite", number(*odd)));
     }
-    find_gradients(y);
+    if (const std::string overwritten = find_gradients(y); !overwritten.empty()) {
+      return failed(report, fmt::format("a second backward() did not add to the gradient of {}: a backward function "
+                                        "writes it with = where += is due",
+                                        overwritten));
+    }
 
     const NoGrad guard;
     for (Leaf& leaf : leaves_) compare(leaf, report);
@@ -130,8 +134,9 @@ class Check {
     return {sum, epsilon * std::sqrt(squares)};
   }
 
-  // The gradients that were there before come back.
-  void find_gradients(const Tensor& y) {
+  // Gradients from one backward(), and once more on top of them: what is twice as large was added, as it must be, and
+  // not written over. Returns the name of a leaf where it was not. The gradients that were there before come back.
+  std::string find_gradients(Tensor y) {
     struct Restore {
       std::vector<Leaf>& leaves;
       std::vector<Buffer> before;
@@ -143,11 +148,24 @@ class Check {
       restore.before.push_back(leaf.x.node().grad);
       leaf.x.zero_grad();
     }
+    const auto gradient_of = [](const Leaf& leaf) {
+      return leaf.x.grad().defined() ? leaf.x.grad().to_vector()
+                                     : std::vector<double>(static_cast<std::size_t>(leaf.x.numel()), 0.0);
+    };
     y.backward(weight_);
-    for (Leaf& leaf : leaves_) {
-      leaf.gradient = leaf.x.grad().defined() ? leaf.x.grad().to_vector()
-                                              : std::vector<double>(static_cast<std::size_t>(leaf.x.numel()), 0.0);
+    for (Leaf& leaf : leaves_) leaf.gradient = gradient_of(leaf);
+    y = f_();
+    y.backward(weight_);
+    for (const Leaf& leaf : leaves_) {
+      const std::vector<double> twice = gradient_of(leaf);
+      double largest = 0, difference = 0;
+      for (std::size_t i = 0; i < twice.size(); ++i) {
+        largest = std::max(largest, std::abs(leaf.gradient[i]));
+        difference = std::max(difference, std::abs(twice[i] - 2 * leaf.gradient[i]));
+      }
+      if (difference > options_.atol + options_.rtol * largest) return leaf.name;
     }
+    return {};
   }
 
   Slopes slopes(double& x, double h) const {
@@ -191,10 +209,9 @@ class Check {
     for (std::size_t i = all.size(); i-- > 2;) {
       if (all[i].jump() < 20 * all[i].rounding) continue;
       const double growth = all[i].jump() / all[i - 2].jump();
-      if (growth > 4) return {Place::jump, all[i].left, all[i].right, all[i].jump()};
       if (growth > 0.5) {
-        return {Place::kink, std::min(all[i].left, all[i].right), std::max(all[i].left, all[i].right),
-                10 * all[i].rounding};
+        return {growth > 4 ? Place::jump : Place::kink, std::min(all[i].left, all[i].right),
+                std::max(all[i].left, all[i].right), 10 * all[i].rounding};
       }
       break;
     }

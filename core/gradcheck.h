@@ -71,6 +71,7 @@ struct GradcheckReport {
 
 /// Checks f at `inputs`: f takes tensors of the inputs' shapes, in f64, and returns a tensor of any shape. Inputs that
 /// want a gradient are checked; when none does, all are. The inputs themselves are left as they are.
+/// A backward function that overwrites gradients instead of adding to them fails too.
 /// At a kink (relu at 0, equal maxima) any gradient between the slopes of both sides is right; the report counts them.
 /// Throws Error for options that make no sense and for an f that does not return f64.
 GradcheckReport gradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& f, const std::vector<Tensor>& inputs,

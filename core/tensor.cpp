@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <ostream>
 
 #include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
@@ -274,6 +275,10 @@ Tensor arange(double start, double end, double step, DType dtype) {
 }
 Tensor arange(double end, DType dtype) {
   return arange(0, end, 1, dtype);
+}
+
+std::ostream& operator<<(std::ostream& out, const Tensor& x) {
+  return out << to_string(x);
 }
 
 std::string to_string(const Tensor& x) {

@@ -4,6 +4,7 @@
 
 #include <concepts>
 #include <initializer_list>
+#include <iosfwd>
 #include <memory>
 #include <span>
 #include <string>
@@ -115,7 +116,7 @@ class Tensor {
   /// Converted to `dtype` (differentiable); the tensor itself when it has that type.
   Tensor to(DType dtype) const;
 
-  /// In place, not recorded.
+  /// In place, not recorded: like writing through data(), not between an op and its backward().
   void fill_(double value) const;
   void copy_(const Tensor& values) const;
 
@@ -174,6 +175,7 @@ Tensor arange(double start, double end, double step = 1, DType dtype = DType::f3
 
 /// The values as nested brackets, long dimensions shortened in the middle, followed by the shape.
 std::string to_string(const Tensor& x);
+std::ostream& operator<<(std::ostream& out, const Tensor& x);
 
 }  // namespace gradus
 

@@ -34,7 +34,7 @@ std::vector<std::string> read_documents(std::istream& text) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (!line.empty()) documents.push_back(line);
   }
-  gradus::check(!documents.empty(), "microgpt: no text; name a file with one document a line");
+  gradus::check(!documents.empty(), "microgpt: no documents; call it as microgpt FILE STEPS, a line a document");
   return documents;
 }
 

@@ -42,7 +42,8 @@ void TrainOptions::validate() const {
   constexpr Index most_steps = 1'000'000'000'000, most_sequences = 1 << 20;
   check(steps >= 0 && steps <= most_steps, "train: steps is {}, it must be from 0 (no limit) to {}", steps, most_steps);
   check(std::isfinite(seconds) && seconds >= 0, "train: seconds is {}, it must be at least 0 (0: no limit)", seconds);
-  check(steps > 0 || seconds > 0, "train: the run would never end; give a number of steps or of seconds");
+  check(steps > 0 || seconds > 0,
+        "train: neither steps nor seconds is above 0, so the run would never end; give one of them");
   check(batch_size >= 1 && batch_size <= most_sequences, "train: batch_size is {}, it must be from 1 to {}", batch_size,
         most_sequences);
   check(accumulation >= 1 && accumulation <= most_sequences, "train: accumulation is {}, it must be from 1 to {}",

@@ -46,7 +46,12 @@ class InF64 {
 GradcheckReport gradcheck(const nn::Module& module, const std::function<Tensor()>& loss,
                           const GradcheckOptions& options) {
   const InF64 guard(module);
-  return gradcheck(loss, module.named_parameters(), options);
+  try {
+    return gradcheck(loss, module.named_parameters(), options);
+  } catch (const Error& error) {
+    fail("gradcheck: with the module in f64, the loss ended in \"{}\"; tensors that it uses besides must be f64",
+         error.what());
+  }
 }
 
 }  // namespace gradus

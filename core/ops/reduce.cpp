@@ -56,13 +56,13 @@ Shape without(const Shape& shape, std::uint32_t set, bool keepdim) {
   return result;
 }
 
-// Calls core(x, (outer, n, inner)) on x, or on a permuted x when the dimensions are not neighbors.
+// Calls core(x, (outer, n, inner), shape of the result) on x, or on a permuted x when the dimensions are not neighbors.
 template <class Core>
 Tensor reduce(const char* op, const Tensor& x, const std::vector<Index>& dims, bool keepdim, const Core& core) {
   const std::uint32_t set = dim_set(op, x.shape(), dims);
   const Shape shape = without(x.shape(), set, keepdim);
   const std::uint32_t run = set >> std::countr_zero(set);
-  if ((run & (run + 1)) == 0) return reshape(core(x, Cut(x.shape(), set)), shape);
+  if ((run & (run + 1)) == 0) return core(x, Cut(x.shape(), set), shape);
   std::vector<Index> order;
   for (const std::uint32_t wanted : {0U, 1U}) {
     for (Index d = 0; d < x.rank(); ++d) {
@@ -71,7 +71,7 @@ Tensor reduce(const char* op, const Tensor& x, const std::vector<Index>& dims, b
   }
   const Tensor last = permute(x, order);
   const auto kept = x.rank() - std::popcount(set);
-  return reshape(core(last, Cut(last.shape(), ((1U << std::popcount(set)) - 1) << kept)), shape);
+  return core(last, Cut(last.shape(), ((1U << std::popcount(set)) - 1) << kept), shape);
 }
 
 template <class T>
@@ -91,8 +91,8 @@ T sum_all(const T* x, Index n) {
   return static_cast<T>(result);
 }
 
-Tensor sum_core(const Tensor& x, Cut cut) {
-  Tensor y = Tensor::empty({cut.outer, cut.inner}, x.dtype());
+Tensor sum_core(const Tensor& x, Cut cut, const Shape& shape) {
+  Tensor y = Tensor::empty(shape, x.dtype());
   dispatch(x.dtype(), [&]<class T>() {
     const T* const from = x.node().values<T>();
     T* const to = y.node().values<T>();
@@ -134,9 +134,9 @@ Tensor sum_core(const Tensor& x, Cut cut) {
   });
 }
 
-Tensor max_core(const Tensor& x, Cut cut) {
+Tensor max_core(const Tensor& x, Cut cut, const Shape& shape) {
   check(cut.n > 0, "max: shape {} has no element to choose from; the reduced sizes must be at least 1", x.shape());
-  Tensor y = Tensor::empty({cut.outer, cut.inner}, x.dtype());
+  Tensor y = Tensor::empty(shape, x.dtype());
   dispatch(x.dtype(), [&]<class T>() {
     const T* from = x.node().values<T>();
     T* to = y.node().values<T>();
@@ -171,7 +171,7 @@ Tensor sum(const Tensor& x, std::vector<Index> dims, bool keepdim) {
   return reduce("sum", x, dims, keepdim, sum_core);
 }
 Tensor sum(const Tensor& x) {
-  return reshape(sum_core(x, Cut({x.numel()}, 1)), {});
+  return sum_core(x, Cut({x.numel()}, 1), {});
 }
 
 Tensor mean(const Tensor& x, std::vector<Index> dims, bool keepdim) {
@@ -186,7 +186,7 @@ Tensor max(const Tensor& x, std::vector<Index> dims, bool keepdim) {
   return reduce("max", x, dims, keepdim, max_core);
 }
 Tensor max(const Tensor& x) {
-  return reshape(max_core(x, Cut({x.numel()}, 1)), {});
+  return max_core(x, Cut({x.numel()}, 1), {});
 }
 
 Tensor var(const Tensor& x, std::vector<Index> dims, bool keepdim, double correction) {

@@ -64,9 +64,9 @@ int check(const CheckArguments& arguments) {
   models::GPT& model = subject.model;
   const models::Batch& batch = subject.batch;
   model.eval();
-  fmt::print("{}: {} layers, width {}, {} heads, {} parameters; {} sequences, {} tokens; in f64\n\n", subject.name,
+  fmt::print("{}: {} layers, width {}, {} heads, {} parameters; {} sequence{}, {} tokens; in f64\n\n", subject.name,
              model.config().n_layer, model.config().n_embd, model.config().n_head, grouped(model.num_parameters()),
-             batch.lengths.size(), batch.tokens.size());
+             batch.lengths.size(), batch.lengths.size() == 1 ? "" : "s", batch.tokens.size());
   std::fflush(stdout);
 
   // Gradients of single weights are small: a larger step than for plain functions drowns them less in rounding.
@@ -109,11 +109,11 @@ void add_check(CLI::App& app, const std::string&, Run& run) {
       ->capture_default_str()
       ->type_name("N");
   command.add_option("--entries", a.entries, "Entries of each parameter to compare, drawn at random; 0: all of them")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0, 1'000'000'000))
       ->capture_default_str()
       ->type_name("N");
   command.add_option("--seed", a.seed, "Of the new model's weights and the entries drawn")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number())
       ->capture_default_str()
       ->type_name("N");
   add_threads(command);
@@ -123,7 +123,7 @@ void add_check(CLI::App& app, const std::string&, Run& run) {
       "Exit status 1 when a gradient is wrong.\n\n"
       "Examples:\n"
       "  gpt check runs/names\n"
-      "  gpt check --shape gpt2 --layers 2 --width 64 --entries 0");
+      "  gpt check --shape gpt2 --layers 2 --width 64");
   command.callback([arguments, &run] { run = [arguments] { return check(*arguments); }; });
 }
 

@@ -23,6 +23,9 @@ void add_sample(CLI::App& app, const std::string& program, Run& run);
 void add_eval(CLI::App& app, const std::string& program, Run& run);
 void add_check(CLI::App& app, const std::string& program, Run& run);
 
+/// For seeds: 0 .. 2^64 - 1, written in digits.
+CLI::Validator whole_number();
+
 /// --threads, which all of them have.
 void add_threads(CLI::App& command);
 

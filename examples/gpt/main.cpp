@@ -61,7 +61,9 @@ int main(int argc, char** argv) {
   } catch (const CLI::Success& help) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {
-    return report(fmt::format("{} (see gpt --help)", error.what()), 2);
+    const auto used = app.get_subcommands();
+    return report(
+        fmt::format("{} (see gpt {}--help)", error.what(), used.empty() ? "" : used.front()->get_name() + " "), 2);
   } catch (const gpt::UsageError& error) {
     return report(error.what(), 2);
   } catch (const std::bad_alloc&) {

@@ -21,7 +21,8 @@ int sample(const SampleArguments& arguments) {
   arguments.generate.validate();
   models::Run run = models::load_run(arguments.folder);
   const bool documents = run.tokenizer.has_boundary();
-  const gradus::Index count = arguments.count > 0 ? arguments.count : (documents ? 20 : 1);
+  const gradus::Index count =
+      arguments.count > 0 ? arguments.count : (documents && arguments.generate.temperature > 0 ? 20 : 1);
   bool first = true;
   for (const std::string& text :
        models::generate(run.model, run.tokenizer, arguments.prompt, count, arguments.generate)) {
@@ -39,7 +40,9 @@ void add_sample(CLI::App& app, const std::string&, Run& run) {
   CLI::App& command = *app.add_subcommand("sample", "Invent new text with a trained model");
   command.add_option("DIR", arguments->folder, "The folder that gpt train wrote")->required();
   command.add_option("--prompt", arguments->prompt, "What every sample begins with")->type_name("TEXT");
-  command.add_option("--count", arguments->count, "How many samples (default: 20 lines, or 1 running text)")
+  command
+      .add_option("--count", arguments->count,
+                  "How many samples (default: 20 lines; 1 running text, or at temperature 0)")
       ->check(CLI::Range(1, 1'000'000))
       ->type_name("N");
   models::GenerateOptions& generate = arguments->generate;
@@ -59,7 +62,10 @@ void add_sample(CLI::App& app, const std::string&, Run& run) {
       .add_option("--top-p", generate.top_p, "Choose among the likeliest characters that together have probability P")
       ->capture_default_str()
       ->type_name("P");
-  command.add_option("--seed", generate.seed, "Another seed, other samples")->capture_default_str()->type_name("N");
+  command.add_option("--seed", generate.seed, "Another seed, other samples")
+      ->check(whole_number())
+      ->capture_default_str()
+      ->type_name("N");
   add_threads(command);
   command.footer(
       "Examples:\n"

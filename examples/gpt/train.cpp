@@ -160,6 +160,21 @@ void print_samples(models::GPT& model, const Data& data, models::GenerateOptions
   }
 }
 
+// `folder`, or with a number behind it, so that no model of another text is replaced unasked.
+std::string free_folder(const std::string& folder, const std::string& fingerprint) {
+  const auto holds_other_run = [&](const std::string& name) {
+    if (!std::filesystem::exists(name + "/model.safetensors")) return false;
+    try {
+      return models::load_run(name).data.fingerprint != fingerprint;
+    } catch (const gradus::Error&) {
+      return true;  // cannot be read: not ours to replace
+    }
+  };
+  std::string name = folder;
+  for (int number = 2; holds_other_run(name); ++number) name = fmt::format("{}-{}", folder, number);
+  return name;
+}
+
 int train(const TrainArguments& given) {
   Preset preset = resolve(given);
   preset.train.validate();
@@ -172,9 +187,10 @@ int train(const TrainArguments& given) {
   // A text of one's own gets a folder of its own, so that it does not replace the model of the preset's data.
   std::string run_name = given.source ? std::filesystem::path(source).stem().string() : std::string(preset.name);
   if (run_name.starts_with("bundled:")) run_name.erase(0, run_name.find(':') + 1);
-  const std::string out = given.out.value_or(fmt::format("runs/{}", run_name));
-  const Data data = make_data(source, read_source(source), preset.documents,
-                              {.block_size = preset.model.block_size, .seed = given.seed});
+  const std::string text = read_source(source);
+  const std::string out = given.out.value_or(free_folder("runs/" + run_name, models::fingerprint(text)));
+  const Data data =
+      make_data(source, text, preset.documents, {.block_size = preset.model.block_size, .seed = given.seed});
   models::GPTConfig config = preset.model;
   config.vocab_size = data.dataset->tokenizer().vocab_size();
   config.validate();
@@ -242,7 +258,11 @@ void add_train(CLI::App& app, const std::string& program, Run& run) {
           CLI::CheckedTransformer(std::map<std::string, bool>{{"lines", true}, {"text", false}}).description(""))
       ->type_name("lines|text")
       ->group(what);
-  option("--out", a.out, "Folder for the model (default: runs/ and the name of FILE or of the preset)", "DIR", what);
+  option("--out", a.out,
+         "Folder for the model (default: runs/ and the name of FILE or of the preset, and -2, -3, .. if another text's "
+         "model "
+         "is there)",
+         "DIR", what);
   option("--seconds", a.seconds, "How long to train", "S", what);
   option("--steps", a.steps, "How many steps to train; with --seconds, whichever ends first", "N", what);
 
@@ -273,12 +293,14 @@ void add_train(CLI::App& app, const std::string& program, Run& run) {
 
   constexpr const char* rest = "This run";
   option("--seed", a.seed, "Of the first weights, the held-out part and the order of the data", "N", rest)
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number())
       ->capture_default_str();
-  command.add_option("--dtype", a.dtype, "Numbers of 32 or 64 bits")
-      ->transform(CLI::CheckedTransformer(
-                      std::map<std::string, gradus::DType>{{"f32", gradus::DType::f32}, {"f64", gradus::DType::f64}})
-                      .description(""))
+  command
+      .add_option_function<std::string>(
+          "--dtype",
+          [&a](const std::string& name) { a.dtype = name == "f64" ? gradus::DType::f64 : gradus::DType::f32; },
+          "Numbers of 32 or 64 bits")
+      ->check(CLI::IsMember({"f32", "f64"}).description(""))
       ->type_name("f32|f64")
       ->group(rest);
   add_threads(command);

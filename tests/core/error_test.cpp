@@ -174,6 +174,13 @@ const std::vector<WrongCall>& wrong_calls() {
       {"adam_shapes", [] { adam_update(f32(2), f32(2), f32(3), f32(2), AdamStep{}); }, {"adam:", "(2)", "(3)"}},
       {"sgd_types", [] { sgd_update(f32(2), {}, f64(2), SgdStep{}); }, {"sgd:", "f32", "f64"}},
       {"threads", [] { set_num_threads(0); }, {"set_num_threads:", "0", "1"}},
+      {"record_own_input",
+       [] {
+         Tensor x = f32(2);
+         x.requires_grad(true);
+         record("same", x, {x}, [](const Node&, Inputs) {});
+       },
+       {"record:", "'same'", "new tensor"}},
       {"gradcheck_type",
        [] { gradcheck([](const std::vector<Tensor>& x) { return x[0].to(DType::f32); }, {f32(2)}); },
        {"gradcheck:", "f32", "f64"}},

@@ -98,6 +98,17 @@ TEST(Gradcheck, SeesASoftmaxWhoseGradientIsZero) {
   EXPECT_TRUE(gradcheck([](In x) { return softmax(x[0]); }, {points()}));
 }
 
+TEST(Gradcheck, SeesAGradientThatIsWrittenOver) {
+  const auto square = [](In x) {
+    return record("square", x[0].detach() * x[0].detach(), {x[0]}, [](const Node& out, Inputs in) {
+      for (Index i = 0; i < out.numel(); ++i) {
+        in[0].grad_or_null<double>()[i] = 2 * in[0].values<double>()[i] * out.grad_or_null<double>()[i];
+      }
+    });
+  };
+  expect_contains(gradcheck(square, {points()}).reason, "did not add to the gradient of input 0");
+}
+
 TEST(Gradcheck, SeesNaN) {
   EXPECT_FALSE(gradcheck([](In x) { return cube_with(x[0], [](double, Index) { return NAN; }); }, {points()}));
 }

@@ -43,7 +43,7 @@ TEST_P(FrontPage, ShowsGradcheckAsItIsTested) {
   for (std::string line; std::getline(lines, line); ++count) {
     EXPECT_NE(tested.find(line.substr(0, line.find("  //"))), std::string::npos) << line;  // comments are translated
   }
-  EXPECT_EQ(count, 2);
+  EXPECT_GT(count, 10);
 }
 
 INSTANTIATE_TEST_SUITE_P(Pages, FrontPage, testing::Values("README.md", "README.ko.md"),

@@ -135,6 +135,17 @@ TEST_F(Command, OwnTexts) {
   expect_error(gpt({"eval", "runs/text"}), 1, "--data");
 }
 
+TEST_F(Command, AnotherTextsModelIsNotReplacedUnasked) {
+  write(folder / "names.txt", "anna\nberta\nclara\ndora\n");
+  ASSERT_EQ(train({"--quiet"}).status, 0);
+  const std::string bundled = read(folder / "runs/names/model.safetensors");
+  ASSERT_EQ(train({"--data", "names.txt", "--quiet"}).status, 0);
+  ASSERT_EQ(train({"--data", "names.txt", "--quiet"}).status, 0);
+  EXPECT_EQ(read(folder / "runs/names/model.safetensors"), bundled);
+  EXPECT_TRUE(std::filesystem::exists(folder / "runs/names-2/model.safetensors"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "runs/names-3"));
+}
+
 TEST_F(Command, AModelThatWentWrongReplacesNoGoodOne) {
   ASSERT_EQ(train({"--out", "good", "--quiet"}).status, 0);
   const std::string good = read(folder / "good/model.safetensors");
@@ -150,7 +161,8 @@ TEST_F(Command, MistakesInTheCommandLine) {
   expect_error(gpt({"train", "--nonsense"}), 2, "--nonsense");
   expect_error(gpt({"train", "--lr", "fast"}), 2, "fast");
   expect_error(gpt({"train", "--threads", "0"}), 2, "--threads");
-  expect_error(gpt({"train", "--dtype", "f16"}), 2, "f16");
+  expect_error(gpt({"train", "--dtype", "f16"}), 2, "f16 not in {f32,f64} (see gpt train --help)");
+  expect_error(gpt({"sample", "x", "--seed", "-1"}), 2, "whole number");
   expect_error(gpt({"train", "--preset", "shakespeare"}), 2, "--data");
   expect_error(gpt({"sample"}), 2, "DIR");
   for (const char* command : {"train", "sample", "eval", "check"}) {
