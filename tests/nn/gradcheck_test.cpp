@@ -46,7 +46,8 @@ TEST(ModuleGradcheck, PassesAndLeavesTheModuleAsItWas) {
 Tensor cube(const Tensor& x) {
   Tensor y = Tensor::empty_like(x);
   dispatch(x.dtype(), [&]<class T>() {
-    for (Index i = 0; i < x.numel(); ++i) y.data<T>()[i] = x.data<T>()[i] * x.data<T>()[i] * x.data<T>()[i];
+    const T* px = x.data<T>().data();
+    for (T& value : y.data<T>()) value = *px * *px * *px, ++px;
   });
   return record("cube", y, {x}, [](const Node& out, Inputs in) {  // adds into the gradient of what it was computed from
     dispatch(out.dtype, [&]<class T>() {
