@@ -2,6 +2,10 @@
 // block is unused and a ragged batch finds the block of a slightly shorter one.
 #include <gradus/core/buffer.h>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include <array>
 #include <bit>
 #include <cstdlib>
@@ -50,8 +54,18 @@ void count(std::size_t bytes) {
   }
 }
 
+// Large blocks ask for large pages: 512 times fewer page faults, and a matrix whose rows lie a page or more apart stays
+// within reach of the processor's page table cache.
 void* from_system(std::size_t bytes) {
   system_allocations.fetch_add(1, std::memory_order_relaxed);
+#if defined(__linux__)
+  constexpr std::size_t large_page = std::size_t{1} << 21;
+  if (bytes >= 2 * large_page) {
+    void* const block = std::aligned_alloc(large_page, (bytes + large_page - 1) / large_page * large_page);
+    if (block != nullptr) ::madvise(block, bytes, MADV_HUGEPAGE);  // a wish; small pages serve as well
+    return block;
+  }
+#endif
   return std::aligned_alloc(alignment, bytes);
 }
 

@@ -4,9 +4,9 @@
 #pragma once
 
 #include <gradus/core/kernels/kernels.h>
+#include <gradus/core/kernels/loops.h>
 #include <gradus/core/kernels/product.h>
 #include <gradus/core/kernels/rows.h>
-#include <gradus/core/kernels/simd.h>
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 
@@ -65,8 +65,8 @@ void attention(const Attention<T>& in, T* out, T* lse, T* scratch) {
   for (Index begin = 0; begin < in.T_; begin += query_block) {
     const Index end = begin + query_block < in.T_ ? begin + query_block : in.T_;
     const Index seen = visible(in, end);
-    product(s.scores, s.row, Factor<T>{in.q + begin * in.q_stride, in.q_stride, 1}, static_cast<const T*>(nullptr),
-            s.keys_t, end - begin, whole_panels(in, seen), in.D, false, static_cast<const T*>(nullptr));
+    product_of_packed(s.scores, s.row, Factor<T>{in.q + begin * in.q_stride, in.q_stride, 1}, s.keys_t, end - begin,
+                      whole_panels(in, seen), in.D, false);
     for (Index t = begin; t < end; ++t) {
       T* const row = s.scores + (t - begin) * s.row;
       const Index keys = visible(in, t + 1);
@@ -82,8 +82,8 @@ void attention(const Attention<T>& in, T* out, T* lse, T* scratch) {
     const T* packed = s.keys;
     for (Index j = 0; j < in.E; j += panel<T>) {
       const Index cols = in.E - j < panel<T> ? in.E - j : panel<T>;
-      product(out + begin * in.out_stride + j, in.out_stride, Factor<T>{s.scores, s.row, 1},
-              static_cast<const T*>(nullptr), packed, end - begin, cols, seen, false, static_cast<const T*>(nullptr));
+      product_of_packed(out + begin * in.out_stride + j, in.out_stride, Factor<T>{s.scores, s.row, 1}, packed,
+                        end - begin, cols, seen, false);
       packed += in.S * round_up<T>(cols);
     }
   }
@@ -94,7 +94,6 @@ void attention(const Attention<T>& in, T* out, T* lse, T* scratch) {
 template <class T>
 void attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, T* scratch) {
   const AttentionScratch<T> s(scratch, in);
-  constexpr const T* none = nullptr;
   pack_b(s.keys_t, Factor<T>{in.k, 1, in.k_stride}, in.D, in.S);
   pack_b(s.values_t, Factor<T>{in.v, 1, in.v_stride}, in.E, in.S);
   if (grad.dq != nullptr) pack_b(s.keys, Factor<T>{in.k, in.k_stride, 1}, in.S, in.D);
@@ -103,8 +102,8 @@ void attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, T* scr
     const Index seen = visible(in, end);
     const Factor<T> q{in.q + begin * in.q_stride, in.q_stride, 1};
     const Factor<T> dout{grad.dout + begin * in.out_stride, in.out_stride, 1};
-    product(s.scores, s.row, q, none, s.keys_t, rows, whole_panels(in, seen), in.D, false, none);
-    product(s.dscores, s.row, dout, none, s.values_t, rows, whole_panels(in, seen), in.E, false, none);
+    product_of_packed(s.scores, s.row, q, s.keys_t, rows, whole_panels(in, seen), in.D, false);
+    product_of_packed(s.dscores, s.row, dout, s.values_t, rows, whole_panels(in, seen), in.E, false);
     for (Index t = begin; t < end; ++t) {
       T* const p = s.scores + (t - begin) * s.row;
       T* const ds = s.dscores + (t - begin) * s.row;
@@ -122,18 +121,18 @@ void attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, T* scr
     }
     if (grad.dv != nullptr) {
       pack_b(s.block, dout, rows, in.E);
-      product(grad.dv, in.v_stride, Factor<T>{s.scores, 1, s.row}, none, s.block, seen, in.E, rows, true, none);
+      product_of_packed(grad.dv, in.v_stride, Factor<T>{s.scores, 1, s.row}, s.block, seen, in.E, rows, true);
     }
     if (grad.dk != nullptr) {
       pack_b(s.block, q, rows, in.D);
-      product(grad.dk, in.k_stride, Factor<T>{s.dscores, 1, s.row}, none, s.block, seen, in.D, rows, true, none);
+      product_of_packed(grad.dk, in.k_stride, Factor<T>{s.dscores, 1, s.row}, s.block, seen, in.D, rows, true);
     }
     if (grad.dq == nullptr) continue;
     const T* packed = s.keys;
     for (Index j = 0; j < in.D; j += panel<T>) {
       const Index cols = in.D - j < panel<T> ? in.D - j : panel<T>;
-      product(grad.dq + begin * in.q_stride + j, in.q_stride, Factor<T>{s.dscores, s.row, 1}, none, packed, rows, cols,
-              seen, true, none);
+      product_of_packed(grad.dq + begin * in.q_stride + j, in.q_stride, Factor<T>{s.dscores, s.row, 1}, packed, rows,
+                        cols, seen, true);
       packed += in.S * round_up<T>(cols);
     }
   }

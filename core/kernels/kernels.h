@@ -31,6 +31,10 @@ struct Factor {
   Index row, col;
 };
 
+/// How much of k a product sums up before it touches C again: a strip of A and a panel of B of this depth stay in an L1
+/// cache of 48 KB.
+inline constexpr Index product_depth = 256;
+
 /// One head's attention over one document. Rows are tokens; `*_stride` elements lie between rows.
 template <class T>
 struct Attention {
@@ -99,14 +103,10 @@ struct Kernels {
   void (*cross_entropy_grad)(T* dx, T scale, const T* x, const std::int32_t* targets, std::int32_t ignore, const T* max,
                              const T* log_sum, Index rows, Index cols);
 
-  // products: C (m, n) = or += A B + bias. B is packed first, in panels of panel_cols columns.
-  Index tile_rows, panel_cols;
-  Index (*packed_size)(Index k, Index n);
-  void (*pack_b)(T* packed, Factor<T> b, Index k, Index n);
-  void (*pack_a)(T* packed, Factor<T> a, Index m, Index k);
-  // `packed_a` is null when A is read in place; `bias` is null or (n)
-  void (*product)(T* c, Index c_stride, Factor<T> a, const T* packed_a, const T* packed_b, Index m, Index n, Index k,
-                  bool accumulate, const T* bias);
+  // C (m, n) = or += A B + bias (n, or null). A is packed into scratch, m x product_depth, unless that is null.
+  Index tile_rows, panel_cols;  // rows and columns to cut C at
+  void (*product)(T* c, Index c_stride, Factor<T> a, Factor<T> b, Index m, Index n, Index k, bool accumulate,
+                  const T* bias, T* scratch);
 
   // attention; scratch: attention_scratch() elements. lse: (T_)
   Index (*attention_scratch)(const Attention<T>& shape);

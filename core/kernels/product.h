@@ -1,9 +1,10 @@
-// The matrix product's inner parts, after Goto & van de Geijn 2008: B packed in panels as wide as the register tile, A
-// read in place or packed in strips as high as the tile, and a tile of C kept in registers over the whole of k.
+// The matrix product after Goto & van de Geijn 2008: B packed in panels as wide as the register tile, A read in place
+// or packed in strips as high as the tile, and a tile of C kept in registers over a block of k.
 #pragma once
 
 #include <gradus/core/kernels/kernels.h>
-#include <gradus/core/kernels/simd.h>
+#include <gradus/core/kernels/loops.h>
+#include <gradus/core/kernels/transpose.h>
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 
@@ -31,6 +32,8 @@ Index packed_size(Index k, Index n) {
   return k * vectors_for<T>(n) * width<T>;
 }
 
+// Either factor has row or col 1.
+
 // Panel after panel; in each, row after row of B, padded with zeros to whole vectors.
 template <class T>
 void pack_b(T* packed, Factor<T> b, Index k, Index n) {
@@ -46,14 +49,7 @@ void pack_b(T* packed, Factor<T> b, Index k, Index n) {
         }
       }
     } else {
-      constexpr Index block = 16;  // of k: one cache line of each column of a transposed B
-      for (Index l0 = 0; l0 < k; l0 += block) {
-        const Index end = l0 + block < k ? l0 + block : k;
-        for (Index j = 0; j < padded; ++j) {
-          const T* const column = source + j * b.col;
-          for (Index l = l0; l < end; ++l) packed[l * padded + j] = j < cols ? column[l * b.row] : T(0);
-        }
-      }
+      transpose_block(packed, padded, padded, source, b.col, cols, k);
     }
     packed += k * padded;
   }
@@ -66,16 +62,14 @@ void pack_a(T* packed, Factor<T> a, Index m, Index k) {
     const Index rows = m - i0 < tile_rows ? m - i0 : tile_rows;
     const T* const source = a.p + i0 * a.row;
     if (a.col == 1) {
-      constexpr Index block = 16;
-      for (Index l0 = 0; l0 < k; l0 += block) {
-        const Index end = l0 + block < k ? l0 + block : k;
-        for (Index i = 0; i < rows; ++i) {
-          for (Index l = l0; l < end; ++l) packed[l * rows + i] = source[i * a.row + l];
-        }
-      }
-    } else {
+      transpose_block(packed, rows, rows, source, a.row, rows, k);
+    } else {  // the transposed view of a row-major matrix: a.row is 1
       for (Index l = 0; l < k; ++l) {
-        for (Index i = 0; i < rows; ++i) packed[l * rows + i] = source[i * a.row + l * a.col];
+        const T* const column = source + l * a.col;
+        for (Index i = 0; i < rows; i += width<T>) {
+          const Index high = rows - i < width<T> ? rows - i : width<T>;
+          put(packed + l * rows + i, get(column + i, high), high);
+        }
       }
     }
     packed += rows * k;
@@ -94,6 +88,11 @@ void tile(T* c, Index c_stride, Factor<T> a, const T* b, Index n, Index k, bool 
     const Vec<T> start = bias == nullptr ? Vec<T>(0) : get(bias + j * width<T>, j + 1 < V ? width<T> : last);
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) sums[i][j] = start;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < R; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < V; ++j) __builtin_prefetch(c + i * c_stride + j * width<T>, 1);
   }
   const Index row = a.row, row3 = 3 * row, step = a.col;
   const T *a0 = a.p, *a4 = a.p + 4 * row, *a8 = a.p + 8 * row;
@@ -124,16 +123,13 @@ void tile(T* c, Index c_stride, Factor<T> a, const T* b, Index n, Index k, bool 
     }
     return;
   }
-  alignas(64) T edge[R * V * width<T>];
 #pragma GCC unroll 16
   for (int i = 0; i < R; ++i) {
 #pragma GCC unroll 4
-    for (int j = 0; j < V; ++j) sums[i][j].store_aligned(edge + (i * V + j) * width<T>);
-  }
-  for (int i = 0; i < R; ++i) {
-    for (Index j = 0; j < n; ++j) {
-      T* const p = c + i * c_stride + j;
-      *p = accumulate ? *p + edge[i * V * width<T> + j] : edge[i * V * width<T> + j];
+    for (int j = 0; j < V; ++j) {
+      const Index m = j + 1 < V ? width<T> : last;
+      T* const p = c + i * c_stride + j * width<T>;
+      put(p, accumulate ? sums[i][j] + get(p, m) : sums[i][j], m);
     }
   }
 }
@@ -164,27 +160,52 @@ GRADUS_INLINE void tile_of(Index rows, T* c, Index c_stride, Factor<T> a, const 
   }
 }
 
+// C (m, n) = or += A B + bias with B packed, n at most a panel. `packed_a` is null when A is read in place.
 template <class T>
-void product(T* c, Index c_stride, Factor<T> a, const T* packed_a, const T* packed_b, Index m, Index n, Index k,
-             bool accumulate, const T* bias) {
-  for (Index j0 = 0; j0 < n; j0 += panel<T>) {
-    const Index cols = n - j0 < panel<T> ? n - j0 : panel<T>;
-    const Index vectors = vectors_for<T>(cols);
-    const T* const bias_j = bias == nullptr ? nullptr : bias + j0;
-    for (Index i0 = 0; i0 < m; i0 += tile_rows) {
-      const Index rows = m - i0 < tile_rows ? m - i0 : tile_rows;
-      const Factor<T> strip =
-          packed_a == nullptr ? Factor<T>{a.p + i0 * a.row, a.row, a.col} : Factor<T>{packed_a + i0 * k, 1, rows};
-      T* const corner = c + i0 * c_stride + j0;
-      if (vectors == 1) {
-        tile_of<1>(rows, corner, c_stride, strip, packed_b, cols, k, accumulate, bias_j);
-      } else if (vectors == 2) {
-        tile_of<2>(rows, corner, c_stride, strip, packed_b, cols, k, accumulate, bias_j);
-      } else if constexpr (tile_vectors >= 3) {
-        tile_of<3>(rows, corner, c_stride, strip, packed_b, cols, k, accumulate, bias_j);
-      }
+GRADUS_INLINE void product_of_panel(T* c, Index c_stride, Factor<T> a, const T* packed_a, const T* panel_b, Index m,
+                                    Index n, Index k, bool accumulate, const T* bias) {
+  const Index vectors = vectors_for<T>(n);
+  for (Index i = 0; i < m; i += tile_rows) {
+    const Index rows = m - i < tile_rows ? m - i : tile_rows;
+    const Factor<T> strip =
+        packed_a == nullptr ? Factor<T>{a.p + i * a.row, a.row, a.col} : Factor<T>{packed_a + i * k, 1, rows};
+    if (vectors == 1) {
+      tile_of<1>(rows, c + i * c_stride, c_stride, strip, panel_b, n, k, accumulate, bias);
+    } else if (vectors == 2) {
+      tile_of<2>(rows, c + i * c_stride, c_stride, strip, panel_b, n, k, accumulate, bias);
+    } else if constexpr (tile_vectors >= 3) {
+      tile_of<3>(rows, c + i * c_stride, c_stride, strip, panel_b, n, k, accumulate, bias);
     }
-    packed_b += k * vectors * width<T>;
+  }
+}
+
+// C (m, n) = or += A B with all of B packed.
+template <class T>
+void product_of_packed(T* c, Index c_stride, Factor<T> a, const T* packed_b, Index m, Index n, Index k,
+                       bool accumulate) {
+  for (Index j = 0; j < n; j += panel<T>) {
+    const Index cols = n - j < panel<T> ? n - j : panel<T>;
+    product_of_panel<T>(c + j, c_stride, a, nullptr, packed_b, m, cols, k, accumulate, nullptr);
+    packed_b += k * vectors_for<T>(cols) * width<T>;
+  }
+}
+
+// C (m, n) = or += A B + bias. Each panel of B is packed right before it is used, so it is read from the L1 cache; A is
+// packed into `scratch` (m x product_depth) unless that is null.
+template <class T>
+void product(T* c, Index c_stride, Factor<T> a, Factor<T> b, Index m, Index n, Index k, bool accumulate, const T* bias,
+             T* scratch) {
+  alignas(64) T panel_b[product_depth * panel<T>];
+  for (Index l = 0; l == 0 || l < k; l += product_depth) {
+    const Index depth = k - l < product_depth ? k - l : product_depth;
+    const Factor<T> slice{a.p + l * a.col, a.row, a.col};
+    if (scratch != nullptr) pack_a(scratch, slice, m, depth);
+    for (Index j = 0; j < n; j += panel<T>) {
+      const Index cols = n - j < panel<T> ? n - j : panel<T>;
+      pack_b(panel_b, Factor<T>{b.p + l * b.row + j * b.col, b.row, b.col}, depth, cols);
+      product_of_panel<T>(c + j, c_stride, slice, scratch, panel_b, m, cols, depth, accumulate || l > 0,
+                          l > 0 || bias == nullptr ? nullptr : bias + j);
+    }
   }
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <gradus/core/kernels/kernels.h>
-#include <gradus/core/kernels/simd.h>
+#include <gradus/core/kernels/loops.h>
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <gradus/core/kernels/kernels.h>
+#include <gradus/core/kernels/loops.h>
 #include <gradus/core/kernels/pointwise.h>
-#include <gradus/core/kernels/simd.h>
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 

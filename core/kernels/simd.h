@@ -54,21 +54,6 @@ GRADUS_INLINE void store(T* p, Vec<T> v) {
   v.store_unaligned(p);
 }
 
-/// The first n < width elements, the others 0: the tail of a loop runs the same formula as its body.
-template <class T>
-GRADUS_INLINE Vec<T> load_part(const T* p, Index n) {
-  alignas(64) T part[width<T>] = {};
-  for (Index i = 0; i < n; ++i) part[i] = p[i];
-  return Vec<T>::load_aligned(part);
-}
-
-template <class T>
-GRADUS_INLINE void store_part(T* p, Vec<T> v, Index n) {
-  alignas(64) T part[width<T>];
-  v.store_aligned(part);
-  for (Index i = 0; i < n; ++i) p[i] = part[i];
-}
-
 /// The sum of the elements.
 template <class T>
 GRADUS_INLINE T total(Vec<T> v) {
@@ -99,75 +84,6 @@ GRADUS_INLINE V larger(V a, V b) {
 template <class V>
 GRADUS_INLINE V fma(V a, V b, V c) {
   return xsimd::fma(a, b, c);
-}
-
-/// Runs body(i, n) over 0 .. count-1 in whole vectors (n == width) and at most one part (n < width): the loop shape
-/// that nearly every kernel has. Loads and stores through get() and put() take the part into account.
-template <class T, class Body>
-GRADUS_INLINE void each_vector(Index count, const Body& body) {
-  Index i = 0;
-  for (; i + width<T> <= count; i += width<T>) body(i, width<T>);
-  if (i < count) body(i, count - i);
-}
-
-template <class T>
-GRADUS_INLINE Vec<T> get(const T* p, Index n) {
-  return n == width<T> ? load(p) : load_part(p, n);
-}
-
-template <class T>
-GRADUS_INLINE void put(T* p, Vec<T> v, Index n) {
-  if (n == width<T>) {
-    store(p, v);
-  } else {
-    store_part(p, v, n);
-  }
-}
-
-/// Clears the lanes from n on.
-template <class T>
-GRADUS_INLINE Vec<T> keep(Vec<T> v, Index n) {
-  if (n == width<T>) return v;
-  alignas(64) T part[width<T>];
-  v.store_aligned(part);
-  for (Index i = n; i < width<T>; ++i) part[i] = 0;
-  return Vec<T>::load_aligned(part);
-}
-
-/// Sum over i in 0 .. n-1 of f(i, m): a vector of terms from position i, lanes from m on being 0. Four vectors side by
-/// side hide the latency of addition and keep partial sums short.
-template <class T, class F>
-GRADUS_INLINE T sum_of(Index n, const F& f) {
-  constexpr Index w = width<T>;
-  Vec<T> s0(0), s1(0), s2(0), s3(0);
-  Index i = 0;
-  for (; i + 4 * w <= n; i += 4 * w) {
-    s0 += f(i, w);
-    s1 += f(i + w, w);
-    s2 += f(i + 2 * w, w);
-    s3 += f(i + 3 * w, w);
-  }
-  for (; i + w <= n; i += w) s0 += f(i, w);
-  if (i < n) s1 += f(i, n - i);
-  return total((s0 + s1) + (s2 + s3));
-}
-
-/// sum_of for long sums: blocks of 4096 add up in double, so that many small terms do not drown.
-template <class T, class F>
-GRADUS_INLINE double sum_in_blocks(Index n, const F& f) {
-  constexpr Index block = 4096;
-  double result = 0;
-  for (Index begin = 0; begin < n; begin += block) {
-    result += static_cast<double>(
-        sum_of<T>(n - begin < block ? n - begin : block, [&](Index i, Index m) { return f(begin + i, m); }));
-  }
-  return result;
-}
-
-/// p[0..n) += v
-template <class T>
-GRADUS_INLINE void add_to(T* p, Vec<T> v, Index n) {
-  put(p, get(p, n) + v, n);
 }
 
 }  // namespace gradus::kernels::GRADUS_ISA_NAME

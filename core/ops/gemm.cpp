@@ -1,6 +1,6 @@
-// Slabs of B (k_block x n_block) and A (m_block x k_block) are packed by all threads, then tiles of C are handed out.
-// Which tiles there are depends on the sizes alone, and each element of C sums over k in one order: the same bits
-// whatever the number of threads.
+// C is cut into blocks, one a task; each task sums its block over all of k with packed copies of its own, so threads
+// share nothing but what they read. The cut depends on the sizes alone, and each element of C sums over k in one order:
+// the same bits whatever the number of threads.
 #include <gradus/core/ops/gemm.h>
 
 #include <algorithm>
@@ -11,10 +11,6 @@
 namespace gradus {
 namespace {
 
-constexpr Index k_block = 256;   // a strip of A and a panel of B over this many k stay in a 32-48 KB L1
-constexpr Index n_block = 4096;  // a slab of B: 4 MB of f32
-constexpr Index m_block = 2048;  // a slab of A: 2 MB of f32
-
 Index blocks(Index n, Index size) {
   return (n + size - 1) / size;
 }
@@ -22,25 +18,27 @@ Index round_up(Index n, Index multiple) {
   return blocks(n, multiple) * multiple;
 }
 
-struct Tasks {
-  Index rows, cols;  // of C in one task
+struct Cut {
+  Index down, across;  // blocks of C
 };
 
-// Large enough to be worth handing out (some 3 us), small enough to keep a few threads evenly busy.
-Tasks cut(Index m, Index n, Index k, Index tile_rows, Index panel_cols) {
-  Tasks task{std::min<Index>(round_up(m, tile_rows), 16 * tile_rows),
-             std::min<Index>(round_up(n, panel_cols), 512 / panel_cols * panel_cols)};
-  constexpr Index enough_tasks = 8, small_task = 300'000;  // multiply-adds
-  while (blocks(m, task.rows) * blocks(n, task.cols) < enough_tasks && task.rows * task.cols * k > 2 * small_task) {
-    if (task.rows > tile_rows && (task.rows >= task.cols || task.cols <= panel_cols)) {
-      task.rows = round_up(task.rows / 2, tile_rows);
-    } else if (task.cols > panel_cols) {
-      task.cols = round_up(task.cols / 2, panel_cols);
+// Blocks as large as a packed A of half a megabyte allows, for packing costs less the larger they are; then more of
+// them, until a few threads are evenly busy or a block is too little work (some 3 us) to hand out.
+Cut cut(Index m, Index n, Index k, bool packs_a, Index tile_rows, Index panel_cols) {
+  constexpr Index most_rows = 512, most_cols = 512, enough_blocks = 8, small_block = 300'000;  // multiply-adds
+  Cut cut{blocks(m, most_rows), blocks(n, most_cols)};
+  while (cut.down * cut.across < enough_blocks && m * n * k > 2 * small_block * cut.down * cut.across) {
+    const Index rows = m / cut.down, cols = n / cut.across;
+    const bool by_columns = packs_a ? cols >= rows : cols > 2 * panel_cols;
+    if (by_columns && cols > panel_cols) {
+      cut.across *= 2;
+    } else if (rows > tile_rows) {
+      cut.down *= 2;
     } else {
       break;
     }
   }
-  return task;
+  return cut;
 }
 
 }  // namespace
@@ -50,52 +48,21 @@ void gemm(T* c, Index c_stride, kernels::Factor<T> a, kernels::Factor<T> b, Inde
           const T* bias) {
   if (m == 0 || n == 0) return;
   const kernels::Kernels<T>& kernel = kernels::kernels<T>();
-  const Index tile_rows = kernel.tile_rows, panel = kernel.panel_cols;
-  // Packing A pays when its strips are read for several panels and lie scattered in memory.
-  const bool packs_a = n > 2 * panel && m * std::min(k, k_block) > 8192;
-  const Index widest = std::min(n, n_block), deepest = std::min(k, k_block);
-  const Buffer b_slab(kernel.packed_size(deepest, widest), dtype_of<T>());
-  const Buffer a_slab = packs_a ? Buffer(std::min(m, m_block) * deepest, dtype_of<T>()) : Buffer();
-  T* const packed_b = b_slab.as<T>();
-  T* const packed_a = a_slab.as<T>();
-
-  for (Index j0 = 0; j0 < n; j0 += n_block) {
-    const Index cols = std::min(n - j0, n_block);
-    for (Index l0 = 0; l0 == 0 || l0 < k; l0 += k_block) {
-      const Index depth = std::min(k - l0, k_block);
-      const bool first = l0 == 0;
-      for (Index i0 = 0; i0 < m; i0 += m_block) {
-        const Index rows = std::min(m - i0, m_block);
-        const Index b_tasks = i0 == 0 ? blocks(cols, panel) : 0, a_tasks = packs_a ? blocks(rows, tile_rows) : 0;
-        const Index pack_grain = std::max<Index>(1, 8192 / std::max<Index>(1, depth * panel));
-        parallel_for(b_tasks + a_tasks, pack_grain, [&](Index begin, Index end) {
-          for (Index task = begin; task < end; ++task) {
-            if (task < b_tasks) {
-              const Index j = task * panel;
-              kernel.pack_b(packed_b + j * depth, {b.p + l0 * b.row + (j0 + j) * b.col, b.row, b.col}, depth,
-                            std::min(cols - j, panel));
-            } else {
-              const Index i = (task - b_tasks) * tile_rows;
-              kernel.pack_a(packed_a + i * depth, {a.p + (i0 + i) * a.row + l0 * a.col, a.row, a.col},
-                            std::min(rows - i, tile_rows), depth);
-            }
-          }
-        });
-        const Tasks task = cut(rows, cols, depth, tile_rows, panel);
-        const Index down = blocks(rows, task.rows), across = blocks(cols, task.cols);
-        parallel_for(down * across, 1, [&](Index begin, Index end) {
-          for (Index t = begin; t < end; ++t) {
-            const Index i = t % down * task.rows, j = t / down * task.cols;
-            kernel.product(c + (i0 + i) * c_stride + j0 + j, c_stride,
-                           {a.p + (i0 + i) * a.row + l0 * a.col, a.row, a.col},
-                           packs_a ? packed_a + i * depth : nullptr, packed_b + j * depth,
-                           std::min(rows - i, task.rows), std::min(cols - j, task.cols), depth, accumulate || !first,
-                           first && bias != nullptr ? bias + j0 + j : nullptr);
-          }
-        });
-      }
+  // Rows of A a multiple of 2 KB apart share the same few sets of the L1 cache.
+  const bool scattered = a.col != 1 || a.row * static_cast<Index>(sizeof(T)) % 2048 == 0;
+  const bool packs_a = scattered && n > 2 * kernel.panel_cols && m * std::min(k, kernels::product_depth) > 8192;
+  const auto [down, across] = cut(m, n, k, packs_a, kernel.tile_rows, kernel.panel_cols);
+  const Index rows = round_up(blocks(m, down), kernel.tile_rows), cols = round_up(blocks(n, across), kernel.panel_cols);
+  parallel_for(down * across, 1, [&](Index begin, Index end) {
+    const Buffer scratch = packs_a ? Buffer(rows * std::min(k, kernels::product_depth), dtype_of<T>()) : Buffer();
+    for (Index t = begin; t < end; ++t) {
+      const Index i = t % down * rows, j = t / down * cols;
+      if (i >= m || j >= n) continue;  // rounding up left this block empty
+      kernel.product(c + i * c_stride + j, c_stride, {a.p + i * a.row, a.row, a.col}, {b.p + j * b.col, b.row, b.col},
+                     std::min(m - i, rows), std::min(n - j, cols), k, accumulate, bias == nullptr ? nullptr : bias + j,
+                     scratch.as<T>());
     }
-  }
+  });
 }
 
 template void gemm<float>(float*, Index, kernels::Factor<float>, kernels::Factor<float>, Index, Index, Index, bool,
