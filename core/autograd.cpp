@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include <gradus/core/anomaly.h>
+#include <gradus/core/kernels/kernels.h>
 
 namespace gradus {
 namespace {
@@ -38,12 +39,6 @@ NodeList reachable(const NodePtr& root) {
   }
   unmark();
   return nodes;
-}
-
-void zero_missing_grad(const Node& node) {
-  if (node.grad) return;
-  node.grad = Buffer(node.numel(), node.dtype);
-  node.grad.fill_zero(static_cast<std::size_t>(node.numel()) * size_of(node.dtype));
 }
 
 void release(Node& node) {
@@ -113,11 +108,13 @@ void Tensor::backward(const Tensor& weight, bool retain_graph) const {
   for (const NodePtr& node : nodes) {
     if (!node->is_leaf()) node->grad.reset();  // what an earlier, retained backward left
   }
-  zero_missing_grad(root);
-  dispatch(root.dtype, [&]<class T>() {
-    const T* const w = weight.node().values<T>();
-    for (Index i = 0; i < root.numel(); ++i) root.grad_or_null<T>()[i] += w[i];
-  });
+  if (root.grad || retain_graph || root.is_leaf()) {
+    dispatch(root.dtype, [&]<class T>() {
+      kernels::kernels<T>().add(root.grad_or_null<T>(), weight.node().values<T>(), root.numel());
+    });
+  } else {
+    root.grad = weight.node().data;  // only read, and let go once the root's backward has run
+  }
 
   for (NodePtr& node : nodes) {
     if (node->backward == nullptr) continue;  // the root is a leaf: its gradient is the weight
@@ -128,11 +125,12 @@ void Tensor::backward(const Tensor& weight, bool retain_graph) const {
             "backward: an input of '{}' has become {} since {} was computed from it; compute the loss again after "
             "to(DType)",
             node->op, input->dtype, node->dtype);
-      if (!input->requires_grad) continue;
-      zero_missing_grad(*input);
-      wanted = true;
+      wanted |= input->requires_grad;
     }
     if (wanted) (*node->backward)(*node, Inputs(node->inputs));
+    for (const NodePtr& input : node->inputs) {  // what an op had nothing to add to is zero, not missing
+      if (input != nullptr && input->requires_grad && !input->grad) input->make_grad(true);
+    }
     if (const AnomalyMode* const anomaly = detail::anomaly_mode()) anomaly->check_backward(*node);
     if (!retain_graph) release(*node);
     node.reset();  // frees the values too unless somebody else holds them

@@ -39,8 +39,9 @@ void attach(Node& node, const char* name, InputList inputs, std::shared_ptr<cons
 }  // namespace detail
 
 /// The last statement of every op: y = name(inputs). When some input wants a gradient, y becomes a vertex of the graph.
-/// `backward(out, in)` must ADD d/d(in[i]) into every in[i].grad_or_null<T>() that is not null; the gradient of y is
-/// out.grad_or_null<T>(), values are in[i].values<T>() and out.values<T>(). It may capture plain values and Buffers
+/// `backward(out, in)` must ADD d/d(in[i]) into every in[i].grad_or_null<T>() that is not null (or put all of it into
+/// in[i].grad_share<T>(), which is quicker); the gradient of y is out.grad_or_null<T>(), values are in[i].values<T>()
+/// and out.values<T>(). It may capture plain values and Buffers
 /// only, never a Tensor: a captured output would own itself and never be freed.
 template <std::invocable<const Node&, Inputs> F>
 Tensor record(const char* name, Tensor y, detail::InputList inputs, F backward) {

@@ -47,10 +47,11 @@ std::atomic<std::size_t> system_allocations{0};
 std::atomic<std::size_t> bytes_in_use{0};
 std::atomic<std::size_t> peak_bytes_in_use{0};
 
-void count(std::size_t bytes) {
+void report(std::ptrdiff_t change) {
+  const auto bytes = static_cast<std::size_t>(change);  // wraps around like the sum
   const std::size_t now = bytes_in_use.fetch_add(bytes, std::memory_order_relaxed) + bytes;
   std::size_t peak = peak_bytes_in_use.load(std::memory_order_relaxed);
-  while (now > peak && !peak_bytes_in_use.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {
+  while (change > 0 && now > peak && !peak_bytes_in_use.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {
   }
 }
 
@@ -81,6 +82,12 @@ struct FreeBlock {
 
 struct FreeLists {
   std::array<FreeBlock*, classes> heads{};
+  std::ptrdiff_t change = 0;  // of bytes_in_use, not yet reported: a shared counter costs as much as an allocation
+  void count(std::ptrdiff_t bytes) {
+    constexpr std::ptrdiff_t worth_reporting = 1 << 16;
+    change += bytes;
+    if (change >= worth_reporting || change <= -worth_reporting) report(std::exchange(change, 0));
+  }
   void clear() {
     for (FreeBlock*& head : heads) {
       while (head != nullptr) std::free(std::exchange(head, head->next));
@@ -99,6 +106,7 @@ struct Owner {
   ~Owner() {
     ended = true;
     lists = nullptr;
+    report(owned.change);
     owned.clear();
   }
   Owner(const Owner&) = delete;
@@ -112,6 +120,14 @@ FreeLists* free_lists() {
   return lists;
 }
 
+void count(FreeLists* free, std::ptrdiff_t bytes) {
+  if (free != nullptr) {
+    free->count(bytes);
+  } else {
+    report(bytes);
+  }
+}
+
 }  // namespace
 
 void* pool_allocate(std::size_t bytes) {
@@ -121,7 +137,7 @@ void* pool_allocate(std::size_t bytes) {
   if (free != nullptr && free->heads[size.index] != nullptr) {
     FreeBlock* const block = free->heads[size.index];
     free->heads[size.index] = block->next;
-    count(size.bytes);
+    free->count(static_cast<std::ptrdiff_t>(size.bytes));
     return block;
   }
   void* block = from_system(size.bytes);
@@ -130,15 +146,15 @@ void* pool_allocate(std::size_t bytes) {
     block = from_system(size.bytes);
   }
   check(block != nullptr, "memory: the system has no {} bytes left; use a smaller batch, context or model", size.bytes);
-  count(size.bytes);
+  count(free, static_cast<std::ptrdiff_t>(size.bytes));
   return block;
 }
 
 void pool_free(void* block, std::size_t bytes) noexcept {
   if (block == nullptr) return;
   const SizeClass size = size_class(bytes);
-  bytes_in_use.fetch_sub(size.bytes, std::memory_order_relaxed);
   FreeLists* const free = free_lists();
+  count(free, -static_cast<std::ptrdiff_t>(size.bytes));
   if (free == nullptr) {
     std::free(block);
     return;
@@ -151,6 +167,7 @@ void empty_cache() {
 }
 
 MemoryStats memory_stats() {
+  if (FreeLists* const free = free_lists()) report(std::exchange(free->change, 0));
   return {system_allocations.load(), bytes_in_use.load(), peak_bytes_in_use.load()};
 }
 

@@ -18,6 +18,7 @@ void pool_free(void* block, std::size_t bytes) noexcept;
 /// Returns the calling thread's free blocks to the system.
 void empty_cache();
 
+/// Exact for the calling thread; every other thread may hold back 64 KB of its latest changes.
 struct MemoryStats {
   std::size_t system_allocations;  // blocks asked from the system since the program started, by all threads
   std::size_t bytes_in_use;        // in blocks that are not on a free list

@@ -92,6 +92,11 @@ Node::~Node() {
   std::ranges::move(inputs, std::back_inserter(graveyard->nodes));
 }
 
+void Node::make_grad(bool zeroed) const {
+  grad = Buffer(numel(), dtype);
+  if (zeroed) grad.fill_zero(static_cast<std::size_t>(numel()) * size_of(dtype));
+}
+
 const Node& Inputs::operator[](std::size_t i) const {
   return nodes_[i] == nullptr ? no_node() : *nodes_[i];
 }

@@ -37,6 +37,15 @@ struct Backward {
   virtual void operator()(const Node& out, Inputs in) const = 0;
 };
 
+/// A gradient to put a share into: add where `adds`, else write. `p` is null when the gradient is not wanted.
+template <class T>
+struct GradShare {
+  T* p;
+  bool adds;
+  explicit operator bool() const { return p != nullptr; }
+  GradShare operator+(Index i) const { return {p == nullptr ? p : p + i, adds}; }
+};
+
 struct Node {
   Shape shape;
   DType dtype = DType::f32;
@@ -62,11 +71,22 @@ struct Node {
   T* values() const {
     return data.as<T>();
   }
-  /// The gradient, to be read by this node's own backward or added to by its users'. Null means: not wanted.
+  /// The gradient, to be read by this node's own backward or added to by its users'; zeros when nothing was added yet.
+  /// Null means: not wanted. Called by one thread at a time.
   template <class T>
   T* grad_or_null() const {
-    return grad.as<T>();
+    if (requires_grad && !grad) make_grad(true);
+    return requires_grad ? grad.as<T>() : nullptr;
   }
+  /// The same for an op that gives every element a share: while nothing was added yet there are no zeros to add to, so
+  /// the first op writes its share. That saves a pass of writing and one of reading over each gradient.
+  template <class T>
+  GradShare<T> grad_share() const {
+    const bool adds = static_cast<bool>(grad);
+    if (requires_grad && !adds) make_grad(false);
+    return {requires_grad ? grad.as<T>() : nullptr, adds};
+  }
+  void make_grad(bool zeroed) const;
 };
 
 class Tensor {

@@ -5,6 +5,7 @@
 
 #include <gradus/core/kernels/kernels.h>
 #include <gradus/core/kernels/loops.h>
+#include <gradus/core/kernels/math.h>
 #include <gradus/core/kernels/product.h>
 #include <gradus/core/kernels/rows.h>
 
@@ -89,6 +90,11 @@ void attention(const Attention<T>& in, T* out, T* lse, T* scratch) {
   }
 }
 
+template <class T>
+GRADUS_INLINE void clear(T* p, Index stride, Index rows, Index cols) {
+  for (; rows > 0; --rows, p += stride) each_vector<T>(cols, [&](Index i, Index m) { put(p + i, Vec<T>(0), m); });
+}
+
 // With P the weights, dP = dO V^T and delta = rowsum(dO O):  dS = P (dP - delta) scale,
 // dQ = dS K,  dK = dS^T Q,  dV = P^T dO.
 template <class T>
@@ -97,6 +103,8 @@ void attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, T* scr
   pack_b(s.keys_t, Factor<T>{in.k, 1, in.k_stride}, in.D, in.S);
   pack_b(s.values_t, Factor<T>{in.v, 1, in.v_stride}, in.E, in.S);
   if (grad.dq != nullptr) pack_b(s.keys, Factor<T>{in.k, in.k_stride, 1}, in.S, in.D);
+  if (grad.dk != nullptr && !grad.adds_k) clear(grad.dk, in.k_stride, in.S, in.D);
+  if (grad.dv != nullptr && !grad.adds_v) clear(grad.dv, in.v_stride, in.S, in.E);
   for (Index begin = 0; begin < in.T_; begin += query_block) {
     const Index end = begin + query_block < in.T_ ? begin + query_block : in.T_, rows = end - begin;
     const Index seen = visible(in, end);
@@ -114,7 +122,7 @@ void attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, T* scr
       const Vec<T> delta(sum_of<T>(in.E, [&](Index i, Index m) { return get(o + i, m) * get(d + i, m); }));
       const Vec<T> factor(in.scale), shift(grad.lse[t]);
       each_vector<T>(keys, [&](Index i, Index m) {
-        const Vec<T> weight = xsimd::exp(get(p + i, m) * factor - shift);
+        const Vec<T> weight = exponential(get(p + i, m) * factor - shift);
         put(p + i, weight, m);
         put(ds + i, weight * (get(ds + i, m) - delta) * factor, m);
       });
@@ -132,7 +140,7 @@ void attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, T* scr
     for (Index j = 0; j < in.D; j += panel<T>) {
       const Index cols = in.D - j < panel<T> ? in.D - j : panel<T>;
       product_of_packed(grad.dq + begin * in.q_stride + j, in.q_stride, Factor<T>{s.dscores, s.row, 1}, packed, rows,
-                        cols, seen, true);
+                        cols, seen, grad.adds_q);
       packed += in.S * round_up<T>(cols);
     }
   }

@@ -1,6 +1,6 @@
 // The kernel table: every loop over numbers that the ops need, on raw pointers and sizes, one table for each
-// instruction set and element type. Kernels trust their arguments, run on one thread and add into gradients.
-// Shapes: x (rows, cols) row-major unless said; strides count elements.
+// instruction set and element type. Kernels trust their arguments, run on one thread and add into gradients, or write
+// them where `adds` is false. Shapes: x (rows, cols) row-major unless said; strides count elements.
 #pragma once
 
 #include <cstdint>
@@ -35,6 +35,18 @@ struct Factor {
 /// cache of 48 KB.
 inline constexpr Index product_depth = 256;
 
+/// C (m, n) = or += A B + bias. Rows of C are c_stride apart.
+template <class T>
+struct Product {
+  T* c;
+  Index c_stride;
+  Factor<T> a, b;
+  Index m, n, k;
+  bool accumulate;
+  const T* bias;      // (n), or null
+  const T* packed_a;  // what pack_a made of all of A, or null: A is read in place
+};
+
 /// One head's attention over one document. Rows are tokens; `*_stride` elements lie between rows.
 template <class T>
 struct Attention {
@@ -49,6 +61,7 @@ template <class T>
 struct AttentionGrad {
   const T *out, *dout, *lse;
   T *dq, *dk, *dv;  // null: not wanted; same strides as q, k, v
+  bool adds_q, adds_k, adds_v;
 };
 
 template <class T>
@@ -67,12 +80,12 @@ struct Kernels {
 
   // pointwise
   void (*unary)(UnaryOp op, const T* x, T* y, Index n, T a, T b);
-  void (*unary_grad)(UnaryOp op, T* dx, const T* dy, const T* x, const T* y, Index n, T a, T b);
+  void (*unary_grad)(UnaryOp op, T* dx, bool adds, const T* dy, const T* x, const T* y, Index n, T a, T b);
   // a_step and b_step are 1, or 0 for one number repeated
   void (*binary)(BinaryOp op, const T* a, Index a_step, const T* b, Index b_step, T* y, Index n);
-  // d_first: the gradient of a (dx points there) or of b; x_step is that argument's step, 0 sums into one number
-  void (*binary_grad)(BinaryOp op, bool first, T* dx, const T* dy, const T* a, Index a_step, const T* b, Index b_step,
-                      const T* y, Index n);
+  // first: the gradient of a (dx points there) or of b; where that argument's step is 0, sums into one number
+  void (*binary_grad)(BinaryOp op, bool first, T* dx, bool adds, const T* dy, const T* a, Index a_step, const T* b,
+                      Index b_step, const T* y, Index n);
   void (*select)(const T* condition, const T* a, const T* b, T* y, Index n);
   void (*select_grad)(const T* condition, T* da, T* db, const T* dy, Index n);  // null: not wanted
   void (*add)(T* y, const T* x, Index n);                                       // y += x
@@ -86,27 +99,28 @@ struct Kernels {
 
   // rows
   void (*softmax)(const T* x, T* y, Index rows, Index cols);
-  void (*softmax_grad)(T* dx, const T* dy, const T* y, Index rows, Index cols);
+  void (*softmax_grad)(T* dx, bool adds, const T* dy, const T* y, Index rows, Index cols);
   void (*log_softmax)(const T* x, T* y, Index rows, Index cols);
-  void (*log_softmax_grad)(T* dx, const T* dy, const T* y, Index rows, Index cols);
+  void (*log_softmax_grad)(T* dx, bool adds, const T* dy, const T* y, Index rows, Index cols);
   // mean, rstd: (rows), kept for the gradient; weight, bias: (cols) or null
   void (*layer_norm)(const T* x, const T* weight, const T* bias, T* y, T* mean, T* rstd, Index rows, Index cols, T eps);
   // dx, dweight, dbias: null means not wanted
-  void (*layer_norm_grad)(T* dx, T* dweight, T* dbias, const T* dy, const T* x, const T* weight, const T* mean,
-                          const T* rstd, Index rows, Index cols);
+  void (*layer_norm_grad)(T* dx, bool adds, T* dweight, T* dbias, const T* dy, const T* x, const T* weight,
+                          const T* mean, const T* rstd, Index rows, Index cols);
   void (*rms_norm)(const T* x, const T* weight, T* y, T* rstd, Index rows, Index cols, T eps);
-  void (*rms_norm_grad)(T* dx, T* dweight, const T* dy, const T* x, const T* weight, const T* rstd, Index rows,
-                        Index cols);
+  void (*rms_norm_grad)(T* dx, bool adds, T* dweight, const T* dy, const T* x, const T* weight, const T* rstd,
+                        Index rows, Index cols);
   // losses, max and log_sum (log of the sum of exp(x - max)): (rows); rows whose target is `ignore` have loss 0
   void (*cross_entropy)(const T* x, const std::int32_t* targets, std::int32_t ignore, T* losses, T* max, T* log_sum,
                         Index rows, Index cols);
-  void (*cross_entropy_grad)(T* dx, T scale, const T* x, const std::int32_t* targets, std::int32_t ignore, const T* max,
-                             const T* log_sum, Index rows, Index cols);
+  void (*cross_entropy_grad)(T* dx, bool adds, T scale, const T* x, const std::int32_t* targets, std::int32_t ignore,
+                             const T* max, const T* log_sum, Index rows, Index cols);
 
-  // C (m, n) = or += A B + bias (n, or null). A is packed into scratch, m x product_depth, unless that is null.
-  Index tile_rows, panel_cols;  // rows and columns to cut C at
-  void (*product)(T* c, Index c_stride, Factor<T> a, Factor<T> b, Index m, Index n, Index k, bool accumulate,
-                  const T* bias, T* scratch);
+  // products
+  Index tile_rows, group_cols;  // rows and columns to cut C at
+  // packed: m rounded up to tile_rows, times k
+  void (*pack_a)(T* packed, const Product<T>& p, Index begin, Index end);
+  void (*product)(const Product<T>& p, Index i0, Index i1, Index j0, Index j1);
 
   // attention; scratch: attention_scratch() elements. lse: (T_)
   Index (*attention_scratch)(const Attention<T>& shape);

@@ -77,11 +77,29 @@ GRADUS_INLINE Vec<float> load_part(const float* p, Index n) {
 GRADUS_INLINE Vec<double> load_part(const double* p, Index n) {
   return _mm256_maskload_pd(p, first64(n));
 }
+// In halves of halves, not with a mask: AMD's processors take some 20 cycles for a masked store of AVX2.
 GRADUS_INLINE void store_part(float* p, Vec<float> v, Index n) {
-  _mm256_maskstore_ps(p, first32(n), v);
+  __m128 rest = _mm256_castps256_ps128(v);
+  if ((n & 4) != 0) {
+    _mm_storeu_ps(p, rest);
+    rest = _mm256_extractf128_ps(v, 1);
+    p += 4;
+  }
+  if ((n & 2) != 0) {
+    _mm_storel_pi(reinterpret_cast<__m64*>(p), rest);
+    rest = _mm_movehl_ps(rest, rest);
+    p += 2;
+  }
+  if ((n & 1) != 0) _mm_store_ss(p, rest);
 }
 GRADUS_INLINE void store_part(double* p, Vec<double> v, Index n) {
-  _mm256_maskstore_pd(p, first64(n), v);
+  __m128d rest = _mm256_castpd256_pd128(v);
+  if ((n & 2) != 0) {
+    _mm_storeu_pd(p, rest);
+    rest = _mm256_extractf128_pd(v, 1);
+    p += 2;
+  }
+  if ((n & 1) != 0) _mm_store_sd(p, rest);
 }
 GRADUS_INLINE Vec<float> first_lanes(Vec<float> v, Index n) {
   return _mm256_and_ps(v, _mm256_castsi256_ps(first32(n)));
@@ -152,10 +170,10 @@ GRADUS_INLINE double sum_in_blocks(Index n, const F& f) {
   return result;
 }
 
-/// p[0..n) += v
+/// p[0..n) += v, or = v
 template <class T>
-GRADUS_INLINE void add_to(T* p, Vec<T> v, Index n) {
-  put(p, get(p, n) + v, n);
+GRADUS_INLINE void add_to(T* p, Vec<T> v, Index n, bool adds = true) {
+  put(p, adds ? get(p, n) + v : v, n);
 }
 
 }  // namespace gradus::kernels::GRADUS_ISA_NAME

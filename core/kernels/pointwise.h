@@ -3,6 +3,7 @@
 
 #include <gradus/core/kernels/kernels.h>
 #include <gradus/core/kernels/loops.h>
+#include <gradus/core/kernels/math.h>
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 
@@ -23,7 +24,7 @@ GRADUS_INLINE V rectified(V x) {  // a NaN stays one
 
 template <class V>
 GRADUS_INLINE V logistic(V x) {
-  return V(1) / (V(1) + xsimd::exp(-x));
+  return V(1) / (V(1) + exponential(-x));
 }
 
 // x between -bound and bound; a NaN stays one. Past the bound an activation and its slope have reached their limits,
@@ -54,7 +55,7 @@ template <class V>
 GRADUS_INLINE V gelu_erf_slope(V unbounded) {
   using T = typename V::value_type;
   const V x = bounded(unbounded, V(40));
-  const V phi = V(T(0.39894228040143267794)) * xsimd::exp(V(T(-0.5)) * x * x);
+  const V phi = V(T(0.39894228040143267794)) * exponential(V(T(-0.5)) * x * x);
   return V(T(0.5)) * (V(1) + xsimd::erf(x * V(T(0.70710678118654752440)))) + x * phi;
 }
 
@@ -160,9 +161,9 @@ void unary_loop(const T* x, T* y, Index n, T a, T b) {
 }
 
 template <class F, class T>
-void unary_grad_loop(T* dx, const T* dy, const T* x, const T* y, Index n, T a, T b) {
+void unary_grad_loop(T* dx, bool adds, const T* dy, const T* x, const T* y, Index n, T a, T b) {
   each_vector<T>(n, [&](Index i, Index m) {
-    add_to(dx + i, get(dy + i, m) * F::df(get(x + i, m), get(y + i, m), Vec<T>(a), Vec<T>(b)), m);
+    add_to(dx + i, get(dy + i, m) * F::df(get(x + i, m), get(y + i, m), Vec<T>(a), Vec<T>(b)), m, adds);
   });
 }
 
@@ -178,11 +179,11 @@ void unary(UnaryOp op, const T* x, T* y, Index n, T a, T b) {
 }
 
 template <class T>
-void unary_grad(UnaryOp op, T* dx, const T* dy, const T* x, const T* y, Index n, T a, T b) {
+void unary_grad(UnaryOp op, T* dx, bool adds, const T* dy, const T* x, const T* y, Index n, T a, T b) {
   switch (op) {
 #define UNARY(name, formula, slope) \
   case UnaryOp::name:               \
-    return unary_grad_loop<Unary_##name>(dx, dy, x, y, n, a, b);
+    return unary_grad_loop<Unary_##name>(dx, adds, dy, x, y, n, a, b);
 #include <gradus/core/kernels/unary.def>
 #undef UNARY
   }
@@ -200,15 +201,17 @@ void binary_loop(const T* a, Index a_step, const T* b, Index b_step, T* y, Index
 }
 
 template <class F, bool first, class T>
-void binary_grad_loop(T* dx, const T* dy, const T* a, Index a_step, const T* b, Index b_step, const T* y, Index n) {
+void binary_grad_loop(T* dx, bool adds, const T* dy, const T* a, Index a_step, const T* b, Index b_step, const T* y,
+                      Index n) {
   const auto share = [&](Index i, Index m) {
     const Vec<T> va = get_stepped(a, i, a_step, m), vb = get_stepped(b, i, b_step, m), vy = get(y + i, m);
     return get(dy + i, m) * (first ? F::da(va, vb, vy) : F::db(va, vb, vy));
   };
   if ((first ? a_step : b_step) != 0) {
-    each_vector<T>(n, [&](Index i, Index m) { add_to(dx + i, share(i, m), m); });
+    each_vector<T>(n, [&](Index i, Index m) { add_to(dx + i, share(i, m), m, adds); });
   } else {
-    *dx += static_cast<T>(sum_in_blocks<T>(n, [&](Index i, Index m) { return keep<T>(share(i, m), m); }));
+    const T sum = static_cast<T>(sum_in_blocks<T>(n, [&](Index i, Index m) { return keep<T>(share(i, m), m); }));
+    *dx = adds ? *dx + sum : sum;
   }
 }
 
@@ -224,13 +227,13 @@ void binary(BinaryOp op, const T* a, Index a_step, const T* b, Index b_step, T* 
 }
 
 template <class T>
-void binary_grad(BinaryOp op, bool first, T* dx, const T* dy, const T* a, Index a_step, const T* b, Index b_step,
-                 const T* y, Index n) {
+void binary_grad(BinaryOp op, bool first, T* dx, bool adds, const T* dy, const T* a, Index a_step, const T* b,
+                 Index b_step, const T* y, Index n) {
   switch (op) {
-#define BINARY(name, formula, slope_a, slope_b)                                              \
-  case BinaryOp::name:                                                                       \
-    return first ? binary_grad_loop<Binary_##name, true>(dx, dy, a, a_step, b, b_step, y, n) \
-                 : binary_grad_loop<Binary_##name, false>(dx, dy, a, a_step, b, b_step, y, n);
+#define BINARY(name, formula, slope_a, slope_b)                                                    \
+  case BinaryOp::name:                                                                             \
+    return first ? binary_grad_loop<Binary_##name, true>(dx, adds, dy, a, a_step, b, b_step, y, n) \
+                 : binary_grad_loop<Binary_##name, false>(dx, adds, dy, a, a_step, b, b_step, y, n);
 #include <gradus/core/kernels/binary.def>
 #undef BINARY
   }

@@ -22,6 +22,10 @@ inline constexpr int tile_rows = 4, tile_vectors = 2;  // 8 + 2 + 1, and one for
 template <class T>
 inline constexpr Index panel = tile_vectors* width<T>;
 
+// Columns of B that are packed at a time: whole panels, and whole cache lines of a row.
+template <class T>
+inline constexpr Index group = 64 / panel<T>* panel<T>;
+
 template <class T>
 GRADUS_INLINE constexpr Index vectors_for(Index n) {
   return (n + width<T> - 1) / width<T>;
@@ -34,52 +38,83 @@ Index packed_size(Index k, Index n) {
 
 // Either factor has row or col 1.
 
-// Panel after panel; in each, row after row of B, padded with zeros to whole vectors.
+// Where the packed strip of A starts that holds row i, a multiple of tile_rows, in the slice of k that starts at l:
+// slice after slice, in each strip after strip.
+template <class T>
+GRADUS_INLINE Index packed_a_offset(const Product<T>& p, Index l, Index i) {
+  const Index depth = p.k - l < product_depth ? p.k - l : product_depth;
+  return l * ((p.m + tile_rows - 1) / tile_rows * tile_rows) + i * depth;
+}
+
+// Panel after panel; in each, row after row of B, padded with zeros to whole vectors. Rows that lie in memory as such
+// are read in one go for all panels, a few cache lines at a time.
 template <class T>
 void pack_b(T* packed, Factor<T> b, Index k, Index n) {
-  for (Index j0 = 0; j0 < n; j0 += panel<T>) {
-    const Index cols = n - j0 < panel<T> ? n - j0 : panel<T>;
-    const Index padded = vectors_for<T>(cols) * width<T>;
-    const T* const source = b.p + j0 * b.col;
-    if (b.col == 1) {
-      for (Index l = 0; l < k; ++l) {
-        for (Index j = 0; j < padded; j += width<T>) {
-          const Index m = cols - j < width<T> ? cols - j : width<T>;
-          store(packed + l * padded + j, get(source + l * b.row + j, m));
-        }
+  if (b.col == 1) {
+    const Index whole = n / panel<T> * panel<T>, rest = n - whole, padded = vectors_for<T>(rest) * width<T>;
+    for (Index l = 0; l < k; ++l) {
+      const T* const row = b.p + l * b.row;
+      T* to = packed + l * panel<T>;
+      for (Index j = 0; j < whole; j += panel<T>, to += k * panel<T>) {
+#pragma GCC unroll 4
+        for (Index v = 0; v < tile_vectors; ++v) store(to + v * width<T>, load(row + j + v * width<T>));
       }
-    } else {
-      transpose_block(packed, padded, padded, source, b.col, cols, k);
+      to = packed + k * whole + l * padded;
+      each_vector<T>(rest, [&](Index j, Index m) { store(to + j, get(row + whole + j, m)); });
     }
+    return;
+  }
+  for (Index j = 0; j < n; j += panel<T>) {
+    const Index cols = n - j < panel<T> ? n - j : panel<T>, padded = vectors_for<T>(cols) * width<T>;
+    transpose_block(packed, padded, padded, b.p + j * b.col, b.col, cols, k);
     packed += k * padded;
   }
 }
 
-// Strip after strip of tile_rows rows (the last one lower); in each, column after column.
+// Rows begin .. end-1 of A, in strips of tile_rows rows; in each, column after column, a low last strip filled up with
+// zeros. Whole vectors are stored, each over the tail of the one before: a masked store would cost more than the rest.
 template <class T>
-void pack_a(T* packed, Factor<T> a, Index m, Index k) {
-  for (Index i0 = 0; i0 < m; i0 += tile_rows) {
-    const Index rows = m - i0 < tile_rows ? m - i0 : tile_rows;
-    const T* const source = a.p + i0 * a.row;
-    if (a.col == 1) {
-      transpose_block(packed, rows, rows, source, a.row, rows, k);
-    } else {  // the transposed view of a row-major matrix: a.row is 1
-      for (Index l = 0; l < k; ++l) {
-        const T* const column = source + l * a.col;
-        for (Index i = 0; i < rows; i += width<T>) {
-          const Index high = rows - i < width<T> ? rows - i : width<T>;
-          put(packed + l * rows + i, get(column + i, high), high);
+void pack_a(T* packed, const Product<T>& p, Index begin, Index end) {
+  constexpr Index w = width<T>, vectors = (tile_rows + w - 1) / w;
+  for (Index l = 0; l < p.k; l += product_depth) {
+    const Index depth = p.k - l < product_depth ? p.k - l : product_depth;
+    for (Index i = begin; i < end; i += tile_rows) {
+      const Index rows = end - i < tile_rows ? end - i : tile_rows;
+      const T* const source = p.a.p + i * p.a.row + l * p.a.col;
+      T* const strip = packed + packed_a_offset(p, l, i);
+      // The last columns' vectors would reach into the next strip, which another thread may be packing.
+      const Index whole = depth - (vectors * w > tile_rows ? w : 0);
+      for (Index v = vectors - 1; v >= 0; --v) {  // downwards: the last one spills into the next column's first rows
+        const Index first = v * w, high = rows - first < 0 ? 0 : rows - first < w ? rows - first : w;
+        const Index room = tile_rows - first < w ? tile_rows - first : w;
+        if (p.a.col == 1) {
+          for (Index j = 0; j < depth; j += w) {
+            const Index wide = depth - j < w ? depth - j : w;
+            Vec<T> square[w];
+#pragma GCC unroll 16
+            for (Index r = 0; r < w; ++r) {
+              square[r] = r < high ? get(source + (first + r) * p.a.row + j, wide) : Vec<T>(0);
+            }
+            transpose_square(square);
+#pragma GCC unroll 16
+            for (Index q = 0; q < w; ++q) {
+              if (q < wide) put(strip + (j + q) * tile_rows + first, square[q], j + q < whole ? w : room);
+            }
+          }
+        } else {  // the transposed view of a row-major matrix: a.row is 1
+          for (Index j = 0; j < depth; ++j) {
+            put(strip + j * tile_rows + first, get(source + j * p.a.col + first, high), j < whole ? w : room);
+          }
         }
       }
     }
-    packed += rows * k;
   }
 }
 
 // C (R, n) = or += A B + bias, n within the last of V vectors. Everything unrolls, so the sums live in registers; rows
 // of A are addressed from every fourth one, which leaves registers for the sums' addresses too. The common case stores
 // whole vectors right away; the ragged edge goes through memory, in code of its own, or gcc 12 spills the sums.
-template <int R, int V, class T>
+template <int R, int V, bool packed, class T>
 void tile(T* c, Index c_stride, Factor<T> a, const T* b, Index n, Index k, bool accumulate, const T* bias) {
   const Index last = n - (V - 1) * width<T>;
   Vec<T> sums[R][V];
@@ -90,11 +125,8 @@ void tile(T* c, Index c_stride, Factor<T> a, const T* b, Index n, Index k, bool 
     for (int i = 0; i < R; ++i) sums[i][j] = start;
   }
 #pragma GCC unroll 16
-  for (int i = 0; i < R; ++i) {
-#pragma GCC unroll 4
-    for (int j = 0; j < V; ++j) __builtin_prefetch(c + i * c_stride + j * width<T>, 1);
-  }
-  const Index row = a.row, row3 = 3 * row, step = a.col;
+  for (int i = 0; i < R; ++i) __builtin_prefetch(c + i * c_stride, 1);
+  const Index row = packed ? 1 : a.row, row3 = 3 * row, step = packed ? tile_rows : a.col;
   const T *a0 = a.p, *a4 = a.p + 4 * row, *a8 = a.p + 8 * row;
   for (Index l = 0; l < k; ++l) {
     Vec<T> from_b[V];
@@ -102,15 +134,17 @@ void tile(T* c, Index c_stride, Factor<T> a, const T* b, Index n, Index k, bool 
     for (int j = 0; j < V; ++j) from_b[j] = load(b + j * width<T>);
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) {
-      const T* const group = i < 4 ? a0 : i < 8 ? a4 : a8;
-      const Vec<T> x(group[i % 4 == 0 ? 0 : i % 4 == 1 ? row : i % 4 == 2 ? 2 * row : row3]);
+      const T* const group = packed ? a0 + i : i < 4 ? a0 : i < 8 ? a4 : a8;
+      const Vec<T> x(group[packed || i % 4 == 0 ? 0 : i % 4 == 1 ? row : i % 4 == 2 ? 2 * row : row3]);
 #pragma GCC unroll 4
       for (int j = 0; j < V; ++j) sums[i][j] = fma(x, from_b[j], sums[i][j]);
     }
     b += V * width<T>;
     a0 += step;
-    a4 += step;
-    a8 += step;
+    if constexpr (!packed) {
+      a4 += step;
+      a8 += step;
+    }
   }
   if (last == width<T>) {
 #pragma GCC unroll 16
@@ -138,9 +172,9 @@ template <int V, class T>
 GRADUS_INLINE void tile_of(Index rows, T* c, Index c_stride, Factor<T> a, const T* b, Index n, Index k, bool accumulate,
                            const T* bias) {
   switch (rows) {
-#define GRADUS_TILE(R)                                                                   \
-  case R:                                                                                \
-    if constexpr (R <= tile_rows) tile<R, V>(c, c_stride, a, b, n, k, accumulate, bias); \
+#define GRADUS_TILE(R)                                                                          \
+  case R:                                                                                       \
+    if constexpr (R <= tile_rows) tile<R, V, false>(c, c_stride, a, b, n, k, accumulate, bias); \
     return;
     GRADUS_TILE(1)
     GRADUS_TILE(2)
@@ -160,51 +194,93 @@ GRADUS_INLINE void tile_of(Index rows, T* c, Index c_stride, Factor<T> a, const 
   }
 }
 
-// C (m, n) = or += A B + bias with B packed, n at most a panel. `packed_a` is null when A is read in place.
+// A tile of `rows` rows and n columns, at most a panel.
 template <class T>
-GRADUS_INLINE void product_of_panel(T* c, Index c_stride, Factor<T> a, const T* packed_a, const T* panel_b, Index m,
-                                    Index n, Index k, bool accumulate, const T* bias) {
+GRADUS_INLINE void tile_of_any(Index rows, T* c, Index c_stride, Factor<T> a, const T* panel_b, Index n, Index k,
+                               bool accumulate, const T* bias) {
   const Index vectors = vectors_for<T>(n);
-  for (Index i = 0; i < m; i += tile_rows) {
-    const Index rows = m - i < tile_rows ? m - i : tile_rows;
-    const Factor<T> strip =
-        packed_a == nullptr ? Factor<T>{a.p + i * a.row, a.row, a.col} : Factor<T>{packed_a + i * k, 1, rows};
-    if (vectors == 1) {
-      tile_of<1>(rows, c + i * c_stride, c_stride, strip, panel_b, n, k, accumulate, bias);
-    } else if (vectors == 2) {
-      tile_of<2>(rows, c + i * c_stride, c_stride, strip, panel_b, n, k, accumulate, bias);
-    } else if constexpr (tile_vectors >= 3) {
-      tile_of<3>(rows, c + i * c_stride, c_stride, strip, panel_b, n, k, accumulate, bias);
-    }
+  if (vectors == 1) {
+    tile_of<1>(rows, c, c_stride, a, panel_b, n, k, accumulate, bias);
+  } else if (vectors == 2) {
+    tile_of<2>(rows, c, c_stride, a, panel_b, n, k, accumulate, bias);
+  } else if constexpr (tile_vectors >= 3) {
+    tile_of<3>(rows, c, c_stride, a, panel_b, n, k, accumulate, bias);
   }
 }
 
-// C (m, n) = or += A B with all of B packed.
+// C (m, n) = or += A B + bias with all of B packed.
 template <class T>
-void product_of_packed(T* c, Index c_stride, Factor<T> a, const T* packed_b, Index m, Index n, Index k,
-                       bool accumulate) {
+void product_of_packed(T* c, Index c_stride, Factor<T> a, const T* packed_b, Index m, Index n, Index k, bool accumulate,
+                       const T* bias = nullptr) {
   for (Index j = 0; j < n; j += panel<T>) {
     const Index cols = n - j < panel<T> ? n - j : panel<T>;
-    product_of_panel<T>(c + j, c_stride, a, nullptr, packed_b, m, cols, k, accumulate, nullptr);
+    for (Index i = 0; i < m; i += tile_rows) {
+      tile_of_any(m - i < tile_rows ? m - i : tile_rows, c + i * c_stride + j, c_stride,
+                  Factor<T>{a.p + i * a.row, a.row, a.col}, packed_b, cols, k, accumulate,
+                  bias == nullptr ? nullptr : bias + j);
+    }
     packed_b += k * vectors_for<T>(cols) * width<T>;
   }
 }
 
-// C (m, n) = or += A B + bias. Each panel of B is packed right before it is used, so it is read from the L1 cache; A is
-// packed into `scratch` (m x product_depth) unless that is null.
+// Asks for lines begin .. end-1 of a group's source, so that they are near when the group's turn to be packed comes.
 template <class T>
-void product(T* c, Index c_stride, Factor<T> a, Factor<T> b, Index m, Index n, Index k, bool accumulate, const T* bias,
-             T* scratch) {
-  alignas(64) T panel_b[product_depth * panel<T>];
-  for (Index l = 0; l == 0 || l < k; l += product_depth) {
-    const Index depth = k - l < product_depth ? k - l : product_depth;
-    const Factor<T> slice{a.p + l * a.col, a.row, a.col};
-    if (scratch != nullptr) pack_a(scratch, slice, m, depth);
-    for (Index j = 0; j < n; j += panel<T>) {
-      const Index cols = n - j < panel<T> ? n - j : panel<T>;
-      pack_b(panel_b, Factor<T>{b.p + l * b.row + j * b.col, b.row, b.col}, depth, cols);
-      product_of_panel<T>(c + j, c_stride, slice, scratch, panel_b, m, cols, depth, accumulate || l > 0,
-                          l > 0 || bias == nullptr ? nullptr : bias + j);
+GRADUS_INLINE void prefetch_group(Factor<T> b, Index begin, Index end) {
+  constexpr Index line = 64 / sizeof(T), lines = group<T> / line, lines_deep = product_depth / line;
+  for (Index i = begin; i < end; ++i) {
+    __builtin_prefetch(
+        b.col == 1 ? b.p + i / lines * b.row + i % lines * line : b.p + i / lines_deep * b.col + i % lines_deep * line,
+        0, 2);
+  }
+}
+
+// Rows i0 .. i1-1 and columns j0 .. j1-1 of a product. A group of B's panels is packed right before it is used, while
+// the rows of A that go with it come by in blocks that stay in the L2 cache, and the next group's source is called for.
+template <class T>
+void product(const Product<T>& p, Index i0, Index i1, Index j0, Index j1) {
+  alignas(64) T packed_b[product_depth * group<T>];
+  for (Index l = 0; l == 0 || l < p.k; l += product_depth) {
+    const Index depth = p.k - l < product_depth ? p.k - l : product_depth;
+    const bool accumulate = p.accumulate || l > 0;
+    const T* const bias = l > 0 ? nullptr : p.bias;
+    for (Index j = j0; j < j1; j += group<T>) {
+      const Index cols = j1 - j < group<T> ? j1 - j : group<T>;
+      const Factor<T> b{p.b.p + l * p.b.row + j * p.b.col, p.b.row, p.b.col};
+      pack_b(packed_b, b, depth, cols);
+      if (p.packed_a == nullptr) {
+        const Factor<T> rows{p.a.p + i0 * p.a.row + l * p.a.col, p.a.row, p.a.col};
+        product_of_packed(p.c + i0 * p.c_stride + j, p.c_stride, rows, packed_b, i1 - i0, cols, depth, accumulate,
+                          bias == nullptr ? nullptr : bias + j);
+        continue;
+      }
+      const Factor<T> next{b.p + group<T> * b.col, b.row, b.col};
+      constexpr Index lines = product_depth * group<T> * static_cast<Index>(sizeof(T)) / 64;
+      const Index tiles = (i1 - i0 + tile_rows - 1) / tile_rows * (group<T> / panel<T>),
+                  share = (lines + tiles - 1) / tiles;
+      Index fetched = j + 2 * group<T> <= j1 && depth == product_depth ? 0 : lines;
+      constexpr Index block = 16 * tile_rows;
+      for (Index i_block = i0; i_block < i1; i_block += block) {
+        const Index i_end = i1 - i_block < block ? i1 : i_block + block;
+        const T* panel_b = packed_b;
+        for (Index q = 0; q < cols; q += panel<T>) {
+          const Index wide = cols - q < panel<T> ? cols - q : panel<T>;
+          const T* const bias_q = bias == nullptr ? nullptr : bias + j + q;
+          for (Index i = i_block; i < i_end; i += tile_rows) {
+            const Index until = fetched + share < lines ? fetched + share : lines;
+            prefetch_group(next, fetched, until);
+            fetched = until;
+            T* const corner = p.c + i * p.c_stride + j + q;
+            const Factor<T> strip{p.packed_a + packed_a_offset(p, l, i), 1, tile_rows};
+            if (i + tile_rows <= i_end && wide == panel<T>) {
+              tile<tile_rows, tile_vectors, true>(corner, p.c_stride, strip, panel_b, wide, depth, accumulate, bias_q);
+            } else {
+              tile_of_any(i_end - i < tile_rows ? i_end - i : tile_rows, corner, p.c_stride, strip, panel_b, wide,
+                          depth, accumulate, bias_q);
+            }
+          }
+          panel_b += depth * panel<T>;
+        }
+      }
     }
   }
 }

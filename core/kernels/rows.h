@@ -36,7 +36,7 @@ GRADUS_INLINE T row_max(const T* x, Index n) {
 template <class T>
 GRADUS_INLINE T exp_row(const T* x, T* y, T max, Index n) {
   return sum_of<T>(n, [&](Index i, Index m) {
-    const Vec<T> e = xsimd::exp(get(x + i, m) - Vec<T>(max));
+    const Vec<T> e = exponential(get(x + i, m) - Vec<T>(max));
     put(y + i, e, m);
     return keep<T>(e, m);
   });
@@ -50,10 +50,10 @@ void softmax(const T* x, T* y, Index rows, Index cols) {
 
 // dx = y (dy - <dy, y>)
 template <class T>
-void softmax_grad(T* dx, const T* dy, const T* y, Index rows, Index cols) {
+void softmax_grad(T* dx, bool adds, const T* dy, const T* y, Index rows, Index cols) {
   for (; rows > 0; --rows, dx += cols, dy += cols, y += cols) {
     const Vec<T> dot(sum_of<T>(cols, [&](Index i, Index m) { return get(dy + i, m) * get(y + i, m); }));
-    each_vector<T>(cols, [&](Index i, Index m) { add_to(dx + i, get(y + i, m) * (get(dy + i, m) - dot), m); });
+    each_vector<T>(cols, [&](Index i, Index m) { add_to(dx + i, get(y + i, m) * (get(dy + i, m) - dot), m, adds); });
   }
 }
 
@@ -74,7 +74,7 @@ GRADUS_INLINE T sqrt_of(T x) {
 /// log of the sum of exp(x - max)
 template <class T>
 GRADUS_INLINE T log_sum_exp(const T* x, T max, Index n) {
-  return log_of(sum_of<T>(n, [&](Index i, Index m) { return keep<T>(xsimd::exp(get(x + i, m) - Vec<T>(max)), m); }));
+  return log_of(sum_of<T>(n, [&](Index i, Index m) { return keep<T>(exponential(get(x + i, m) - Vec<T>(max)), m); }));
 }
 
 template <class T>
@@ -89,10 +89,11 @@ void log_softmax(const T* x, T* y, Index rows, Index cols) {
 
 // dx = dy - softmax sum(dy)
 template <class T>
-void log_softmax_grad(T* dx, const T* dy, const T* y, Index rows, Index cols) {
+void log_softmax_grad(T* dx, bool adds, const T* dy, const T* y, Index rows, Index cols) {
   for (; rows > 0; --rows, dx += cols, dy += cols, y += cols) {
     const Vec<T> s(sum(dy, cols));
-    each_vector<T>(cols, [&](Index i, Index m) { add_to(dx + i, get(dy + i, m) - xsimd::exp(get(y + i, m)) * s, m); });
+    each_vector<T>(cols,
+                   [&](Index i, Index m) { add_to(dx + i, get(dy + i, m) - exponential(get(y + i, m)) * s, m, adds); });
   }
 }
 
@@ -120,7 +121,7 @@ void layer_norm(const T* x, const T* weight, const T* bias, T* y, T* mean, T* rs
 
 // With n = (x - mean) rstd and g = dy weight:  dx = rstd (g - mean(g) - n mean(g n)),  dweight = dy n,  dbias = dy.
 template <class T>
-void layer_norm_grad(T* dx, T* dweight, T* dbias, const T* dy, const T* x, const T* weight, const T* mean,
+void layer_norm_grad(T* dx, bool adds, T* dweight, T* dbias, const T* dy, const T* x, const T* weight, const T* mean,
                      const T* rstd, Index rows, Index cols) {
   for (Index r = 0; r < rows; ++r, x += cols, dy += cols) {
     const Vec<T> mu(mean[r]), inverse(rstd[r]);
@@ -132,8 +133,9 @@ void layer_norm_grad(T* dx, T* dweight, T* dbias, const T* dy, const T* x, const
       const T n = static_cast<T>(cols);
       const Vec<T> mean_g(sum_of<T>(cols, g) / n);
       const Vec<T> mean_gn(sum_of<T>(cols, [&](Index i, Index m) { return g(i, m) * normal(i, m); }) / n);
-      each_vector<T>(
-          cols, [&](Index i, Index m) { add_to(dx + i, inverse * (g(i, m) - mean_g - normal(i, m) * mean_gn), m); });
+      each_vector<T>(cols, [&](Index i, Index m) {
+        add_to(dx + i, inverse * (g(i, m) - mean_g - normal(i, m) * mean_gn), m, adds);
+      });
       dx += cols;
     }
     if (dweight != nullptr) {
@@ -161,7 +163,8 @@ void rms_norm(const T* x, const T* weight, T* y, T* rstd, Index rows, Index cols
 
 // With n = x rstd and g = dy weight:  dx = rstd (g - n mean(g n)),  dweight = dy n.
 template <class T>
-void rms_norm_grad(T* dx, T* dweight, const T* dy, const T* x, const T* weight, const T* rstd, Index rows, Index cols) {
+void rms_norm_grad(T* dx, bool adds, T* dweight, const T* dy, const T* x, const T* weight, const T* rstd, Index rows,
+                   Index cols) {
   for (Index r = 0; r < rows; ++r, x += cols, dy += cols) {
     const Vec<T> inverse(rstd[r]);
     const auto g = [&](Index i, Index m) {
@@ -170,8 +173,9 @@ void rms_norm_grad(T* dx, T* dweight, const T* dy, const T* x, const T* weight, 
     if (dx != nullptr) {
       const Vec<T> mean_gn(sum_of<T>(cols, [&](Index i, Index m) { return g(i, m) * get(x + i, m) * inverse; }) /
                            static_cast<T>(cols));
-      each_vector<T>(
-          cols, [&](Index i, Index m) { add_to(dx + i, inverse * (g(i, m) - get(x + i, m) * inverse * mean_gn), m); });
+      each_vector<T>(cols, [&](Index i, Index m) {
+        add_to(dx + i, inverse * (g(i, m) - get(x + i, m) * inverse * mean_gn), m, adds);
+      });
       dx += cols;
     }
     if (dweight != nullptr) {
@@ -195,14 +199,17 @@ void cross_entropy(const T* x, const std::int32_t* targets, std::int32_t ignore,
 
 // dx = scale (softmax(x) - one_hot(target))
 template <class T>
-void cross_entropy_grad(T* dx, T scale, const T* x, const std::int32_t* targets, std::int32_t ignore, const T* max,
-                        const T* log_sum, Index rows, Index cols) {
+void cross_entropy_grad(T* dx, bool adds, T scale, const T* x, const std::int32_t* targets, std::int32_t ignore,
+                        const T* max, const T* log_sum, Index rows, Index cols) {
   const Vec<T> s(scale);
   for (Index r = 0; r < rows; ++r, x += cols, dx += cols) {
-    if (targets[r] == ignore) continue;
+    if (targets[r] == ignore) {
+      if (!adds) each_vector<T>(cols, [&](Index i, Index m) { put(dx + i, Vec<T>(0), m); });
+      continue;
+    }
     const Vec<T> first(max[r]), second(log_sum[r]);
-    each_vector<T>(cols,
-                   [&](Index i, Index m) { add_to(dx + i, s * xsimd::exp((get(x + i, m) - first) - second), m); });
+    each_vector<T>(
+        cols, [&](Index i, Index m) { add_to(dx + i, s * exponential((get(x + i, m) - first) - second), m, adds); });
     dx[targets[r]] -= scale;
   }
 }

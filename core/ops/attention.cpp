@@ -83,11 +83,6 @@ Buffer scratch_for(const kernels::Attention<T>& largest, Index& size) {
   return {size * num_threads(), dtype_of<T>()};
 }
 
-template <class T>
-T* offset(T* p, Index i) {
-  return p == nullptr ? nullptr : p + i;
-}
-
 }  // namespace
 
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v, AttentionOptions options) {
@@ -123,6 +118,7 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   return record("scaled_dot_product_attention", y, {q, k, v}, [batch, lse](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const T *const pq = in[0].values<T>(), *const pk = in[1].values<T>(), *const pv = in[2].values<T>();
+      const GradShare<T> dq = in[0].grad_share<T>(), dk = in[1].grad_share<T>(), dv = in[2].grad_share<T>();
       Index size = 0;
       const Buffer scratch = scratch_for<T>(batch.pair(0, pq, pk, pv), size);
       parallel_for(batch.count, batch.grain(), [&](Index begin, Index end) {
@@ -131,9 +127,8 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
           kernels::kernels<T>().attention_grad(
               batch.pair(i, pq, pk, pv),
               {out.values<T>() + o, out.grad_or_null<T>() + o, lse.as<T>() + i * batch.T_,
-               offset(in[0].grad_or_null<T>(), i * batch.T_ * batch.D),
-               offset(in[1].grad_or_null<T>(), i * batch.S * batch.D),
-               offset(in[2].grad_or_null<T>(), i * batch.S * batch.E)},
+               (dq + i * batch.T_ * batch.D).p, (dk + i * batch.S * batch.D).p, (dv + i * batch.S * batch.E).p, dq.adds,
+               dk.adds, dv.adds},
               scratch.as<T>() + thread_index() * size);
         }
       });
@@ -172,19 +167,21 @@ Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> l
   return record("packed_attention", y, {qkv}, [packed = std::move(packed), lse](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const T* const p = in[0].values<T>();
-      T* const dp = in[0].grad_or_null<T>();
+      const auto [dp, adds] = in[0].grad_share<T>();
       Index size = 0;
       const Buffer scratch = scratch_for<T>(packed.pair<T>({0, 0, 0, packed.longest()}, p), size);
-      parallel_for(packed.documents() * packed.heads, packed.grain(), [&](Index begin, Index end) {
-        for (Index i = begin; i < end; ++i) {
-          const auto at = packed.place(i);
-          T* const dq = dp + at.qkv;
-          kernels::kernels<T>().attention_grad(packed.pair(at, p),
-                                               {out.values<T>() + at.out, out.grad_or_null<T>() + at.out,
-                                                lse.as<T>() + at.lse, dq, dq + packed.width(), dq + 2 * packed.width()},
-                                               scratch.as<T>() + thread_index() * size);
-        }
-      });
+      parallel_for(packed.documents() * packed.heads, packed.grain(),
+                   [&, dp = dp, adds = adds](Index begin, Index end) {
+                     for (Index i = begin; i < end; ++i) {
+                       const auto at = packed.place(i);
+                       T* const dq = dp + at.qkv;
+                       kernels::kernels<T>().attention_grad(
+                           packed.pair(at, p),
+                           {out.values<T>() + at.out, out.grad_or_null<T>() + at.out, lse.as<T>() + at.lse, dq,
+                            dq + packed.width(), dq + 2 * packed.width(), adds, adds, adds},
+                           scratch.as<T>() + thread_index() * size);
+                     }
+                   });
     });
   });
 }

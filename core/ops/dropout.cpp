@@ -21,8 +21,10 @@ Tensor dropout(const Tensor& x, double p, bool training, Generator& generator) {
   Tensor y = Tensor::empty_like(x);
   dispatch(x.dtype(), [&]<class T>() { run(y.node().values<T>(), x.node().values<const T>(), x.numel(), false); });
   return record("dropout", y, {x}, [run](const Node& out, Inputs in) {
-    dispatch(out.dtype,
-             [&]<class T>() { run(in[0].grad_or_null<T>(), out.grad_or_null<const T>(), out.numel(), true); });
+    dispatch(out.dtype, [&]<class T>() {
+      const GradShare<T> dx = in[0].grad_share<T>();
+      run(dx.p, out.grad_or_null<const T>(), out.numel(), dx.adds);
+    });
   });
 }
 

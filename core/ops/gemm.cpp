@@ -22,17 +22,16 @@ struct Cut {
   Index down, across;  // blocks of C
 };
 
-// Blocks as large as a packed A of half a megabyte allows, for packing costs less the larger they are; then more of
-// them, until a few threads are evenly busy or a block is too little work (some 3 us) to hand out.
-Cut cut(Index m, Index n, Index k, bool packs_a, Index tile_rows, Index panel_cols) {
+// Tall blocks of a few hundred columns, for a panel of B is packed once for each block of rows; then more of them,
+// until a few threads are evenly busy or a block is too little work (some 3 us) to hand out.
+Cut cut(Index m, Index n, Index k, Index tile_rows, Index group_cols) {
   constexpr Index most_rows = 512, most_cols = 512, enough_blocks = 8, small_block = 300'000;  // multiply-adds
   Cut cut{blocks(m, most_rows), blocks(n, most_cols)};
   while (cut.down * cut.across < enough_blocks && m * n * k > 2 * small_block * cut.down * cut.across) {
     const Index rows = m / cut.down, cols = n / cut.across;
-    const bool by_columns = packs_a ? cols >= rows : cols > 2 * panel_cols;
-    if (by_columns && cols > panel_cols) {
+    if (cols > group_cols) {
       cut.across *= 2;
-    } else if (rows > tile_rows) {
+    } else if (rows > 2 * tile_rows) {
       cut.down *= 2;
     } else {
       break;
@@ -48,19 +47,21 @@ void gemm(T* c, Index c_stride, kernels::Factor<T> a, kernels::Factor<T> b, Inde
           const T* bias) {
   if (m == 0 || n == 0) return;
   const kernels::Kernels<T>& kernel = kernels::kernels<T>();
-  // Rows of A a multiple of 2 KB apart share the same few sets of the L1 cache.
-  const bool scattered = a.col != 1 || a.row * static_cast<Index>(sizeof(T)) % 2048 == 0;
-  const bool packs_a = scattered && n > 2 * kernel.panel_cols && m * std::min(k, kernels::product_depth) > 8192;
-  const auto [down, across] = cut(m, n, k, packs_a, kernel.tile_rows, kernel.panel_cols);
-  const Index rows = round_up(blocks(m, down), kernel.tile_rows), cols = round_up(blocks(n, across), kernel.panel_cols);
-  parallel_for(down * across, 1, [&](Index begin, Index end) {
-    const Buffer scratch = packs_a ? Buffer(rows * std::min(k, kernels::product_depth), dtype_of<T>()) : Buffer();
+  kernels::Product<T> product{c, c_stride, a, b, m, n, k, accumulate, bias, nullptr};
+  Buffer packed;
+  if (n > kernel.group_cols && m >= kernel.tile_rows && k >= 16) {
+    packed = Buffer(round_up(m, kernel.tile_rows) * k, dtype_of<T>());
+    const Index grain = round_up(std::max<Index>(1, 16384 / k), kernel.tile_rows);
+    parallel_for(m, grain, [&](Index begin, Index end) { kernel.pack_a(packed.as<T>(), product, begin, end); });
+    product.packed_a = packed.as<T>();
+  }
+  const auto [down, across] = cut(m, n, k, kernel.tile_rows, kernel.group_cols);
+  const Index rows = round_up(blocks(m, down), kernel.tile_rows), cols = round_up(blocks(n, across), kernel.group_cols);
+  const Index rows_of_blocks = blocks(m, rows);
+  parallel_for(rows_of_blocks * blocks(n, cols), 1, [&](Index begin, Index end) {
     for (Index t = begin; t < end; ++t) {
-      const Index i = t % down * rows, j = t / down * cols;
-      if (i >= m || j >= n) continue;  // rounding up left this block empty
-      kernel.product(c + i * c_stride + j, c_stride, {a.p + i * a.row, a.row, a.col}, {b.p + j * b.col, b.row, b.col},
-                     std::min(m - i, rows), std::min(n - j, cols), k, accumulate, bias == nullptr ? nullptr : bias + j,
-                     scratch.as<T>());
+      const Index i = t % rows_of_blocks * rows, j = t / rows_of_blocks * cols;
+      kernel.product(product, i, std::min(m, i + rows), j, std::min(n, j + cols));
     }
   });
 }

@@ -92,31 +92,37 @@ Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool 
         dispatch(out.dtype, [&]<class T>() {
           const T* const dc = out.grad_or_null<T>();
           // A factor that several products of the batch share must be added to one after another.
-          if (T* const da = in[0].grad_or_null<T>(); da != nullptr) {
+          // A factor that is repeated over the batch gathers one product after another.
+          const auto share = [&](const Node& node, bool repeated) {
+            return repeated ? GradShare<T>{node.grad_or_null<T>(), true} : node.grad_share<T>();
+          };
+          if (const GradShare<T> da = share(in[0], batch.count * m * k != in[0].numel())) {
             const T* const pb = in[1].values<T>();
-            each_product(
-                batch.count, m * n * k, batch.count * m * k != in[0].numel() || batch.count == 1, [&](std::size_t i) {
-                  const auto dci = factor(dc + static_cast<Index>(i) * m * n, n),
-                             bt = factor(pb + batch.b[i], b_cols, !transpose_b);
-                  if (transpose_a) {  // dA^T = dC B^T, so dA = B dC^T
-                    gemm(da + batch.a[i], a_cols, {bt.p, bt.col, bt.row}, {dci.p, dci.col, dci.row}, k, m, n, true);
-                  } else {
-                    gemm(da + batch.a[i], a_cols, dci, bt, m, k, n, true);
-                  }
-                });
+            each_product(batch.count, m * n * k, batch.count * m * k != in[0].numel() || batch.count == 1,
+                         [&](std::size_t i) {
+                           const auto dci = factor(dc + static_cast<Index>(i) * m * n, n),
+                                      bt = factor(pb + batch.b[i], b_cols, !transpose_b);
+                           if (transpose_a) {  // dA^T = dC B^T, so dA = B dC^T
+                             gemm(da.p + batch.a[i], a_cols, {bt.p, bt.col, bt.row}, {dci.p, dci.col, dci.row}, k, m, n,
+                                  da.adds);
+                           } else {
+                             gemm(da.p + batch.a[i], a_cols, dci, bt, m, k, n, da.adds);
+                           }
+                         });
           }
-          if (T* const db = in[1].grad_or_null<T>(); db != nullptr) {
+          if (const GradShare<T> db = share(in[1], batch.count * k * n != in[1].numel())) {
             const T* const pa = in[0].values<T>();
-            each_product(
-                batch.count, m * n * k, batch.count * k * n != in[1].numel() || batch.count == 1, [&](std::size_t i) {
-                  const auto dci = factor(dc + static_cast<Index>(i) * m * n, n),
-                             at = factor(pa + batch.a[i], a_cols, !transpose_a);
-                  if (transpose_b) {
-                    gemm(db + batch.b[i], b_cols, {dci.p, dci.col, dci.row}, {at.p, at.col, at.row}, n, k, m, true);
-                  } else {
-                    gemm(db + batch.b[i], b_cols, at, dci, k, n, m, true);
-                  }
-                });
+            each_product(batch.count, m * n * k, batch.count * k * n != in[1].numel() || batch.count == 1,
+                         [&](std::size_t i) {
+                           const auto dci = factor(dc + static_cast<Index>(i) * m * n, n),
+                                      at = factor(pa + batch.a[i], a_cols, !transpose_a);
+                           if (transpose_b) {
+                             gemm(db.p + batch.b[i], b_cols, {dci.p, dci.col, dci.row}, {at.p, at.col, at.row}, n, k, m,
+                                  db.adds);
+                           } else {
+                             gemm(db.p + batch.b[i], b_cols, at, dci, k, n, m, db.adds);
+                           }
+                         });
           }
         });
       });
@@ -163,12 +169,12 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   return record("linear", y, {x, weight, bias}, [rows, in_size, out_size](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const T* const dy = out.grad_or_null<T>();
-      if (T* const dx = in[0].grad_or_null<T>(); dx != nullptr) {
-        gemm(dx, in_size, factor(dy, out_size), factor(in[1].values<T>(), in_size), rows, in_size, out_size, true);
+      if (const GradShare<T> dx = in[0].grad_share<T>()) {
+        gemm(dx.p, in_size, factor(dy, out_size), factor(in[1].values<T>(), in_size), rows, in_size, out_size, dx.adds);
       }
-      if (T* const dweight = in[1].grad_or_null<T>(); dweight != nullptr) {
-        gemm(dweight, in_size, factor(dy, out_size, true), factor(in[0].values<T>(), in_size), out_size, in_size, rows,
-             true);
+      if (const GradShare<T> dweight = in[1].grad_share<T>()) {
+        gemm(dweight.p, in_size, factor(dy, out_size, true), factor(in[0].values<T>(), in_size), out_size, in_size,
+             rows, dweight.adds);
       }
       if (T* const dbias = in[2].grad_or_null<T>(); dbias != nullptr) {
         sum_over_rows(dbias, out_size, rows, [&](T* sums, Index begin, Index end) {

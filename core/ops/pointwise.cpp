@@ -29,10 +29,10 @@ Tensor unary(UnaryOp op, const Tensor& x, double a = 0, double b = 0) {
   });
   return record(unary_names[static_cast<std::size_t>(op)], y, {x}, [op, a, b](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
-      T* const dx = in[0].grad_or_null<T>();
+      const auto [dx, adds] = in[0].grad_share<T>();
       const T *const dy = out.grad_or_null<T>(), *const px = in[0].values<T>(), *const py = out.values<T>();
-      parallel_for(out.numel(), pointwise_grain, [&](Index begin, Index end) {
-        kernels::kernels<T>().unary_grad(op, dx + begin, dy + begin, px + begin, py + begin, end - begin,
+      parallel_for(out.numel(), pointwise_grain, [&, dx = dx, adds = adds](Index begin, Index end) {
+        kernels::kernels<T>().unary_grad(op, dx + begin, adds, dy + begin, px + begin, py + begin, end - begin,
                                          static_cast<T>(a), static_cast<T>(b));
       });
     });
@@ -52,6 +52,11 @@ struct Broadcast {
   Index a_step = 1, b_step = 1;
 
   Broadcast(const char* op, const Shape& a, const Shape& b) {
+    if (a == b) {  // the usual case, in one run
+      shape = a;
+      run = a.numel();
+      return;
+    }
     const Index rank = std::max(a.rank(), b.rank());
     std::array<Dim, Shape::max_rank> dims{};
     for (Index d = 0; d < rank; ++d) {
@@ -149,15 +154,18 @@ Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
       const T *const pa = in[0].values<T>(), *const pb = in[1].values<T>();
       const T *const py = out.values<T>(), *const dy = out.grad_or_null<T>();
       for (const bool first : {true, false}) {
-        T* const dx = in[first ? 0 : 1].grad_or_null<T>();
-        if (dx == nullptr) continue;
+        const Node& input = in[first ? 0 : 1];
+        if (!input.requires_grad) continue;
+        // An element that is used in several runs gathers one share after another.
+        const GradShare<T> dx =
+            pieces.repeats(first) ? GradShare<T>{input.grad_or_null<T>(), true} : input.grad_share<T>();
         const bool sums = (first ? pieces.a_step : pieces.b_step) == 0;
-        const auto add_piece = [&](T* to, Index i, Index j, Index k, Index n) {
-          kernels::kernels<T>().binary_grad(op, first, to + (first ? i : j), dy + k, pa + i, pieces.a_step, pb + j,
-                                            pieces.b_step, py + k, n);
+        const auto add_piece = [&](GradShare<T> to, Index i, Index j, Index k, Index n) {
+          kernels::kernels<T>().binary_grad(op, first, to.p + (first ? i : j), to.adds, dy + k, pa + i, pieces.a_step,
+                                            pb + j, pieces.b_step, py + k, n);
         };
         constexpr Index long_sum = 1024;
-        if (const Index size = in[first ? 0 : 1].numel(); pieces.repeats(first) && pieces.runs > long_sum) {
+        if (const Index size = input.numel(); pieces.repeats(first) && pieces.runs > long_sum) {
           // Blocks of a long sum are added up by themselves: one after another, small terms would drown.
           const Index block = std::max(long_sum, 16 * size / pieces.run);
           const Buffer partial(size, out.dtype);
@@ -165,9 +173,9 @@ Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
             partial.fill_zero(static_cast<std::size_t>(size) * sizeof(T));
             for (Index run = r; run < std::min(pieces.runs, r + block); ++run) {
               const auto offsets = pieces.start_of(run);
-              add_piece(partial.as<T>(), offsets.a, offsets.b, run * pieces.run, pieces.run);
+              add_piece({partial.as<T>(), true}, offsets.a, offsets.b, run * pieces.run, pieces.run);
             }
-            kernels::kernels<T>().add(dx, partial.as<T>(), size);
+            kernels::kernels<T>().add(dx.p, partial.as<T>(), size);
           }
           continue;
         }

@@ -115,18 +115,27 @@ Tensor sum_core(const Tensor& x, Cut cut, const Shape& shape) {
   });
   return record("sum", y, {x}, [cut](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
-      T* const dx = in[0].grad_or_null<T>();
+      const GradShare<T> dx = in[0].grad_share<T>();
       const T* const dy = out.grad_or_null<T>();
       parallel_for(cut.outer * cut.n, row_grain(cut.inner), [&](Index begin, Index end) {
         if (cut.inner == 1) {
           while (begin < end) {
             const Index o = begin / cut.n, stop = std::min(end, (o + 1) * cut.n);
-            kernels::kernels<T>().add_scalar(dx + begin, dy[o], stop - begin);
+            if (dx.adds) {
+              kernels::kernels<T>().add_scalar(dx.p + begin, dy[o], stop - begin);
+            } else {
+              std::fill(dx.p + begin, dx.p + stop, dy[o]);
+            }
             begin = stop;
           }
         } else {
           for (Index i = begin; i < end; ++i) {
-            kernels::kernels<T>().add(dx + i * cut.inner, dy + i / cut.n * cut.inner, cut.inner);
+            const T* const share = dy + i / cut.n * cut.inner;
+            if (dx.adds) {
+              kernels::kernels<T>().add(dx.p + i * cut.inner, share, cut.inner);
+            } else {
+              std::copy_n(share, cut.inner, dx.p + i * cut.inner);
+            }
           }
         }
       });

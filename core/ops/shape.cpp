@@ -64,7 +64,12 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
   Tensor y(std::allocate_shared<Node>(PoolAllocator<Node>{}, shape, x.dtype(), x.node().data));
   return record("reshape", y, {x}, [](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
-      kernels::kernels<T>().add(in[0].grad_or_null<T>(), out.grad_or_null<T>(), out.numel());
+      const GradShare<T> dx = in[0].grad_share<T>();
+      if (dx.adds) {
+        kernels::kernels<T>().add(dx.p, out.grad_or_null<T>(), out.numel());
+      } else {
+        std::copy_n(out.grad_or_null<T>(), out.numel(), dx.p);
+      }
     });
   });
 }
@@ -96,10 +101,10 @@ Tensor permuted(const Tensor& x, std::span<const Index> dims) {
   });
   return record("permute", y, {x}, [walk](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
-      T* const dx = in[0].grad_or_null<T>();
+      const GradShare<T> dx = in[0].grad_share<T>();
       const T* const dy = out.grad_or_null<T>();
       walk.each_row([&](Index i, Index j, Index step, Index n) {
-        for (Index l = 0; l < n; ++l) dx[j + l * step] += dy[i + l];
+        for (Index l = 0; l < n; ++l) dx.p[j + l * step] = dx.adds ? dx.p[j + l * step] + dy[i + l] : dy[i + l];
       });
     });
   });
@@ -172,8 +177,8 @@ Tensor concat(const std::vector<Tensor>& parts, Index dim) {
       Index position = 0;
       for (std::size_t i = 0; i < in.size(); ++i) {
         const Index n = in[i].shape[d];
-        if (T* const dx = in[i].grad_or_null<T>(); dx != nullptr) {
-          move_blocks<T>(dx, n, out.grad_or_null<T>() + position * blocks.inner, size, n, blocks, true);
+        if (const GradShare<T> dx = in[i].grad_share<T>()) {
+          move_blocks<T>(dx.p, n, out.grad_or_null<T>() + position * blocks.inner, size, n, blocks, dx.adds);
         }
         position += n;
       }
