@@ -16,7 +16,7 @@ clang_dir := build-clang
 fuzz_dir := build-fuzz
 
 .PHONY: help build train test bench bench-peers debug asan tsan clang baseline reference correctness fuzz mutants
-.PHONY: format format-check tidy clean setup setup-clang setup-format setup-tidy setup-baseline setup-reference
+.PHONY: format format-check tidy clean setup setup-clang setup-format setup-tidy setup-baseline setup-reference setup-peers
 .PHONY: setup-fuzz setup-mutants
 
 help: ## this list
@@ -36,7 +36,7 @@ bench: $(release_dir)/build.ninja ## build and run the benchmarks
 	cmake --build --preset release -j $(JOBS) --target benchmarks
 	@set -e; for program in $$(find build/bin -name 'bench_*' | sort); do echo "== $$program"; $$program $(ARGS); done
 
-bench-peers: $(release_dir)/build.ninja | setup-reference ## time gradus and PyTorch turn about and write docs/performance.md
+bench-peers: $(release_dir)/build.ninja | setup-peers ## time gradus beside PyTorch, OpenBLAS and oneDNN and write docs/performance.md
 	cmake --build --preset release -j $(JOBS) --target benchmarks
 	/usr/bin/python3 benchmarks/peers/compare.py $(ARGS)
 
@@ -100,5 +100,5 @@ $(eval $(call configure,fuzz,setup-fuzz))
 setup:
 	@scripts/setup build
 
-setup-clang setup-format setup-tidy setup-baseline setup-reference setup-fuzz setup-mutants: setup-%:
+setup-clang setup-format setup-tidy setup-baseline setup-reference setup-peers setup-fuzz setup-mutants: setup-%:
 	@scripts/setup $*

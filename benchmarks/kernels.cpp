@@ -1,12 +1,13 @@
-// The fused ops at GPT-2's shapes, forward alone and with backward, beside the time that moving their bytes takes. The
-// argument is the number of threads; peers/torch_peer.py times the same ops in PyTorch under the same names.
+// The fused ops at GPT-2's shapes, forward, backward and both, beside the time that moving their bytes takes;
+// peers/torch_peer.py times the same ops in PyTorch under the same names.
 #include <gradus/gradus.h>
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "support/limits.h"
+#include "support/work.h"
 
 namespace {
 
@@ -24,11 +25,14 @@ std::vector<std::int32_t> ids(Index count, Index vocabulary) {
   return result;
 }
 
-// An op on fresh leaves, and the bytes that it has to move if its inputs come from memory and its results go there.
+// An op on fresh leaves, and what it has to do: bytes, if its inputs come from memory and its results go there, or
+// floating-point operations.
 struct Case {
   std::vector<Tensor> leaves;
   std::function<Tensor()> op;
-  double forward_bytes, backward_bytes, flops = 0;
+  double forward_bytes, backward_bytes;
+  double forward_flops = 0, backward_flops = 0;
+  double flops() const { return forward_flops + backward_flops; }
 };
 
 constexpr double f32 = 4;
@@ -70,88 +74,94 @@ Case embedding() {
           f32 * (3 * rows + vocabulary) * cols};  // the gradient is as large as the table and begins with zeros
 }
 
+template <Index T>
 Case attention() {
-  constexpr Index B = 4, H = 12, T = 1024, D = 64;
+  constexpr Index B = 4, H = 12, D = 64;
   const Tensor q = leaf({B, H, T, D}), k = leaf({B, H, T, D}), v = leaf({B, H, T, D});
   constexpr double product = 2.0 * B * H * T * T * D / 2;  // half of it is hidden
   return {{q, k, v},
           [=] { return scaled_dot_product_attention(q, k, v, {.causal = true}); },
           4 * f32 * B * H * T * D,
           8 * f32 * B * H * T * D,
-          7 * product};
+          2 * product,
+          5 * product};
 }
 
-void forward(benchmark::State& state, Case (*make)()) {
-  const int threads = static_cast<int>(state.range(0));
-  gradus::set_num_threads(threads);
+// The op alone, with nothing recorded.
+work::Work forward(Case (*make)()) {
   const Case c = make();
-  const gradus::NoGrad guard;
-  for (auto _ : state) benchmark::DoNotOptimize(c.op().node().values<float>());
-  limits::report_bytes(state, c.forward_bytes, threads);
+  return {[c] {
+            const gradus::NoGrad guard;
+            c.op();
+          },
+          c.forward_flops, c.flops() ? 0 : c.forward_bytes};
 }
 
-void forward_backward(benchmark::State& state, Case (*make)()) {
-  const int threads = static_cast<int>(state.range(0));
-  gradus::set_num_threads(threads);
+// What backward() does behind an op that has been computed already.
+work::Work backward(Case (*make)()) {
+  const Case c = make();
+  const Tensor y = c.op(), weight = gradus::ones_like(y);
+  return {[=] {
+            y.backward(weight, true);
+            y.zero_grad();
+            for (const Tensor& x : c.leaves) x.zero_grad();
+          },
+          c.backward_flops, c.flops() ? 0 : c.backward_bytes};
+}
+
+work::Work forward_backward(Case (*make)()) {
   const Case c = make();
   const Tensor weight = gradus::ones_like(c.op());
-  for (auto _ : state) {
-    c.op().backward(weight);
-    for (const Tensor& x : c.leaves) x.zero_grad();
-  }
-  if (c.flops > 0) {
-    limits::report_flops(state, c.flops, threads);
-  } else {
-    limits::report_bytes(state, c.forward_bytes + c.backward_bytes, threads);
-  }
+  return {[=] {
+            c.op().backward(weight);
+            for (const Tensor& x : c.leaves) x.zero_grad();
+          },
+          c.flops(), c.flops() ? 0 : c.forward_bytes + c.backward_bytes};
 }
 
-// AdamW and clipping over GPT-2's largest tensors: parameter, gradient and two moments are read, three are written.
-void adamw(benchmark::State& state) {
-  const int threads = static_cast<int>(state.range(0));
-  gradus::set_num_threads(threads);
+// AdamW and clipping over GPT-2's largest tensor: clipping reads the gradient and may scale it; the step reads
+// parameter, gradient and two moments and writes all but the gradient.
+work::Work adamw() {
   const Tensor weight = leaf({50257, 768});
   sum(weight).backward();
-  gradus::optim::AdamW optimizer({weight}, {.lr = 1e-4});
-  for (auto _ : state) {
-    gradus::optim::clip_grad_norm({weight}, 1.0);
-    optimizer.step();
-  }
-  limits::report_bytes(state, 8 * f32 * static_cast<double>(weight.numel()), threads);
+  const auto optimizer =
+      std::make_shared<gradus::optim::AdamW>(std::vector{weight}, gradus::optim::AdamWOptions{.lr = 1e-4});
+  return {[=] {
+            gradus::optim::clip_grad_norm({weight}, 1.0);
+            optimizer->step();
+          },
+          0, 8 * f32 * static_cast<double>(weight.numel())};
 }
 
-// One recorded op on one number, forward and backward.
-void overhead(benchmark::State& state) {
-  gradus::set_num_threads(1);
+// The engine itself: recorded ops on one number, forward and backward.
+work::Work overhead() {
   constexpr int ops = 100;
   const Tensor x = leaf({1});
-  for (auto _ : state) {
-    Tensor y = x;
-    for (int i = 0; i < ops; ++i) y = y * x;
-    y.backward();
-    x.zero_grad();
-  }
-  state.counters["s/op"] =
-      benchmark::Counter(ops, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+  return {[x] {
+            Tensor y = x;
+            for (int i = 0; i < ops; ++i) y = y * x;
+            y.backward();
+            x.zero_grad();
+          },
+          0, 0, ops, "op"};
 }
-BENCHMARK(overhead);
 
-const bool registered = [] {
-  const auto add = [](const std::string& name, auto function, auto... arguments) {
-    benchmark::RegisterBenchmark(name.c_str(), function, arguments...)
-        ->Arg(1)
-        ->Arg(2)
-        ->UseRealTime()
-        ->Unit(benchmark::kMicrosecond);
-  };
-  const std::pair<const char*, Case (*)()> cases[] = {{"softmax", softmax},     {"layer_norm", layer_norm},
-                                                      {"gelu", gelu},           {"cross_entropy", cross_entropy},
-                                                      {"embedding", embedding}, {"attention", attention}};
+const bool added = [] {
+  const std::pair<const char*, Case (*)()> cases[] = {{"softmax", softmax},
+                                                      {"layer_norm", layer_norm},
+                                                      {"gelu", gelu},
+                                                      {"embedding", embedding},
+                                                      {"cross_entropy", cross_entropy},
+                                                      {"attention_T1024", attention<1024>},
+                                                      {"attention_T2048", attention<2048>},
+                                                      {"attention_T4096", attention<4096>}};
   for (const auto& [name, make] : cases) {
-    add(std::string("forward/") + name, forward, make);
-    add(std::string("forward_backward/") + name, forward_backward, make);
+    work::add(std::string("forward/") + name, [make] { return forward(make); });
+    work::add(std::string("backward/") + name, [make] { return backward(make); });
+    work::add(std::string("forward_backward/") + name, [make] { return forward_backward(make); });
   }
-  add("adamw_and_clip", adamw);
+  work::add("update/adamw_and_clip", adamw);
+  work::add("engine/overhead", overhead);
   return true;
 }();
 

@@ -1,18 +1,15 @@
 // The machine's limits, which the other suites hold their figures against.
 #include "support/limits.h"
 
+#include <benchmark/benchmark.h>
+
 namespace {
 
-void fma(benchmark::State& state) {
-  for (auto _ : state) benchmark::DoNotOptimize(limits::flops(static_cast<int>(state.range(0))));
-  state.counters["FLOP/s"] = limits::flops(static_cast<int>(state.range(0)));
+void limit(benchmark::State& state, double (*measure)(int), const char* unit) {
+  for (auto _ : state) state.counters[unit] = measure(static_cast<int>(state.range(0)));
 }
-BENCHMARK(fma)->Arg(1)->Arg(2)->Iterations(1);
-
-void memory_read(benchmark::State& state) {
-  for (auto _ : state) benchmark::DoNotOptimize(limits::read_bytes(static_cast<int>(state.range(0))));
-  state.counters["bytes/s"] = limits::read_bytes(static_cast<int>(state.range(0)));
-}
-BENCHMARK(memory_read)->Arg(1)->Arg(2)->Iterations(1);
+BENCHMARK_CAPTURE(limit, fma, limits::flops, "FLOP/s")->Arg(1)->Arg(2)->Iterations(1)->UseRealTime();
+BENCHMARK_CAPTURE(limit, read, limits::read_bytes, "bytes/s")->Arg(1)->Arg(2)->Iterations(1)->UseRealTime();
+BENCHMARK_CAPTURE(limit, copy, limits::copy_bytes, "bytes/s")->Arg(1)->Arg(2)->Iterations(1)->UseRealTime();
 
 }  // namespace

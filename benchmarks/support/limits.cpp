@@ -1,12 +1,15 @@
 #include "limits.h"
 
+#include <benchmark/benchmark.h>
 #include <gradus/core/cpu.h>
-#include <gradus/core/parallel.h>
 
 #include <algorithm>
+#include <barrier>
 #include <chrono>
 #include <cstdint>
+#include <cstring>
 #include <map>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -19,8 +22,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr std::size_t numbers = std::size_t{1} << 25;  // of 64 bits: 256 MB a thread, more than the caches hold
+
 // Enough chains of dependent multiply-adds to fill two units with four cycles of latency each.
-constexpr int rounds = 1 << 20;
+constexpr int rounds = 1 << 22;
 #if defined(__x86_64__)
 __attribute__((target("avx512f"))) float chains_avx512() {
   __m512 sum[10];
@@ -51,7 +56,7 @@ __attribute__((target("avx2,fma"))) float chains_avx2() {
 float chains_of_four() {
   using Four = float __attribute__((vector_size(16)));
   Four sum[10];
-  for (Four& x : sum) x = Four{1, 1, 1, 1};
+  for (Four& x : sum) x = Four{0.5F, 0.5F, 0.5F, 0.5F};  // from 1 nothing would change, and the compiler sees that
   const Four factor{0.999F, 0.999F, 0.999F, 0.999F}, term{0.001F, 0.001F, 0.001F, 0.001F};
   for (int i = 0; i < rounds; ++i) {
 #pragma GCC unroll 10
@@ -71,20 +76,36 @@ std::pair<int, float (*)()> chains() {
   return {4, chains_of_four};
 }
 
-// The best of a few rounds of `work` on each of the threads at once, in units of work a second.
+// The best of a few rounds of `work` on each of the threads at once, in units of work a second. The threads are its own
+// and meet before every round: the pool lets the caller do all the work while its worker still wakes up, and that rate
+// is one thread's. A round lasts from the first thread's start to the last one's end.
 template <class F>
 double best_rate(int threads, double work, const F& f) {
-  const int before = gradus::num_threads();
-  gradus::set_num_threads(threads);
-  double best = 0;
-  for (int round = 0; round < 7; ++round) {
-    const auto start = Clock::now();
-    gradus::parallel_for(threads, 1, [&](gradus::Index begin, gradus::Index end) {
-      for (gradus::Index i = begin; i < end; ++i) f(i);
-    });
-    best = std::max(best, threads * work / std::chrono::duration<double>(Clock::now() - start).count());
+  constexpr int repetitions = 15;
+  std::vector<std::vector<Clock::time_point>> starts(repetitions), ends(repetitions);
+  for (auto* times : {&starts, &ends}) {
+    for (auto& round : *times) round.resize(static_cast<std::size_t>(threads));
   }
-  gradus::set_num_threads(before);
+  std::barrier meeting(threads);
+  {
+    std::vector<std::jthread> running;
+    for (std::size_t thread = 0; thread < static_cast<std::size_t>(threads); ++thread) {
+      running.emplace_back([&, thread] {
+        auto mine = f();  // its own memory, touched first by the thread that will read it
+        for (std::size_t round = 0; round < repetitions; ++round) {
+          meeting.arrive_and_wait();
+          starts[round][thread] = Clock::now();
+          mine();
+          ends[round][thread] = Clock::now();
+        }
+      });
+    }
+  }
+  double best = 0;
+  for (std::size_t round = 0; round < repetitions; ++round) {
+    const std::chrono::duration<double> time = std::ranges::max(ends[round]) - std::ranges::min(starts[round]);
+    best = std::max(best, threads * work / time.count());
+  }
   return best;
 }
 
@@ -94,11 +115,6 @@ double once(std::map<int, double>& known, int threads, const F& measure) {
   return found != known.end() ? found->second : known.emplace(threads, measure()).first->second;
 }
 
-void report(benchmark::State& state, const char* unit, double count, double limit) {
-  state.counters[unit] = benchmark::Counter(count, benchmark::Counter::kIsIterationInvariantRate);
-  state.counters["of limit"] = benchmark::Counter(count / limit, benchmark::Counter::kIsIterationInvariantRate);
-}
-
 }  // namespace
 
 double flops(int threads) {
@@ -106,32 +122,35 @@ double flops(int threads) {
   return once(known, threads, [&] {
     const auto set = chains();
     return best_rate(threads, 2.0 * 10 * set.first * rounds,
-                     [&](gradus::Index) { benchmark::DoNotOptimize(set.second()); });
+                     [&] { return [&] { benchmark::DoNotOptimize(set.second()); }; });
   });
 }
 
 double read_bytes(int threads) {
   static std::map<int, double> known;
   return once(known, threads, [&] {
-    constexpr std::size_t each = std::size_t{1} << 25;  // 256 MB a thread
-    const std::vector<std::uint64_t> data(each * static_cast<std::size_t>(threads), 1);
-    return best_rate(threads, 8.0 * each, [&](gradus::Index i) {
-      const std::uint64_t* const p = data.data() + static_cast<std::size_t>(i) * each;
-      std::uint64_t sums[8] = {};
-      for (std::size_t k = 0; k < each; k += 8) {
-        for (std::size_t j = 0; j < 8; ++j) sums[j] += p[k + j];
-      }
-      benchmark::DoNotOptimize(sums);
+    return best_rate(threads, 8.0 * numbers, [] {
+      return [data = std::vector<std::uint64_t>(numbers, 1)] {
+        std::uint64_t sums[8] = {};
+        for (std::size_t k = 0; k < numbers; k += 8) {
+          for (std::size_t j = 0; j < 8; ++j) sums[j] += data[k + j];
+        }
+        benchmark::DoNotOptimize(sums);
+      };
     });
   });
 }
 
-void report_flops(benchmark::State& state, double count, int threads) {
-  report(state, "FLOP/s", count, flops(threads));
-}
-
-void report_bytes(benchmark::State& state, double count, int threads) {
-  report(state, "bytes/s", count, read_bytes(threads));
+double copy_bytes(int threads) {
+  static std::map<int, double> known;
+  return once(known, threads, [&] {
+    return best_rate(threads, 2 * 8.0 * numbers, [] {
+      return [from = std::vector<std::uint64_t>(numbers, 1), to = std::vector<std::uint64_t>(numbers)]() mutable {
+        std::memcpy(to.data(), from.data(), 8 * numbers);
+        benchmark::DoNotOptimize(to.data());
+      };
+    });
+  });
 }
 
 }  // namespace limits
