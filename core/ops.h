@@ -20,9 +20,10 @@ Tensor abs(const Tensor& x);  // gradient 0 at 0
 Tensor sin(const Tensor& x);
 Tensor cos(const Tensor& x);
 Tensor tanh(const Tensor& x);
-Tensor sigmoid(const Tensor& x);  // 1 / (1 + e^-x)
-Tensor relu(const Tensor& x);     // max(x, 0); gradient 0 at 0
-Tensor silu(const Tensor& x);     // x sigmoid(x)
+Tensor sigmoid(const Tensor& x);   // 1 / (1 + e^-x)
+Tensor relu(const Tensor& x);      // max(x, 0); gradient 0 at 0
+Tensor silu(const Tensor& x);      // x sigmoid(x)
+Tensor softplus(const Tensor& x);  // log(1 + e^x)
 enum class Gelu { erf, tanh };
 /// x Phi(x) (Hendrycks & Gimpel 2016): exact with the error function, or the tanh approximation that GPT-2 uses.
 Tensor gelu(const Tensor& x, Gelu form = Gelu::erf);
@@ -156,6 +157,44 @@ Tensor dropout(const Tensor& x, double p, bool training, Generator& generator);
 Tensor cross_entropy(const Tensor& logits, std::span<const std::int32_t> targets, std::int32_t ignore_index = -1);
 /// Mean of (prediction - target)^2; equal shapes -> one number.
 Tensor mse_loss(const Tensor& prediction, const Tensor& target);
+/// Mean of |prediction - target|; equal shapes -> one number.
+Tensor l1_loss(const Tensor& prediction, const Tensor& target);
+/// Mean of d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), d = prediction - target (Huber 1964).
+Tensor huber_loss(const Tensor& prediction, const Tensor& target, double delta = 1);
+/// Mean of -(t log s(x) + (1 - t) log(1 - s(x))) with s = sigmoid and targets t from 0 to 1; equal shapes -> one
+/// number.
+Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target);
+/// Kullback & Leibler's divergence, sum of t (log t - log_prediction) over everything, divided by the first size:
+/// PyTorch's with reduction "batchmean". log_prediction is log_softmax of logits; target holds probabilities.
+Tensor kl_div(const Tensor& log_prediction, const Tensor& target);
+
+/// Height and width; one number stands for both.
+struct Size2 {
+  Index height = 0, width = 0;
+  Size2() = default;
+  Size2(Index both) : height(both), width(both) {}
+  Size2(Index h, Index w) : height(h), width(w) {}
+};
+struct Conv1dOptions {
+  Index stride = 1, padding = 0, dilation = 1;
+};
+struct Conv2dOptions {
+  Size2 stride = 1, padding = 0, dilation = 1;  // padding with zeros, on both sides
+};
+struct Pool2dOptions {
+  Size2 stride = 0;  // 0: the window's size
+  Size2 padding = 0;
+};
+/// Cross-correlation, as PyTorch's convolution is: y[o, p] = bias[o] + sum over c, k of weight[o, c, k] x[c, p + k].
+/// (B, in, L), (out, in, K), (out) -> (B, out, (L + 2 padding - dilation (K - 1) - 1) / stride + 1)
+Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, Conv1dOptions options = {});
+/// The same in two dimensions: (B, in, H, W), (out, in, KH, KW), (out) -> (B, out, H', W'), sizes as in conv1d.
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, Conv2dOptions options = {});
+/// The largest value under each window; the first of equals gets the gradient. (.., H, W) -> (.., H', W'), sizes as in
+/// conv2d. Padding is never the largest.
+Tensor max_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options = {});
+/// The mean under each window; padding counts as zeros, as in PyTorch. (.., H, W) -> (.., H', W')
+Tensor avg_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options = {});
 
 struct AttentionOptions {
   bool causal = false;  // query i sees keys 0 .. i + (S - T): the last query sees all

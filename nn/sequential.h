@@ -33,7 +33,8 @@ class Sequential : public Layer {
   Index size() const { return static_cast<Index>(layers_.size()); }
   /// Layer i; negative counts from the end.
   Layer& operator[](Index i) const {
-    check(i >= -size() && i < size(), "Sequential: there is no layer {} among {}", i, size());
+    check(i >= -size() && i < size(), "Sequential: there is no layer {} among {}; use {} .. {}", i, size(), -size(),
+          size() - 1);
     return *layers_[static_cast<std::size_t>(i < 0 ? i + size() : i)];
   }
 

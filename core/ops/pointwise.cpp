@@ -221,6 +221,9 @@ Tensor relu(const Tensor& x) {
 Tensor silu(const Tensor& x) {
   return unary(UnaryOp::silu, x);
 }
+Tensor softplus(const Tensor& x) {
+  return unary(UnaryOp::softplus, x);
+}
 Tensor pow(const Tensor& x, double exponent) {
   return unary(UnaryOp::pow, x, exponent);
 }

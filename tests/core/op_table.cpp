@@ -47,6 +47,10 @@ void add_unary(std::vector<OpRow>& rows) {
       {"relu", "", [](const Tensor& x) { return relu(x); }, [](double x) { return std::max(x, 0.0); }, Domain::nonzero},
       {"silu", "", [](const Tensor& x) { return silu(x); }, [](double x) { return x * logistic(x); }, Domain::any},
       {"silu", "wide", [](const Tensor& x) { return silu(x); }, [](double x) { return x * logistic(x); }, Domain::wide},
+      {"softplus", "", [](const Tensor& x) { return softplus(x); }, [](double x) { return std::log1p(std::exp(x)); },
+       Domain::any},
+      {"softplus", "wide", [](const Tensor& x) { return softplus(x); },
+       [](double x) { return std::log1p(std::exp(x)); }, Domain::wide},
       {"gelu_erf", "", [](const Tensor& x) { return gelu(x); },
        [](double x) { return x * 0.5 * std::erfc(-x / std::numbers::sqrt2); }, Domain::any},
       {"gelu_erf", "wide", [](const Tensor& x) { return gelu(x, Gelu::erf); },
@@ -1154,8 +1158,8 @@ void add_networks(std::vector<OpRow>& rows) {
 const std::vector<OpRow>& op_table() {
   static const std::vector<OpRow> rows = [] {
     std::vector<OpRow> all;
-    for (const auto add :
-         {add_unary, add_binary, add_shape, add_reductions, add_products, add_row_wise, add_networks}) {
+    for (const auto add : {add_unary, add_binary, add_shape, add_reductions, add_products, add_row_wise, add_networks,
+                           add_windows_and_losses}) {
       add(all);
     }
     return all;

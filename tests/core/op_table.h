@@ -54,6 +54,8 @@ struct OpRow {
 };
 
 const std::vector<OpRow>& op_table();
+/// Rows of op_rows_windows.cpp, for op_table().
+void add_windows_and_losses(std::vector<OpRow>& rows);
 void PrintTo(const OpRow* row, std::ostream* out);
 
 /// The same values at every call for the same row and shapes.

@@ -3,11 +3,9 @@
 #include "cases.h"
 
 #include <algorithm>
+#include <cmath>
 
-#include <gradus/models/gpt.h>
-#include <gradus/nn/optim.h>
-#include <gradus/nn/schedule.h>
-#include <gradus/nn/sequential.h>
+#include <gradus/gradus.h>
 
 #include "../core/op_table.h"
 #include "reference_file.h"
@@ -99,9 +97,111 @@ Function multi_head_attention(Index heads, bool bias, bool causal) {
   };
 }
 
+Tensor flat(const std::vector<Tensor>& parts) {
+  std::vector<Tensor> defined;
+  for (const Tensor& part : parts) {
+    if (part.defined()) defined.push_back(reshape(part, {part.numel()}));
+  }
+  return concat(defined);
+}
+
+// A layer over x (B, C, ..).
+template <class Make>
+Function image_layer(Make make) {
+  return [make](const NamedInputs& in) { return bound(make(in.at("x").dtype()), in, 1)(in.at("x")); };
+}
+
+template <class Norm>
+Function batch_norm(bool training, bool affine = true, bool running = false) {
+  return [=](const NamedInputs& in) {
+    const Tensor& x = in.at("x");
+    Norm norm(x.size(1), {.affine = affine, .dtype = x.dtype()});
+    norm.train(training);
+    // Buffers of its own: they move.
+    NamedInputs own = in;
+    for (const char* key : {"running_mean", "running_var"}) own[key] = in.at(key).clone();
+    norm = bound(std::move(norm), own, 1);
+    const Tensor y = norm(x);
+    if (!running) return y;
+    norm(2 * x + 1);
+    return concat({norm.running_mean, norm.running_var});
+  };
+}
+
+template <class Cell>
+Function cell(bool bias) {
+  return [=](const NamedInputs& in) {
+    const Tensor &x = in.at("x"), &h = in.at("h");
+    const Cell made(x.size(1), h.size(1), {.bias = bias, .dtype = x.dtype()});
+    if constexpr (std::is_same_v<Cell, nn::LSTMCell>) {
+      const nn::LSTMState state = bound(made, in, 3)(x, {h, in.at("c")});
+      return concat({state.h, state.c});
+    } else {
+      return bound(made, in, 2)(x, h);
+    }
+  };
+}
+
+template <class Net>
+Function recurrent(nn::RecurrentOptions options) {
+  return [=](const NamedInputs& in) mutable {
+    options.dtype = in.at("x").dtype();
+    const Tensor h = in.contains("h") ? in.at("h") : Tensor(), c = in.contains("c") ? in.at("c") : Tensor();
+    const Net net = bound(Net(3, 4, options), in, 1 + in.count("h") + in.count("c"));
+    const nn::RecurrentResult result = net.run(in.at("x"), h, c);
+    return flat({result.output, result.h, result.c});
+  };
+}
+
+Functions more_modules() {
+  using namespace nn;
+  return {
+      {"Conv1d_bias", image_layer([](DType dtype) {
+         return Conv1d(3, 4, 5, {.stride = 2, .padding = 3, .dilation = 2, .dtype = dtype});
+       })},
+      {"Conv1d_no_bias", image_layer([](DType dtype) { return Conv1d(3, 2, 3, {.bias = false, .dtype = dtype}); })},
+      {"Conv2d_bias", image_layer([](DType dtype) {
+         return Conv2d(3, 4, {3, 2}, {.stride = {2, 1}, .padding = 1, .dtype = dtype});
+       })},
+      {"Conv2d_no_bias", image_layer([](DType dtype) { return Conv2d(3, 2, 3, {.bias = false, .dtype = dtype}); })},
+      {"MaxPool2d_padding", image_layer([](DType) { return MaxPool2d(3, {.stride = 2, .padding = 1}); })},
+      {"AvgPool2d_padding", image_layer([](DType) { return AvgPool2d(3, {.stride = 2, .padding = 1}); })},
+      {"Flatten_image", image_layer([](DType) { return Flatten(); })},
+      {"BatchNorm1d_training", batch_norm<BatchNorm1d>(true)},
+      {"BatchNorm1d_series", batch_norm<BatchNorm1d>(true)},
+      {"BatchNorm1d_eval", batch_norm<BatchNorm1d>(false)},
+      {"BatchNorm1d_plain", batch_norm<BatchNorm1d>(true, false)},
+      {"BatchNorm1d_running", batch_norm<BatchNorm1d>(true, false, true)},
+      {"BatchNorm2d_running", batch_norm<BatchNorm2d>(true, false, true)},
+      {"BatchNorm2d_training", batch_norm<BatchNorm2d>(true)},
+      {"BatchNorm2d_eval", batch_norm<BatchNorm2d>(false)},
+      {"RNNCell_bias", cell<RNNCell>(true)},
+      {"RNNCell_no_bias", cell<RNNCell>(false)},
+      {"GRUCell_bias", cell<GRUCell>(true)},
+      {"GRUCell_no_bias", cell<GRUCell>(false)},
+      {"LSTMCell_bias", cell<LSTMCell>(true)},
+      {"LSTMCell_no_bias", cell<LSTMCell>(false)},
+      {"RNN_tanh", recurrent<RNN>({})},
+      {"RNN_relu", recurrent<RNN>({.activation = RNNActivation::relu})},
+      {"RNN_no_bias", recurrent<RNN>({.bias = false})},
+      {"GRU_one", recurrent<GRU>({})},
+      {"GRU_two_bidirectional", recurrent<GRU>({.num_layers = 2, .bidirectional = true})},
+      {"LSTM_one", recurrent<LSTM>({})},
+      {"LSTM_state", recurrent<LSTM>({})},
+      {"LSTM_three", recurrent<LSTM>({.num_layers = 3})},
+      {"LSTM_two_bidirectional", recurrent<LSTM>({.num_layers = 2, .bidirectional = true})},
+      {"LearnedPositions_shorter",
+       layer([](Index n, DType dtype) { return LearnedPositions(5, n, {.dtype = dtype}); })},
+      {"SinusoidalPositions_batch", layer([](Index n, DType) { return SinusoidalPositions(n); })},
+      {"RotaryPositions_heads", layer([](Index n, DType) { return RotaryPositions(n); })},
+      {"RotaryPositions_continued", [](const NamedInputs& in) { return RotaryPositions(6)(in.at("x"), 7); }},
+  };
+}
+
 Functions modules() {
   using nn::Activation;
-  return {
+  Functions all = more_modules();
+  all.merge(Functions{
       {"Linear_bias", layer([](Index n, DType dtype) { return nn::Linear(n, 7, {.dtype = dtype}); })},
       {"Linear_no_bias", layer([](Index n, DType dtype) { return nn::Linear(n, 7, {.bias = false, .dtype = dtype}); })},
       {"LayerNorm_weight_and_bias", layer([](Index n, DType dtype) { return nn::LayerNorm(n, {.dtype = dtype}); })},
@@ -158,7 +258,8 @@ Functions modules() {
       {"cross_entropy_some_ignored",
        [](const NamedInputs& in) { return cross_entropy(in.at("x"), ids_of(in.at("targets"))); }},
       {"mse_loss_column", [](const NamedInputs& in) { return mse_loss(in.at("x"), in.at("y")); }},
-  };
+  });
+  return all;
 }
 
 // ---- optimizers
@@ -207,9 +308,47 @@ Function rates(const optim::Schedule& schedule, Index last) {
   };
 }
 
+// The rates after each of the metrics that optimizers.py has too.
+Function plateau(const optim::PlateauOptions& options) {
+  return [options](const NamedInputs&) {
+    optim::SGD optimizer(std::vector<Tensor>{nn::parameter(zeros({1}))}, {.lr = 0.1});
+    optim::ReduceLROnPlateau scheduler(optimizer, options);
+    std::vector<double> all;
+    for (const double metric : {4.0,  3.0, 3.0001, 2.9999, 3.5,  3.2,  2.5,  std::nan(""), 2.6, 2.55,
+                                2.54, 2.4, 2.41,   2.42,   2.43, 2.44, 2.45, 1.0,          1.0, 1.0}) {
+      scheduler.step(options.maximize ? 1 / metric : metric);
+      all.push_back(optimizer.lr());
+    }
+    return tensor(all, DType::f64);
+  };
+}
+
+Tensor ema_path(const NamedInputs& in) {
+  const Tensor& path = in.at("p");
+  const auto at = [&](Index step) { return slice(path, 0, step, step + 1); };
+  const nn::LearnedPositions model(3, 7, {.dtype = path.dtype()});  // for its one weight
+  const auto put = [&](Index step) { model.weight.copy_(reshape(at(step), model.weight.shape())); };
+  put(0);
+  nn::EMA ema(model, 0.9);
+  std::vector<Tensor> averages;
+  for (Index step = 1; step < path.size(0); ++step) {
+    put(step);
+    ema.update();
+    averages.push_back(ema.averages()[0].second.clone());
+  }
+  return stack(averages);
+}
+
 Functions optimizers() {
   using namespace optim;
   return {
+      {"RMSprop_default", steps<RMSprop>(RMSpropOptions{})},
+      {"RMSprop_momentum", steps<RMSprop>(RMSpropOptions{.lr = 0.02, .alpha = 0.9, .eps = 1e-3, .momentum = 0.8})},
+      {"RMSprop_weight_decay", steps<RMSprop>(RMSpropOptions{.lr = 0.02, .weight_decay = 0.1})},
+      {"ReduceLROnPlateau_default", plateau({.patience = 2})},
+      {"ReduceLROnPlateau_cooldown", plateau({.factor = 0.5, .patience = 1, .cooldown = 2, .min_lr = 0.02})},
+      {"ReduceLROnPlateau_maximize", plateau({.maximize = true, .factor = 0.3, .patience = 0, .threshold = 0.01})},
+      {"EMA_path", ema_path},
       {"SGD_plain", steps<SGD>(SGDOptions{.lr = 0.1})},
       {"SGD_momentum", steps<SGD>(SGDOptions{.lr = 0.1, .momentum = 0.9})},
       {"SGD_dampening", steps<SGD>(SGDOptions{.lr = 0.1, .momentum = 0.9, .dampening = 0.5})},

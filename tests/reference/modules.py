@@ -148,6 +148,117 @@ def losses(store):
     store.case(name, F.mse_loss, inputs(name, x=(7, 1), y=(7, 1)))
 
 
+def convolutions(store):
+    for name, f, x, weight in [
+            ("Conv1d_bias", lambda *in_: F.conv1d(*in_, stride=2, padding=3, dilation=2), (2, 3, 17), (4, 3, 5)),
+            ("Conv1d_no_bias", F.conv1d, (2, 3, 9), (2, 3, 3)),
+            ("Conv2d_bias", lambda *in_: F.conv2d(*in_, stride=(2, 1), padding=1), (2, 3, 6, 7), (4, 3, 3, 2)),
+            ("Conv2d_no_bias", F.conv2d, (2, 3, 5, 5), (2, 3, 3, 3))]:
+        shapes = {"x": x, "weight": weight, **({} if "no" in name else {"bias": weight[:1]})}
+        store.case(name, f, inputs(name, **shapes))
+    for name, layer in {"MaxPool2d_padding": nn.MaxPool2d(3, 2, 1), "AvgPool2d_padding": nn.AvgPool2d(3, 2, 1),
+                        "Flatten_image": nn.Flatten()}.items():
+        store.case(name, lambda x: layer(x).clone(), {"x": values(name, (2, 3, 6, 7), "distinct")})
+
+
+def batch_norm(store):
+    """The result, or (`running`) what the running mean and variance become after two batches."""
+    for name, size, training, affine in [
+            ("BatchNorm1d_training", (5, 3), True, True), ("BatchNorm1d_series", (2, 3, 7), True, True),
+            ("BatchNorm1d_eval", (5, 3), False, True), ("BatchNorm1d_plain", (6, 4), True, False),
+            ("BatchNorm1d_running", (5, 3), True, False), ("BatchNorm2d_training", (2, 3, 4, 5), True, True),
+            ("BatchNorm2d_eval", (2, 3, 4, 5), False, True), ("BatchNorm2d_running", (2, 3, 4, 5), True, False)]:
+        C = size[1]
+        given = inputs(name, x=size, **({"weight": (C,), "bias": (C,)} if affine else {}))
+        given["running_mean"] = values(f"{name}/running_mean", (C,))
+        given["running_var"] = values(f"{name}/running_var", (C,), "positive")
+
+        def layer(x, *rest):
+            weight, bias = rest[:2] if affine else (None, None)
+            mean, var = (buffer.clone() for buffer in rest[-2:])
+            y = F.batch_norm(x, mean, var, weight, bias, training, 0.1, 1e-5)
+            if "running" not in name:
+                return y
+            F.batch_norm(2 * x + 1, mean, var, weight, bias, True, 0.1, 1e-5)
+            return torch.cat([mean, var])
+
+        store.case(name, layer, given,
+                   constants=["running_mean", "running_var"] + (["x"] if "running" in name else []))
+
+
+def recurrent(store):
+    """PyTorch's own cells and layers, given these parameters; result, last h and (LSTM) last c one after another."""
+    def module_with(module, keys, given):
+        for key, value in zip(keys, given):
+            del module._parameters[key]
+            setattr(module, key, value)
+        return module
+
+    I, H, B, T = 3, 4, 2, 5
+    for kind in ("RNN", "GRU", "LSTM"):
+        for variant, options in {"bias": {}, "no_bias": {"bias": False}}.items():
+            name = f"{kind}Cell_{variant}"
+            keys = [key for key, _ in getattr(nn, f"{kind}Cell")(I, H, **options).named_parameters()]
+            shapes = {key: tuple(p.shape) for key, p in getattr(nn, f"{kind}Cell")(I, H, **options).named_parameters()}
+            state = {"h": (B, H), **({"c": (B, H)} if kind == "LSTM" else {})}
+
+            def cell(x, *rest):
+                states, given = rest[:len(state)], rest[len(state):]
+                module = module_with(getattr(nn, f"{kind}Cell")(I, H, **options), keys, given)
+                y = module(x, tuple(states) if kind == "LSTM" else states[0])
+                return torch.cat(y) if kind == "LSTM" else y
+
+            store.case(name, cell, inputs(name, x=(B, I), **state, **shapes))
+    for name, options, with_state in [
+            ("RNN_tanh", {}, True), ("RNN_relu", {"nonlinearity": "relu"}, False), ("RNN_no_bias", {"bias": False}, False),
+            ("GRU_one", {}, True), ("GRU_two_bidirectional", {"num_layers": 2, "bidirectional": True}, True),
+            ("LSTM_one", {}, False), ("LSTM_state", {}, True), ("LSTM_three", {"num_layers": 3}, False),
+            ("LSTM_two_bidirectional", {"num_layers": 2, "bidirectional": True}, True)]:
+        kind = name.split("_")[0]
+
+        def make():
+            return getattr(nn, kind)(I, H, batch_first=True, **options)
+
+        shapes = {key: tuple(p.shape) for key, p in make().named_parameters()}
+        states = {}
+        if with_state:
+            rows = options.get("num_layers", 1) * (2 if options.get("bidirectional") else 1)
+            states = {key: (rows, B, H) for key in (("h", "c") if kind == "LSTM" else ("h",))}
+
+        def run(x, *rest):
+            before, given = rest[:len(states)], rest[len(states):]
+            module = make()
+            module._flat_weights = list(given)
+            y, last = module(x, *([tuple(before) if kind == "LSTM" else before[0]] if with_state else []))
+            last = last if kind == "LSTM" else (last,)
+            return torch.cat([y.flatten(), *(state.flatten() for state in last)])
+
+        store.case(name, run, inputs(name, x=(B, T, I), **states, **shapes))
+
+
+def positions(store):
+    """The papers' formulas; for the rotation both halves are one complex number, turned by e^(i t theta)."""
+    name = "LearnedPositions_shorter"
+    store.case(name, lambda x, weight: x + weight[:x.size(1)], inputs(name, x=(2, 3, 4), weight=(5, 4)))
+
+    def angles(rows, frequencies, base, start=0):
+        theta = base ** (-torch.arange(frequencies, dtype=torch.float64) / frequencies)
+        return (start + torch.arange(rows, dtype=torch.float64))[:, None] * theta
+
+    name = "SinusoidalPositions_batch"
+    table = torch.stack([angles(5, 3, 10000.0).sin(), angles(5, 3, 10000.0).cos()], -1).flatten(1)
+    store.case(name, lambda x: x + table.to(x.dtype), inputs(name, x=(2, 5, 6)))
+    for name, start in [("RotaryPositions_heads", 0), ("RotaryPositions_continued", 7)]:
+        def rotate(x):
+            turn = torch.polar(torch.ones(5, 3, dtype=torch.float64), angles(5, 3, 10000.0, start))
+            turn = torch.complex(turn.real.to(x.dtype), turn.imag.to(x.dtype))
+            y = torch.complex(x[..., :3], x[..., 3:]) * turn
+            return torch.cat([y.real, y.imag], -1)
+
+        store.case(name, rotate, inputs(name, x=(2, 2, 5, 6)))
+
+
 def record(store):
-    for part in (linear, norms, embedding, self_attention, multi_head_attention, mlp, simple, losses):
+    for part in (linear, norms, embedding, self_attention, multi_head_attention, mlp, simple, losses, convolutions,
+                 batch_norm, recurrent, positions):
         part(store)

@@ -24,6 +24,8 @@ def unary(store):
         ("sigmoid", "", torch.sigmoid, "any"), ("sigmoid", "wide", torch.sigmoid, "wide"),
         ("relu", "", F.relu, "nonzero"),
         ("silu", "", F.silu, "any"), ("silu", "wide", F.silu, "wide"),
+        ("softplus", "", lambda x: F.softplus(x, threshold=1e6), "any"),
+        ("softplus", "wide", lambda x: F.softplus(x, threshold=1e6), "wide"),
         ("gelu_erf", "", F.gelu, "any"), ("gelu_erf", "wide", F.gelu, "wide"),
         ("gelu_tanh", "", lambda x: F.gelu(x, approximate="tanh"), "any"),
         ("gelu_tanh", "wide", lambda x: F.gelu(x, approximate="tanh"), "wide"),
@@ -38,7 +40,7 @@ def unary(store):
     edges = {  # 0, the bounds of clamp, and far out on both sides
         "abs": [0, -0.0, 1, -1], "relu": [0, -0.0, 1, -1], "clamp": [-0.75, 1.25, -0.8125, 1.3125],
         "pow_square": [0, -0.0, -3], "pow_one": [0, 5], "pow_zero": [0, -3], "pow_cube_of_any_sign": [0, -3],
-        "tanh": [-100, 100, 0], "sigmoid": [-60, 60, 0], "silu": [-60, 60, 0],
+        "softplus": [-60, 60, 0], "tanh": [-100, 100, 0], "sigmoid": [-60, 60, 0], "silu": [-60, 60, 0],
         "gelu_erf": [-30, 30, 0], "gelu_tanh": [-30, 30, 0],
         "exp": [-INF, 0, -80], "log": [2.0**-100, 2.0**100, 1], "sqrt": [2.0**-100, 2.0**100],
     }
@@ -367,6 +369,60 @@ def networks(store):
         store.case(name, lambda x: packed_attention(x, heads, ragged(x.size(0)), causal, *scale), [values(name, size)])
 
 
+def windows(store):
+    """Convolutions and pooling; `@` with sizes where a row of vectors and more fits in."""
+    cases = {"plain": ((2, 3, 5, 6), (4, 3, 3, 2), {}), "plain@19": ((2, 3, 5, 19), (4, 3, 3, 2), {}),
+             "no_bias": ((2, 2, 4, 4), (3, 2, 3, 3), {}),
+             "padding": ((2, 2, 4, 5), (3, 2, 3, 3), {"padding": 1}),
+             "padding@17": ((2, 2, 4, 17), (3, 2, 3, 3), {"padding": 1}),
+             "stride": ((1, 2, 7, 6), (3, 2, 3, 2), {"stride": (2, 3)}),
+             "dilation": ((1, 2, 7, 6), (2, 2, 3, 2), {"dilation": (2, 3)}),
+             "everything": ((2, 3, 9, 8), (4, 3, 3, 2), {"stride": (2, 1), "padding": (3, 2), "dilation": (1, 3)}),
+             "kernel_of_one": ((2, 3, 4, 5), (4, 3, 1, 1), {}), "whole_image": ((2, 3, 4, 5), (2, 3, 4, 5), {}),
+             "mostly_padding": ((1, 1, 1, 1), (2, 1, 3, 3), {"padding": 2})}
+    for variant, (x, weight, options) in cases.items():
+        name = f"conv2d_{variant}"
+        shapes = [x, weight] + ([] if variant == "no_bias" else [weight[:1]])
+        store.case(name, lambda *in_: F.conv2d(*in_, **options),
+                   [values(f"{name}{i}", shape) for i, shape in enumerate(shapes)])
+    for variant, options in {"plain": {}, "everything": {"stride": 2, "padding": 2, "dilation": 3}}.items():
+        name = f"conv1d_{variant}"
+        store.case(name, lambda *in_: F.conv1d(*in_, **options),
+                   [values(f"{name}{i}", shape) for i, shape in enumerate([(2, 3, 11), (4, 3, 3), (4,)])])
+    pools = {"halves": ((2, 3, 4, 6), 2, {}), "halves@8x34": ((1, 2, 8, 34), 2, {}),
+             "rest_is_left_out": ((2, 5, 7), (2, 3), {}),
+             "overlapping": ((2, 3, 5, 5), 3, {"stride": (1, 2)}),
+             "padding": ((1, 2, 5, 4), 3, {"stride": 2, "padding": 1}), "of_one": ((3, 4), 1, {})}
+    for variant, (size, kernel, options) in pools.items():
+        for op, pool, domain in [("max_pool2d", F.max_pool2d, "distinct"), ("avg_pool2d", F.avg_pool2d, "any")]:
+            name = f"{op}_{variant}"
+            lead = (1,) * (3 - len(size))  # this PyTorch wants channels
+            store.case(name, lambda x: pool(x.reshape(lead + x.shape), kernel, **options).flatten(0, len(lead))
+                       if lead else pool(x, kernel, **options), [values(name, size, domain)])
+    ties = torch.tensor([[1, 1, -0.0, 0], [1, 1, 0, 0], [-INF, -INF, 2, INF], [-INF, -INF, INF, 3]], dtype=torch.float64)
+    store.case("max_pool2d_halves@edge_ties", lambda x: F.max_pool2d(x[None], 2)[0], [ties])
+
+
+def losses(store):
+    for op, f, domains in [
+            ("l1_loss", F.l1_loss, ("any", "any")),
+            ("huber_loss", lambda x, t: F.huber_loss(x, t, delta=0.7), ("any", "any")),
+            ("binary_cross_entropy_with_logits", F.binary_cross_entropy_with_logits, ("wide", "flags")),
+            ("kl_div", lambda x, t: F.kl_div(x, t, reduction="batchmean"), ("any", "positive")),
+            ("kl_div_impossible_targets", lambda x, t: F.kl_div(x, t, reduction="batchmean"), ("any", "flags"))]:
+        for at, size in [("", (3, 5)), ("@2x17", (2, 17))]:
+            name = f"{op}{at}"
+            store.case(name, f, [values(f"{name}{i}", size, domain) for i, domain in enumerate(domains)],
+                       constants=["1"] if "impossible" in op else [])
+    zero = torch.tensor([[0, 0, -0.0]], dtype=torch.float64), torch.tensor([[0, 0.5, 1]], dtype=torch.float64)
+    store.case("binary_cross_entropy_with_logits@edge_zero", F.binary_cross_entropy_with_logits, zero)
+    sure = torch.tensor([[200, -200, 80]], dtype=torch.float64), torch.tensor([[1, 0, 0]], dtype=torch.float64)
+    store.case("binary_cross_entropy_with_logits@edge_sure", F.binary_cross_entropy_with_logits, sure)
+    same = torch.tensor([[0, 1, -2]], dtype=torch.float64), torch.tensor([[0, 1, 2]], dtype=torch.float64)
+    store.case("l1_loss@edge_equal", F.l1_loss, same)
+    store.case("huber_loss@edge_equal", lambda x, t: F.huber_loss(x, t, delta=0.7), same)
+
+
 def record(store):
-    for part in (unary, binary, shape, reductions, products, row_wise, networks):
+    for part in (windows, losses, unary, binary, shape, reductions, products, row_wise, networks):
         part(store)

@@ -18,6 +18,9 @@ OPTIMIZERS = {
     "Adam_default": (torch.optim.Adam, {}),
     "Adam_betas": (torch.optim.Adam, {"lr": 0.02, "betas": (0.8, 0.95), "eps": 1e-3}),
     "Adam_weight_decay": (torch.optim.Adam, {"lr": 0.02, "weight_decay": 0.1}),
+    "RMSprop_default": (torch.optim.RMSprop, {}),
+    "RMSprop_momentum": (torch.optim.RMSprop, {"lr": 0.02, "alpha": 0.9, "momentum": 0.8, "eps": 1e-3}),
+    "RMSprop_weight_decay": (torch.optim.RMSprop, {"lr": 0.02, "weight_decay": 0.1}),
     "AdamW_default": (torch.optim.AdamW, {}),
     "AdamW_betas": (torch.optim.AdamW, {"lr": 0.02, "betas": (0.9, 0.95), "eps": 1e-6, "weight_decay": 0.1}),
 }
@@ -94,7 +97,46 @@ def schedules(store):
         store.put(f"{name}/f64/out", out)
 
 
+METRICS = [4, 3, 3.0001, 2.9999, 3.5, 3.2, 2.5, float("nan"), 2.6, 2.55, 2.54, 2.4, 2.41, 2.42, 2.43, 2.44, 2.45, 1, 1, 1]
+
+
+def plateaus(store):
+    """in/metrics: losses (negated where larger is better); out: the rate after each."""
+    for name, options in {"ReduceLROnPlateau_default": {"patience": 2},
+                          "ReduceLROnPlateau_cooldown": {"patience": 1, "cooldown": 2, "factor": 0.5, "min_lr": 0.02},
+                          "ReduceLROnPlateau_maximize": {"mode": "max", "patience": 0, "factor": 0.3,
+                                                         "threshold": 0.01}}.items():
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+        scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, **options)
+        rates = []
+        for metric in METRICS:
+            scheduler.step(1 / metric if "mode" in options else metric)
+            rates.append(optimizer.param_groups[0]["lr"])
+        store.put(f"{name}/f64/out", torch.tensor(rates, dtype=torch.float64))
+
+
+def averages(store):
+    """in/p: the weight at each step; out: its average after each, by swa_utils.AveragedModel."""
+    class Model(torch.nn.Module):
+        def __init__(self, p):
+            super().__init__()
+            self.p = torch.nn.Parameter(p.clone())
+
+    def run(path):
+        model = Model(path[0])
+        averaged = torch.optim.swa_utils.AveragedModel(model, avg_fn=lambda a, p, n: 0.9 * a + (1 - 0.9) * p)
+        averaged.update_parameters(model)  # PyTorch's first only copies
+        all_averages = []
+        for value in path[1:]:
+            model.p.data.copy_(value)
+            averaged.update_parameters(model)
+            all_averages.append(averaged.module.p.detach().clone())
+        return torch.stack(all_averages)
+
+    store.case("EMA_path", run, {"p": values("EMA_path", (STEPS, 3, 7))}, constants=["p"])
+
+
 def record(store):
     warnings.filterwarnings("ignore", message="The epoch parameter in `scheduler.step")  # SequentialLR's own calls
-    for part in (steps, clipping, schedules):
+    for part in (steps, clipping, schedules, plateaus, averages):
         part(store)

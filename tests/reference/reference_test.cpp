@@ -62,7 +62,8 @@ INSTANTIATE_TEST_SUITE_P(Reference, Pytorch, ::testing::ValuesIn(cases_of_both_t
 TEST(Reference, EveryCaseHasBothTypes) {
   for (const Case& c : cases()) {
     EXPECT_TRUE(has_results(c, DType::f64)) << c.title();
-    EXPECT_EQ(has_results(c, DType::f32), c.subject->name != "Schedule") << c.title();
+    EXPECT_EQ(has_results(c, DType::f32), c.subject->name != "Schedule" && c.subject->name != "ReduceLROnPlateau")
+        << c.title();
   }
 }
 
@@ -148,14 +149,15 @@ void expect_cases(const std::string& file, const std::set<std::string>& wanted, 
 }
 
 TEST(Reference, HasACaseForEveryModule) {
-  std::set<std::string> modules = derived("nn", {"Layer", "ActivationLayer", "Module"});
-  for (const char* base : {"Layer", "ActivationLayer"}) modules.erase(base);
-  expect_cases("modules", modules, "", 16);
+  std::set<std::string> modules =
+      derived("nn", {"Layer", "ActivationLayer", "Module", "BatchNorm", "Recurrent", "RecurrentCell"});
+  for (const char* base : {"Layer", "ActivationLayer", "BatchNorm", "Recurrent", "RecurrentCell"}) modules.erase(base);
+  expect_cases("modules", modules, "", 32);
   expect_cases("modules", enumerators("nn/activation.h", "enum class Activation {"), "MLP_", 6);
 }
 
 TEST(Reference, HasACaseForEveryOptimizerAndSchedule) {
-  expect_cases("optimizers", derived("nn", {"Optimizer", "Adam"}), "", 3);
+  expect_cases("optimizers", derived("nn", {"Optimizer", "Adam"}), "", 4);
   expect_cases("optimizers", enumerators("nn/schedule.h", "enum Kind {"), "Schedule_", 3);
 }
 

@@ -15,6 +15,7 @@ const std::vector<Subject>& subjects() {
       {"Ops", "concat", {0, 0}},
       {"Ops", "embedding", {0, 0}},
       {"Ops", "max", {0, 0}},
+      {"Ops", "max_pool2d", {0, 0}},
       {"Ops", "maximum", {0, 0, 0}},
       {"Ops", "minimum", {0, 0, 0}},
       {"Ops", "neg", {0, 0, 0}},
@@ -38,6 +39,10 @@ const std::vector<Subject>& subjects() {
       {"Ops", "dropout", {3, 3}},
       {"Ops", "mean", {4, 4}},
       {"Ops", "mse_loss", {3, 3}},
+      {"Ops", "l1_loss", {3, 3}},
+      {"Ops", "huber_loss", {4, 4}},
+      {"Ops", "binary_cross_entropy_with_logits", {4, 4}},
+      {"Ops", "kl_div", {9, 4}},
       // Approximations by polynomials: an ulp (two roundings) or two, here as in the C library.
       {"Ops", "cos", {2, 3, 4}},
       {"Ops", "exp", {3, 5, 4}},
@@ -47,6 +52,7 @@ const std::vector<Subject>& subjects() {
       {"Ops", "silu", {4, 4, 8}},
       {"Ops", "sin", {2, 3, 4}},
       {"Ops", "tanh", {3, 5, 5}},
+      {"Ops", "softplus", {4, 4}},
       // The slope for large x multiplies 1 - Phi, a difference of nearly equal numbers, by x or x^3. xsimd's erf is
       // some 10 ulp off in f64 (mpmath agrees with PyTorch there). gelu_tanh has no limit for each element: far to the
       // left PyTorch rounds 1 + tanh to 0 where the value is -4e-87, and gradus has that.
@@ -54,6 +60,9 @@ const std::vector<Subject>& subjects() {
       {"Ops", "gelu_tanh", {4, 60}},
       // Sums of up to 33 products in another order than PyTorch's.
       {"Ops", "linear", {8, 8}},
+      {"Ops", "conv1d", {8, 8}},
+      {"Ops", "conv2d", {8, 8}},
+      {"Ops", "avg_pool2d", {4, 4}},
       {"Ops", "matmul", {8, 8}},
       // Sums over a row, then operations with what came out. var has a row of 514.
       {"Ops", "cross_entropy", {4, 4}},
@@ -79,6 +88,22 @@ const std::vector<Subject>& subjects() {
       {"Modules", "MultiHeadAttention", {9, 32}},
       {"Modules", "RMSNorm", {5, 5}},
       {"Modules", "Sequential", {4, 8}},
+      {"Modules", "AvgPool2d", {4, 4}},
+      {"Modules", "BatchNorm1d", {8, 12}},
+      {"Modules", "BatchNorm2d", {8, 12}},
+      {"Modules", "Conv1d", {8, 8}},
+      {"Modules", "Conv2d", {8, 8}},
+      {"Modules", "Flatten", {0, 0}},
+      {"Modules", "GRU", {18, 55}},
+      {"Modules", "GRUCell", {8, 12}},
+      {"Modules", "LSTM", {8, 12}},
+      {"Modules", "LSTMCell", {8, 12}},
+      {"Modules", "LearnedPositions", {0, 0}},
+      {"Modules", "MaxPool2d", {0, 0}},
+      {"Modules", "RNN", {8, 12}},
+      {"Modules", "RNNCell", {8, 12}},
+      {"Modules", "RotaryPositions", {4, 4}},
+      {"Modules", "SinusoidalPositions", {2, 0}},
       {"Modules", "Sigmoid", {3, 3}},
       {"Modules", "SiLU", {3, 4}},
       {"Modules", "Softmax", {4, 7}},
@@ -90,6 +115,9 @@ const std::vector<Subject>& subjects() {
       {"Optimizers", "SGD", {0, 0}},
       {"Optimizers", "Adam", {4, 0}},
       {"Optimizers", "AdamW", {7, 0}},
+      {"Optimizers", "EMA", {4, 0}},
+      {"Optimizers", "RMSprop", {6, 0}},
+      {"Optimizers", "ReduceLROnPlateau", {0, 0}},
       {"Optimizers", "Schedule", {10, 0}},  // PyTorch multiplies the rate of the step before; here it is a formula
       {"Optimizers", "clip_grad_norm", {3, 0}},
 

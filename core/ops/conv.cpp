@@ -1,0 +1,124 @@
+// conv2d as a matrix product: the patches under the kernel become the columns of a matrix (im2col, Chellapilla, Puri &
+// Simard 2006), which the weight multiplies. The gradient makes the patches again instead of keeping them, which would
+// hold kernel-size copies of every input. conv1d is a plane of height 1.
+// B batch, C channels, O channels of the result, K = C kernel.height kernel.width, P places of the kernel.
+#include <gradus/core/ops/gemm.h>
+#include <gradus/core/ops/window.h>
+
+namespace gradus {
+namespace {
+
+// cols (K, P) = the patches of one image (C, H, W); zero where the kernel lies on padding.
+template <class T>
+void gather_patches(T* cols, const T* image, Index channels, const Window& w) {
+  std::fill_n(cols, channels * w.taps() * w.out_size(), T(0));
+  for (Index c = 0; c < channels; ++c, image += w.in_size(), cols += w.taps() * w.out_size()) {
+    w.each_run([&, cols, image](Index tap, Index out, Index in, Index n) {
+      T* const to = cols + tap * w.out_size() + out;
+      const T* const from = image + in;
+      for (Index i = 0; i < n; ++i) to[i] = from[i * w.stride.width];
+    });
+  }
+}
+
+// image += cols, each element where gather_patches() took it from.
+template <class T>
+void add_patches(T* image, const T* cols, Index channels, const Window& w) {
+  for (Index c = 0; c < channels; ++c, image += w.in_size(), cols += w.taps() * w.out_size()) {
+    w.each_run([&, cols, image](Index tap, Index out, Index in, Index n) {
+      const T* const from = cols + tap * w.out_size() + out;
+      T* const to = image + in;
+      for (Index i = 0; i < n; ++i) to[i * w.stride.width] += from[i];
+    });
+  }
+}
+
+}  // namespace
+
+Window make_window(const char* op, const Tensor& x, Size2 kernel, Size2 stride, Size2 padding, Size2 dilation) {
+  check(kernel.height > 0 && kernel.width > 0, "{}: a kernel of {} x {}; both must be at least 1", op, kernel.height,
+        kernel.width);
+  check(stride.height > 0 && stride.width > 0, "{}: a stride of {} x {}; both must be at least 1", op, stride.height,
+        stride.width);
+  check(padding.height >= 0 && padding.width >= 0, "{}: a padding of {} x {}; both must be at least 0", op,
+        padding.height, padding.width);
+  check(dilation.height > 0 && dilation.width > 0, "{}: a dilation of {} x {}; both must be at least 1", op,
+        dilation.height, dilation.width);
+  Window w{{x.size(-2), x.size(-1)}, {0, 0}, kernel, stride, padding, dilation};
+  const Index room_down = w.in.height + 2 * padding.height - dilation.height * (kernel.height - 1) - 1;
+  const Index room_across = w.in.width + 2 * padding.width - dilation.width * (kernel.width - 1) - 1;
+  check(room_down >= 0 && room_across >= 0,
+        "{}: a kernel of {} x {} with dilation {} x {} does not fit on x {} with padding {} x {}; pad more, or take a "
+        "smaller kernel",
+        op, kernel.height, kernel.width, dilation.height, dilation.width, x.shape(), padding.height, padding.width);
+  w.out = {room_down / stride.height + 1, room_across / stride.width + 1};
+  return w;
+}
+
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv2dOptions options) {
+  check(x.rank() == 4 && weight.rank() == 4 && x.size(1) == weight.size(1),
+        "conv2d: x {} and weight {} must be (batch, in, height, width) and (out, in, height, width) with the same in; "
+        "one image needs a batch of 1",
+        x.shape(), weight.shape());
+  const Index B = x.size(0), C = x.size(1), O = weight.size(0);
+  check(!bias.defined() || bias.shape() == Shape{O}, "conv2d: bias {} must be ({}), the first size of weight {}",
+        bias.defined() ? bias.shape() : Shape{}, O, weight.shape());
+  check_same_dtype("conv2d", x, {weight, bias});
+  const Window w =
+      make_window("conv2d", x, {weight.size(2), weight.size(3)}, options.stride, options.padding, options.dilation);
+  const Index K = C * w.taps(), P = w.out_size(), image = C * w.in_size();
+  const Index grain = std::max<Index>(1, 300'000 / std::max<Index>(1, O * K * P));  // some 10 us of multiply-adds
+  Tensor y = Tensor::empty({B, O, w.out.height, w.out.width}, x.dtype());
+  dispatch(x.dtype(), [&]<class T>() {
+    const T *const px = x.node().values<T>(), *const pw = weight.node().values<T>(),
+                   *const pb = values_or_null<T>(bias);
+    T* const py = y.node().values<T>();
+    parallel_for(B, grain, [&](Index begin, Index end) {
+      const Buffer cols(K * P, dtype_of<T>());
+      for (Index b = begin; b < end; ++b) {
+        gather_patches(cols.as<T>(), px + b * image, C, w);
+        T* const to = py + b * O * P;
+        for (Index o = 0; o < O && pb != nullptr; ++o) std::fill_n(to + o * P, P, pb[o]);
+        gemm(to, P, factor(pw, K), factor<T>(cols.as<T>(), P), O, P, K, pb != nullptr);
+      }
+    });
+  });
+  return record("conv2d", y, {x, weight, bias}, [w, B, C, O, K, P, image, grain](const Node& out, Inputs in) {
+    dispatch(out.dtype, [&]<class T>() {
+      const T *const dy = out.grad_or_null<T>(), *const px = in[0].values<T>(), *const pw = in[1].values<T>();
+      T *const dx = in[0].grad_or_null<T>(), *const dw = in[1].grad_or_null<T>(), *const db = in[2].grad_or_null<T>();
+      if (dx != nullptr) {  // patches of dx = weight^T dy
+        parallel_for(B, grain, [&](Index begin, Index end) {
+          const Buffer cols(K * P, dtype_of<T>());
+          for (Index b = begin; b < end; ++b) {
+            gemm(cols.as<T>(), P, factor(pw, K, true), factor(dy + b * O * P, P), K, P, O, false);
+            add_patches(dx + b * image, cols.as<T>(), C, w);
+          }
+        });
+      }
+      if (dw != nullptr) {  // sum over the batch of dy patches^T
+        sum_over_rows(dw, O * K, B, [&](T* sum, Index begin, Index end) {
+          const Buffer cols(K * P, dtype_of<T>());
+          for (Index b = begin; b < end; ++b) {
+            gather_patches(cols.as<T>(), px + b * image, C, w);
+            gemm(sum, K, factor(dy + b * O * P, P), factor<T>(cols.as<T>(), P, true), O, K, P, true);
+          }
+        });
+      }
+      for (Index i = 0; i < B * O && db != nullptr; ++i) db[i % O] += kernels::kernels<T>().sum(dy + i * P, P);
+    });
+  });
+}
+
+Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv1dOptions options) {
+  check(x.rank() == 3 && weight.rank() == 3 && x.size(1) == weight.size(1),
+        "conv1d: x {} and weight {} must be (batch, in, length) and (out, in, length) with the same in; one series "
+        "needs a batch of 1",
+        x.shape(), weight.shape());
+  const Tensor y = conv2d(reshape(x, {x.size(0), x.size(1), 1, x.size(2)}),
+                          reshape(weight, {weight.size(0), weight.size(1), 1, weight.size(2)}), bias,
+                          {{1, options.stride}, {0, options.padding}, {1, options.dilation}});
+  return reshape(y, {y.size(0), y.size(1), y.size(3)});
+}
+
+}  // namespace gradus

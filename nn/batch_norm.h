@@ -1,0 +1,46 @@
+// BatchNorm1d and BatchNorm2d: each channel brought to mean 0 and variance 1 over the batch.
+#pragma once
+
+#include <gradus/nn/module.h>
+
+namespace gradus::nn {
+
+struct BatchNormOptions {
+  double eps = 1e-5;
+  double momentum = 0.1;  // how far a training step moves the running mean and variance
+  bool affine = true;     // a gain and a bias for each channel
+  DType dtype = DType::f32;
+};
+
+/// (x - mean) / sqrt(var + eps) * weight + bias with mean and variance of each channel, the second dimension (Ioffe &
+/// Szegedy 2015, algorithm 1). Training takes those of the batch (the variance divided by the count) and moves the
+/// running ones towards them (the variance divided by the count - 1, as PyTorch does); eval mode takes the running
+/// ones.
+struct BatchNorm : Layer {
+  void members(Visitor& visit) const override;
+
+  Tensor weight, bias;               // (channels), or undefined
+  Tensor running_mean, running_var;  // (channels): buffers, saved with the parameters
+
+ protected:
+  BatchNorm(const char* name, Index channels, BatchNormOptions options);
+  Tensor normalize(const Tensor& x) const;
+
+ private:
+  const char* name_;
+  double eps_, momentum_;
+};
+
+/// BatchNorm of (B, C) or (B, C, L).
+struct BatchNorm1d : BatchNorm {
+  explicit BatchNorm1d(Index channels, BatchNormOptions options = {}) : BatchNorm("BatchNorm1d", channels, options) {}
+  Tensor operator()(const Tensor& x) const override;
+};
+
+/// BatchNorm of (B, C, H, W).
+struct BatchNorm2d : BatchNorm {
+  explicit BatchNorm2d(Index channels, BatchNormOptions options = {}) : BatchNorm("BatchNorm2d", channels, options) {}
+  Tensor operator()(const Tensor& x) const override;
+};
+
+}  // namespace gradus::nn

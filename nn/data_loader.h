@@ -1,0 +1,74 @@
+// DataLoader: examples in memory, handed out in batches, in a new order for each epoch.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include <gradus/core/random.h>
+#include <gradus/core/tensor.h>
+
+namespace gradus::nn {
+
+struct Batch {
+  std::vector<Tensor> tensors;       // the chosen rows of each tensor, (rows, ..)
+  std::vector<std::int32_t> labels;  // and of the labels, if there are any
+  std::vector<Index> rows;           // which rows these are
+
+  Index size() const { return static_cast<Index>(rows.size()); }
+  const Tensor& operator[](std::size_t i) const { return tensors.at(i); }
+};
+
+struct DataLoaderOptions {
+  Index batch_size = 1;
+  bool shuffle = false;
+  bool drop_last = false;                  // leave out the last batch where it is smaller
+  std::optional<std::uint64_t> seed = {};  // of the order; without one the default generator draws it
+};
+
+/// Rows of tensors that belong together (examples and targets: equal first sizes) and of whole-number labels:
+///     DataLoader loader({images}, labels, {.batch_size = 32, .shuffle = true});
+///     for (const Batch& batch : loader) { .. model(batch[0]) .. batch.labels .. }
+/// Every loop is an epoch: each row once. Batches are copies without history.
+class DataLoader {
+ public:
+  explicit DataLoader(std::vector<Tensor> tensors, DataLoaderOptions options = {})
+      : DataLoader(std::move(tensors), {}, options) {}
+  DataLoader(std::vector<Tensor> tensors, std::vector<std::int32_t> labels, DataLoaderOptions options);
+
+  /// Batches in an epoch.
+  Index size() const;
+  /// A batch of these rows.
+  Batch rows(std::vector<Index> rows) const;
+
+  class Iterator {
+   public:
+    Batch operator*() const { return loader_->batch(place_); }
+    Iterator& operator++() {
+      ++place_;
+      return *this;
+    }
+    bool operator!=(const Iterator& other) const { return place_ != other.place_; }
+
+   private:
+    friend class DataLoader;
+    Iterator(const DataLoader* loader, Index place) : loader_(loader), place_(place) {}
+    const DataLoader* loader_;
+    Index place_;
+  };
+  /// Starts an epoch: draws its order, which ends an epoch that is still running.
+  Iterator begin();
+  Iterator end() const { return {this, size()}; }
+
+ private:
+  Batch batch(Index place) const;
+
+  std::vector<Tensor> tensors_;
+  std::vector<std::int32_t> labels_;
+  DataLoaderOptions options_;
+  Index count_;
+  std::optional<Generator> own_;
+  std::vector<Index> order_;
+};
+
+}  // namespace gradus::nn

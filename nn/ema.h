@@ -1,0 +1,29 @@
+// EMA: an exponential moving average of a module's weights, which often does better than the last ones.
+#pragma once
+
+#include <gradus/nn/module.h>
+
+namespace gradus::nn {
+
+/// average = decay average + (1 - decay) weight after each update(), for parameters and buffers, starting from the
+/// module's values (Polyak & Juditsky 1992; PyTorch's AveragedModel with such an avg_fn).
+///     EMA ema(model, 0.999);
+///     for (..) { ..  optimizer.step(); ema.update(); }
+///     ema.swap(); evaluate(model); ema.swap();
+class EMA {
+ public:
+  explicit EMA(const Module& module, double decay = 0.999);
+  /// Moves the averages towards the module's values.
+  void update();
+  /// Exchanges the module's values and the averages; a second call puts them back.
+  void swap();
+  /// The averages under the names of the module's parameters and buffers: shared, not copied, so that they can be
+  /// saved, and filled from a file.
+  const NamedTensors& averages() const { return averages_; }
+
+ private:
+  NamedTensors values_, averages_;
+  double decay_;
+};
+
+}  // namespace gradus::nn

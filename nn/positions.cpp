@@ -1,0 +1,89 @@
+// Tables of sines are made for each call, in double: cheap beside what a network does with x, and of any length.
+#include <gradus/nn/positions.h>
+
+#include <cmath>
+
+#include <gradus/nn/init.h>
+
+namespace gradus::nn {
+namespace {
+
+// (rows, frequencies) of f((start + row) base^(-i / frequencies)).
+template <class F>
+Tensor table(Index start, Index rows, Index frequencies, double base, DType dtype, const F& f) {
+  std::vector<double> values;
+  values.reserve(static_cast<std::size_t>(rows * frequencies));
+  for (Index t = start; t < start + rows; ++t) {
+    for (Index i = 0; i < frequencies; ++i) {
+      values.push_back(
+          f(static_cast<double>(t) * std::pow(base, -static_cast<double>(i) / static_cast<double>(frequencies))));
+    }
+  }
+  return tensor(values, {rows, frequencies}, dtype);
+}
+
+double sine(double x) {
+  return std::sin(x);
+}
+double cosine(double x) {
+  return std::cos(x);
+}
+
+void check_place(const char* name, const Tensor& x, Index width) {
+  check(x.rank() >= 2 && x.size(-1) == width, "{}: x {} must be (.., time, {}), the width given at construction", name,
+        x.shape(), width);
+}
+
+void check_options(const char* name, Index width, double base) {
+  check(width > 0 && width % 2 == 0, "{}: width {}; it must be even, since sines and cosines come in pairs", name,
+        width);
+  check(std::isfinite(base) && base > 0, "{}: base {}; it must be above 0", name, base);
+}
+
+}  // namespace
+
+LearnedPositions::LearnedPositions(Index length, Index width, PositionOptions options) {
+  check(length > 0 && width > 0, "LearnedPositions: {} places of width {}; both must be at least 1", length, width);
+  weight = parameter(Tensor::empty({length, width}, options.dtype));
+  init::normal_(weight, 0, 0.02);
+}
+
+Tensor LearnedPositions::operator()(const Tensor& x) const {
+  check_place("LearnedPositions", x, weight.size(1));
+  check(x.size(-2) <= weight.size(0), "LearnedPositions: x {} has {} places, but only {} were learned; shorten x",
+        x.shape(), x.size(-2), weight.size(0));
+  return x + slice(weight, 0, 0, x.size(-2));
+}
+
+void LearnedPositions::members(Visitor& visit) const {
+  visit("weight", weight);
+}
+
+SinusoidalPositions::SinusoidalPositions(Index width, double base) : width_(width), base_(base) {
+  check_options("SinusoidalPositions", width, base);
+}
+
+Tensor SinusoidalPositions::operator()(const Tensor& x) const {
+  check_place("SinusoidalPositions", x, width_);
+  const Index rows = x.size(-2), half = width_ / 2;
+  const Tensor pairs =
+      stack({table(0, rows, half, base_, x.dtype(), sine), table(0, rows, half, base_, x.dtype(), cosine)},
+            -1);  // (T, C / 2, 2)
+  return x + reshape(pairs, {rows, width_});
+}
+
+RotaryPositions::RotaryPositions(Index head_size, double base) : size_(head_size), base_(base) {
+  check_options("RotaryPositions", head_size, base);
+}
+
+Tensor RotaryPositions::operator()(const Tensor& x, Index start) const {
+  check_place("RotaryPositions", x, size_);
+  check(start >= 0, "RotaryPositions: the first row stands at place {}; places count from 0", start);
+  const Index rows = x.size(-2), half = size_ / 2;
+  const Tensor sin = table(start, rows, half, base_, x.dtype(), sine);
+  const Tensor cos = table(start, rows, half, base_, x.dtype(), cosine);
+  const Tensor a = slice(x, -1, 0, half), b = slice(x, -1, half, size_);
+  return concat({a * cos - b * sin, b * cos + a * sin}, -1);
+}
+
+}  // namespace gradus::nn

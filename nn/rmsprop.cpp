@@ -1,0 +1,39 @@
+// One loop over the numbers; the bookkeeping is Optimizer's.
+#include <gradus/nn/rmsprop.h>
+
+#include <cmath>
+
+namespace gradus::optim {
+
+RMSprop::RMSprop(std::vector<Tensor> params, RMSpropOptions options)
+    : RMSprop(std::vector<ParamGroup>{{.params = std::move(params)}}, options) {}
+
+RMSprop::RMSprop(std::vector<ParamGroup> groups, RMSpropOptions options)
+    : Optimizer("RMSprop", std::move(groups), options.lr, options.weight_decay,
+                options.momentum != 0 ? std::vector<const char*>{"square_avg", "momentum_buffer"}
+                                      : std::vector<const char*>{"square_avg"}),
+      options_(options) {
+  check(options.alpha >= 0 && options.alpha < 1, "RMSprop: alpha is {}; it must be at least 0 and below 1",
+        options.alpha);
+  check(options.eps >= 0 && options.momentum >= 0 && std::isfinite(options.eps) && std::isfinite(options.momentum),
+        "RMSprop: eps is {} and momentum {}; both must be finite numbers of at least 0", options.eps, options.momentum);
+}
+
+void RMSprop::update(const Slot& slot, const Tensor& grad, double lr) const {
+  dispatch(grad.dtype(), [&]<class T>() {
+    const auto rate = static_cast<T>(lr), keep = static_cast<T>(options_.alpha), eps = static_cast<T>(options_.eps);
+    const auto take = static_cast<T>(1 - options_.alpha), decay = static_cast<T>(slot.weight_decay);
+    const auto momentum = static_cast<T>(options_.momentum);
+    const auto p = slot.param.data<T>(), square = slot.moments[0].data<T>(), g = grad.data<T>();
+    const auto velocity = options_.momentum != 0 ? slot.moments[1].data<T>() : std::span<T>();
+    for (std::size_t i = 0; i < p.size(); ++i) {
+      const T slope = g[i] + decay * p[i];
+      square[i] = keep * square[i] + take * slope * slope;
+      T move = slope / (std::sqrt(square[i]) + eps);
+      if (!velocity.empty()) move = velocity[i] = momentum * velocity[i] + move;
+      p[i] -= rate * move;
+    }
+  });
+}
+
+}  // namespace gradus::optim

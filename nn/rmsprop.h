@@ -1,0 +1,28 @@
+// RMSprop: each gradient divided by its recent size.
+#pragma once
+
+#include <gradus/nn/optim.h>
+
+namespace gradus::optim {
+
+struct RMSpropOptions {
+  double lr = 0.01;
+  double alpha = 0.99;  // how much of the mean square stays
+  double eps = 1e-8;
+  double weight_decay = 0;
+  double momentum = 0;
+};
+
+/// With g' = g + weight_decay p: v = alpha v + (1 - alpha) g'^2, b = momentum b + g' / (sqrt(v) + eps), p -= lr b.
+/// Tieleman & Hinton 2012, lecture 6.5, in PyTorch's form (without its `centered`).
+class RMSprop : public Optimizer {
+ public:
+  explicit RMSprop(std::vector<Tensor> params, RMSpropOptions options = {});
+  explicit RMSprop(std::vector<ParamGroup> groups, RMSpropOptions options = {});
+
+ private:
+  void update(const Slot& slot, const Tensor& grad, double lr) const override;
+  RMSpropOptions options_;
+};
+
+}  // namespace gradus::optim

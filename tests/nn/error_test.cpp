@@ -1,0 +1,256 @@
+// Wrong calls of modules, optimizers, files and what surrounds them, each with the exact text of its error.
+#include <gradus/gradus.h>
+
+#include <cmath>
+#include <functional>
+
+#include "support.h"
+
+namespace gradus::testing {
+namespace {
+
+struct WrongCall {
+  const char* name;
+  std::function<void()> call;
+  std::string text;
+};
+
+using Ids = std::vector<std::int32_t>;
+
+Tensor made(const Shape& shape) {
+  return ones(shape);
+}
+std::vector<Tensor> leaf() {
+  return {nn::parameter(ones({2}))};
+}
+std::vector<Tensor> twice() {
+  const Tensor p = nn::parameter(ones({2}));
+  return {p, p};
+}
+
+const std::vector<WrongCall>& wrong_calls() {
+  using namespace nn;
+  static const std::vector<WrongCall> calls{
+      {"Linear_sizes", [] { Linear(0, 3); }, "Linear: sizes 0 -> 3; both must be at least 1"},
+      {"Linear_input",
+       [] {
+         Linear(3, 4)(made({2, 5}));
+       },
+       "linear: x (2, 5) and weight (4, 3) do not fit: weight must be (out, in) with `in` the last size of x"},
+      {"LayerNorm_width",
+       [] {
+         LayerNorm(4)(made({2, 3}));
+       },
+       "LayerNorm: x (2, 3) does not fit; its last size must be 4, the width given at construction"},
+      {"LayerNorm_eps", [] { LayerNorm(4, {.eps = -1}); },
+       "LayerNorm: eps -1; it must be a small number of at least 0"},
+      {"RMSNorm_width",
+       [] {
+         RMSNorm(4)(made({2, 3}));
+       },
+       "RMSNorm: x (2, 3) does not fit; its last size must be 4, the width given at construction"},
+      {"Dropout_probability", [] { nn::Dropout(1); }, "Dropout: probability 1; it must be at least 0 and below 1"},
+      {"Embedding_sizes", [] { Embedding(0, 3); }, "Embedding: 0 rows of 3 numbers; both must be at least 1"},
+      {"Embedding_id", [] { Embedding(3, 2)(Ids{3}); },
+       "embedding: id 3 is outside the table (3, 2); ids must be 0 .. 2"},
+      {"Attention_heads", [] { CausalSelfAttention(10, 3); },
+       "CausalSelfAttention: width 10 cannot be split into 3 heads; n_embd must be a positive multiple of n_head"},
+      {"Attention_input", [] { CausalSelfAttention(4, 2)(made({4})); },
+       "CausalSelfAttention: x (4) must be (batch, time, width) or (time, width)"},
+      {"MultiHeadAttention_batch",
+       [] {
+         MultiHeadAttention(4, 2)(made({2, 3, 4}), made({1, 3, 4}));
+       },
+       "MultiHeadAttention: query (2, 3, 4) and memory (1, 3, 4) must be (batch, time, width) with the same batch"},
+      {"Sequential_layer", [] { Sequential(nn::ReLU())[1]; }, "Sequential: there is no layer 1 among 1; use -1 .. 0"},
+      {"Conv1d_sizes", [] { Conv1d(3, 0, 3); },
+       "Conv1d: a weight of (0, 3, 3) (out, in, kernel); every size must be at least 1"},
+      {"Conv2d_input",
+       [] {
+         Conv2d(3, 4, 3)(made({2, 1, 8, 8}));
+       },
+       "conv2d: x (2, 1, 8, 8) and weight (4, 3, 3, 3) must be (batch, in, height, width) and (out, in, height, width) "
+       "with the same in; one image needs a batch of 1"},
+      {"MaxPool2d_stride",
+       [] {
+         MaxPool2d(2, {.stride = {1, 0}})(made({8, 8}));
+       },
+       "max_pool2d: a stride of 1 x 0; both must be at least 1"},
+      {"Flatten_number", [] { Flatten()(made({})); },
+       "Flatten: x is a single number; its first size must be the batch"},
+      {"BatchNorm1d_channels",
+       [] {
+         BatchNorm1d(3)(made({4, 2}));
+       },
+       "BatchNorm1d: x (4, 2) does not fit; its second size must be 3, the channels given at construction"},
+      {"BatchNorm1d_rank", [] { BatchNorm1d(3)(made({3})); },
+       "BatchNorm1d: x (3) must be (batch, channels) or (batch, channels, length)"},
+      {"BatchNorm1d_one_row",
+       [] {
+         BatchNorm1d(3)(made({1, 3}));
+       },
+       "BatchNorm1d: x (1, 3) has one value a channel, which has no variance; train on more, or call eval()"},
+      {"BatchNorm2d_rank",
+       [] {
+         BatchNorm2d(3)(made({4, 3}));
+       },
+       "BatchNorm2d: x (4, 3) must be (batch, channels, height, width)"},
+      {"RNNCell_input",
+       [] {
+         RNNCell(3, 4)(made({2, 5}), made({2, 4}));
+       },
+       "RNNCell: x (2, 5) and state (2, 4) must be (batch, 3) and (batch, 4); for whole sequences use the layer"},
+      {"GRUCell_state",
+       [] {
+         GRUCell(3, 4)(made({2, 3}), made({1, 4}));
+       },
+       "GRUCell: x (2, 3) and state (1, 4) must be (batch, 3) and (batch, 4); for whole sequences use the layer"},
+      {"LSTM_input",
+       [] {
+         LSTM(3, 4)(made({5, 3}));
+       },
+       "LSTM: x (5, 3) must be (batch, time, 3) with at least one step"},
+      {"LSTM_state",
+       [] {
+         LSTM(3, 4).run(made({2, 5, 3}), made({2, 4}));
+       },
+       "LSTM: a state (2, 4) came; for x (2, 5, 3) it must be (1, 2, 4)"},
+      {"GRU_memory",
+       [] {
+         GRU(3, 4).run(made({2, 5, 3}), {}, made({1, 2, 4}));
+       },
+       "GRU: a memory c (1, 2, 4) came, which only LSTM has; leave it out"},
+      {"RNN_layers", [] { RNN(3, 4, {.num_layers = 0}); }, "RNN: 0 layers; there must be at least 1"},
+      {"LearnedPositions_length",
+       [] {
+         LearnedPositions(3, 4)(made({5, 4}));
+       },
+       "LearnedPositions: x (5, 4) has 5 places, but only 3 were learned; shorten x"},
+      {"RotaryPositions_odd", [] { RotaryPositions(3); },
+       "RotaryPositions: width 3; it must be even, since sines and cosines come in pairs"},
+      {"SinusoidalPositions_width",
+       [] {
+         SinusoidalPositions(4)(made({5, 6}));
+       },
+       "SinusoidalPositions: x (5, 6) must be (.., time, 4), the width given at construction"},
+      {"accuracy_rows",
+       [] {
+         accuracy(made({2, 3}), Ids{0});
+       },
+       "accuracy: logits (2, 3) have 2 rows but 1 targets came; one a row"},
+      {"accuracy_target",
+       [] {
+         accuracy(made({2, 3}), Ids{0, 3});
+       },
+       "accuracy: target 3 is outside the 3 classes of logits (2, 3); use 0 .. 2"},
+      {"r2_score_shapes",
+       [] {
+         r2_score(made({2}), made({2, 1}));
+       },
+       "r2_score: (2) and (2, 1) must have equal shapes; reshape one"},
+      {"DataLoader_nothing", [] { DataLoader({}, {.batch_size = 2}); },
+       "DataLoader: no tensors came; it needs at least one, (rows, ..)"},
+      {"DataLoader_rows",
+       [] {
+         DataLoader({made({3, 2}), made({4})}, {.batch_size = 2});
+       },
+       "DataLoader: (3, 2) and (4) must have the same first size, one row for each example"},
+      {"DataLoader_labels",
+       [] {
+         DataLoader({made({3, 2})}, Ids{1}, {.batch_size = 2});
+       },
+       "DataLoader: 1 labels came for 3 rows of (3, 2); one a row"},
+      {"DataLoader_batch",
+       [] {
+         DataLoader({made({3, 2})}, {.batch_size = 0});
+       },
+       "DataLoader: batches of 0; batch_size must be at least 1"},
+      {"EMA_decay", [] { EMA(Linear(1, 1), 1); }, "EMA: decay is 1; it must be at least 0 and below 1"},
+      {"SGD_nothing", [] { optim::SGD(std::vector<Tensor>{}); },
+       "SGD: there are no parameters to optimize; pass e.g. model.parameters()"},
+      {"SGD_twice", [] { optim::SGD{twice()}; }, "SGD: parameter 1 (2) was given twice; it would be updated twice"},
+      {"SGD_rate", [] { optim::SGD(leaf(), {.lr = -1}); }, "SGD: lr is -1; it must be a finite number of at least 0"},
+      {"SGD_nesterov", [] { optim::SGD(leaf(), {.nesterov = true}); },
+       "SGD: nesterov with momentum 0 and dampening 0; it needs a momentum above 0 and no dampening"},
+      {"SGD_result", [] { optim::SGD(std::vector<Tensor>{exp(leaf()[0])}); },
+       "SGD: parameter 0 is the result of an op; only leaves can be optimized, e.g. what a module's parameters() "
+       "lists"},
+      {"Adam_betas",
+       [] {
+         optim::Adam(leaf(), {.betas = {0.9, 1}});
+       },
+       "Adam: betas.second is 1; it must be a finite number of at least 0 and below 1"},
+      {"AdamW_decay", [] { optim::AdamW(leaf(), {.weight_decay = -0.1}); },
+       "AdamW: weight_decay is -0.1; it must be a finite number of at least 0"},
+      {"RMSprop_alpha", [] { optim::RMSprop(leaf(), {.alpha = 1}); },
+       "RMSprop: alpha is 1; it must be at least 0 and below 1"},
+      {"Adam_state",
+       [] {
+         optim::Adam adam(leaf());
+         adam.set_state({{"0.step", tensor(1, DType::f64)}});
+       },
+       "Adam: the saved state has only one of '0.step' and '0.exp_avg'; it needs both"},
+      {"Adam_foreign_state",
+       [] {
+         optim::Adam adam(leaf());
+         adam.set_state({{"7.momentum_buffer", made({2})}});
+       },
+       "Adam: 1 of the saved state's 1 entries are not of this optimizer with its 1 parameters; it was saved by "
+       "another optimizer or for another model"},
+      {"clip_grad_norm_limit", [] { optim::clip_grad_norm(leaf(), 0); },
+       "clip_grad_norm: max_norm is 0; it must be above 0"},
+      {"Plateau_factor",
+       [] {
+         optim::SGD sgd(leaf());
+         optim::ReduceLROnPlateau(sgd, {.factor = 2});
+       },
+       "ReduceLROnPlateau: factor is 2; it must be between 0 and 1"},
+      {"Schedule_total", [] { optim::Schedule{.kind = optim::Schedule::linear}.at(0); },
+       "schedule: a decay needs to know where it ends; set total, or ask at_fraction()"},
+      {"Schedule_step", [] { optim::Schedule{}.at(-1); }, "schedule: step -1; steps count from 0"},
+      {"Schedule_warmup", [] { optim::Schedule{.warmup = 5, .total = 3}.at(0); },
+       "schedule: 3 steps in total are fewer than the 5 of the warm-up; shorten the warm-up"},
+      {"init_fan", [] { init::kaiming_uniform_(made({3})); },
+       "kaiming_uniform_: weight (3) has no fan; it needs at least the two dimensions (out, in), for a vector use "
+       "normal_ or uniform_"},
+      {"init_std", [] { init::normal_(made({3}), 0, -1); },
+       "normal_: mean 0, std -1; both must be finite and std at least 0"},
+      {"state_mismatched",
+       [] {
+         const TensorFile file{{{"weight", made({3, 4})}, {"gain", made({2})}}, {}};
+         load_state(Linear(3, 2), file, "model.safetensors");
+       },
+       "load: model.safetensors does not fit this module; 1 missing: bias; 1 unexpected: gain; 1 that do not fit: "
+       "weight is (3, 4) and should be (2, 3); was it made with other settings? (nothing was loaded)"},
+      {"file_missing", [] { read_tensors("no/such/file.safetensors"); },
+       "read: 'no/such/file.safetensors': there is no such file; check the path"},
+      {"graph_after_conversion",
+       [] {
+         Linear layer(2, 1);
+         const Tensor loss = sum(layer(made({1, 2})));
+         layer.to(DType::f64);
+         loss.backward();
+       },
+       "backward: an input of 'linear' has become f64 since f32 was computed from it; compute the loss again after "
+       "to(DType)"},
+  };
+  return calls;
+}
+
+class EachWrongCall : public ::testing::TestWithParam<const WrongCall*> {};
+
+TEST_P(EachWrongCall, SaysExactlyThis) {
+  EXPECT_EQ(error_of(GetParam()->call), GetParam()->text);
+}
+
+std::vector<const WrongCall*> pointers() {
+  std::vector<const WrongCall*> all;
+  for (const WrongCall& call : wrong_calls()) all.push_back(&call);
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Errors, EachWrongCall, ::testing::ValuesIn(pointers()),
+                         [](const auto& given) { return std::string(given.param->name); });
+
+}  // namespace
+}  // namespace gradus::testing
