@@ -48,9 +48,7 @@ void Dataset::start_epoch() {
 
 void Dataset::next(Index count, Batch& batch) {
   check(count >= 1, "dataset: a batch of {} sequences was asked for; it must have at least 1", count);
-  batch.tokens.clear();
-  batch.targets.clear();
-  batch.lengths.clear();
+  batch.clear();
   for (Index i = 0; i < count; ++i) {
     if (std::cmp_equal(position_, order_.size())) start_epoch();
     append(training_piece(order_[static_cast<std::size_t>(position_++)]), batch);
@@ -59,9 +57,7 @@ void Dataset::next(Index count, Batch& batch) {
 
 Index Dataset::read(Part part, Index first, Index max_tokens, Batch& batch) const {
   check(first >= 0 && first <= size(part), "dataset: there is no sequence {} among {}", first, size(part));
-  batch.tokens.clear();
-  batch.targets.clear();
-  batch.lengths.clear();
+  batch.clear();
   for (; first < size(part); ++first) {
     const Piece& piece = pieces(part)[static_cast<std::size_t>(first)];
     if (!batch.lengths.empty() &&
@@ -71,6 +67,11 @@ Index Dataset::read(Part part, Index first, Index max_tokens, Batch& batch) cons
     append(piece, batch);
   }
   return first;
+}
+
+void Dataset::append(Part part, Index i, Batch& batch) const {
+  check(i >= 0 && i < size(part), "dataset: there is no sequence {} among {}", i, size(part));
+  append(pieces(part)[static_cast<std::size_t>(i)], batch);
 }
 
 DatasetState Dataset::state() const {

@@ -18,6 +18,8 @@ namespace gradus::models {
 struct Batch {
   std::vector<std::int32_t> tokens, targets;
   std::vector<Index> lengths;
+
+  void clear() { tokens.clear(), targets.clear(), lengths.clear(); }
 };
 
 enum class Part { train, held_out };
@@ -53,6 +55,9 @@ class Dataset {
   /// A part in its own order, for judging: sequences `first` and on, as many as fit `max_tokens` and at least one.
   /// Returns the first that did not fit, which is size(part) at the end.
   Index read(Part part, Index first, Index max_tokens, Batch& batch) const;
+  /// Adds one sequence of a part to a batch; and how many tokens it has.
+  void append(Part part, Index i, Batch& batch) const;
+  Index length(Part part, Index i) const { return pieces(part)[static_cast<std::size_t>(i)].length; }
 
   DatasetState state() const;
   /// Throws Error for a state that this dataset cannot be in.

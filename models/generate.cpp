@@ -1,144 +1,130 @@
-// All unfinished samples go through the model together, packed one after another; only the last row of each meets the
-// head. Probabilities are computed in double from whatever type the logits have.
+// All unfinished samples go through the model together, packed one after another: a prompt whole, later a token each.
+// Only the last row of each meets the head.
 #include <gradus/models/generate.h>
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
-#include <numeric>
 
 #include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
 #include <gradus/models/detail/eval_mode.h>
-#include <gradus/models/text.h>
+#include <gradus/models/text_stream.h>
 
 namespace gradus::models {
 namespace {
 
-template <class T>
-void check_logits(std::span<const T> logits) {
-  check(!logits.empty(), "sample_token: there are no logits; give one for each token");
-  bool any = false;
-  for (const T x : logits) {
-    check(!std::isnan(x) && x != std::numeric_limits<T>::infinity(),
-          "sample_token: a logit is {}; the model's weights are damaged or its training went wrong", x);
-    any |= std::isfinite(x);
+struct Sample {
+  Sample(const std::vector<std::int32_t>& prompt, std::uint64_t seed, Index block_size)
+      : tokens(prompt),
+        prompt_size(prompt.size()),
+        begin(prompt.size() - std::min(prompt.size(), static_cast<std::size_t>(block_size))),
+        read(begin),
+        generator(seed) {}
+
+  std::vector<std::int32_t> tokens;  // prompt and what was drawn
+  std::size_t prompt_size;
+  std::size_t begin;  // the first token in sight,
+  std::size_t read;   // and the first that is not in the cache
+  Generator generator;
+  Cache cache = {};
+  bool done = false;
+
+  void push(std::int32_t token, Index block_size) {
+    tokens.push_back(token);
+    if (std::cmp_less_equal(tokens.size() - begin, block_size)) return;
+    constexpr Index part = 4;
+    begin += static_cast<std::size_t>(std::max<Index>(1, block_size / part));
+    read = begin;
+    cache.clear();
   }
-  check(any, "sample_token: every logit is -infinity; leave at least one token possible");
+};
+
+// The logits that follow each unfinished sample: (active, V).
+Tensor next_logits(const GPT& model, std::span<Sample> samples, bool use_cache) {
+  std::vector<std::int32_t> tokens, last_rows;
+  std::vector<Index> lengths;
+  std::vector<Cache*> caches;
+  for (Sample& sample : samples) {
+    if (sample.done) continue;
+    const std::size_t first = use_cache ? sample.read : sample.begin;
+    tokens.insert(tokens.end(), sample.tokens.begin() + static_cast<std::ptrdiff_t>(first), sample.tokens.end());
+    lengths.push_back(static_cast<Index>(sample.tokens.size() - first));
+    last_rows.push_back(static_cast<std::int32_t>(tokens.size()) - 1);
+    caches.push_back(&sample.cache);
+    sample.read = sample.tokens.size();
+  }
+  if (lengths.empty()) return {};
+  const Tensor features = use_cache ? model.features(tokens, lengths, caches) : model.features(tokens, lengths);
+  return model.head(embedding(features, last_rows));
 }
 
-template <class T>
-std::int32_t sample(std::span<const T> logits, const GenerateOptions& options, Generator& generator) {
-  check_logits(logits);
-  const auto likeliest = std::ranges::max_element(logits);
-  if (options.temperature == 0) return static_cast<std::int32_t>(likeliest - logits.begin());
-
-  std::vector<double> weights(logits.size());  // not normalized: the largest is 1
-  const double largest = static_cast<double>(*likeliest);
-  std::ranges::transform(logits, weights.begin(),
-                         [&](T x) { return std::exp((static_cast<double>(x) - largest) / options.temperature); });
-
-  std::vector<std::size_t> tokens(weights.size());
-  std::iota(tokens.begin(), tokens.end(), std::size_t{0});
-  const bool limit_count = options.top_k > 0 && std::cmp_less(options.top_k, tokens.size());
-  if (limit_count || options.top_p < 1) {
-    // Likeliest first. The sort is stable, so that among equals the lower token stays in front.
-    std::ranges::stable_sort(tokens, std::ranges::greater{}, [&](std::size_t token) { return weights[token]; });
-    if (limit_count) tokens.resize(static_cast<std::size_t>(options.top_k));
+// The tokens that a sample begins with; `given` is the prompt's.
+std::vector<std::int32_t> start_of(const CharTokenizer& tokenizer, const std::vector<std::int32_t>& given) {
+  std::vector<std::int32_t> start;
+  if (tokenizer.has_boundary()) {
+    start.push_back(tokenizer.boundary());
+  } else if (given.empty()) {
+    const bool has_line_break = tokenizer.characters().find(U'\n') != std::u32string::npos;
+    start.push_back(has_line_break ? tokenizer.encode("\n").front() : 0);
   }
-  const auto sum = [&] {
-    return std::accumulate(tokens.begin(), tokens.end(), 0.0,
-                           [&](double total, std::size_t token) { return total + weights[token]; });
-  };
-  if (options.top_p < 1) {
-    const double wanted = options.top_p * sum();
-    std::size_t kept = 0;
-    for (double reached = 0; reached < wanted && kept < tokens.size(); ++kept) reached += weights[tokens[kept]];
-    tokens.resize(std::max<std::size_t>(kept, 1));
-  }
+  start.insert(start.end(), given.begin(), given.end());
+  return start;
+}
 
-  double rest = generator.uniform<double>() * sum();
-  std::size_t drawn = tokens.front();
-  for (const std::size_t token : tokens) {
-    if (weights[token] == 0) continue;  // rounding must not lead to a token that is impossible
-    drawn = token;
-    rest -= weights[token];
-    if (rest < 0) break;
-  }
-  return static_cast<std::int32_t>(drawn);
+// Samples drawn side by side: enough to keep the threads busy, few enough for what their caches take.
+Index group_size(const GPT& model, Index count) {
+  constexpr Index most = 64, most_bytes = Index{1} << 30;
+  const GPTConfig& config = model.config();
+  const Index bytes =
+      2 * config.n_layer * config.block_size * config.n_embd * static_cast<Index>(size_of(model.dtype()));
+  return std::clamp(most_bytes / bytes, Index{1}, std::min(most, count));
 }
 
 }  // namespace
 
-void GenerateOptions::validate() const {
-  check(max_tokens >= 0, "generate: max_tokens is {}, it must be at least 0", max_tokens);
-  check(std::isfinite(temperature) && temperature >= 0,
-        "generate: the temperature is {}, it must be at least 0 (0 always takes the likeliest token)", temperature);
-  check(top_k >= 0, "generate: top_k is {}, it must be at least 0 (0 draws from all tokens)", top_k);
-  check(top_p > 0 && top_p <= 1, "generate: top_p is {}, it must be above 0 and at most 1 (1 draws from all tokens)",
-        top_p);
-}
-
-std::int32_t sample_token(std::span<const float> logits, const GenerateOptions& options, Generator& generator) {
-  options.validate();
-  return sample(logits, options, generator);
-}
-
-std::int32_t sample_token(std::span<const double> logits, const GenerateOptions& options, Generator& generator) {
-  options.validate();
-  return sample(logits, options, generator);
+std::vector<Likely> Drawn::likeliest(std::size_t count) const {
+  return dispatch(logits.dtype(), [&]<class T>() {
+    const auto width = static_cast<std::size_t>(logits.size(-1));
+    const std::span<const T> all = logits.data<T>();
+    return likeliest_tokens(all.subspan(static_cast<std::size_t>(row) * width, width), count, token);
+  });
 }
 
 std::vector<std::vector<std::int32_t>> generate(GPT& model, std::span<const std::vector<std::int32_t>> prompts,
-                                                const GenerateOptions& options) {
+                                                const GenerateOptions& options, const OnToken& on_token) {
   options.validate();
-  struct Sample {
-    std::vector<std::int32_t> context;  // prompt and what was drawn
-    std::size_t prompt_size;
-    Generator generator;
-    bool done = false;
-  };
+  check(options.stop_text.empty(), "generate: a stop text needs a tokenizer; use the generate() that takes one");
+  const Index block_size = model.config().block_size;
   std::vector<Sample> samples;
   for (const auto& prompt : prompts) {
     check(!prompt.empty(), "generate: a prompt is empty; begin with at least one token, such as the boundary token");
-    samples.push_back({prompt, prompt.size(), Generator(options.seed + samples.size())});
+    samples.emplace_back(prompt, options.seed + samples.size(), block_size);
   }
 
   const detail::EvalMode eval(model);
   const NoGrad no_grad;
-  const auto block_size = static_cast<std::size_t>(model.config().block_size);
-  std::vector<std::int32_t> tokens, last_rows;
-  std::vector<Index> lengths;
   for (Index step = 0; step < options.max_tokens; ++step) {
-    tokens.clear();
-    lengths.clear();
-    last_rows.clear();
-    for (const Sample& sample : samples) {
+    const Tensor logits = next_logits(model, samples, options.use_cache);
+    if (!logits.defined()) break;
+    Index row = 0;
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+      Sample& sample = samples[i];
       if (sample.done) continue;
-      const std::size_t length = std::min(block_size, sample.context.size());
-      tokens.insert(tokens.end(), sample.context.end() - static_cast<std::ptrdiff_t>(length), sample.context.end());
-      lengths.push_back(static_cast<Index>(length));
-      last_rows.push_back(static_cast<std::int32_t>(tokens.size()) - 1);
+      const std::int32_t token = dispatch(logits.dtype(), [&]<class T>() {
+        const auto width = static_cast<std::size_t>(logits.size(-1));
+        const std::span<const T> all = logits.data<T>();
+        return sample_token(all.subspan(static_cast<std::size_t>(row) * width, width), options, sample.generator,
+                            std::span(sample.tokens).subspan(sample.begin));
+      });
+      sample.done = token == options.stop;
+      if (!sample.done) sample.push(token, block_size);
+      sample.done |= on_token && !on_token({i, token, logits, row});
+      ++row;
     }
-    if (lengths.empty()) break;
-    const Tensor logits = model.head(embedding(model.features(tokens, lengths), last_rows));  // (active, V)
-    dispatch(logits.dtype(), [&]<class T>() {
-      const auto vocab_size = static_cast<std::size_t>(logits.size(-1));
-      std::span<const T> rows = logits.data<T>();
-      for (Sample& current : samples) {
-        if (current.done) continue;
-        const std::int32_t token = sample(rows.first(vocab_size), options, current.generator);
-        rows = rows.subspan(vocab_size);
-        current.done = token == options.stop;
-        if (!current.done) current.context.push_back(token);
-      }
-    });
   }
 
   std::vector<std::vector<std::int32_t>> results;
   for (const Sample& sample : samples) {
-    results.emplace_back(sample.context.begin() + static_cast<std::ptrdiff_t>(sample.prompt_size),
-                         sample.context.end());
+    results.emplace_back(sample.tokens.begin() + static_cast<std::ptrdiff_t>(sample.prompt_size), sample.tokens.end());
   }
   return results;
 }
@@ -149,33 +135,39 @@ std::vector<std::int32_t> generate(GPT& model, std::span<const std::int32_t> pro
 }
 
 std::vector<std::string> generate(GPT& model, const CharTokenizer& tokenizer, std::string_view prompt, Index count,
-                                  const GenerateOptions& options) {
+                                  const GenerateOptions& options, const OnText& on_text, const OnToken& on_token) {
   check(count >= 1, "generate: {} samples were asked for; ask for at least 1", count);
   check(tokenizer.vocab_size() == model.config().vocab_size,
         "generate: the tokenizer has {} tokens, the model {}; use the tokenizer that the model was trained with",
         tokenizer.vocab_size(), model.config().vocab_size);
   const std::vector<std::int32_t> given = tokenizer.encode(prompt, "prompt");
-  std::vector<std::int32_t> start;
-  GenerateOptions with_stop = options;
-  if (tokenizer.has_boundary()) {
-    start.push_back(tokenizer.boundary());
-    if (!with_stop.stop) with_stop.stop = tokenizer.boundary();
-  } else if (given.empty()) {
-    const bool has_line_break = tokenizer.characters().find(U'\n') != std::u32string::npos;
-    start.push_back(has_line_break ? tokenizer.encode("\n").front() : 0);
-  }
-  start.insert(start.end(), given.begin(), given.end());
+  const std::vector<std::int32_t> start = start_of(tokenizer, given);
+  GenerateOptions by_token = options;
+  by_token.stop_text.clear();
+  if (tokenizer.has_boundary() && !by_token.stop) by_token.stop = tokenizer.boundary();
 
-  constexpr Index group = 64;  // drawn side by side: enough to keep the threads busy, few enough for any memory
-  std::vector<std::string> texts;
+  std::vector<std::string> texts(static_cast<std::size_t>(count), tokenizer.decode(given));
+  const auto add = [&](std::size_t i, const std::string& piece) {
+    texts[i] += piece;
+    if (on_text && !piece.empty()) on_text(i, piece);
+  };
+  const Index group = group_size(model, count);
   for (Index done = 0; done < count; done += group) {
+    const auto first = static_cast<std::size_t>(done);
     const std::vector<std::vector<std::int32_t>> prompts(static_cast<std::size_t>(std::min(group, count - done)),
                                                          start);
-    with_stop.seed = options.seed + static_cast<std::uint64_t>(done);
-    for (std::vector<std::int32_t>& drawn : generate(model, prompts, with_stop)) {
-      drawn.insert(drawn.begin(), given.begin(), given.end());
-      texts.push_back(tokenizer.decode(drawn));
-    }
+    std::vector<TextStream> streams(prompts.size(), TextStream(options.stop_text));
+    for (std::size_t i = 0; on_text && !given.empty() && i < prompts.size(); ++i) on_text(first + i, texts[first + i]);
+    by_token.seed = options.seed + first;
+    generate(model, prompts, by_token, [&](const Drawn& drawn) {
+      TextStream& stream = streams[drawn.sample];
+      if (drawn.token != by_token.stop) {
+        add(first + drawn.sample, stream.push(tokenizer.decode(std::span(&drawn.token, 1))));
+      }
+      const bool wanted = !on_token || on_token({first + drawn.sample, drawn.token, drawn.logits, drawn.row});
+      return wanted && !stream.stopped();
+    });
+    for (std::size_t i = 0; i < streams.size(); ++i) add(first + i, streams[i].finish());
   }
   return texts;
 }

@@ -216,6 +216,11 @@ Tensor Block::operator()(const Tensor& x, std::span<const Index> lengths) const 
   return y + mlp(ln_2(y));
 }
 
+Tensor Block::operator()(const Tensor& x, std::span<const Index> lengths, std::span<KeyValues* const> caches) const {
+  const Tensor y = x + attn(ln_1(x), lengths, caches);
+  return y + mlp(ln_2(y));
+}
+
 void Block::members(nn::Visitor& visit) const {
   visit("ln_1", ln_1);
   visit("attn", attn);
@@ -259,16 +264,18 @@ Tensor GPT::operator()(std::span<const std::int32_t> tokens, std::span<const Ind
   return head(features(tokens, lengths));
 }
 
-Tensor GPT::features(std::span<const std::int32_t> tokens, std::span<const Index> lengths) const {
+Tensor GPT::embed(std::span<const std::int32_t> tokens, std::span<const Index> lengths,
+                  std::span<const Index> before) const {
   std::vector<std::int32_t, PoolAllocator<std::int32_t>> positions;
   positions.reserve(tokens.size());
-  for (const Index length : lengths) {
-    check(length >= 1 && length <= config_.block_size,
-          "GPT: a sequence of {} tokens; this model takes from 1 to {} (its block_size), so cut it into pieces", length,
-          config_.block_size);
+  for (std::size_t i = 0; i < lengths.size(); ++i) {
+    const Index length = lengths[i], first = before.empty() ? 0 : before[i];
+    check(length >= 1 && first + length <= config_.block_size,
+          "GPT: a sequence of {} tokens; this model takes from 1 to {} (its block_size), so cut it into pieces",
+          first + length, config_.block_size);
     check(length <= static_cast<Index>(tokens.size() - positions.size()),
           "GPT: the lengths of the sequences add up to more than the {} tokens that arrived", tokens.size());
-    for (std::int32_t t = 0; t < static_cast<std::int32_t>(length); ++t) positions.push_back(t);
+    for (Index t = 0; t < length; ++t) positions.push_back(static_cast<std::int32_t>(first + t));
   }
   check(!tokens.empty() && positions.size() == tokens.size(),
         "GPT: {} tokens arrived, but the lengths of the sequences add up to {}; both must be the same, and not 0",
@@ -279,10 +286,32 @@ Tensor GPT::features(std::span<const std::int32_t> tokens, std::span<const Index
           "with the tokenizer that the model was trained with",
           token, config_.vocab_size - 1);
   }
+  const Tensor x = drop(wte(tokens) + wpe(positions));  // (N, C)
+  return ln_emb ? (*ln_emb)(x) : x;
+}
 
-  Tensor x = drop(wte(tokens) + wpe(positions));  // (N, C)
-  if (ln_emb) x = (*ln_emb)(x);
+Tensor GPT::features(std::span<const std::int32_t> tokens, std::span<const Index> lengths) const {
+  Tensor x = embed(tokens, lengths, {});
   for (const Block& block : h) x = block(x, lengths);
+  return ln_f ? (*ln_f)(x) : x;
+}
+
+Tensor GPT::features(std::span<const std::int32_t> tokens, std::span<const Index> lengths,
+                     std::span<Cache* const> caches) const {
+  check(lengths.size() == caches.size(), "GPT: {} lengths and {} caches; give one for each sequence", lengths.size(),
+        caches.size());
+  std::vector<Index> before;
+  for (Cache* const cache : caches) {
+    if (cache->empty()) cache->resize(h.size());
+    check(cache->size() == h.size(), "GPT: a cache of {} layers; this model has {}", cache->size(), h.size());
+    before.push_back(cache->front().length);
+  }
+  Tensor x = embed(tokens, lengths, before);
+  std::vector<KeyValues*> layer(caches.size());
+  for (std::size_t l = 0; l < h.size(); ++l) {
+    for (std::size_t i = 0; i < caches.size(); ++i) layer[i] = &(*caches[i])[l];
+    x = h[l](x, lengths, layer);
+  }
   return ln_f ? (*ln_f)(x) : x;
 }
 

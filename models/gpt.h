@@ -71,6 +71,8 @@ struct Norm : nn::Layer {
 struct Block : nn::Module {
   explicit Block(const GPTConfig& config);
   Tensor operator()(const Tensor& x, std::span<const Index> lengths) const;
+  /// The same for documents that go on, a cache for each.
+  Tensor operator()(const Tensor& x, std::span<const Index> lengths, std::span<KeyValues* const> caches) const;
   void members(nn::Visitor& visit) const override;
 
   Norm ln_1;
@@ -78,6 +80,9 @@ struct Block : nn::Module {
   Norm ln_2;
   nn::MLP mlp;
 };
+
+/// Keys and values of one sequence, a KeyValues for each layer. Starts empty.
+using Cache = std::vector<KeyValues>;
 
 class GPT : public nn::Module {
  public:
@@ -94,6 +99,11 @@ class GPT : public nn::Module {
 
   /// What the head reads: (N, C). With head(), for callers that need the logits of some rows only.
   Tensor features(std::span<const std::int32_t> tokens, std::span<const Index> lengths) const;
+  /// The same for sequences that go on, without gradients: `tokens` are new ones, lengths[i] of the i-th sequence,
+  /// whose earlier ones are in caches[i]; they are added there. Throws Error for a sequence that grows beyond
+  /// block_size.
+  Tensor features(std::span<const std::int32_t> tokens, std::span<const Index> lengths,
+                  std::span<Cache* const> caches) const;
   Tensor head(const Tensor& features) const { return lm_head(features); }  // (.., C) -> (.., V)
 
   const GPTConfig& config() const { return config_; }
@@ -108,6 +118,10 @@ class GPT : public nn::Module {
   nn::Linear lm_head;
 
  private:
+  // Sum of the embeddings: `before[i]` tokens stand in front of the i-th sequence's; empty: none anywhere.
+  Tensor embed(std::span<const std::int32_t> tokens, std::span<const Index> lengths,
+               std::span<const Index> before) const;
+
   GPTConfig config_;
 };
 

@@ -1,46 +1,32 @@
-// The model file says it all; config.json and tokenizer.json are there for people and other programs.
+// The weights file says it all; config.json and tokenizer.json are there for people and other programs.
 #include <gradus/models/run_folder.h>
 
+#include <signal.h>  // kill
+
 #include <algorithm>
+#include <cerrno>
+#include <charconv>
 #include <cmath>
 #include <system_error>
 
-#include <gradus/models/detail/json.h>
+#include <gradus/models/detail/run_config.h>
 #include <gradus/models/text.h>
-#include <gradus/nn/safetensors.h>
 
 namespace gradus::models {
 namespace {
 
 namespace fs = std::filesystem;
-using detail::Json;
 
-constexpr const char* model_file = "model.safetensors";
-constexpr const char* config_file = "config.json";
-constexpr const char* tokenizer_file = "tokenizer.json";
-
-std::string config_text(const GPTConfig& config, const RunData& data) {
-  const Json json = {{"model", Json::parse(config.to_json())},
-                     {"data",
-                      {{"source", data.source},
-                       {"documents", data.documents},
-                       {"held_out", data.held_out},
-                       {"seed", data.seed},
-                       {"fingerprint", data.fingerprint}}}};
-  // A path need not be UTF-8.
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
-RunData read_data(const Json& json, const std::string& name) {
-  detail::JsonReader reader(json, name);
-  RunData data;
-  data.source = reader.get<std::string>("source");
-  data.documents = reader.get<bool>("documents");
-  data.held_out = reader.get<double>("held_out");
-  data.seed = reader.get<std::uint64_t>("seed");
-  data.fingerprint = reader.get<std::string>("fingerprint");
-  reader.finish();
-  return data;
+// Of the names that AtomicFile gives, "model.safetensors.PID.N.tmp", those whose program is no more.
+bool is_left_behind(const std::string& name) {
+  constexpr std::string_view ending = ".tmp";
+  if (!name.ends_with(ending)) return false;
+  const std::size_t number = name.rfind('.', name.size() - ending.size() - 1);
+  const std::size_t process = number == std::string::npos ? number : name.rfind('.', number - 1);
+  if (process == std::string::npos) return false;
+  pid_t pid = 0;
+  const auto [end, error] = std::from_chars(name.data() + process + 1, name.data() + number, pid);
+  return error == std::errc{} && end == name.data() + number && pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH;
 }
 
 }  // namespace
@@ -57,66 +43,48 @@ void prepare_run_folder(const fs::path& folder) {
   check(!error && fs::is_directory(folder, error),
         "cannot make the folder '{}': {}; choose a place that may be written to", folder.native(),
         error ? error.message() : "a file of this name is in the way");
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    if (is_left_behind(entry.path().filename())) fs::remove(entry.path(), error);
+  }
   // Whether a write will succeed, permissions alone do not tell: the disk may be full or read-only.
   const fs::path probe = folder / ".probe";
   write_text(probe, "gradus\n");
   fs::remove(probe, error);
 }
 
-void save_run(const fs::path& folder, const GPT& model, const CharTokenizer& tokenizer, const RunData& data) {
+void check_finite(const GPT& model, const fs::path& folder) {
   for (const auto& [name, parameter] : model.named_parameters()) {
-    const std::vector<double> values = parameter.to_vector();
-    check(std::ranges::all_of(values, [](double value) { return std::isfinite(value); }),
-          "save: '{}' holds values that are not finite, so nothing was written and what '{}' held is as it was; train "
-          "with a smaller learning rate",
+    const bool finite = dispatch(parameter.dtype(), [&]<class T>() {
+      return std::ranges::all_of(parameter.data<T>(), [](T value) { return std::isfinite(value); });
+    });
+    check(finite,
+          "save: '{}' holds values that are not finite, so nothing was written and what '{}' held is as it was; the "
+          "last step was too large: train with a smaller learning rate",
           name, folder.native());
   }
-  const std::string config_json = config_text(model.config(), data), tokenizer_json = tokenizer.to_json();
-  write_text(folder / config_file, config_json);
-  write_text(folder / tokenizer_file, tokenizer_json);
-  nn::save_safetensors((folder / model_file).string(), model,
-                       {{config_file, config_json}, {tokenizer_file, tokenizer_json}});
 }
 
-Run load_run(const fs::path& folder) {
-  const std::string model_path = (folder / model_file).string();
+void save_run(const fs::path& folder, const GPT& model, const CharTokenizer& tokenizer, const RunData& data,
+              const std::string& settings, const char* file) {
+  check_finite(model, folder);
+  const nn::Metadata metadata = detail::to_metadata(model.config(), tokenizer, data, settings);
+  for (const auto& [name, text] : metadata) write_text(folder / name, text);
+  nn::save_safetensors((folder / file).string(), model, metadata);
+}
+
+Run load_run(const fs::path& folder, const char* file) {
+  const std::string path = (folder / file).string();
   std::error_code error;
   check(fs::is_directory(folder, error), "there is no folder '{}'; name one that 'gpt train' has written",
         folder.native());
-  check(fs::exists(model_path, error), "'{}' has no {}; name a folder that 'gpt train' has written", folder.native(),
-        model_file);
-  const nn::TensorFile file = nn::read_tensors(model_path);
-  const auto text_of = [&](const char* name) -> std::pair<std::string, std::string> {  // the text, and where it is from
-    const auto copy = file.metadata.find(name);
-    if (copy != file.metadata.end()) return {copy->second, fmt::format("{} ({})", model_path, name)};
-    const fs::path path = folder / name;
-    return {read_file(path), path.string()};
-  };
-
-  const auto [tokenizer_json, tokenizer_name] = text_of(tokenizer_file);
-  CharTokenizer tokenizer = CharTokenizer::from_json(tokenizer_json, tokenizer_name);
-  const auto [config_json, config_name] = text_of(config_file);
-  const Json json = detail::parse_json(config_json, config_name);
-  detail::JsonReader reader(json, config_name);
-  const GPTConfig config = GPTConfig::from_json(reader.field("model").dump(), config_name);
-  RunData data = read_data(reader.field("data"), config_name);
-  reader.finish();
-
-  check(tokenizer.vocab_size() == config.vocab_size, "{} has {} tokens, {} says {}; they are not of the same run",
-        tokenizer_name, tokenizer.vocab_size(), config_name, config.vocab_size);
-  // Compared before a model is made, since a damaged configuration may ask for more memory than there is.
-  Index stored = 0;
-  for (const auto& [name, tensor] : file.tensors) stored += tensor.numel();
-  check(stored >= config.num_parameters(),
-        "{} holds {} numbers, the model that {} describes has {}; they are not of "
-        "the same run",
-        model_path, stored, config_name, config.num_parameters());
-
-  GPT model(config);
+  check(fs::exists(path, error), "'{}' has no {}; name a folder that 'gpt train' has written", folder.native(), file);
+  const nn::TensorFile tensors = nn::read_tensors(path);
+  detail::RunConfig config = detail::read_config(tensors.metadata, tensors.tensors, path);
+  GPT model(config.model);
   const auto is_f64 = [](const auto& entry) { return entry.second.dtype() == DType::f64; };
-  if (std::ranges::any_of(file.tensors, is_f64)) model.to(DType::f64);
-  nn::load_state(model, file, fmt::format("'{}'", model_path));
-  return {std::move(model), std::move(tokenizer), std::move(data)};
+  if (std::ranges::any_of(tensors.tensors, is_f64)) model.to(DType::f64);
+  nn::load_state(model, tensors, fmt::format("'{}'", path));
+  return {std::move(model), std::move(config.tokenizer), std::move(config.data), std::move(config.settings)};
 }
 
 }  // namespace gradus::models

@@ -1,7 +1,11 @@
-// A run folder: what a training leaves behind, and all that sampling and judging need.
-// - model.safetensors: weights, and in its metadata a copy of the other two: whole by itself, so replaced in one move
-// - config.json: the model's configuration and which data it was trained on
+// A run folder: what a training leaves behind, and all that sampling, judging and going on need.
+// - model.safetensors: the last weights, and in its metadata a copy of the next two: whole by itself
+// - config.json: the model's configuration, which data it was trained on, and with what settings
 // - tokenizer.json: the characters
+// - best.safetensors: the weights with the lowest held-out loss so far, as model.safetensors
+// - train_state.safetensors: all that training needs to go on; older ones in checkpoints/ (checkpoint.h)
+// - log.jsonl: a line a step (run_log.h)
+// Every file but the log is replaced in one move, so that whatever interrupts a save, the old one or the new is there.
 #pragma once
 
 #include <cstdint>
@@ -27,22 +31,30 @@ struct RunData {
 /// A short text that differs for different texts.
 std::string fingerprint(std::string_view text);
 
+inline constexpr const char* model_file = "model.safetensors";
+inline constexpr const char* best_file = "best.safetensors";
+
 struct Run {
   GPT model;
   CharTokenizer tokenizer;
   RunData data;
+  std::string settings;  // a JSON object: what the training was told, as its program understands it
 };
 
-/// Makes the folder if it is not there and proves that files can be written in it. Throws Error that says why not.
+/// Makes the folder if it is not there, proves that files can be written in it and removes what killed programs left
+/// half written. Throws Error that says why not.
 void prepare_run_folder(const std::filesystem::path& folder);
 
-/// Writes the three files, each in one move and the model last: whatever interrupts it, the folder holds the old run or
-/// the new one. Throws Error when the disk does not allow it.
+/// Throws Error that names a parameter with a NaN or an infinity, so that no good model is replaced by a ruined one.
+void check_finite(const GPT& model, const std::filesystem::path& folder);
+
+/// Writes config.json, tokenizer.json and last the weights, under the name `file`. Throws Error when the weights are
+/// not finite or the disk does not allow it.
 void save_run(const std::filesystem::path& folder, const GPT& model, const CharTokenizer& tokenizer,
-              const RunData& data);
+              const RunData& data, const std::string& settings = "{}", const char* file = model_file);
 
 /// Reads a run; config.json and tokenizer.json are needed only where the model file carries no copy of them (weights
 /// from elsewhere). Throws Error that names the file that is missing, damaged or does not fit the others.
-Run load_run(const std::filesystem::path& folder);
+Run load_run(const std::filesystem::path& folder, const char* file = model_file);
 
 }  // namespace gradus::models

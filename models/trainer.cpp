@@ -11,7 +11,7 @@
 #include <gradus/core/anomaly.h>
 #include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
-#include <gradus/models/detail/eval_mode.h>
+#include <gradus/models/detail/check_fit.h>
 
 namespace gradus::models {
 namespace {
@@ -19,16 +19,6 @@ namespace {
 const TrainOptions& validated(const TrainOptions& options) {
   options.validate();
   return options;
-}
-
-void check_fit(const GPT& model, const Dataset& dataset) {
-  const GPTConfig& config = model.config();
-  check(dataset.tokenizer().vocab_size() == config.vocab_size,
-        "train: the data's vocabulary has {} tokens, the model's {}; make the model for the data's tokenizer",
-        dataset.tokenizer().vocab_size(), config.vocab_size);
-  check(dataset.options().block_size <= config.block_size,
-        "train: the data come in sequences of up to {} tokens, the model takes {}; give both the same block_size",
-        dataset.options().block_size, config.block_size);
 }
 
 Index count_tokens(std::span<const Batch> batches) {
@@ -42,14 +32,17 @@ void TrainOptions::validate() const {
   constexpr Index most_steps = 1'000'000'000'000, most_sequences = 1 << 20;
   check(steps >= 0 && steps <= most_steps, "train: steps is {}, it must be from 0 (no limit) to {}", steps, most_steps);
   check(std::isfinite(seconds) && seconds >= 0, "train: seconds is {}, it must be at least 0 (0: no limit)", seconds);
-  check(steps > 0 || seconds > 0,
-        "train: neither steps nor seconds is above 0, so the run would never end; give one of them");
+  check(tokens >= 0, "train: tokens is {}, it must be at least 0 (no limit)", tokens);
+  check(steps > 0 || seconds > 0 || tokens > 0,
+        "train: none of steps, tokens and seconds is above 0, so the run would never end; give one of them");
   check(batch_size >= 1 && batch_size <= most_sequences, "train: batch_size is {}, it must be from 1 to {}", batch_size,
         most_sequences);
   check(accumulation >= 1 && accumulation <= most_sequences, "train: accumulation is {}, it must be from 1 to {}",
         accumulation, most_sequences);
   check(std::isfinite(lr) && lr > 0, "train: the learning rate is {}, it must be a number above 0", lr);
   check(clip >= 0, "train: clip is {}, it must be at least 0 (0: no limit)", clip);
+  check(label_smoothing >= 0 && label_smoothing < 1, "train: label_smoothing is {}, it must be at least 0 and below 1",
+        label_smoothing);
 }
 
 Trainer::Trainer(GPT& model, Dataset& dataset, const TrainOptions& options)
@@ -65,26 +58,55 @@ Trainer::Trainer(GPT& model, Dataset& dataset, const TrainOptions& options)
       parameters_(model.parameters()),
       batches_(static_cast<std::size_t>(options.accumulation)) {
   schedule_.validate();
-  check_fit(model, dataset);
+  detail::check_fit("train", model, dataset);
   model_.train();
 }
 
+double accumulate_gradients(const GPT& model, std::span<const Batch> batches, double label_smoothing) {
+  const auto all_tokens = static_cast<double>(count_tokens(batches));
+  double sum = 0;
+  for (const Batch& batch : batches) {
+    const double weight = static_cast<double>(batch.tokens.size()) / all_tokens;
+    const Tensor logits = model(batch.tokens, batch.lengths);
+    Tensor loss = cross_entropy(logits, batch.targets);
+    if (label_smoothing > 0) loss = loss * (1 - label_smoothing) - mean(log_softmax(logits)) * label_smoothing;
+    sum += weight * loss.item();
+    if (!std::isfinite(sum)) return sum;
+    (batches.size() == 1 ? loss : loss * weight).backward();
+  }
+  return sum;
+}
+
 double Trainer::progress() const {
-  double used = 0;
-  if (options_.steps > 0) used = static_cast<double>(steps_done_) / static_cast<double>(options_.steps);
-  if (options_.seconds > 0) used = std::max(used, seconds_ / options_.seconds);
-  return std::min(used, 1.0);
+  const auto part = [](double used, double budget) { return budget > 0 ? used / budget : 0; };
+  return std::min(1.0, std::max({part(static_cast<double>(steps_done_), static_cast<double>(options_.steps)),
+                                 part(static_cast<double>(tokens_done_), static_cast<double>(options_.tokens)),
+                                 part(seconds_, options_.seconds)}));
 }
 
 double Trainer::learning_rate() const {
-  return options_.seconds > 0 ? schedule_.at_fraction(steps_done_, progress()) : schedule_.at(steps_done_);
+  const bool by_steps = options_.seconds == 0 && options_.tokens == 0;
+  return by_steps ? schedule_.at(steps_done_) : schedule_.at_fraction(steps_done_, progress());
 }
 
-void Trainer::stop(const char* what, double value) {
+// `before`: the default generator as the step began, so that dropout drops the same again.
+void Trainer::stop(const char* what, double value, const Generator& before) {
+  optimizer_.zero_grad();
+  std::string cause = "run again, every single result was finite: only their sum is not";
+  const Generator now = std::exchange(default_generator(), before);
+  try {
+    AnomalyMode watch(model_.named_parameters());
+    watch.set_step(steps_done_ + 1);
+    accumulate_gradients(model_, batches_, options_.label_smoothing);
+  } catch (const Error& error) {
+    cause = error.what();
+  }
+  default_generator() = now;
   optimizer_.zero_grad();
   fail(
-      "train: the {} of step {} is {}; training stopped with the weights of step {}, so try a learning rate below {:g}",
-      what, steps_done_ + 1, value, steps_done_, options_.lr);
+      "train: the {} of step {} is {}; training stopped with the weights of step {}, so try a learning rate below {:g} "
+      "({})",
+      what, steps_done_ + 1, std::abs(value), steps_done_, options_.lr, cause);  // x86 makes NaN with a minus sign
 }
 
 StepReport Trainer::step() {
@@ -93,49 +115,38 @@ StepReport Trainer::step() {
   const Index tokens = count_tokens(batches_);
   if (AnomalyMode* const anomaly = gradus::detail::anomaly_mode()) anomaly->set_step(steps_done_ + 1);
 
-  double loss = 0;
-  for (const Batch& batch : batches_) {
-    const double weight = static_cast<double>(batch.tokens.size()) / static_cast<double>(tokens);
-    const Tensor mean = cross_entropy(model_(batch.tokens, batch.lengths), batch.targets);
-    loss += weight * mean.item();
-    if (!std::isfinite(loss)) stop("loss", std::abs(loss));  // x86 makes NaN with a minus sign
-    (batches_.size() == 1 ? mean : mean * weight).backward();
-  }
+  const Generator before = default_generator();
+  const double loss = accumulate_gradients(model_, batches_, options_.label_smoothing);
+  if (!std::isfinite(loss)) stop("loss", loss, before);
   constexpr double no_limit = std::numeric_limits<double>::infinity();
   const double norm = optim::clip_grad_norm(parameters_, options_.clip > 0 ? options_.clip : no_limit);
-  if (!std::isfinite(norm)) stop("norm of the gradients", std::abs(norm));
+  if (!std::isfinite(norm)) stop("norm of the gradients", norm, before);
 
   const double lr = learning_rate();
   optimizer_.set_lr(lr);
   optimizer_.step();
   optimizer_.zero_grad();
   ++steps_done_;
+  tokens_done_ += tokens;
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   seconds_ += seconds;
   return {steps_done_, loss, tokens, lr, norm, seconds};
 }
 
-Evaluation evaluate(GPT& model, const Dataset& dataset, Part part) {
-  check_fit(model, dataset);
-  check(dataset.size(part) > 0, "evaluate: the {} part of the data is empty; hold out {}",
-        part == Part::train ? "training" : "held-out", part == Part::train ? "less" : "more");
-  // Batches large enough to keep all threads busy, small enough for the logits to stay within some 16 MB.
-  constexpr Index most_tokens = 4096, most_logits = Index{1} << 22;
-  const Index batch_tokens = std::clamp(most_logits / model.config().vocab_size, Index{1}, most_tokens);
+TrainerState Trainer::state() const {
+  return {steps_done_, tokens_done_, seconds_, dataset_.state(), default_generator().state(), optimizer_.state()};
+}
 
-  const detail::EvalMode eval(model);
-  const NoGrad no_grad;
-  Batch batch;
-  Evaluation result;
-  for (Index i = 0; i < dataset.size(part);) {
-    i = dataset.read(part, i, batch_tokens, batch);
-    const auto tokens = static_cast<Index>(batch.tokens.size());
-    result.loss +=
-        cross_entropy(model(batch.tokens, batch.lengths), batch.targets).item() * static_cast<double>(tokens);
-    result.tokens += tokens;
-  }
-  result.loss /= static_cast<double>(result.tokens);
-  return result;
+void Trainer::set_state(const TrainerState& state) {
+  check(state.steps >= 0 && state.tokens >= 0 && state.seconds >= 0,
+        "train: a saved state with {} steps, {} tokens and {} seconds; it is damaged", state.steps, state.tokens,
+        state.seconds);
+  default_generator().set_state(state.generator);
+  dataset_.set_state(state.dataset);
+  optimizer_.set_state(state.optimizer);
+  steps_done_ = state.steps;
+  tokens_done_ = state.tokens;
+  seconds_ = state.seconds;
 }
 
 }  // namespace gradus::models

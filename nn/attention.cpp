@@ -37,6 +37,12 @@ Tensor CausalSelfAttention::operator()(const Tensor& x, std::span<const Index> l
   return dropout(c_proj(packed_attention(c_attn(x), n_head_, lengths, {.causal = true})));
 }
 
+Tensor CausalSelfAttention::operator()(const Tensor& x, std::span<const Index> lengths,
+                                       std::span<KeyValues* const> caches) const {
+  check(x.rank() == 2, "CausalSelfAttention: new tokens {} must be (tokens, width)", x.shape());
+  return dropout(c_proj(cached_attention(c_attn(x), n_head_, lengths, caches)));
+}
+
 void CausalSelfAttention::members(Visitor& visit) const {
   visit("c_attn", c_attn);
   visit("c_proj", c_proj);

@@ -4,6 +4,7 @@
 
 #include <span>
 
+#include <gradus/core/decode.h>
 #include <gradus/nn/dropout.h>
 #include <gradus/nn/linear.h>
 
@@ -23,6 +24,8 @@ struct CausalSelfAttention : Layer {
   Tensor operator()(const Tensor& x) const override;
   /// Documents one after another, lengths[i] tokens in the i-th, each attending only to itself: (N, C) -> (N, C).
   Tensor operator()(const Tensor& x, std::span<const Index> lengths) const;
+  /// The same for documents that go on, a cache for each, without gradients: see cached_attention().
+  Tensor operator()(const Tensor& x, std::span<const Index> lengths, std::span<KeyValues* const> caches) const;
   void members(Visitor& visit) const override;
 
   Linear c_attn;  // C -> 3 C: queries, keys and values at once

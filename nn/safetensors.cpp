@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -28,9 +29,42 @@ using nlohmann::json;
 
 constexpr std::uint64_t max_header = 100'000'000;  // the reference implementation's limit
 constexpr const char* metadata_key = "__metadata__";
+constexpr const char* checksum_key = "checksum";
 
 std::span<std::byte> bytes_of(const Tensor& x) {
   return dispatch(x.dtype(), [&]<class T>() { return std::span<std::byte>(std::as_writable_bytes(x.data<T>())); });
+}
+
+// Every step can be undone, so a change within one word always shows.
+std::uint64_t hash(std::uint64_t h, std::span<const std::byte> bytes) {
+  const auto mix = [&h](std::uint64_t word) {
+    h = (h ^ word) * 0x9e3779b97f4a7c15;
+    h ^= h >> 32;
+  };
+  mix(bytes.size());
+  for (; !bytes.empty(); bytes = bytes.subspan(std::min<std::size_t>(8, bytes.size()))) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes.data(), std::min<std::size_t>(8, bytes.size()));
+    mix(word);
+  }
+  return h;
+}
+
+std::uint64_t hash(std::uint64_t h, std::string_view text) {
+  return hash(h, std::as_bytes(std::span(text)));
+}
+
+// Of what the header says (under the empty name) and then of each tensor's data, by name, so that an error can tell
+// where a file is damaged.
+std::map<std::string, std::uint64_t> checksums(const NamedTensors& tensors, const Metadata& metadata) {
+  std::map<std::string, std::uint64_t> sums;
+  for (const auto& [name, x] : tensors)
+    sums[name] = hash(hash(0, fmt::format("{} {}", x.dtype(), x.shape())), bytes_of(x));
+  std::uint64_t header = 0;
+  for (const auto& [key, value] : metadata) header = hash(hash(header, key), value);
+  for (const auto& [name, sum] : sums) header = hash(header, name);
+  sums[""] = header;
+  return sums;
 }
 
 // "a, b, c and 4 more"
@@ -77,6 +111,7 @@ class Reader {
       read_bytes(bytes_of(x));
       file.tensors.emplace_back(entry.name, x);
     }
+    verify(file, entries);
     return file;
   }
 
@@ -91,6 +126,29 @@ class Reader {
   template <class... Args>
   void require(bool condition, fmt::format_string<Args...> format, Args&&... args) const {
     if (!condition) fail("read: '{}': {}", path_, fmt::format(format, std::forward<Args>(args)...));
+  }
+
+  // Files of other programs have no checksums.
+  void verify(TensorFile& file, const std::vector<Entry>& entries) const {
+    const auto node = file.metadata.extract(checksum_key);
+    if (node.empty()) return;
+    std::string_view rest = node.mapped();
+    for (const auto& [name, sum] : checksums(file.tensors, file.metadata)) {
+      const std::string found = fmt::format("{:016x}", sum);
+      if (!rest.starts_with(found)) {
+        const auto entry = std::ranges::find(entries, name, &Entry::name);
+        const std::uint64_t start = size_ - data_size_;
+        require(false,
+                "{} does not match its checksum: the file was damaged, or changed by a program that kept the metadata "
+                "entry '{}'",
+                entry == entries.end()
+                    ? std::string("its header")
+                    : fmt::format("tensor '{}' (bytes {} to {})", name, start + entry->begin, start + entry->end),
+                checksum_key);
+      }
+      rest.remove_prefix(std::min(rest.size(), found.size() + 1));
+    }
+    require(rest.empty(), "it has more checksums than tensors; it was damaged");
   }
 
   void read_bytes(std::span<std::byte> bytes) {
@@ -193,7 +251,14 @@ void save_tensors(const std::string& path, const NamedTensors& tensors, const Me
   std::ranges::stable_sort(ordered, std::ranges::greater{},
                            [](const auto& entry) { return size_of(entry.second.dtype()); });
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
-  if (!metadata.empty()) header[metadata_key] = metadata;
+  check(!metadata.contains(checksum_key), "save: '{}': the metadata entry '{}' is reserved; rename it", path,
+        checksum_key);
+  header[metadata_key] = metadata;
+  std::string sums;
+  for (const auto& [name, sum] : checksums(tensors, metadata)) {
+    sums += fmt::format("{}{:016x}", sums.empty() ? "" : " ", sum);
+  }
+  header[metadata_key][checksum_key] = sums;
   std::unordered_set<std::string> names{metadata_key};
   std::size_t offset = 0;
   for (const auto& [name, x] : ordered) {

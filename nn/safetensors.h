@@ -1,5 +1,6 @@
 // Files of named tensors in the safetensors format (huggingface.co/docs/safetensors), which Python reads and writes
-// too: eight bytes of header length, a JSON header, the numbers. F32 and F64.
+// too: eight bytes of header length, a JSON header, the numbers. F32 and F64. Files written here carry checksums in the
+// metadata entry "checksum", which reading verifies; files without are read as they are.
 #pragma once
 
 #include <map>

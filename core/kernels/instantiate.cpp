@@ -1,5 +1,6 @@
 // Compiled once per instruction set, with that set's compiler flags and GRADUS_ISA_NAME: fills the kernel tables.
 #include <gradus/core/kernels/attention.h>
+#include <gradus/core/kernels/decode.h>
 #include <gradus/core/kernels/kernels.h>
 #include <gradus/core/kernels/pointwise.h>
 #include <gradus/core/kernels/product.h>
@@ -46,6 +47,8 @@ constexpr Kernels<T> make_table() {
       .attention_scratch = attention_scratch<T>,
       .attention = attention<T>,
       .attention_grad = attention_grad<T>,
+      .matrix_vector = matrix_vector<T>,
+      .attend = attend<T>,
       .normal = normal<T>,
       .adam = adam<T>,
   };

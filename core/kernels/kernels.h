@@ -127,6 +127,11 @@ struct Kernels {
   void (*attention)(const Attention<T>& in, T* out, T* lse, T* scratch);
   void (*attention_grad)(const Attention<T>& in, const AttentionGrad<T>& grad, T* scratch);
 
+  // generation: Y (rows, n) = X (rows, k) W^T + bias with W (n, k), for a few rows; bias may be null
+  void (*matrix_vector)(T* y, Index y_stride, const T* x, const T* w, const T* bias, Index rows, Index n, Index k);
+  // one query over n keys and values that lie together: q (D), k and v (n, D), scores (n) for scratch
+  void (*attend)(T* out, const T* q, const T* k, const T* v, Index n, Index D, T scale, T* scores);
+
   // random: `groups` times sixteen uniform numbers, eight for radii and eight for angles, become normal ones
   void (*normal)(T* x, Index groups, T mean, T std);
 

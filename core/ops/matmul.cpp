@@ -162,9 +162,20 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   shape.set(-1, out_size);
   Tensor y = Tensor::empty(shape, x.dtype());
   dispatch(x.dtype(), [&]<class T>() {
-    gemm(y.node().values<T>(), out_size, factor(x.node().values<T>(), in_size),
-         factor(weight.node().values<T>(), in_size, true), rows, out_size, in_size, false,
-         values_or_null<const T>(bias));
+    const T *const px = x.node().values<T>(), *const pw = weight.node().values<T>();
+    const T* const pbias = values_or_null<const T>(bias);
+    T* const py = y.node().values<T>();
+    constexpr Index few_rows = 4;  // for which packing the weights costs more than reading them where they are
+    if (rows > few_rows) {
+      gemm(py, out_size, factor(px, in_size), factor(pw, in_size, true), rows, out_size, in_size, false, pbias);
+      return;
+    }
+    constexpr Index group = 16, work = 100'000;  // multiply-adds that take some 10 us
+    const Index grain = std::max<Index>(group, work / std::max<Index>(1, in_size * rows) / group * group);
+    parallel_for(out_size, grain, [&](Index begin, Index end) {
+      kernels::kernels<T>().matrix_vector(py + begin, out_size, px, pw + begin * in_size,
+                                          pbias == nullptr ? nullptr : pbias + begin, rows, end - begin, in_size);
+    });
   });
   return record("linear", y, {x, weight, bias}, [rows, in_size, out_size](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {

@@ -10,7 +10,7 @@
 
 #include "commands.h"
 #include "data.h"
-#include "progress.h"
+#include "numbers.h"
 
 namespace gpt {
 namespace {

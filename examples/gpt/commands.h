@@ -21,6 +21,7 @@ class UsageError : public gradus::Error {
 void add_train(CLI::App& app, const std::string& program, Run& run);
 void add_sample(CLI::App& app, const std::string& program, Run& run);
 void add_eval(CLI::App& app, const std::string& program, Run& run);
+void add_info(CLI::App& app, const std::string& program, Run& run);
 void add_check(CLI::App& app, const std::string& program, Run& run);
 
 /// For seeds: 0 .. 2^64 - 1, written in digits.

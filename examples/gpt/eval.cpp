@@ -1,28 +1,38 @@
-// gpt eval: how well a trained model predicts text that it was not trained on.
+// gpt eval: how well a trained model predicts text that it was not trained on, and how sure that is.
 #include <fmt/format.h>
 
 #include <cmath>
 #include <numbers>
 
+#include <gradus/models/evaluate.h>
 #include <gradus/models/run_folder.h>
-#include <gradus/models/trainer.h>
 
 #include "commands.h"
 #include "data.h"
-#include "progress.h"
+#include "numbers.h"
 
 namespace gpt {
 namespace {
 
 namespace models = gradus::models;
+using models::Estimate;
 
 struct EvalArguments {
   std::string folder, source;
-  bool json = false;
+  bool json = false, best = false;
 };
 
+std::string as_json(const Estimate& x, double low, double high) {
+  if (std::isnan(x.margin)) return fmt::format("{{\"value\": {}, \"low\": null, \"high\": null}}", x.value);
+  return fmt::format("{{\"value\": {}, \"low\": {}, \"high\": {}}}", x.value, low, high);
+}
+
+std::string interval(const Estimate& x, double low, double high) {
+  return std::isnan(x.margin) ? std::string() : fmt::format("   95 % sure: {:.4f} to {:.4f}", low, high);
+}
+
 int eval(const EvalArguments& arguments) {
-  models::Run run = models::load_run(arguments.folder);
+  models::Run run = models::load_run(arguments.folder, arguments.best ? models::best_file : models::model_file);
   const std::string source = arguments.source.empty() ? run.data.source : arguments.source;
   const std::string text = read_source(source);
   const bool trained_on_it = models::fingerprint(text) == run.data.fingerprint;
@@ -34,23 +44,32 @@ int eval(const EvalArguments& arguments) {
   if (!trained_on_it) options.held_out = 1;
   const Data data = make_data(source, text, run.data.documents, options, run.tokenizer);
 
-  const auto [loss, tokens] = models::evaluate(run.model, *data.dataset);
-  gradus::check(std::isfinite(loss), "the loss is {}; the weights in '{}' are damaged or the training went wrong", loss,
-                arguments.folder);
-  const double perplexity = std::exp(loss), bits = loss / std::numbers::ln2;
-  const gradus::Index sequences = data.dataset->size(models::Part::held_out);
+  const models::Judgement result = models::judge(run.model, *data.dataset);
+  const Estimate &loss = result.loss, &accuracy = result.accuracy;
+  gradus::check(std::isfinite(loss.value), "the loss is {}; the weights in '{}' are damaged or the training went wrong",
+                loss.value, arguments.folder);
+  const double low = loss.value - loss.margin, high = loss.value + loss.margin;
+  const double right_low = std::max(0.0, accuracy.value - accuracy.margin),
+               right_high = std::min(1.0, accuracy.value + accuracy.margin);
+  const Estimate perplexity{std::exp(loss.value), loss.margin}, bits{loss.value / std::numbers::ln2, loss.margin};
   if (arguments.json) {
     fmt::print(
-        "{{\"held_out_loss\": {}, \"perplexity\": {}, \"bits_per_character\": {}, \"tokens\": {}, "
-        "\"sequences\": {}, \"whole_file\": {}}}\n",
-        loss, perplexity, bits, tokens, sequences, !trained_on_it);
-  } else {
-    fmt::print("judged on           {} of {}: {} characters{} in {} sequences\n",
-               trained_on_it ? "the held-out part" : "all", source, grouped(tokens),
-               run.data.documents ? " and ends of lines" : "", grouped(sequences));
-    fmt::print("perplexity          {:.4f}\nbits per character  {:.4f}\nheld-out loss       {:.4f}\n", perplexity, bits,
-               loss);
+        "{{\"held_out_loss\": {}, \"perplexity\": {}, \"bits_per_character\": {}, \"accuracy\": {}, \"tokens\": {}, "
+        "\"sequences\": {}, \"whole_file\": {}, \"confidence\": 0.95, \"intervals\": {{\"held_out_loss\": {}, "
+        "\"perplexity\": {}, \"bits_per_character\": {}, \"accuracy\": {}}}}}\n",
+        loss.value, perplexity.value, bits.value, accuracy.value, result.tokens, result.sequences, !trained_on_it,
+        as_json(loss, low, high), as_json(perplexity, std::exp(low), std::exp(high)),
+        as_json(bits, low / std::numbers::ln2, high / std::numbers::ln2), as_json(accuracy, right_low, right_high));
+    return 0;
   }
+  fmt::print("judged on           {} of {}: {} characters{} in {} sequences\n",
+             trained_on_it ? "the held-out part" : "all", source, grouped(result.tokens),
+             run.data.documents ? " and ends of lines" : "", grouped(result.sequences));
+  fmt::print("accuracy            {:.4f}{}\n", accuracy.value, interval(accuracy, right_low, right_high));
+  fmt::print("perplexity          {:.4f}{}\n", perplexity.value, interval(perplexity, std::exp(low), std::exp(high)));
+  fmt::print("bits per character  {:.4f}{}\n", bits.value,
+             interval(bits, low / std::numbers::ln2, high / std::numbers::ln2));
+  fmt::print("held-out loss       {:.4f}{}\n", loss.value, interval(loss, low, high));
   return 0;
 }
 
@@ -66,11 +85,14 @@ void add_eval(CLI::App& app, const std::string&, Run& run) {
           "The text to judge on. The one that the model was trained on (the default) counts by its held-out part, "
           "any other one whole")
       ->type_name("FILE");
+  command.add_flag("--best", arguments->best, "Judge the model with the lowest held-out loss, not the last one");
   command.add_flag("--json", arguments->json, "Print one JSON object");
   add_threads(command);
   command.footer(
       "The loss is the mean of -ln(probability given to the character that came), so lower is better;\n"
-      "perplexity is e^loss: among how many equally likely characters the model seems to choose.\n\n"
+      "perplexity is e^loss: among how many equally likely characters the model seems to choose. Accuracy is the part\n"
+      "of characters that the model found likeliest. An interval tells what other text of the same kind would give:\n"
+      "sequences count as independent, characters of one sequence do not.\n\n"
       "Examples:\n"
       "  gpt eval runs/names\n"
       "  gpt eval runs/shakespeare --data sonnets.txt --json");

@@ -1,5 +1,5 @@
-// gpt: trains a GPT on a text, samples from it, judges it. Whatever goes wrong ends as one line on stderr and exit
-// status 1, or 2 when the command line itself makes no sense.
+// gpt: trains a GPT on a text, samples from it, judges it, describes it. Whatever goes wrong ends as one line on stderr
+// and exit status 1, or 2 when the command line itself makes no sense.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -41,6 +41,7 @@ int main(int argc, char** argv) {
       "  gpt train                    learn from bundled names and invent new ones\n"
       "  gpt train --data FILE        learn from your own: one name, word or sentence a line\n"
       "  gpt sample runs/names        more of them\n"
+      "  gpt info runs/names          what the model is and how its training went\n"
       "  gpt train --help             everything that can be changed");
   app.require_subcommand(1);
   app.option_defaults()->take_last();  // so that a script's options can be overridden behind them
@@ -49,12 +50,13 @@ int main(int argc, char** argv) {
   gpt::add_train(app, program, run);
   gpt::add_sample(app, program, run);
   gpt::add_eval(app, program, run);
+  gpt::add_info(app, program, run);
   gpt::add_check(app, program, run);
   try {
     const auto commands = app.get_subcommands([](const CLI::App*) { return true; });
     const auto is_named = [&](const CLI::App* command) { return command->get_name() == argv[1]; };
     if (argc > 1 && argv[1][0] != '-' && std::ranges::none_of(commands, is_named)) {
-      throw gpt::UsageError(fmt::format("there is no command '{}'; use train, sample, eval or check", argv[1]));
+      throw gpt::UsageError(fmt::format("there is no command '{}'; use train, sample, eval, info or check", argv[1]));
     }
     app.parse(argc, argv);
     return run();

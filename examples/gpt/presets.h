@@ -19,8 +19,8 @@ struct Preset {
   bool documents;                   // one a line; otherwise running text
   gradus::models::GPTConfig model;  // its vocab_size comes from the data
   gradus::models::TrainOptions train;
-  gradus::Index epochs;  // at most so many times through the data, unless told how long; 0: no limit
-  double temperature;    // of the samples that `gpt train` shows
+  double epochs;       // at most so many times through the data, unless told how long; 0: no limit
+  double temperature;  // of the samples that `gpt train` shows
 };
 
 std::span<const Preset> presets();

@@ -1,6 +1,9 @@
 // gpt sample: text from a trained model.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdio>
+
 #include <gradus/models/generate.h>
 #include <gradus/models/run_folder.h>
 
@@ -10,26 +13,68 @@ namespace gpt {
 namespace {
 
 namespace models = gradus::models;
+using gradus::Index;
 
 struct SampleArguments {
   std::string folder, prompt;
-  gradus::Index count = 0;
+  Index count = 0, alternatives = 4;
+  bool best = false, show_probs = false, no_cache = false;
   models::GenerateOptions generate{.max_tokens = 300, .temperature = 0.8};
 };
 
-int sample(const SampleArguments& arguments) {
-  arguments.generate.validate();
-  models::Run run = models::load_run(arguments.folder);
-  const bool documents = run.tokenizer.has_boundary();
-  const gradus::Index count =
-      arguments.count > 0 ? arguments.count : (documents && arguments.generate.temperature > 0 ? 20 : 1);
-  bool first = true;
-  for (const std::string& text :
-       models::generate(run.model, run.tokenizer, arguments.prompt, count, arguments.generate)) {
-    if (!documents && !first) fmt::print("\n----\n");
-    first = false;
-    fmt::print("{}\n", text);
+// A token as a word of its own: 'a', ' ', '\n', or the end of a line.
+std::string shown(const models::CharTokenizer& tokenizer, std::int32_t token) {
+  if (tokenizer.has_boundary() && token == tokenizer.boundary()) return "(end)";
+  const std::string text = tokenizer.decode(std::span(&token, 1));
+  return text == "\n" ? "'\\n'" : fmt::format("'{}'", text);
+}
+
+void print_probabilities(models::Run& run, const SampleArguments& arguments, Index count) {
+  models::GenerateOptions options = arguments.generate;
+  for (Index i = 0; i < count; ++i, ++options.seed) {
+    if (i > 0) fmt::print("\n");
+    const auto print = [&](const models::Drawn& drawn) {
+      const auto likely = drawn.likeliest(static_cast<std::size_t>(arguments.alternatives) + 1);
+      const auto chosen = std::ranges::find(likely, drawn.token, &models::Likely::token);
+      std::string others;
+      for (const models::Likely& other : likely) {
+        if (other.token != drawn.token) {
+          others += fmt::format("  {} {:.1f} %", shown(run.tokenizer, other.token), 100 * other.probability);
+        }
+      }
+      fmt::print("{:6} {:5.1f} %  |{}\n", shown(run.tokenizer, drawn.token), 100 * chosen->probability, others);
+      return true;
+    };
+    const auto texts = models::generate(run.model, run.tokenizer, arguments.prompt, 1, options, {}, print);
+    fmt::print("{}\n", texts.front());
   }
+}
+
+int sample(const SampleArguments& arguments) {
+  models::GenerateOptions options = arguments.generate;
+  options.use_cache = !arguments.no_cache;
+  options.validate();
+  models::Run run = models::load_run(arguments.folder, arguments.best ? models::best_file : models::model_file);
+  const bool documents = run.tokenizer.has_boundary();
+  const Index count = arguments.count > 0 ? arguments.count : (documents && options.temperature > 0 ? 20 : 1);
+  if (arguments.show_probs) {
+    print_probabilities(run, arguments, count);
+    return 0;
+  }
+  // One sample is shown as it comes; several are drawn side by side and shown in their order once they are there.
+  models::OnText stream;
+  if (count == 1) {
+    stream = [](std::size_t, std::string_view piece) {
+      fmt::print("{}", piece);
+      std::fflush(stdout);
+    };
+  }
+  const auto texts = models::generate(run.model, run.tokenizer, arguments.prompt, count, options, stream);
+  if (count == 1) {
+    fmt::print("\n");
+    return 0;
+  }
+  for (std::size_t i = 0; i < texts.size(); ++i) fmt::print("{}{}\n", !documents && i > 0 ? "\n----\n" : "", texts[i]);
   return 0;
 }
 
@@ -39,39 +84,46 @@ void add_sample(CLI::App& app, const std::string&, Run& run) {
   auto arguments = std::make_shared<SampleArguments>();
   CLI::App& command = *app.add_subcommand("sample", "Invent new text with a trained model");
   command.add_option("DIR", arguments->folder, "The folder that gpt train wrote")->required();
-  command.add_option("--prompt", arguments->prompt, "What every sample begins with")->type_name("TEXT");
-  command
-      .add_option("--count", arguments->count,
-                  "How many samples (default: 20 lines; 1 running text, or at temperature 0)")
-      ->check(CLI::Range(1, 1'000'000))
-      ->type_name("N");
+  const auto option = [&command](const char* name, auto& value, const char* help, const char* type) {
+    return command.add_option(name, value, help)->type_name(type);
+  };
+  option("--prompt", arguments->prompt, "What every sample begins with", "TEXT");
+  option("--count", arguments->count, "How many samples (default: 20 lines; 1 running text, or at temperature 0)", "N")
+      ->check(CLI::Range(1, 1'000'000));
   models::GenerateOptions& generate = arguments->generate;
-  command.add_option("--max-tokens", generate.max_tokens, "Length of the longest sample, without the prompt")
+  option("--max-tokens", generate.max_tokens, "Length of the longest sample, without the prompt", "N")
       ->check(CLI::Range(1, 1'000'000'000))
-      ->capture_default_str()
-      ->type_name("N");
-  command
-      .add_option("--temperature", generate.temperature,
-                  "Below 1 safer, above 1 wilder; 0 always takes the likeliest character")
-      ->capture_default_str()
-      ->type_name("X");
-  command.add_option("--top-k", generate.top_k, "Choose among the N likeliest characters only; 0: among all")
-      ->capture_default_str()
-      ->type_name("N");
-  command
-      .add_option("--top-p", generate.top_p, "Choose among the likeliest characters that together have probability P")
-      ->capture_default_str()
-      ->type_name("P");
-  command.add_option("--seed", generate.seed, "Another seed, other samples")
-      ->check(whole_number())
-      ->capture_default_str()
-      ->type_name("N");
+      ->capture_default_str();
+  option("--temperature", generate.temperature, "Below 1 safer, above 1 wilder; 0 always takes the likeliest character",
+         "X")
+      ->capture_default_str();
+  option("--top-k", generate.top_k, "Choose among the N likeliest characters only; 0: among all", "N")
+      ->capture_default_str();
+  option("--top-p", generate.top_p, "Choose among the likeliest characters that together have probability P", "P")
+      ->capture_default_str();
+  option("--min-p", generate.min_p, "Leave out characters less likely than P times the likeliest one", "P")
+      ->capture_default_str();
+  option("--repetition-penalty", generate.repetition_penalty, "Above 1: what is there already becomes less likely", "X")
+      ->capture_default_str();
+  option("--stop", generate.stop_text, "End a sample where it would say this", "TEXT");
+  option("--seed", generate.seed, "Another seed, other samples", "N")->check(whole_number())->capture_default_str();
+  command.add_flag("--best", arguments->best, "Use the model with the lowest held-out loss, not the last one");
+  command.add_flag("--show-probs", arguments->show_probs,
+                   "Print every character with its probability and the likeliest others; the probabilities are the "
+                   "model's own, before temperature and the limits above");
+  option("--alternatives", arguments->alternatives, "How many others that shows", "N")
+      ->check(CLI::Range(0, 1000))
+      ->capture_default_str();
+  command.add_flag("--no-cache", arguments->no_cache,
+                   "Compute every character from all that came before, to compare: the same text, slower");
   add_threads(command);
   command.footer(
+      "A text longer than the model's context slides: once that is full, its oldest quarter is forgotten. Of a prompt\n"
+      "that is longer, the model sees the end.\n\n"
       "Examples:\n"
       "  gpt sample runs/names --count 5 --prompt ma\n"
-      "  gpt sample runs/shakespeare --prompt \"ROMEO:\" --max-tokens 500 --temperature 0.7\n"
-      "  gpt sample runs/names --temperature 0        the one likeliest name");
+      "  gpt sample runs/shakespeare --prompt \"ROMEO:\" --max-tokens 500 --temperature 0.7 --stop \"JULIET:\"\n"
+      "  gpt sample runs/names --temperature 0 --show-probs   the one likeliest name, and why");
   command.callback([arguments, &run] { run = [arguments] { return sample(*arguments); }; });
 }
 

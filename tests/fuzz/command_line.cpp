@@ -30,6 +30,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   gpt::add_train(app, "gpt", run);
   gpt::add_sample(app, "gpt", run);
   gpt::add_eval(app, "gpt", run);
+  gpt::add_info(app, "gpt", run);
   try {
     app.parse(static_cast<int>(argv.size()), argv.data());
     gradus::fuzz::expect(run != nullptr, "a command line that parses names something to run");

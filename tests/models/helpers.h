@@ -16,6 +16,7 @@ namespace gradus::models::testing {
 
 using gradus::testing::error_if_any;
 using gradus::testing::error_of;
+using gradus::testing::expect_close;
 using gradus::testing::pool_keeps_blocks;
 using gradus::testing::read;
 using gradus::testing::TempFolder;

@@ -8,6 +8,7 @@
 #include <gradus/core/buffer.h>
 #include <gradus/core/ops.h>
 #include <gradus/core/parallel.h>
+#include <gradus/models/evaluate.h>
 
 #include "helpers.h"
 
@@ -71,6 +72,62 @@ TEST(Trainer, AccumulatedRaggedBatchesEqualOneLargeBatch) {
   }
   const auto x = large.weights(), y = accumulated.weights();
   for (std::size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(x[i], y[i], 1e-9);  // Adam enlarges what rounding leaves
+}
+
+// All batches of sequences [begin, end) of the training part.
+Batch sequences(const Dataset& data, Index begin, Index end) {
+  Batch batch;
+  for (Index i = begin; i < end; ++i) data.append(Part::train, i, batch);
+  return batch;
+}
+
+TEST(Trainer, HoweverTheBatchIsCutTheGradientIsTheSame) {
+  World s(DType::f64);
+  const auto gradient = [&](const std::vector<Index>& sizes, double smoothing) {
+    std::vector<Batch> batches;
+    Index begin = 0;
+    for (const Index size : sizes) {
+      batches.push_back(sequences(s.data, begin, begin + size));
+      begin += size;
+    }
+    s.model.zero_grad();
+    std::vector<double> result{accumulate_gradients(s.model, batches, smoothing)};
+    for (const Tensor& parameter : s.model.parameters()) {
+      const auto values = parameter.grad().to_vector();
+      result.insert(result.end(), values.begin(), values.end());
+    }
+    return result;
+  };
+  double worst = 0;
+  for (const double smoothing : {0.0, 0.1}) {
+    const auto whole = gradient({32}, smoothing);
+    double largest = 0;
+    for (const double x : whole) largest = std::max(largest, std::abs(x));
+    for (const auto& sizes : {std::vector<Index>(8, 4), std::vector<Index>{5, 11, 16}}) {
+      const auto cut = gradient(sizes, smoothing);
+      for (std::size_t i = 0; i < whole.size(); ++i) worst = std::max(worst, std::abs(cut[i] - whole[i]) / largest);
+    }
+  }
+  RecordProperty("largest_relative_difference", fmt::format("{}", worst));
+  EXPECT_LT(worst, 1e-12);
+}
+
+TEST(Trainer, LabelSmoothing) {
+  World s(DType::f64);
+  const Batch batch = sequences(s.data, 0, 6);
+  constexpr double part = 0.2;
+  const Tensor log_p = log_softmax(s.model(batch.tokens, batch.lengths));
+  const auto values = log_p.to_vector();
+  const auto vocabulary = static_cast<std::size_t>(log_p.size(-1));
+  double expected = 0;
+  for (std::size_t row = 0; row < batch.targets.size(); ++row) {
+    for (std::size_t k = 0; k < vocabulary; ++k) {
+      const double target =
+          (std::cmp_equal(k, batch.targets[row]) ? 1 - part : 0) + part / static_cast<double>(vocabulary);
+      expected -= target * values[row * vocabulary + k] / static_cast<double>(batch.targets.size());
+    }
+  }
+  EXPECT_NEAR(accumulate_gradients(s.model, std::span(&batch, 1), part), expected, 1e-13);
 }
 
 TEST(Trainer, AStepIsForwardBackwardClipAdamW) {
@@ -154,6 +211,83 @@ TEST(Trainer, BudgetInSeconds) {
   EXPECT_TRUE(both.done());
 }
 
+TEST(Trainer, BudgetInTokens) {
+  World s;
+  Trainer trainer(s.model, s.data, {.tokens = 100, .batch_size = 4, .lr = 0.01, .min_lr = 0});
+  Index tokens = 0;
+  double lr = 1;
+  while (!trainer.done()) {
+    const StepReport report = trainer.step();
+    EXPECT_LT(report.lr, lr);
+    lr = report.lr;
+    tokens += report.tokens;
+    EXPECT_EQ(trainer.tokens_done(), tokens);
+    EXPECT_EQ(trainer.done(), tokens >= 100);
+  }
+}
+
+// Stopped after any step and taken up by another trainer, everything that follows has the same bits.
+TEST(Trainer, ItsStateGoesOnExactly) {
+  for (const bool by_tokens : {false, true}) {
+    const TrainOptions options{.steps = by_tokens ? 0 : 12,
+                               .tokens = by_tokens ? 700 : 0,
+                               .batch_size = 4,
+                               .accumulation = 3,
+                               .lr = 0.01,
+                               .warmup = 2,
+                               .label_smoothing = 0.1};
+    World whole(DType::f32, 0.2);
+    Trainer uninterrupted(whole.model, whole.data, options);
+    std::vector<StepReport> reports;
+    while (!uninterrupted.done()) reports.push_back(uninterrupted.step());
+
+    for (std::size_t stop = 0; stop < reports.size(); ++stop) {
+      World first(DType::f32, 0.2);
+      Trainer begun(first.model, first.data, options);
+      for (std::size_t i = 0; i < stop; ++i) begun.step();
+      const TrainerState state = begun.state();
+      World second(DType::f32, 0.2);
+      for (std::size_t i = 0; i < second.model.parameters().size(); ++i) {
+        second.model.parameters()[i].copy_(first.model.parameters()[i]);
+      }
+      manual_seed(1234);
+      Trainer resumed(second.model, second.data, options);
+      resumed.set_state(state);
+      EXPECT_EQ(resumed.steps_done(), static_cast<Index>(stop));
+      for (std::size_t i = stop; i < reports.size(); ++i) {
+        const StepReport report = resumed.step();
+        EXPECT_EQ(report.loss, reports[i].loss) << stop;
+        EXPECT_EQ(report.lr, reports[i].lr) << stop;
+        EXPECT_EQ(report.grad_norm, reports[i].grad_norm) << stop;
+      }
+      EXPECT_TRUE(resumed.done());
+      ASSERT_EQ(second.weights(), whole.weights()) << stop;
+    }
+  }
+}
+
+TEST(Trainer, NamesTheOpThatMadeTheFirstNaN) {
+  World s(DType::f32, 0.2);
+  Trainer trainer(s.model, s.data, {.steps = 10, .batch_size = 4});
+  trainer.step();
+  const std::string generator = [&] {
+    Generator copy = default_generator();
+    return copy.state();
+  }();
+  for (const auto& [name, parameter] : s.model.named_parameters()) {
+    if (name == "h.1.mlp.c_fc.weight") parameter.copy_(randn(parameter.shape()) * 1e38);
+  }
+  default_generator().set_state(generator);
+  const std::string error = error_of([&] { trainer.step(); });
+  EXPECT_THAT(error, AllOf(HasSubstr("of step 2 is"), HasSubstr("weights of step 1"), HasSubstr("linear: its result"),
+                           HasSubstr("h.1.mlp.c_fc"), HasSubstr("step 2")));
+  // The second run of the step drew what the first one did, and left the generator where that one did.
+  Generator expected(0);
+  expected.set_state(generator);
+  for (int i = 0; i < 5; ++i) expected.random64();  // 1 after the embedding, 2 in each of 2 blocks
+  EXPECT_EQ(default_generator().state(), expected.state());
+}
+
 TEST(Trainer, StopsBeforeANonFiniteStep) {
   World s;
   Trainer trainer(s.model, s.data, {.steps = 10, .batch_size = 4});
@@ -199,6 +333,8 @@ TEST(Trainer, MistakesInOptions) {
   EXPECT_THAT(error({.steps = 1, .batch_size = 0}), HasSubstr("batch_size"));
   EXPECT_THAT(error({.steps = 1, .accumulation = 0}), HasSubstr("accumulation"));
   EXPECT_THAT(error({.steps = 1, .clip = -1}), HasSubstr("clip"));
+  EXPECT_THAT(error({.tokens = -1}), HasSubstr("tokens is -1"));
+  EXPECT_THAT(error({.steps = 1, .label_smoothing = 1}), HasSubstr("label_smoothing"));
   EXPECT_NE(error({.steps = 1, .warmup = 2}), "");
   EXPECT_NE(error({.steps = 1, .lr = 0.1, .min_lr = 0.2}), "");
   EXPECT_NE(error({.steps = 1, .beta1 = 1}), "");
@@ -228,6 +364,54 @@ TEST(Evaluate, IsTheMeanOverAllTokens) {
 
   const DocumentDataset all(s.lines, s.data.tokenizer(), {.block_size = 8, .held_out = 0});
   EXPECT_THAT(error_of([&] { evaluate(s.model, all); }), HasSubstr("held-out part"));
+}
+
+TEST(Evaluate, SomeSequencesAreSpreadOverThePart) {
+  World s(DType::f64);
+  const Index size = s.data.size(Part::train);
+  EXPECT_EQ(evaluate(s.model, s.data, Part::train, 10 * size).loss, evaluate(s.model, s.data, Part::train).loss);
+  Batch batch;
+  for (const Index i : {Index{0}, size / 3, 2 * size / 3}) s.data.append(Part::train, i, batch);
+  s.model.eval();
+  const double loss = cross_entropy(s.model(batch.tokens, batch.lengths), batch.targets).item();
+  EXPECT_NEAR(evaluate(s.model, s.data, Part::train, 3).loss, loss, 1e-12);
+}
+
+TEST(Judge, LossAccuracyAndIntervals) {
+  World s(DType::f64);
+  s.model.eval();
+  const Judgement result = judge(s.model, s.data, Part::train);
+  EXPECT_NEAR(result.loss.value, evaluate(s.model, s.data, Part::train).loss, 1e-12);
+  EXPECT_EQ(result.sequences, s.data.size(Part::train));
+  EXPECT_EQ(result.tokens, s.data.tokens(Part::train));
+  // By hand: a sum over the tokens of each sequence, and how the sums scatter around mean times length.
+  std::vector<double> losses, rights, lengths;
+  for (Index i = 0; i < s.data.size(Part::train); ++i) {
+    const Batch batch = sequences(s.data, i, i + 1);
+    const Tensor logits = s.model(batch.tokens, batch.lengths);
+    const auto n = static_cast<double>(batch.tokens.size());
+    lengths.push_back(n);
+    losses.push_back(n * cross_entropy(logits, batch.targets).item());
+    const auto likeliest = argmax(logits);
+    rights.push_back(0);
+    for (std::size_t t = 0; t < batch.targets.size(); ++t) rights.back() += likeliest[t] == batch.targets[t] ? 1 : 0;
+  }
+  const auto margin = [&](const std::vector<double>& sums) {
+    double total = 0, tokens = 0, squares = 0;
+    const auto count = static_cast<double>(sums.size());
+    for (std::size_t i = 0; i < sums.size(); ++i) total += sums[i], tokens += lengths[i];
+    for (std::size_t i = 0; i < sums.size(); ++i) squares += std::pow(sums[i] - total / tokens * lengths[i], 2);
+    return 1.959964 * std::sqrt(count / (count - 1) * squares) / tokens;
+  };
+  EXPECT_NEAR(result.loss.margin, margin(losses), 1e-12);
+  EXPECT_NEAR(result.accuracy.margin, margin(rights), 1e-12);
+  double right = 0;
+  for (const double x : rights) right += x;
+  EXPECT_NEAR(result.accuracy.value, right / static_cast<double>(result.tokens), 1e-12);
+
+  const std::vector<std::string> two{"abc", "bca"};
+  const DocumentDataset one(two, s.data.tokenizer(), {.block_size = 8, .held_out = 0.5});
+  EXPECT_TRUE(std::isnan(judge(s.model, one).loss.margin));
 }
 
 }  // namespace

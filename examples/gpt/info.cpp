@@ -1,0 +1,124 @@
+// gpt info: what a model consists of, what it costs to use and to train, and how its training went.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <sstream>
+
+#include <gradus/models/checkpoint.h>
+#include <gradus/models/cost.h>
+#include <gradus/models/run_folder.h>
+#include <gradus/models/run_log.h>
+
+#include "commands.h"
+#include "numbers.h"
+#include "train_arguments.h"
+
+namespace gpt {
+namespace {
+
+namespace models = gradus::models;
+using gradus::Index;
+
+// "h.3.attn.c_attn.weight" as "h.*.attn.c_attn": blocks are alike.
+std::string module_of(const std::string& name) {
+  std::string module = name.substr(0, name.rfind('.'));
+  if (!module.starts_with("h.")) return module;
+  const std::size_t end = module.find('.', 2);
+  return "h.*" + module.substr(end);
+}
+
+void print_parameters(const models::GPT& model) {
+  std::vector<std::string> order;
+  std::map<std::string, std::pair<Index, Index>> modules;  // numbers, and in how many blocks
+  for (const auto& [name, parameter] : model.named_parameters()) {
+    const std::string module = module_of(name);
+    auto& [numbers, blocks] = modules[module];
+    if (numbers == 0) order.push_back(module);
+    numbers += parameter.numel();
+    if (name.ends_with(".weight")) ++blocks;
+  }
+  const auto total = static_cast<double>(model.num_parameters());
+  fmt::print("\nparameters       {:>14}  ({})\n", grouped(model.num_parameters()), model.dtype());
+  for (const std::string& module : order) {
+    const auto& [numbers, blocks] = modules[module];
+    fmt::print("  {:<20} {:>8}  {:4.1f} %{}\n", module, grouped(numbers), 100 * static_cast<double>(numbers) / total,
+               blocks > 1 ? fmt::format("  {} x {}", blocks, grouped(numbers / blocks)) : "");
+  }
+  if (model.config().tie_weights) fmt::print("  lm_head shares the table of wte\n");
+}
+
+void print_cost(const models::GPT& model, Index batch_tokens) {
+  const models::Cost cost = models::cost_of(model.config(), model.dtype(), batch_tokens);
+  fmt::print("\nwork a token, at full context\n  to generate {:.4g} FLOPs, to train {:.4g}\n", cost.forward_flops,
+             cost.training_flops);
+  fmt::print("memory\n  to generate {}: weights {}, keys and values of a full context {}\n",
+             memory(cost.weights + cost.cache), memory(cost.weights), memory(cost.cache));
+  fmt::print("  to train {}: weights, gradients and two moments {}, activations of {} tokens about {}\n",
+             memory(4 * cost.weights + cost.activations), memory(4 * cost.weights), grouped(batch_tokens),
+             memory(cost.activations));
+}
+
+void print_run(const std::string& folder) {
+  const std::vector<models::LogLine> log = models::read_log(folder + "/log.jsonl");
+  if (log.empty()) {
+    fmt::print("\nrun              there is no log of it\n");
+    return;
+  }
+  double seconds = 0, tokens_before = 0;
+  models::HeldOut held_out;
+  std::optional<double> last;
+  for (const models::LogLine& line : log) {
+    seconds += (static_cast<double>(line.tokens) - tokens_before) / std::max(line.tokens_per_second, 1e-9);
+    tokens_before = static_cast<double>(line.tokens);
+    if (line.val_loss) {
+      held_out.add(*line.val_loss, line.step);
+      last = line.val_loss;
+    }
+  }
+  const std::size_t tail = std::max<std::size_t>(1, log.size() / 20);
+  double loss = 0;
+  for (std::size_t i = log.size() - tail; i < log.size(); ++i) loss += log[i].train_loss / static_cast<double>(tail);
+  fmt::print("\nrun              {} steps, {} tokens in {} ({} a second)\n", grouped(log.back().step),
+             grouped(log.back().tokens), clock_time(seconds),
+             grouped(std::llround(tokens_before / std::max(seconds, 1e-9))));
+  fmt::print("  training loss  {:.4f} at first, {:.4f} over the last {} steps\n", log.front().train_loss, loss,
+             grouped(static_cast<Index>(tail)));
+  if (last) {
+    fmt::print("  held-out loss  {:.4f} at last, best {:.4f} at step {}\n", *last, held_out.best,
+               grouped(held_out.best_step));
+  }
+  fmt::print("  learning rate  {:.3g} at last; gradient norm {:.3g}\n", log.back().lr, log.back().grad_norm);
+}
+
+int info(const std::string& folder) {
+  const models::Run run = models::load_run(folder);
+  const models::GPTConfig& config = run.model.config();
+  fmt::print("model            {} layers, width {}, {} heads, context {}, vocabulary {}, dropout {:g}\n",
+             config.n_layer, config.n_embd, config.n_head, config.block_size, config.vocab_size, config.dropout);
+  fmt::print("data             {}, {}\n", run.data.source, run.data.documents ? "documents" : "running text");
+  print_parameters(run.model);
+  TrainArguments settings;
+  settings.fill_from(run.settings, folder + "/config.json");
+  const Index sequences = settings.batch.value_or(1);
+  print_cost(run.model, sequences * config.block_size);
+  print_run(folder);
+  return 0;
+}
+
+}  // namespace
+
+void add_info(CLI::App& app, const std::string&, Run& run) {
+  auto folder = std::make_shared<std::string>();
+  CLI::App& command = *app.add_subcommand("info", "Show what a model consists of and how its training went");
+  command.add_option("DIR", *folder, "The folder that gpt train wrote")->required();
+  add_threads(command);
+  command.footer(
+      "FLOPs count a multiplication and an addition as two. Activations are those of one batch at full context.\n\n"
+      "Examples:\n"
+      "  gpt info runs/names");
+  command.callback([folder, &run] { run = [folder] { return info(*folder); }; });
+}
+
+}  // namespace gpt

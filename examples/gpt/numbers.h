@@ -1,0 +1,17 @@
+// Numbers as people read them.
+#pragma once
+
+#include <string>
+
+#include <gradus/core/shape.h>
+
+namespace gpt {
+
+/// 1234567 as "1,234,567".
+std::string grouped(gradus::Index number);
+/// 83 as "1:23", 3723 as "1:02:03".
+std::string clock_time(double seconds);
+/// 1536 as "1.5 KB", up to TB; powers of 1024.
+std::string memory(double bytes);
+
+}  // namespace gpt

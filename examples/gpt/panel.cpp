@@ -1,0 +1,218 @@
+// Every line is cut to the terminal's width: one that wraps could not be redrawn. The curve has two by four dots a
+// character (Unicode's braille patterns), or one '*' where the terminal is not UTF-8.
+#include "panel.h"
+
+#include <fmt/format.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+
+#include <gradus/models/text.h>
+
+#include "numbers.h"
+
+namespace gpt {
+namespace {
+
+using gradus::Index;
+
+constexpr std::string_view dim = "\x1b[2m", blue = "\x1b[34m", yellow = "\x1b[33m", bold = "\x1b[1m",
+                           plain_text = "\x1b[0m";
+
+std::size_t terminal_width() {
+  winsize size{};
+  const bool known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : 80;
+}
+
+// The terminal's own encoding, whatever this program's locale.
+bool terminal_is_unicode() {
+  const locale_t locale = ::newlocale(LC_CTYPE_MASK, "", nullptr);
+  if (locale == nullptr) return false;
+  const bool unicode = std::string_view(::nl_langinfo_l(CODESET, locale)) == "UTF-8";
+  ::freelocale(locale);
+  return unicode;
+}
+
+// The first `width` characters, escape sequences not counted.
+std::string cut(const std::string& line, std::size_t width) {
+  std::size_t shown = 0;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    if (line[i] == '\x1b') {
+      i = line.find('m', i);
+      continue;
+    }
+    if ((line[i] & 0xC0) != 0x80 && ++shown > width) return line.substr(0, i) + std::string(plain_text);
+  }
+  return line;
+}
+
+// A grid of dots, each cell two wide and four high.
+class Plot {
+ public:
+  Plot(std::size_t columns, std::size_t rows) : columns_(columns), rows_(rows), train_(columns * rows), held_(train_) {}
+
+  // Places are 0 .. 1 from the left and from the top.
+  void dot(double x, double y, bool held_out) {
+    constexpr unsigned char bits[4][2] = {{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}};
+    const auto column = place(x, 2 * columns_), row = place(y, 4 * rows_);
+    auto& cells = held_out ? held_ : train_;
+    cells[row / 4 * columns_ + column / 2] |= bits[row % 4][column % 2];
+  }
+  std::string row(std::size_t r, bool unicode, bool colors) const {
+    std::string line;
+    for (std::size_t c = 0; c < columns_; ++c) {
+      const unsigned char train = train_[r * columns_ + c], held = held_[r * columns_ + c];
+      if ((train | held) == 0) {
+        line += ' ';
+        continue;
+      }
+      const char32_t braille = 0x2800U + (train | held);
+      if (colors) line += held != 0 ? yellow : blue;
+      line += unicode ? gradus::models::encode_utf8({&braille, 1}) : held != 0 ? "o" : "*";
+      if (colors) line += plain_text;
+    }
+    return line;
+  }
+
+ private:
+  static std::size_t place(double at, std::size_t count) {
+    return static_cast<std::size_t>(std::clamp(at, 0.0, 1.0) * static_cast<double>(count - 1) + 0.5);
+  }
+  std::size_t columns_, rows_;
+  std::vector<unsigned char> train_, held_;
+};
+
+std::vector<std::string> curve(const LossHistory& history, std::size_t width, bool unicode, bool colors) {
+  constexpr std::size_t rows = 5, margin = 8, widest = 64;
+  if (width < 3 * margin || history.train().size() < 2) return {};
+  const std::vector<LossHistory::Point> points = history.smoothed();
+  const auto& held_out = history.held_out();
+  // The steep beginning would leave the rest flat: the curve is drawn as far up as it was after a fiftieth.
+  double low = points.back().loss, high = low;
+  for (std::size_t i = points.size() / 50; i < points.size(); ++i) {
+    low = std::min(low, points[i].loss);
+    high = std::max(high, points[i].loss);
+  }
+  for (const auto& point : held_out) low = std::min(low, point.loss), high = std::max(high, std::min(point.loss, high));
+  if (!(high > low)) high = low + 1e-3;
+  Plot plot(std::min(widest, width - margin), rows);
+  const double last = std::max(points.back().step, held_out.empty() ? 0 : held_out.back().step);
+  const auto draw = [&](const LossHistory::Point& point, bool held) {
+    if (point.loss <= high) plot.dot(point.step / last, (high - point.loss) / (high - low), held);
+  };
+  for (const auto& point : points) draw(point, false);
+  for (const auto& point : held_out) draw(point, true);
+  std::vector<std::string> lines;
+  for (std::size_t r = 0; r < rows; ++r) {
+    const std::string label = r == 0          ? fmt::format("{:7.3f}", high)
+                              : r == rows - 1 ? fmt::format("{:7.3f}", low)
+                                              : std::string(7, ' ');
+    lines.push_back(label + " " + plot.row(r, unicode, colors));
+  }
+  return lines;
+}
+
+}  // namespace
+
+Panel::Panel(std::string title, bool quiet)
+    : title_(std::move(title)),
+      quiet_(quiet),
+      terminal_(::isatty(STDOUT_FILENO) == 1),
+      unicode_(terminal_is_unicode()),
+      colors_(std::getenv("NO_COLOR") == nullptr) {}
+
+std::string Panel::speed() const {
+  return grouped(std::llround(tokens_ / std::max(seconds_, 1e-9))) + " tokens/s";
+}
+
+std::vector<std::string> Panel::draw(const gradus::models::Trainer& trainer, const gradus::models::StepReport& report,
+                                     const LossHistory& history, std::size_t width) const {
+  const auto colored = [&](std::string_view color, const std::string& text) {
+    return colors_ ? fmt::format("{}{}{}", color, text, plain_text) : text;
+  };
+  const double done = trainer.progress();
+  const Index steps = trainer.options().steps;
+  constexpr int bar_width = 24;
+  const int filled = static_cast<int>(done * bar_width);
+  std::string bar;
+  for (int i = 0; i < bar_width; ++i) bar += unicode_ ? (i < filled ? "━" : "─") : (i < filled ? "=" : "-");
+  std::vector<std::string> lines{
+      fmt::format("{}  step {}{}  {}  {:.0f} %  {} left", colored(bold, title_), grouped(report.step),
+                  steps > 0 ? " of " + grouped(steps) : "", colored(blue, bar), 100 * done,
+                  clock_time(trainer.seconds() * (1 - done) / std::max(done, 1e-9))),
+      fmt::format("{}  {}", colored(blue, fmt::format("loss {:.4f}", loss_)),
+                  colored(yellow, held_out_.empty() ? "held-out not measured yet" : held_out_)),
+      colored(dim,
+              fmt::format("learning rate {:.2e}  gradient norm {:.3f}  {}", report.lr, report.grad_norm, speed()))};
+  for (std::string& line : curve(history, width, unicode_, colors_)) lines.push_back(std::move(line));
+  if (!samples_.empty()) lines.push_back(colored(dim, "samples ") + samples_);
+  for (std::string& line : lines) line = cut(line, width);
+  return lines;
+}
+
+std::string Panel::plain(const gradus::models::Trainer& trainer, const gradus::models::StepReport& report) const {
+  const double done = trainer.progress();
+  const Index steps = trainer.options().steps;
+  return fmt::format("step {}  loss {:.4f}{}  lr {:.1e}  norm {:.2f}  {}  {} left",
+                     steps > 0 ? fmt::format("{}/{}", grouped(report.step), grouped(steps)) : grouped(report.step),
+                     loss_, fresh_ ? "  " + held_out_ : "", report.lr, report.grad_norm, speed(),
+                     clock_time(trainer.seconds() * (1 - done) / std::max(done, 1e-9)));
+}
+
+void Panel::update(const gradus::models::Trainer& trainer, const gradus::models::StepReport& report,
+                   const LossHistory& history) {
+  constexpr double keep = 0.99;
+  loss_weight_ = keep * loss_weight_ + (1 - keep);
+  loss_ += (report.loss - loss_) * (1 - keep) / loss_weight_;
+  tokens_ = keep * tokens_ + static_cast<double>(report.tokens);
+  seconds_ = keep * seconds_ + report.seconds;
+  if (quiet_) return;
+
+  if (terminal_) {
+    constexpr auto period = std::chrono::milliseconds(100);
+    const auto now = std::chrono::steady_clock::now();
+    if (now - drawn_ < period && !trainer.done()) return;
+    drawn_ = now;
+    std::string frame = height_ > 0 ? fmt::format("\x1b[{}A\r", height_) : "";
+    const std::vector<std::string> lines = draw(trainer, report, history, terminal_width() - 1);
+    for (const std::string& line : lines) frame += line + "\x1b[K\n";
+    height_ = lines.size();
+    fmt::print("{}", frame);
+  } else {
+    constexpr int lines = 20;
+    if (report.step > 1 && trainer.progress() * lines < lines_) return;
+    lines_ = static_cast<int>(trainer.progress() * lines) + 1;
+    fmt::print("{}\n", plain(trainer, report));
+    if (fresh_ && !samples_.empty()) fmt::print("samples {}\n", samples_);
+    fresh_ = false;  // among lines that stay, a figure stands where it was measured
+  }
+  std::fflush(stdout);
+}
+
+void Panel::set_held_out(double loss, const gradus::models::HeldOut& all) {
+  held_out_ = fmt::format("held-out {:.4f}", loss);
+  if (all.since_best > 0) held_out_ += fmt::format(" (best {:.4f} at step {})", all.best, grouped(all.best_step));
+  fresh_ = true;
+}
+
+void Panel::set_samples(const std::vector<std::string>& samples) {
+  samples_.clear();
+  for (std::string sample : samples) {
+    std::ranges::replace(sample, '\n', ' ');
+    samples_ += (samples_.empty() ? "" : "  ") + sample;
+  }
+}
+
+void Panel::finish() {
+  if (!quiet_ && terminal_) fmt::print("{}", plain_text);
+  std::fflush(stdout);
+}
+
+}  // namespace gpt

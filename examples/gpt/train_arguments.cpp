@@ -1,0 +1,295 @@
+// One list names every setting; reading, writing and comparing settings walk through it.
+#include "train_arguments.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include <gradus/core/parallel.h>
+#include <gradus/models/detail/json.h>
+
+#include "commands.h"
+
+namespace gpt {
+namespace {
+
+using gradus::Index;
+using gradus::models::detail::Json;
+using gradus::models::detail::JsonReader;
+using gradus::optim::Schedule;
+
+constexpr const char* schedule_names[] = {"constant", "linear", "cosine"};  // by Schedule::Kind
+
+template <class Arguments, class F>
+void each_setting(Arguments& a, const F& f) {
+  f("preset", a.preset);
+  f("data", a.source);
+  f("format", a.format);
+  f("init-from", a.init_from);
+  f("steps", a.steps);
+  f("seconds", a.seconds);
+  f("tokens", a.tokens);
+  f("epochs", a.epochs);
+  f("layers", a.layers);
+  f("width", a.width);
+  f("heads", a.heads);
+  f("context", a.context);
+  f("dropout", a.dropout);
+  f("batch", a.batch);
+  f("accumulation", a.accumulation);
+  f("lr", a.lr);
+  f("min-lr", a.min_lr);
+  f("warmup", a.warmup);
+  f("schedule", a.schedule);
+  f("weight-decay", a.weight_decay);
+  f("beta1", a.beta1);
+  f("beta2", a.beta2);
+  f("clip", a.clip);
+  f("label-smoothing", a.label_smoothing);
+  f("eval-every", a.eval_every);
+  f("eval-batches", a.eval_batches);
+  f("patience", a.patience);
+  f("save-every", a.save_every);
+  f("keep", a.keep);
+  f("samples", a.samples);
+  f("temperature", a.temperature);
+  f("seed", a.seed);
+  f("dtype", a.dtype);
+}
+
+// Takes `given` where it was said, and says it.
+template <class T, class U>
+void settle(Given<T>& given, U& value) {
+  value = static_cast<U>(given.value_or(static_cast<T>(value)));
+  given = static_cast<T>(value);
+}
+
+Schedule::Kind schedule_kind(const std::string& name) {
+  const auto found = std::ranges::find(schedule_names, name);
+  gradus::check(found != std::end(schedule_names), "schedule is '{}', it must be constant, linear or cosine", name);
+  return static_cast<Schedule::Kind>(found - std::begin(schedule_names));
+}
+
+void check_one_of(const char* what, const std::string& value, const std::vector<std::string>& known) {
+  gradus::check(std::ranges::find(known, value) != known.end(), "{} is '{}', it must be one of {}", what, value,
+                fmt::join(known, ", "));
+}
+
+}  // namespace
+
+void TrainArguments::fill_from(const std::string& json, const std::string& name) {
+  Json object = gradus::models::detail::parse_json(json, name);
+  // The config.json of a run folder has the settings of its training in it.
+  if (object.contains("train") && object.contains("model")) object = Json(object["train"]);
+  JsonReader reader(object, name);
+  const auto take = [&]<class T>(const char* key, Given<T>& value) {
+    if (!object.contains(key)) return;
+    const T said = reader.get<T>(key);
+    if (!value) value = said;
+  };
+  const bool budget_given = steps || seconds || tokens || epochs;
+  const auto take_setting = [&]<class T>(const char* key, Given<T>& value) {
+    const std::string_view text = key;
+    const bool is_budget = text == "steps" || text == "seconds" || text == "tokens" || text == "epochs";
+    Given<T> aside;  // a budget on the command line stands for all of them
+    take(key, is_budget && budget_given ? aside : value);
+  };
+  each_setting(*this, take_setting);
+  take("out", out);
+  take("threads", threads);
+  Given<bool> silent;
+  take("quiet", silent);
+  quiet = quiet || silent.value_or(false);
+  reader.finish();
+}
+
+void TrainArguments::resume_from(const std::string& settings) {
+  TrainArguments stored;
+  stored.fill_from(settings, "the settings of the run");
+  const auto fixed = [](const char* name, const auto& now, const auto& then) {
+    gradus::check(
+        !now || now == then,
+        "--{} cannot change when a run is resumed; leave it out, or start a new run, e.g. from the model with "
+        "--init-from",
+        name);
+  };
+  fixed("preset", preset, stored.preset);
+  fixed("format", format, stored.format);
+  fixed("init-from", init_from, stored.init_from);
+  fixed("layers", layers, stored.layers);
+  fixed("width", width, stored.width);
+  fixed("heads", heads, stored.heads);
+  fixed("context", context, stored.context);
+  fixed("dropout", dropout, stored.dropout);
+  fixed("dtype", dtype, stored.dtype);
+  fixed("seed", seed, stored.seed);
+  fill_from(settings, "the settings of the run");
+}
+
+void TrainArguments::adopt(const gradus::models::GPTConfig& model) {
+  const auto take = [](const char* name, Given<Index>& now, Index value) {
+    gradus::check(!now || *now == value, "--{} is {}, but the weights are of a model with {}; leave it out", name,
+                  now.value_or(0), value);
+    now = value;
+  };
+  take("layers", layers, model.n_layer);
+  take("width", width, model.n_embd);
+  take("heads", heads, model.n_head);
+  gradus::check(!context || *context <= model.block_size,
+                "--context is {}, but the weights are of a model with {}; use that or less", context.value_or(0),
+                model.block_size);
+  if (!context) context = model.block_size;
+  if (!dropout) dropout = model.dropout;
+}
+
+Preset TrainArguments::resolve() {
+  if (!preset) preset = "names";
+  check_one_of("preset", *preset, preset_names());
+  Preset plan = find_preset(*preset);
+  gradus::models::TrainOptions& train = plan.train;
+  gradus::models::GPTConfig& model = plan.model;
+  if (!format) format = plan.documents ? "lines" : "text";
+  check_one_of("format", *format, {"lines", "text"});
+  plan.documents = *format == "lines";
+  if (!dtype) dtype = "f32";
+  check_one_of("dtype", *dtype, {"f32", "f64"});
+
+  if (steps || seconds || tokens || epochs) train.steps = 0, train.seconds = 0, plan.epochs = 0;
+  const auto budget = []<class T, class U>(Given<T>& given, U& value) {
+    if (given) value = static_cast<U>(*given);
+    if (value != 0) given = static_cast<T>(value);
+  };
+  budget(steps, train.steps);
+  budget(seconds, train.seconds);
+  budget(tokens, train.tokens);
+  budget(epochs, plan.epochs);
+  gradus::check(plan.epochs >= 0 && plan.epochs < 1e9, "epochs is {}, it must be at least 0 (no limit)", plan.epochs);
+
+  if (lr) train.min_lr *= *lr / train.lr;  // the decay keeps its shape
+  settle(lr, train.lr);
+  settle(min_lr, train.min_lr);
+  constexpr Index most_warmup = 10;  // at most a tenth of the run, unless asked for
+  if (train.steps > 0) train.warmup = std::min(train.warmup, train.steps / most_warmup);
+  settle(warmup, train.warmup);
+  if (!schedule) schedule = schedule_names[train.schedule];
+  train.schedule = schedule_kind(*schedule);
+  settle(batch, train.batch_size);
+  settle(accumulation, train.accumulation);
+  settle(weight_decay, train.weight_decay);
+  settle(beta1, train.beta1);
+  settle(beta2, train.beta2);
+  settle(clip, train.clip);
+  settle(label_smoothing, train.label_smoothing);
+  settle(layers, model.n_layer);
+  settle(width, model.n_embd);
+  settle(heads, model.n_head);
+  settle(context, model.block_size);
+  settle(dropout, model.dropout);
+  settle(temperature, plan.temperature);
+
+  if (!seed) seed = 42;
+  if (!samples) samples = 20;
+  if (!eval_every) eval_every = 0;
+  if (!eval_batches) eval_batches = 0;
+  if (!patience) patience = 0;
+  if (!save_every) save_every = 0;
+  if (!keep) keep = 2;
+  const auto not_negative = [](const char* name, Index value, Index least = 0) {
+    gradus::check(value >= least, "{} is {}, it must be at least {}", name, value, least);
+  };
+  not_negative("samples", *samples);
+  not_negative("eval-every", *eval_every);
+  not_negative("eval-batches", *eval_batches);
+  not_negative("patience", *patience);
+  not_negative("save-every", *save_every);
+  not_negative("keep", *keep, 1);
+  return plan;
+}
+
+std::string TrainArguments::to_json() const {
+  Json json = Json::object();
+  each_setting(*this, [&](const char* name, const auto& value) {
+    if (value) json[name] = *value;
+  });
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);  // a path need not be UTF-8
+}
+
+void add_train_options(CLI::App& command, TrainArguments& a) {
+  const auto option = [&command](const char* name, auto& value, const char* help, const char* type, const char* group) {
+    return command.add_option(name, value, help)->type_name(type)->group(group);
+  };
+  const auto one_of = [](std::vector<std::string> names) { return CLI::IsMember(std::move(names)).description(""); };
+
+  std::string presets_help = "The recipe that the other options change (default: names):";
+  for (const Preset& preset : presets()) presets_help += fmt::format("\n{} - {}", preset.name, preset.summary);
+  constexpr const char* what = "What to learn";
+  option("--preset", a.preset, presets_help.c_str(), "NAME", what)->check(one_of(preset_names()));
+  option("--data", a.source, "UTF-8 text to learn from, or bundled:names, bundled:korean_names", "FILE", what);
+  option("--format", a.format, "lines: each line is a document; text: running text (default: the preset's)",
+         "lines|text", what)
+      ->check(one_of({"lines", "text"}));
+  option("--init-from", a.init_from,
+         "Begin with these weights; their vocabulary and sizes are kept where the file tells them", "model.safetensors",
+         what);
+  option("--config", a.config, "JSON with the names of these options, without dashes; flags win", "FILE", what);
+  option("--resume", a.resume,
+         "Go on with the run in DIR where its last checkpoint is, or from one of DIR/checkpoints. Its settings hold; "
+         "only budgets, recipe and judging may be changed by flags",
+         "DIR", what);
+  option("--out", a.out,
+         "Folder for the model (default: runs/ and the name of FILE or of the preset, and -2, -3, .. if another text's "
+         "model is there)",
+         "DIR", what);
+
+  constexpr const char* budget = "How long: whichever ends first";
+  option("--seconds", a.seconds, "Seconds spent in steps", "S", budget);
+  option("--steps", a.steps, "Steps", "N", budget);
+  option("--tokens", a.tokens, "Characters seen, those seen again included", "N", budget);
+  option("--epochs", a.epochs, "Times through the data", "X", budget);
+  option("--patience", a.patience, "Stop after N measurements of the held-out loss without a new best; 0: never", "N",
+         budget);
+
+  constexpr const char* size = "Model";
+  option("--layers", a.layers, "Transformer blocks", "N", size);
+  option("--width", a.width, "Numbers that stand for a character; a multiple of --heads", "N", size);
+  option("--heads", a.heads, "Attention heads", "N", size);
+  option("--context", a.context, "Characters that the model looks back on", "N", size);
+  option("--dropout", a.dropout, "Part of the activations dropped while training", "P", size);
+
+  constexpr const char* recipe = "Recipe";
+  option("--batch", a.batch, "Documents or windows a batch", "N", recipe);
+  option("--accumulation", a.accumulation, "Batches a step; each weighs by its characters", "N", recipe);
+  option("--lr", a.lr, "Learning rate after the warm-up", "X", recipe);
+  option("--min-lr", a.min_lr, "Learning rate at the end of the decay", "X", recipe);
+  option("--warmup", a.warmup, "Steps in which the learning rate rises", "N", recipe);
+  option("--schedule", a.schedule, "How the learning rate decays", "constant|linear|cosine", recipe)
+      ->check(one_of({"constant", "linear", "cosine"}));
+  option("--weight-decay", a.weight_decay, "AdamW's decay of matrices", "X", recipe);
+  option("--beta1", a.beta1, "AdamW's memory of gradients", "X", recipe);
+  option("--beta2", a.beta2, "AdamW's memory of their squares", "X", recipe);
+  option("--clip", a.clip, "Largest norm of all gradients; 0: no limit", "X", recipe);
+  option("--label-smoothing", a.label_smoothing, "Part of the target spread evenly over all characters", "P", recipe);
+
+  constexpr const char* keeping = "Judging and keeping";
+  option("--eval-every", a.eval_every, "Steps between measurements of the held-out loss; 0: ten in the run", "N",
+         keeping);
+  option("--eval-batches", a.eval_batches, "Measure on N batches spread over the held-out part; 0: on all of it", "N",
+         keeping);
+  option("--save-every", a.save_every, "Steps between checkpoints; 0: every 30 seconds. One more at the end", "N",
+         keeping);
+  option("--keep", a.keep, "Checkpoints to keep, the last one included (default: 2)", "N", keeping);
+
+  constexpr const char* rest = "This run";
+  option("--seed", a.seed, "Of the first weights, the held-out part and the order of the data (default: 42)", "N", rest)
+      ->check(whole_number());
+  option("--dtype", a.dtype, "Numbers of 32 or 64 bits", "f32|f64", rest)->check(one_of({"f32", "f64"}));
+  option("--threads", a.threads, "Threads to compute with (default: all cores). Results do not depend on it", "N", rest)
+      ->check(CLI::Range(1, gradus::max_threads));
+  option("--samples", a.samples, "Samples to show at the end (default: 20)", "N", rest)
+      ->check(CLI::Range(0, 1'000'000));
+  option("--temperature", a.temperature, "Of the samples", "X", rest);
+  command.add_flag("--quiet", a.quiet, "Print only the held-out loss at the end")->group(rest);
+}
+
+}  // namespace gpt

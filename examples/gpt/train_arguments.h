@@ -1,0 +1,49 @@
+// What `gpt train` can be told: by flags, by a file with the same names (--config), by an earlier run (--resume), and
+// last by the preset. All of it together, resolved, is what a run keeps as its settings.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "presets.h"
+
+namespace gpt {
+
+template <class T>
+using Given = std::optional<T>;  // empty: not said
+
+struct TrainArguments {
+  std::string program;
+  // How this call is made; not part of a run's settings.
+  Given<std::string> config, resume, out;
+  Given<gradus::Index> threads;
+  bool quiet = false;
+  // Settings.
+  Given<std::string> preset, source, init_from, format, schedule, dtype;
+  Given<double> seconds, epochs, dropout, lr, min_lr, weight_decay, beta1, beta2, clip, label_smoothing, temperature;
+  Given<gradus::Index> steps, tokens, layers, width, heads, context, batch, accumulation, warmup, eval_every,
+      eval_batches, patience, keep, save_every, samples;
+  Given<std::uint64_t> seed;
+
+  /// Takes what was not said from a JSON object with the names of the flags. Throws Error that names the file, `name`,
+  /// for an unknown name and a value of the wrong kind.
+  void fill_from(const std::string& json, const std::string& name);
+  /// The same from the settings of the run that is resumed. Throws Error for flags that would make it another model or
+  /// other data.
+  void resume_from(const std::string& settings);
+  /// Takes the sizes of a model whose weights training begins with. Throws Error for flags that say otherwise.
+  void adopt(const gradus::models::GPTConfig& model);
+  /// Takes what is still open from the preset; returns it with everything put in. Throws Error for what no model or
+  /// training can have.
+  Preset resolve();
+  /// The settings, one JSON object.
+  std::string to_json() const;
+};
+
+void add_train_options(CLI::App& command, TrainArguments& arguments);
+
+}  // namespace gpt

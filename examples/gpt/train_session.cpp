@@ -1,0 +1,200 @@
+// What is written where is decided by steps alone unless the budget is in seconds, so that a run that was stopped and
+// one that was not leave the same log.
+#include "train_session.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+
+#include <gradus/models/evaluate.h>
+#include <gradus/models/generate.h>
+#include <gradus/models/text.h>
+
+#include "loss_svg.h"
+#include "numbers.h"
+
+namespace gpt {
+namespace {
+
+namespace models = gradus::models;
+using gradus::Index;
+using Clock = std::chrono::steady_clock;
+
+volatile std::sig_atomic_t signal_received = 0;
+
+// The first signal asks the training to end after this step; a second one ends the program at once.
+extern "C" void on_signal(int number) {
+  signal_received = number;
+  std::signal(number, SIG_DFL);
+}
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+}  // namespace
+
+Session::Session(const std::filesystem::path& folder, models::GPT& model, Data& data, models::Trainer& trainer,
+                 SessionOptions options)
+    : folder_(folder),
+      model_(model),
+      data_(data),
+      trainer_(trainer),
+      options_(std::move(options)),
+      writer_(folder, data.dataset->tokenizer(), data.info, options_.settings, options_.keep),
+      panel_(options_.name, options_.quiet),
+      saved_(Clock::now()),
+      logged_(saved_),
+      drawn_(saved_) {}
+
+void Session::resume(const models::TrainerState& state, const models::HeldOut& held_out) {
+  trainer_.set_state(state);
+  held_out_ = held_out;
+  writer_.continue_from(state.steps);
+  if (state.steps > 0) log_.emplace(folder_ / "log.jsonl", state.steps);
+  for (const models::LogLine& line : models::read_log(folder_ / "log.jsonl")) {
+    history_.add(line.step, line.train_loss);
+    if (line.val_loss) history_.add_held_out(line.step, *line.val_loss);
+  }
+}
+
+bool Session::over() const {
+  return trainer_.done() || (options_.patience > 0 && held_out_.since_best >= options_.patience);
+}
+
+std::string Session::how_to_resume() const {
+  return fmt::format("{} train --resume {}", options_.command, folder_.native());
+}
+
+bool Session::look_is_due(double progress_before) const {
+  if (trainer_.done()) return true;
+  if (options_.eval_every > 0) return trainer_.steps_done() % options_.eval_every == 0;
+  constexpr double looks = 10;        // in the whole run,
+  constexpr double time_share = 0.1;  // and where the budget is time, as long as they take at most this part of it
+  const bool affordable = trainer_.options().seconds == 0 || looking_ <= time_share * trainer_.seconds();
+  return std::floor(trainer_.progress() * looks) > std::floor(progress_before * looks) && affordable;
+}
+
+bool Session::save_is_due() const {
+  constexpr double period = 30;  // seconds
+  if (!writer_.last_saved() || over() || signal_received != 0) return true;
+  return options_.save_every > 0 ? trainer_.steps_done() % options_.save_every == 0 : seconds_since(saved_) >= period;
+}
+
+void Session::look(models::LogLine& line) {
+  const auto start = Clock::now();
+  loss_ = models::evaluate(model_, *data_.dataset, models::Part::held_out, options_.eval_sequences).loss;
+  line.val_loss = loss_;
+  history_.add_held_out(line.step, loss_);
+  if (held_out_.add(loss_, line.step)) writer_.save_best(model_);
+  panel_.set_held_out(loss_, held_out_);
+  if (!options_.quiet) {
+    constexpr Index documents = 6, length = 60;
+    models::GenerateOptions few = options_.samples;
+    few.max_tokens = length;
+    panel_.set_samples(
+        models::generate(model_, data_.dataset->tokenizer(), "", data_.documents() != nullptr ? documents : 1, few));
+  }
+  looking_ += seconds_since(start);
+}
+
+void Session::step() {
+  const double progress = trainer_.progress();
+  const models::StepReport report = trainer_.step();
+  models::LogLine line{report.step,      trainer_.tokens_done(),
+                       report.loss,      report.lr,
+                       report.grad_norm, static_cast<double>(report.tokens) / std::max(report.seconds, 1e-9)};
+  history_.add(line.step, line.train_loss);
+  if (!log_) {
+    models::check_finite(model_, folder_);  // before anything of an earlier run is replaced
+    log_.emplace(folder_ / "log.jsonl", 0);
+  }
+  if (look_is_due(progress)) look(line);
+  constexpr double period = 0.1;  // seconds: whoever watches the log sees it move, and short steps do not wait for it
+  const bool flush = seconds_since(logged_) >= period;
+  if (flush) logged_ = Clock::now();
+  log_->write(line, flush);
+  if (save_is_due()) save();
+  panel_.update(trainer_, report, history_);
+}
+
+void Session::save() {
+  log_->sync();
+  writer_.save(model_, trainer_.state(), held_out_);
+  saved_ = Clock::now();
+  draw_picture();
+}
+
+void Session::draw_picture() {
+  constexpr double period = 1;  // second
+  if (seconds_since(drawn_) < period && !over() && signal_received == 0) return;
+  drawn_ = Clock::now();
+  models::write_text(folder_ / "loss.svg", loss_svg(history_, options_.name));
+}
+
+void Session::run_steps() {
+  if (over()) {  // a finished run that was resumed without a larger budget
+    loss_ = models::evaluate(model_, *data_.dataset, models::Part::held_out, options_.eval_sequences).loss;
+    if (!options_.quiet) {
+      fmt::print("\nnothing is left to do after {} steps; give a larger budget, e.g. --steps {}\n",
+                 grouped(trainer_.steps_done()), 2 * trainer_.steps_done());
+    }
+    return;
+  }
+  if (trainer_.steps_done() == 0) {
+    held_out_.first = models::evaluate(model_, *data_.dataset, models::Part::held_out, options_.eval_sequences).loss;
+  }
+  if (!options_.quiet) {
+    if (trainer_.steps_done() == 0) fmt::print("\nheld-out loss before training {:.4f}\n", held_out_.first);
+    if (trainer_.steps_done() > 0) fmt::print("\nresumed after step {}\n", grouped(trainer_.steps_done()));
+    std::fflush(stdout);
+  }
+  while (!over() && signal_received == 0) step();
+  // A signal may have come between the step's own save and here.
+  if (trainer_.steps_done() > 0 && writer_.last_saved() != trainer_.steps_done()) save();
+}
+
+int Session::run() {
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+  try {
+    run_steps();
+  } catch (const gradus::Error& error) {
+    panel_.finish();
+    if (log_) log_->flush();
+    gradus::fail("{}; {}", error.what(),
+                 writer_.last_saved() ? fmt::format("the last checkpoint is of step {}: {}",
+                                                    grouped(*writer_.last_saved()), how_to_resume())
+                                      : std::string("nothing was saved, and what the folder held is as it was"));
+  }
+  panel_.finish();
+  // A run that was over when the signal came ends as if none had come.
+  const int signal = over() ? 0 : static_cast<int>(signal_received);
+  report_end(signal);
+  return signal;
+}
+
+void Session::report_end(int signal) {
+  const std::string steps = grouped(trainer_.steps_done());
+  if (signal != 0) {
+    if (trainer_.steps_done() == 0) {
+      fmt::print("stopped before the first step; nothing was saved\n");
+    } else {
+      fmt::print("stopped at step {}; saved in {}; to go on: {}\n", steps, folder_.native(), how_to_resume());
+    }
+    return;
+  }
+  if (options_.quiet) return;
+  if (!trainer_.done()) {
+    fmt::print("stopped early: {} measurements in a row without a new best\n", held_out_.since_best);
+  }
+  fmt::print("held-out loss after training {:.4f} ({} steps, {:.3g} seconds)\n", loss_, steps, trainer_.seconds());
+  if (held_out_.since_best > 0) {
+    fmt::print("the best was {:.4f} at step {}: {} sample {} --best\n", held_out_.best, grouped(held_out_.best_step),
+               options_.command, folder_.native());
+  }
+}
+
+}  // namespace gpt

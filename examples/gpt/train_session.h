@@ -1,0 +1,67 @@
+// One training under way: steps, measurements of the held-out loss, checkpoints, the log, the picture and the panel,
+// until a budget is used up, patience ends, or a signal comes.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include <gradus/models/checkpoint.h>
+#include <gradus/models/run_log.h>
+#include <gradus/models/sampling.h>
+
+#include "data.h"
+#include "loss_history.h"
+#include "panel.h"
+
+namespace gpt {
+
+struct SessionOptions {
+  std::string name, command, settings;
+  gradus::Index eval_every, eval_sequences, patience, save_every, keep;  // 0: see the flags of gpt train
+  bool quiet;
+  gradus::models::GenerateOptions samples;
+};
+
+class Session {
+ public:
+  /// Keeps references to all but the options.
+  Session(const std::filesystem::path& folder, gradus::models::GPT& model, Data& data, gradus::models::Trainer& trainer,
+          SessionOptions options);
+
+  /// Goes on from a checkpoint.
+  void resume(const gradus::models::TrainerState& state, const gradus::models::HeldOut& held_out);
+  /// Returns the signal that ended it, or 0. Throws Error, with the last checkpoint to go on from, for what goes wrong.
+  int run();
+  /// As last measured.
+  double held_out_loss() const { return loss_; }
+
+ private:
+  void run_steps();
+  void step();
+  void look(gradus::models::LogLine& line);
+  bool look_is_due(double progress_before) const;
+  bool save_is_due() const;
+  void save();
+  void draw_picture();
+  bool over() const;
+  void report_end(int signal);
+  std::string how_to_resume() const;
+
+  std::filesystem::path folder_;
+  gradus::models::GPT& model_;
+  Data& data_;
+  gradus::models::Trainer& trainer_;
+  SessionOptions options_;
+  gradus::models::RunWriter writer_;
+  std::optional<gradus::models::RunLog> log_;  // begins with the first step, which may not be replaced by a failure
+  gradus::models::HeldOut held_out_;
+  LossHistory history_;
+  Panel panel_;
+  double loss_ = 0;     // held-out, as last measured
+  double looking_ = 0;  // seconds spent measuring
+  std::chrono::steady_clock::time_point saved_, logged_, drawn_;
+};
+
+}  // namespace gpt

@@ -1,0 +1,78 @@
+// train_state.safetensors: everything that a training needs to go on to the same bits as if it had never stopped. One
+// file, replaced in one move, so that its parts are always of the same step. Older ones stay in checkpoints/.
+// - tensors "model.<parameter>", "optimizer.<number>.step", "optimizer.<number>.exp_avg",
+// "optimizer.<number>.exp_avg_sq"
+//   (numbers as decay_groups() lists the parameters)
+// - metadata "config.json" and "tokenizer.json" as in model.safetensors, and "state": steps, tokens, seconds, where the
+//   data stand, the generators, and what the held-out loss has been
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <gradus/models/run_folder.h>
+#include <gradus/models/trainer.h>
+
+namespace gradus::models {
+
+/// What judging on the way has found.
+struct HeldOut {
+  double first = 0;      // before the first step
+  double best = 0;       // the lowest so far,
+  Index best_step = 0;   // and where
+  Index since_best = 0;  // measurements after it
+
+  /// Takes in one more; whether it is the best.
+  bool add(double loss, Index step);
+  friend bool operator==(const HeldOut&, const HeldOut&) = default;
+};
+
+struct Checkpoint {
+  GPT model;
+  CharTokenizer tokenizer;
+  RunData data;
+  std::string settings;
+  TrainerState trainer;
+  HeldOut held_out;
+};
+
+/// `path`: a run folder, whose newest is read, or one file. Throws Error that names the file and what is wrong with it,
+/// and the newest older checkpoint that is whole, if there is one.
+Checkpoint load_checkpoint(const std::filesystem::path& path);
+
+/// The folder of a training under way. A training that begins anew in the folder of an earlier one replaces that with
+/// its own first save; until then nothing of it changes.
+class RunWriter {
+ public:
+  /// `keep` checkpoints stay, the last one included.
+  RunWriter(std::filesystem::path folder, const CharTokenizer& tokenizer, RunData data, std::string settings,
+            Index keep);
+
+  /// The run is the one that is there, and its checkpoint of `step` was loaded.
+  void continue_from(Index step);
+
+  /// Keeps the model as the best so far. Call it before save(): a checkpoint that tells of it must find it there.
+  void save_best(const GPT& model);
+  /// Checkpoint, then model.safetensors. Throws Error, and leaves the checkpoint before as it was, for weights that are
+  /// not finite and when the disk does not allow it.
+  void save(const GPT& model, const TrainerState& trainer, const HeldOut& held_out);
+  const std::filesystem::path& folder() const { return folder_; }
+  /// The last step that was saved.
+  std::optional<Index> last_saved() const { return last_step_; }
+
+ private:
+  void replace_earlier_run();
+  void keep_last();
+
+  std::filesystem::path folder_;
+  const CharTokenizer& tokenizer_;
+  RunData data_;
+  std::string settings_;
+  Index keep_;
+  bool replaced_ = false;
+  std::optional<Index> last_step_;
+};
+
+}  // namespace gradus::models

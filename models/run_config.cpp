@@ -1,0 +1,67 @@
+// Everything is looked at before a model is made, since a damaged configuration may ask for more memory than there is.
+#include <gradus/models/detail/json.h>
+#include <gradus/models/detail/run_config.h>
+#include <gradus/models/text.h>
+
+namespace gradus::models::detail {
+namespace {
+
+RunData read_data(const Json& json, const std::string& name) {
+  JsonReader reader(json, name);
+  RunData data;
+  data.source = reader.get<std::string>("source");
+  data.documents = reader.get<bool>("documents");
+  data.held_out = reader.get<double>("held_out");
+  data.seed = reader.get<std::uint64_t>("seed");
+  data.fingerprint = reader.get<std::string>("fingerprint");
+  reader.finish();
+  return data;
+}
+
+}  // namespace
+
+nn::Metadata to_metadata(const GPTConfig& model, const CharTokenizer& tokenizer, const RunData& data,
+                         const std::string& settings) {
+  const Json json = {{"model", Json::parse(model.to_json())},
+                     {"data",
+                      {{"source", data.source},
+                       {"documents", data.documents},
+                       {"held_out", data.held_out},
+                       {"seed", data.seed},
+                       {"fingerprint", data.fingerprint}}},
+                     {"train", parse_json(settings, "settings")}};
+  // A path need not be UTF-8.
+  return {{config_file, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"},
+          {tokenizer_file, tokenizer.to_json()}};
+}
+
+RunConfig read_config(const nn::Metadata& metadata, const nn::NamedTensors& tensors, const std::string& path) {
+  const auto text_of = [&](const char* name) -> std::pair<std::string, std::string> {  // the text, and where it is from
+    const auto copy = metadata.find(name);
+    if (copy != metadata.end()) return {copy->second, fmt::format("{} ({})", path, name)};
+    const std::filesystem::path beside = std::filesystem::path(path).parent_path() / name;
+    return {read_file(beside), beside.string()};
+  };
+  const auto [tokenizer_json, tokenizer_name] = text_of(tokenizer_file);
+  CharTokenizer tokenizer = CharTokenizer::from_json(tokenizer_json, tokenizer_name);
+  const auto [config_json, config_name] = text_of(config_file);
+  const Json json = parse_json(config_json, config_name);
+  JsonReader reader(json, config_name);
+  const GPTConfig config = GPTConfig::from_json(reader.field("model").dump(), config_name);
+  RunData data = read_data(reader.field("data"), config_name);
+  // A folder written before settings were kept has none.
+  std::string settings = json.contains("train") ? reader.field("train").dump(2) : "{}";
+  reader.finish();
+
+  check(tokenizer.vocab_size() == config.vocab_size, "{} has {} tokens, {} says {}; they are not of the same run",
+        tokenizer_name, tokenizer.vocab_size(), config_name, config.vocab_size);
+  Index stored = 0;
+  for (const auto& [name, tensor] : tensors) stored += tensor.numel();
+  check(stored >= config.num_parameters(),
+        "{} holds {} numbers, the model that {} describes has {}; they are not of "
+        "the same run",
+        path, stored, config_name, config.num_parameters());
+  return {config, std::move(tokenizer), std::move(data), std::move(settings)};
+}
+
+}  // namespace gradus::models::detail

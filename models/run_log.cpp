@@ -1,0 +1,117 @@
+// Lines are appended; only resuming rewrites the file, in one move, to take back what came after the checkpoint.
+#include <gradus/models/run_log.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include <gradus/models/detail/json.h>
+#include <gradus/models/text.h>
+
+namespace gradus::models {
+namespace {
+
+using detail::Json;
+
+// Shows no line that is not whole: the last one of a program that was killed.
+std::optional<LogLine> parse(std::string_view text) {
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return std::nullopt;
+  const auto number = [&](const char* key) -> std::optional<double> {
+    const auto found = json.find(key);
+    return found != json.end() && found->is_number() ? std::optional(found->get<double>()) : std::nullopt;
+  };
+  LogLine line;
+  const auto step = number("step"), tokens = number("tokens"), loss = number("train_loss"), lr = number("lr"),
+             norm = number("grad_norm"), speed = number("tokens_per_second");
+  constexpr double largest = 0x1p53;
+  if (!step || !tokens || !loss || !lr || !norm || !speed || !(*step >= 0 && *step < largest) ||
+      !(*tokens >= 0 && *tokens < largest)) {
+    return std::nullopt;
+  }
+  return LogLine{static_cast<Index>(*step), static_cast<Index>(*tokens), *loss, *lr, *norm, *speed, number("val_loss")};
+}
+
+// Calls f(line, text up to its end) for each whole line until f returns false.
+template <class F>
+void each_line(std::string_view text, const F& f) {
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = text.find('\n', begin);
+    if (end == std::string_view::npos) return;
+    const auto line = parse(text.substr(begin, end - begin));
+    if (!line || !f(*line, end + 1)) return;
+    begin = end + 1;
+  }
+}
+
+std::string text_of(const std::filesystem::path& path) {
+  std::error_code error;
+  return std::filesystem::exists(path, error) && std::filesystem::file_size(path, error) > 0 ? read_file(path) : "";
+}
+
+}  // namespace
+
+std::string LogLine::to_json() const {
+  // Shortest digits that read back as the same number: equal runs write equal bytes.
+  std::string text = fmt::format(
+      R"({{"step": {}, "tokens": {}, "train_loss": {}, "lr": {}, "grad_norm": {}, "tokens_per_second": {:.1f})", step,
+      tokens, train_loss, lr, grad_norm, tokens_per_second);
+  if (val_loss) text += fmt::format(R"(, "val_loss": {})", *val_loss);
+  return text + "}";
+}
+
+std::vector<LogLine> read_log(const std::filesystem::path& path) {
+  std::vector<LogLine> lines;
+  each_line(text_of(path), [&](const LogLine& line, std::size_t) {
+    lines.push_back(line);
+    return true;
+  });
+  return lines;
+}
+
+RunLog::RunLog(std::filesystem::path path, Index keep) : path_(std::move(path)) {
+  const std::string text = keep > 0 ? text_of(path_) : "";
+  std::size_t kept = 0;
+  each_line(text, [&](const LogLine& line, std::size_t end) {
+    if (line.step > keep) return false;
+    kept = end;
+    return true;
+  });
+  if (keep == 0 || kept < text.size()) write_text(path_, std::string_view(text).substr(0, kept));
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) fail_with(errno);
+}
+
+RunLog::~RunLog() {
+  ::close(descriptor_);
+}
+
+void RunLog::write(const LogLine& line, bool flush_now) {
+  pending_ += line.to_json();
+  pending_ += '\n';
+  if (flush_now) flush();
+}
+
+void RunLog::flush() {
+  for (std::string_view rest = pending_; !rest.empty();) {
+    const ssize_t written = ::write(descriptor_, rest.data(), rest.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) fail_with(written < 0 ? errno : EIO);
+    rest.remove_prefix(static_cast<std::size_t>(written));
+  }
+  pending_.clear();
+}
+
+void RunLog::sync() {
+  flush();
+  if (::fsync(descriptor_) != 0) fail_with(errno);
+}
+
+void RunLog::fail_with(int error) const {
+  fail("log: cannot write '{}': {}; check the folder and the free space", path_.native(),
+       std::generic_category().message(error));
+}
+
+}  // namespace gradus::models

@@ -1,0 +1,69 @@
+// The program gpt, run as a user runs it, in a folder of its own.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "helpers.h"
+
+namespace gradus::models::testing {
+
+struct Result {
+  int status;  // exit status, or 128 + the signal that ended it
+  std::string out, err;
+};
+
+struct Command : ::testing::Test {
+  // Starts gpt in the test's folder with stdout and stderr in files; no shell stands between, so signals reach it.
+  pid_t start(const std::vector<std::string>& arguments, const char* isa = nullptr) const {
+    const std::string program = std::string(GRADUS_BIN_DIR) + "/gpt";
+    std::vector<char*> argv{const_cast<char*>(program.c_str())};
+    for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+    argv.push_back(nullptr);
+    const std::string out = folder / "out", err = folder / "err", place = folder.path();
+    const pid_t pid = ::fork();
+    if (pid != 0) return pid;
+    const int out_file = ::open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    const int err_file = ::open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    ::dup2(out_file, STDOUT_FILENO);
+    ::dup2(err_file, STDERR_FILENO);
+    if (isa != nullptr) ::setenv("GRADUS_ISA", isa, 1);
+    if (::chdir(place.c_str()) != 0) ::_exit(126);
+    ::execv(argv[0], argv.data());
+    ::_exit(127);
+  }
+  Result finish(pid_t pid) const {
+    int status = 0;
+    ::waitpid(pid, &status, 0);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read(folder / "out"),
+            read(folder / "err")};
+  }
+  Result gpt(const std::vector<std::string>& arguments, const char* isa = nullptr) const {
+    return finish(start(arguments, isa));
+  }
+  // A few steps of a tiny model.
+  Result train(std::vector<std::string> more) const {
+    std::vector<std::string> arguments{"train", "--steps", "3", "--layers", "1", "--width", "8", "--heads", "2"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return gpt(arguments);
+  }
+  void expect_error(const Result& result, int status, const std::string& text) const {
+    EXPECT_EQ(result.status, status) << result.err;
+    EXPECT_THAT(result.err, ::testing::AllOf(::testing::StartsWith("gpt: "), ::testing::HasSubstr(text)));
+    EXPECT_EQ(std::ranges::count(result.err, '\n'), 1) << result.err;
+  }
+  std::string last_line(const std::string& text) const { return text.substr(text.rfind('\n', text.size() - 2) + 1); }
+
+  const TempFolder folder;
+};
+
+/// GRADUS_SOAK=1 has these tests run as often as it takes to trust them (make soak), not just to see that they work.
+inline int times(int usual, int soak) {
+  return std::getenv("GRADUS_SOAK") != nullptr ? soak : usual;
+}
+
+}  // namespace gradus::models::testing

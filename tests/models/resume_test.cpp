@@ -1,0 +1,239 @@
+// Trainings that are stopped, killed, or run out of disk, as programs: what is there afterwards goes on. GRADUS_SOAK=1
+// repeats them as often as `make soak` says.
+#include <sys/mount.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include <gradus/models/checkpoint.h>
+#include <gradus/models/run_log.h>
+
+#include "command.h"
+
+namespace gradus::models {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using testing::read;
+using testing::Result;
+using testing::times;
+using testing::write;
+
+using Arguments = std::vector<std::string>;
+
+Arguments operator+(Arguments a, const Arguments& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+const Arguments tiny{"train", "--layers", "1", "--width", "16", "--heads", "2", "--samples", "0"};
+
+struct Resume : testing::Command {
+  void SetUp() override {
+    std::string text;
+    for (int i = 0; i < 400; ++i) text += fmt::format("line {} of {}\n", i * i, i);
+    write(folder / "text.txt", text);
+  }
+  // The log without the one field that is a time.
+  std::string log(const std::string& run) const {
+    std::string all;
+    for (LogLine line : read_log(folder / run / "log.jsonl")) {
+      line.tokens_per_second = 0;
+      all += line.to_json() + "\n";
+    }
+    return all;
+  }
+  bool has_checkpoint(const std::string& run) const {
+    return std::filesystem::exists(folder / run / "train_state.safetensors");
+  }
+  // Sends the signal after so many milliseconds.
+  Result stop(const Arguments& arguments, int signal, Index milliseconds) const {
+    const pid_t pid = start(arguments);
+    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+    ::kill(pid, signal);
+    return finish(pid);
+  }
+};
+
+TEST_F(Resume, StoppedAnywhereItEndsWithTheSameBits) {
+  const std::vector<Arguments> recipes{
+      {"--dropout", "0.2", "--accumulation", "3", "--threads", "2", "--steps", "600", "--batch", "8"},
+      {"--preset",       "shakespeare", "--data",       "text.txt", "--context", "16",     "--dropout",         "0.1",
+       "--accumulation", "3",           "--threads",    "2",        "--tokens",  "250000", "--label-smoothing", "0.1",
+       "--eval-every",   "37",          "--save-every", "5"},
+      {"--dropout",  "0.1",    "--accumulation", "3", "--threads", "2", "--epochs", "0.8", "--dtype", "f64",
+       "--schedule", "linear", "--eval-batches", "3", "--keep",    "1", "--batch",  "16",  "--seed",  "7"}};
+  Generator random(static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));
+  std::vector<Index> milliseconds;
+  for (std::size_t i = 0; i < recipes.size(); ++i) {
+    const auto begin = std::chrono::steady_clock::now();
+    const Result whole = gpt(tiny + recipes[i] + Arguments{"--out", fmt::format("whole{}", i)});
+    ASSERT_EQ(whole.status, 0) << whole.err;
+    const auto time = std::chrono::steady_clock::now() - begin;
+    milliseconds.push_back(std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
+  }
+  int stopped = 0;
+  for (int i = 0; stopped < times(3, 25); ++i) {
+    ASSERT_LT(i, 500);
+    const auto recipe = static_cast<std::size_t>(stopped) % recipes.size();
+    const std::string run = fmt::format("run{}", i), whole = fmt::format("whole{}", recipe);
+    const int signal = i % 2 == 0 ? SIGINT : SIGTERM;
+    const Result first =
+        stop(tiny + recipes[recipe] + Arguments{"--out", run}, signal, random.below(milliseconds[recipe] + 1));
+    if (!has_checkpoint(run) || first.status == 0) continue;  // before the first step, or after the last one
+    ++stopped;
+    EXPECT_EQ(first.status, 128 + signal);
+    EXPECT_THAT(first.out, AllOf(HasSubstr("stopped at step"), HasSubstr("train --resume " + run)));
+    EXPECT_EQ(load_checkpoint(folder / run).trainer.steps, read_log(folder / run / "log.jsonl").back().step);
+    const Result rest = gpt({"train", "--resume", run, "--samples", "0"});
+    EXPECT_EQ(rest.status, 0) << rest.err;
+    // The settings say "samples": 0 either way, so the files are equal to the last byte.
+    EXPECT_EQ(read(folder / run / "model.safetensors"), read(folder / whole / "model.safetensors"));
+    EXPECT_EQ(read(folder / run / "best.safetensors"), read(folder / whole / "best.safetensors"));
+    EXPECT_EQ(read(folder / run / "loss.svg").size() > 1000, true);
+    EXPECT_EQ(log(run), log(whole));
+    std::filesystem::remove_all(folder / run);
+  }
+  RecordProperty("stops", std::to_string(stopped));
+}
+
+TEST_F(Resume, KilledAtAnyMomentItGoesOn) {
+  Generator random(static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));
+  const Arguments more{"--save-every", "1", "--eval-every", "3", "--eval-batches", "1", "--steps", "1000000"};
+  ASSERT_EQ(gpt(tiny + Arguments{"--steps", "1", "--out", "run", "--quiet"}).status, 0);
+  Index steps = 1;
+  for (int i = 0; i < times(4, 100); ++i) {
+    const Arguments resume{"train", "--resume", "run", "--quiet"};
+    const Result killed = stop(resume + more, SIGKILL, 100 + random.below(300));
+    ASSERT_EQ(killed.status, 128 + SIGKILL) << killed.err;
+    const Checkpoint checkpoint = load_checkpoint(folder / "run");
+    EXPECT_GE(checkpoint.trainer.steps, steps);
+    steps = checkpoint.trainer.steps;
+    load_run(folder / "run");
+    load_run(folder / "run", best_file);
+    EXPECT_GE(read_log(folder / "run/log.jsonl").size(), static_cast<std::size_t>(steps));
+  }
+  EXPECT_GT(steps, 1);
+  const Result last = gpt({"train", "--resume", "run", "--samples", "0", "--steps", std::to_string(steps + 3)});
+  EXPECT_EQ(last.status, 0) << last.err;
+  EXPECT_EQ(read_log(folder / "run/log.jsonl").size(), static_cast<std::size_t>(steps + 3));
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "run")) {
+    EXPECT_NE(entry.path().extension(), ".tmp");
+  }
+  RecordProperty("steps", std::to_string(steps));
+}
+
+TEST_F(Resume, ASecondCtrlCLeavesAtOnce) {
+  const pid_t pid = start(tiny + Arguments{"--steps", "100000000", "--out", "run", "--save-every", "1"});
+  while (!has_checkpoint("run") && ::kill(pid, 0) == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  ::kill(pid, SIGINT);
+  ::kill(pid, SIGINT);
+  EXPECT_EQ(finish(pid).status, 128 + SIGINT);
+  EXPECT_GE(load_checkpoint(folder / "run").trainer.steps, 1);
+}
+
+TEST_F(Resume, AFullDiskLeavesTheCheckpointBefore) {
+  const std::filesystem::path disk = folder / "disk";
+  std::filesystem::create_directory(disk);
+  if (::mount("none", disk.c_str(), "tmpfs", 0, "size=1m") != 0) GTEST_SKIP() << "only root may mount a small disk";
+  struct Unmount {
+    const std::filesystem::path& place;
+    ~Unmount() { ::umount(place.c_str()); }
+  } const unmount{disk};
+  // Each step's log and one more checkpoint kept fill it sooner or later.
+  const Result full = gpt(tiny + Arguments{"--steps", "100000", "--save-every", "1", "--keep", "1000", "--out",
+                                           "disk/run", "--eval-batches", "1"});
+  expect_error(full, 1, "No space left on device");
+  EXPECT_THAT(full.err,
+              AllOf(HasSubstr("disk/run"), HasSubstr("the last checkpoint is of step"), HasSubstr("--resume")));
+  const Index steps = load_checkpoint(disk / "run").trainer.steps;
+  EXPECT_GT(steps, 1);
+  EXPECT_THAT(full.err, HasSubstr(fmt::format("of step {}:", steps)));
+  load_run(disk / "run");
+  std::filesystem::remove_all(disk / "run/checkpoints");
+  const Result rest = gpt({"train", "--resume", "disk/run", "--keep", "1", "--samples", "0", "--warmup", "0", "--steps",
+                           std::to_string(steps + 2)});
+  EXPECT_EQ(rest.status, 0) << rest.err;
+}
+
+TEST_F(Resume, AReadOnlyFolderIsAnErrorBeforeTheFirstStep) {
+  const std::filesystem::path disk = folder / "disk";
+  std::filesystem::create_directory(disk);
+  if (::mount("none", disk.c_str(), "tmpfs", 0, "size=4m") != 0) GTEST_SKIP() << "only root may mount a disk";
+  struct Unmount {
+    const std::filesystem::path& place;
+    ~Unmount() { ::umount(place.c_str()); }
+  } const unmount{disk};
+  ASSERT_EQ(gpt(tiny + Arguments{"--steps", "3", "--out", "disk/run", "--quiet"}).status, 0);
+  const std::string state = read(disk / "run/train_state.safetensors");
+  ASSERT_EQ(::mount("none", disk.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr), 0);
+  expect_error(gpt({"train", "--resume", "disk/run", "--steps", "9"}), 1, "Read-only file system");
+  expect_error(gpt(tiny + Arguments{"--steps", "3", "--out", "disk/run"}), 1, "Read-only file system");
+  EXPECT_EQ(read(disk / "run/train_state.safetensors"), state);
+}
+
+TEST_F(Resume, AVanishedFolderIsAnError) {
+  const pid_t pid = start(tiny + Arguments{"--steps", "100000000", "--out", "run", "--save-every", "50"});
+  while (!has_checkpoint("run") && ::kill(pid, 0) == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  std::filesystem::rename(folder / "run", folder / "moved");
+  expect_error(finish(pid), 1, "run");
+  EXPECT_GE(load_checkpoint(folder / "moved").trainer.steps, 1);
+}
+
+TEST_F(Resume, WhatMayChangeAndWhatMayNot) {
+  ASSERT_EQ(gpt(tiny + Arguments{"--steps", "4", "--out", "run", "--data", "text.txt", "--quiet"}).status, 0);
+  const Result done = gpt({"train", "--resume", "run"});
+  EXPECT_EQ(done.status, 0);
+  EXPECT_THAT(done.out, HasSubstr("nothing is left to do after 4 steps"));
+  expect_error(gpt({"train", "--resume", "run", "--layers", "2"}), 1, "--layers cannot change");
+  expect_error(gpt({"train", "--resume", "run", "--out", "other"}), 2, "--out");
+  expect_error(gpt({"train", "--resume", "none"}), 1, "none");
+  const Result more = gpt({"train", "--resume", "run", "--epochs", "1", "--lr", "0.001", "--samples", "0"});
+  EXPECT_EQ(more.status, 0) << more.err;
+  EXPECT_THAT(more.out, AllOf(HasSubstr("resumed after step 4"), HasSubstr("\"lr\":0.001")));
+  EXPECT_GT(read_log(folder / "run/log.jsonl").back().step, 4);
+  std::filesystem::rename(folder / "text.txt", folder / "elsewhere.txt");
+  expect_error(gpt({"train", "--resume", "run", "--steps", "30"}), 1, "text.txt");
+  EXPECT_EQ(gpt({"train", "--resume", "run", "--steps", "30", "--data", "elsewhere.txt", "--quiet"}).status, 0);
+  write(folder / "elsewhere.txt", "other\ntext\n");
+  expect_error(gpt({"train", "--resume", "run", "--steps", "40"}), 1, "is not the text");
+
+  const std::string good = read(folder / "run/train_state.safetensors");
+  write(folder / "run/train_state.safetensors", good.substr(0, good.size() / 2));
+  expect_error(gpt({"train", "--resume", "run"}), 1, "an older checkpoint is whole");
+}
+
+TEST_F(Resume, PatienceEndsARun) {
+  const Result early = gpt(tiny + Arguments{"--steps", "100000", "--eval-every", "2", "--patience", "3", "--lr", "0.3",
+                                            "--eval-batches", "2", "--out", "run"});
+  EXPECT_EQ(early.status, 0) << early.err;
+  EXPECT_THAT(early.out, AllOf(HasSubstr("stopped early: 3 measurements"), HasSubstr("the best was")));
+  const auto lines = read_log(folder / "run/log.jsonl");
+  double best = 1e9;
+  Index best_step = 0;
+  for (const LogLine& line : lines) {
+    if (line.val_loss && *line.val_loss < best) best = *line.val_loss, best_step = line.step;
+  }
+  EXPECT_EQ(lines.back().step, best_step + 6);
+  const HeldOut held_out = load_checkpoint(folder / "run").held_out;
+  EXPECT_EQ(held_out.best, best);
+  EXPECT_EQ(held_out.best_step, best_step);
+  const Result judged = gpt({"eval", "run", "--json"}), best_judged = gpt({"eval", "run", "--json", "--best"});
+  EXPECT_NE(judged.out, best_judged.out);
+}
+
+TEST_F(Resume, ANonFiniteLossNamesTheOpAndTheLastGoodCheckpoint) {
+  ASSERT_EQ(gpt(tiny + Arguments{"--steps", "20", "--out", "run", "--quiet"}).status, 0);
+  const std::string model = read(folder / "run/model.safetensors");
+  const Result bad = gpt({"train", "--resume", "run", "--steps", "90", "--lr", "1e38", "--schedule", "constant"});
+  expect_error(bad, 1, "of step 22 is");
+  EXPECT_THAT(bad.err, AllOf(HasSubstr("its result ("), HasSubstr("; in "),
+                             HasSubstr("the last checkpoint is of step 20: "), HasSubstr("train --resume run")));
+  EXPECT_EQ(read(folder / "run/model.safetensors"), model);
+  EXPECT_EQ(load_checkpoint(folder / "run").trainer.steps, 20);
+}
+
+}  // namespace
+}  // namespace gradus::models
