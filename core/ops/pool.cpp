@@ -56,10 +56,11 @@ Tensor max_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options) {
                 [places = std::move(places), in_size = w.in_size(), out_size = w.out_size(), planes = pool.planes,
                  grain = pool.grain](const Node& out, Inputs in) {
                   dispatch(out.dtype, [&]<class T>() {
+                    T* const dx = in[0].grad_or_null<T>();
+                    const T* const dy = out.grad_or_null<T>();
                     parallel_for(planes, grain, [&](Index begin, Index end) {
                       for (Index i = begin * out_size; i < end * out_size; ++i) {
-                        in[0].grad_or_null<T>()[i / out_size * in_size + places[static_cast<std::size_t>(i)]] +=
-                            out.grad_or_null<T>()[i];
+                        dx[i / out_size * in_size + places[static_cast<std::size_t>(i)]] += dy[i];
                       }
                     });
                   });
@@ -85,10 +86,12 @@ Tensor avg_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options) {
   return record("avg_pool2d", y, {x},
                 [w = pool.w, planes = pool.planes, grain = pool.grain](const Node& out, Inputs in) {
                   dispatch(out.dtype, [&]<class T>() {
+                    T* const all_dx = in[0].grad_or_null<T>();
+                    const T* const all_dy = out.grad_or_null<T>();
                     parallel_for(planes, grain, [&](Index begin, Index end) {
                       for (Index p = begin; p < end; ++p) {
-                        T* const dx = in[0].grad_or_null<T>() + p * w.in_size();
-                        const T* const dy = out.grad_or_null<T>() + p * w.out_size();
+                        T* const dx = all_dx + p * w.in_size();
+                        const T* const dy = all_dy + p * w.out_size();
                         w.each_run([&](Index, Index to, Index from, Index n) {
                           for (Index i = 0; i < n; ++i) {
                             dx[from + i * w.stride.width] += dy[to + i] / static_cast<T>(w.taps());

@@ -96,7 +96,7 @@ const std::vector<Subject>& subjects() {
       {"Modules", "Flatten", {0, 0}},
       {"Modules", "GRU", {18, 55}},
       {"Modules", "GRUCell", {8, 12}},
-      {"Modules", "LSTM", {8, 12}},
+      {"Modules", "LSTM", {8, 16}},
       {"Modules", "LSTMCell", {8, 12}},
       {"Modules", "LearnedPositions", {0, 0}},
       {"Modules", "MaxPool2d", {0, 0}},
