@@ -4,6 +4,7 @@
 #include <gradus/core/anomaly.h>
 #include <gradus/core/autograd.h>
 #include <gradus/core/cpu.h>
+#include <gradus/core/draw.h>
 #include <gradus/core/gradcheck.h>
 #include <gradus/core/ops.h>
 #include <gradus/core/parallel.h>
@@ -37,3 +38,4 @@
 #include <gradus/nn/safetensors.h>
 #include <gradus/nn/schedule.h>
 #include <gradus/nn/sequential.h>
+#include <gradus/nn/summary.h>
