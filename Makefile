@@ -15,7 +15,7 @@ tsan_dir := build-tsan
 clang_dir := build-clang
 fuzz_dir := build-fuzz
 
-.PHONY: help build train test bench bench-peers debug asan tsan clang baseline reference correctness fuzz mutants
+.PHONY: help build train examples test bench bench-peers debug asan tsan clang baseline reference correctness fuzz mutants
 .PHONY: format format-check tidy clean setup setup-clang setup-format setup-tidy setup-baseline setup-reference setup-peers
 .PHONY: setup-fuzz setup-mutants
 
@@ -28,6 +28,12 @@ build: $(release_dir)/build.ninja ## build the library, programs, tests and benc
 train: $(release_dir)/build.ninja ## build the program gpt and train it on the bundled names
 	cmake --build --preset release -j $(JOBS) --target gpt
 	build/bin/gpt train $(ARGS)
+
+examples := xor scalar_graph first_steps custom graph moons sine digits autoencoder ladder
+examples: $(release_dir)/build.ninja ## build and run the examples; their pictures land in build/pictures
+	cmake --build --preset release -j $(JOBS) --target $(examples)
+	@mkdir -p build/pictures
+	@set -e; cd build/pictures; for name in $(examples); do echo "== $$name"; ../bin/$$name; done
 
 test: build ## build everything and run all tests
 	ctest --preset release $(ARGS)

@@ -5,6 +5,7 @@
 #include <gradus/core/autograd.h>
 #include <gradus/core/cpu.h>
 #include <gradus/core/decode.h>
+#include <gradus/core/draw.h>
 #include <gradus/core/gradcheck.h>
 #include <gradus/core/ops.h>
 #include <gradus/core/parallel.h>
@@ -44,3 +45,4 @@
 #include <gradus/nn/safetensors.h>
 #include <gradus/nn/schedule.h>
 #include <gradus/nn/sequential.h>
+#include <gradus/nn/summary.h>

@@ -1,10 +1,9 @@
-// Making, reading, printing and freeing tensors.
+// Making, reading and freeing tensors.
 #include <gradus/core/tensor.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <ostream>
 
 #include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
@@ -45,31 +44,6 @@ Tensor filled(const Shape& shape, DType dtype, Fill fill) {
   Tensor x = Tensor::empty(shape, dtype);
   dispatch(dtype, [&]<class T>() { fill(x.data<T>()); });
   return x;
-}
-
-// One bracket level of `x` whose elements start at `offset`; more than `edge` at each end are left out.
-void append(std::string& text, const Tensor& x, const std::vector<double>& values, Index dim, Index offset,
-            int indent) {
-  constexpr Index edge = 4;
-  if (dim == x.rank()) {
-    text += fmt::format("{: .5g}", values[static_cast<std::size_t>(offset)]);
-    return;
-  }
-  Index stride = 1;
-  for (Index d = dim + 1; d < x.rank(); ++d) stride *= x.size(d);
-  const bool innermost = dim + 1 == x.rank();
-  const std::string separator = innermost ? ", " : ",\n" + std::string(static_cast<std::size_t>(indent) + 1, ' ');
-  text += '[';
-  for (Index i = 0; i < x.size(dim); ++i) {
-    if (i != 0) text += separator;
-    if (i == edge && x.size(dim) > 2 * edge + 1) {
-      text += "...";
-      i = x.size(dim) - edge - 1;
-      continue;
-    }
-    append(text, x, values, dim + 1, offset + i * stride, indent + 1);
-  }
-  text += ']';
 }
 
 }  // namespace
@@ -280,19 +254,6 @@ Tensor arange(double start, double end, double step, DType dtype) {
 }
 Tensor arange(double end, DType dtype) {
   return arange(0, end, 1, dtype);
-}
-
-std::ostream& operator<<(std::ostream& out, const Tensor& x) {
-  return out << to_string(x);
-}
-
-std::string to_string(const Tensor& x) {
-  if (!x.defined()) return "tensor(undefined)";
-  std::string text = "tensor(";
-  append(text, x, x.to_vector(), 0, 0, 7);
-  if (x.rank() != 0) text += fmt::format(", shape {}", x.shape());
-  if (x.dtype() == DType::f64) text += ", f64";
-  return text + ")";
 }
 
 }  // namespace gradus

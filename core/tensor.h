@@ -193,7 +193,8 @@ Tensor rand(const Shape& shape, DType dtype, Generator& generator);
 Tensor arange(double end, DType dtype = DType::f32);
 Tensor arange(double start, double end, double step = 1, DType dtype = DType::f32);
 
-/// The values as nested brackets, long dimensions shortened in the middle, followed by the shape.
+/// The values in nested brackets with columns that line up, as NumPy writes them, and the shape; of large tensors the
+/// first and last three along each long dimension.
 std::string to_string(const Tensor& x);
 std::ostream& operator<<(std::ostream& out, const Tensor& x);
 

@@ -1,6 +1,6 @@
 // micrograd's demo: two half moons of points, and a small network that learns to tell them apart.
 //
-//   build/bin/moons
+//   build/bin/moons        writes moons.svg
 #include <fmt/format.h>
 #include <gradus/gradus.h>
 
@@ -8,6 +8,8 @@
 #include <numbers>
 #include <string>
 #include <vector>
+
+#include "svg.h"
 
 using gradus::Index;
 using gradus::Tensor;
@@ -65,6 +67,31 @@ std::string picture(const nn::Sequential& model, const Moons& moons) {
   return text;
 }
 
+// The same as a drawing: the darker the plane, the surer the network; white is where it cannot tell.
+void draw(const nn::Sequential& model, const Moons& moons) {
+  constexpr Index columns = 128, rows = 80;
+  constexpr double left = -1.5, low = -1.0, cell = 4.0 / columns;
+  std::vector<double> grid;
+  for (Index i = 0; i < columns * rows; ++i) {
+    grid.push_back(left + cell * (static_cast<double>(i % columns) + 0.5));
+    grid.push_back(low + cell * (static_cast<double>(i / columns) + 0.5));
+  }
+  const std::vector<double> scores = model(gradus::tensor(grid, {columns * rows, 2})).to_vector();
+  Svg svg({left, 2.5}, {low, 1.5});
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    const double sure = std::min(1.0, std::abs(scores[i]) / 2);  // towards white at the border
+    const auto mix = [&](int strong) { return static_cast<int>(255 - sure * (255 - strong)); };
+    const std::string color = scores[i] > 0 ? fmt::format("rgb({},{},{})", mix(244), mix(178), mix(166))
+                                            : fmt::format("rgb({},{},{})", mix(166), mix(190), mix(236));
+    svg.rect(grid[2 * i] - cell / 2, grid[2 * i + 1] - cell / 2, 1.03 * cell, 1.03 * cell, color);
+  }
+  const std::vector<double> points = moons.points.to_vector(), labels = moons.labels.to_vector();
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    svg.dot(points[2 * i], points[2 * i + 1], labels[i] > 0 ? red : blue, 5);
+  }
+  svg.save("moons.svg", "two moons, and what an MLP makes of the plane");
+}
+
 int main() {
   gradus::manual_seed(42);
   gradus::Generator generator(42);
@@ -98,4 +125,5 @@ int main() {
   }
   const gradus::NoGrad guard;
   fmt::print("\n{}", picture(model, moons));
+  draw(model, moons);
 }

@@ -2,6 +2,8 @@
 // gradient.
 #include <gradus/core/ops/window.h>
 
+#include <cmath>
+
 namespace gradus {
 namespace {
 
@@ -43,7 +45,7 @@ Tensor max_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options) {
         w.each_run([&](Index, Index out, Index in, Index n) {
           for (Index i = 0; i < n; ++i, in += w.stride.width) {
             const T value = from[in];
-            const bool is_nan = value != value;  // a NaN wins, as in PyTorch, so that it is not hidden
+            const bool is_nan = std::isnan(value);  // a NaN wins, as in PyTorch, so that it is not hidden
             if (place[out + i] >= 0 && !(value > to[out + i]) && !is_nan) continue;
             to[out + i] = value;
             place[out + i] = static_cast<std::int32_t>(in);

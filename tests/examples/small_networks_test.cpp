@@ -35,6 +35,13 @@ TEST(Moons, PrintsTheSameAtAnyNumberOfThreads) {
   EXPECT_EQ(output_of("moons", "GRADUS_NUM_THREADS=1"), output_of("moons", "GRADUS_NUM_THREADS=3"));
 }
 
+TEST(Examples, PrintWhatTheyPromise) {
+  EXPECT_EQ(output_of("xor"), "00 01 10 11 -> 0.001 0.999 0.999 0.001\n");
+  const std::string custom = output_of("custom");
+  EXPECT_NE(custom.find("gradcheck passed"), std::string::npos) << custom;
+  EXPECT_NE(custom.find("gradcheck failed: 12 of 12"), std::string::npos) << custom;
+}
+
 TEST(Microgpt, TrainsInAtMostItsNumberOfLines) {
   const std::string text = output_of("microgpt");
   EXPECT_NE(text.find("parameters 4192"), std::string::npos) << text;

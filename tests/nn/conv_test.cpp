@@ -3,6 +3,7 @@
 #include <gradus/nn/conv.h>
 #include <gradus/nn/gradcheck.h>
 #include <gradus/nn/sequential.h>
+#include <gradus/nn/summary.h>
 
 #include "support.h"
 
@@ -68,6 +69,18 @@ TEST(BatchNorm, OneValueAChannelHasNoVariance) {
               norm(ones({1, 2}));
             }),
             "BatchNorm1d: x (1, 2) has one value a channel, which has no variance; train on more, or call eval()");
+}
+
+TEST(Summary, ListsModulesShapesAndCounts) {
+  EXPECT_EQ(summary(Sequential{Conv2d(1, 2, 3), BatchNorm2d(2), Flatten()}),
+            "module  type         parameters                                                   count\n"
+            "---------------------------------------------------------------------------------------\n"
+            "(all)   Sequential\n"
+            "  0     Conv2d       weight (2, 1, 3, 3), bias (2)                                   20\n"
+            "  1     BatchNorm2d  weight (2), bias (2), [running_mean (2)], [running_var (2)]      4\n"
+            "  2     Flatten\n"
+            "---------------------------------------------------------------------------------------\n"
+            "24 parameters; 0.00 MB with buffers\n");
 }
 
 TEST(MaxPool, NanIsNotHidden) {

@@ -1,0 +1,91 @@
+// Rows are made from the names: a parameter belongs to the module whose name is its own without the last part.
+#include <gradus/nn/summary.h>
+
+#include <cxxabi.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <typeinfo>
+#include <unordered_set>
+
+namespace gradus::nn {
+namespace {
+
+// "Linear" for gradus::nn::Linear.
+std::string type_of(const Module& module) {
+  const char* const mangled = typeid(module).name();
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> plain(abi::__cxa_demangle(mangled, nullptr, nullptr, &status),
+                                                          &std::free);
+  std::string name = status == 0 ? plain.get() : mangled;
+  if (const std::size_t colon = name.rfind("::"); colon != std::string::npos) name.erase(0, colon + 2);
+  return name;
+}
+
+// 1,234,567
+std::string grouped(Index count) {
+  std::string digits = std::to_string(count);
+  for (std::size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, ",");
+  return digits;
+}
+
+struct Row {
+  std::string name, type, shapes, count;
+};
+
+}  // namespace
+
+std::string summary(const Module& module) {
+  struct Own {
+    std::string shapes;
+    Index count = 0;
+  };
+  std::map<std::string, Own> own;
+  std::unordered_set<const Node*> parameters, seen;
+  for (const Tensor& parameter : module.parameters()) parameters.insert(&parameter.node());
+  std::size_t bytes = 0;
+  for (const auto& [name, tensor] : module.named_state(false)) {
+    const std::size_t dot = name.rfind('.');
+    const std::string last = dot == std::string::npos ? name : name.substr(dot + 1);
+    Own& mine = own[dot == std::string::npos ? "" : name.substr(0, dot)];
+    const bool is_new = seen.insert(&tensor.node()).second, trains = parameters.contains(&tensor.node());
+    if (is_new) bytes += static_cast<std::size_t>(tensor.numel()) * size_of(tensor.dtype());
+    if (is_new && trains) mine.count += tensor.numel();
+    mine.shapes += fmt::format("{}{}", mine.shapes.empty() ? "" : ", ",
+                               trains ? fmt::format("{} {}{}", last, tensor.shape(), is_new ? "" : " (tied)")
+                                      : fmt::format("[{} {}]", last, tensor.shape()));
+  }
+  std::vector<Row> rows{{"module", "type", "parameters", "count"}};
+  std::vector<std::string> around;  // the modules that the next one lies in
+  for (const auto& [name, part] : module.named_modules()) {
+    while (!around.empty() && !name.starts_with(around.back())) around.pop_back();
+    const std::string shown = name.empty() ? "(all)" : name.substr(around.back().size());
+    const Own& mine = own[name];
+    rows.push_back({std::string(2 * around.size(), ' ') + shown, type_of(*part), mine.shapes,
+                    mine.count > 0 ? grouped(mine.count) : ""});
+    around.push_back(name.empty() ? "" : name + ".");
+  }
+  std::size_t name = 0, type = 0, shapes = 0, count = 0;
+  for (const Row& row : rows) {
+    name = std::max(name, row.name.size());
+    type = std::max(type, row.type.size());
+    shapes = std::max(shapes, row.shapes.size());
+    count = std::max(count, row.count.size());
+  }
+  const std::string rule(name + type + shapes + count + 6, '-');
+  std::string text;
+  for (const Row& row : rows) {
+    std::string line = fmt::format("{:{}}  {:{}}  {:{}}  {:>{}}", row.name, name, row.type, type, row.shapes, shapes,
+                                   row.count, count);
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + "\n" + (&row == &rows.front() ? rule + "\n" : "");
+  }
+  return text + rule +
+         fmt::format("\n{} parameters; {:.2f} MB with buffers\n", grouped(module.num_parameters()),
+                     static_cast<double>(bytes) / 1e6);
+}
+
+}  // namespace gradus::nn

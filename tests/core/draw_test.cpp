@@ -1,0 +1,76 @@
+// Pictures of graphs: what is in the boxes, and that a large graph collapses to its modules.
+#include <gradus/core/draw.h>
+#include <gradus/core/layout.h>
+#include <gradus/core/ops.h>
+
+#include <algorithm>
+
+#include "../support.h"
+
+namespace gradus::testing {
+namespace {
+
+std::ptrdiff_t count(const std::string& text, const std::string& part) {
+  std::ptrdiff_t found = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
+  return found;
+}
+
+TEST(Draw, ShowsValuesAndGradientsOfASmallGraph) {
+  const Tensor a = tensor(2).requires_grad(true), b = tensor(-3).requires_grad(true);
+  const Tensor y = a * b + a;
+  y.backward(true);
+  const std::string dot = graph_dot(y, {{"a", a}, {"b<", b}});
+  expect_contains(dot, "n0 [label=\"a\\nvalue 2\\ngrad -2\"");
+  expect_contains(dot, "[label=\"mul\\nvalue -6\\ngrad 1\"");
+  EXPECT_EQ(count(dot, "->"), 4);
+  const std::string svg = graph_svg(y, {{"a", a}, {"b<", b}});
+  EXPECT_EQ(count(svg, "<path d=\"M") - 1, 4);  // the arrowhead is one too
+  expect_contains(svg, ">b&lt;<");
+}
+
+TEST(Draw, CollapsesALargeGraphByModule) {
+  NamesOfTensors names;
+  Tensor y = ones({2, 3});
+  for (int layer = 0; layer < 6; ++layer) {
+    names.emplace_back(fmt::format("net.{}.in.weight", layer), randn({3, 3}).requires_grad(true));
+    y = tanh(linear(y, names.back().second));
+    names.emplace_back(fmt::format("net.{}.out.weight", layer), randn({3, 3}).requires_grad(true));
+    y = y + linear(y, names.back().second);
+  }
+  const std::string dot = graph_dot(sum(y), names, {.details = 8});
+  EXPECT_EQ(count(dot, "fillcolor="), 7);  // six layers and the sum
+  expect_contains(dot, "[label=\"net.3\\nlinear x2, tanh, add\\n18 parameters\"");
+  EXPECT_EQ(count(graph_dot(sum(y), names, {.details = 13}), "fillcolor="), 13);  // in and out apart
+}
+
+TEST(Draw, SaysWhenThereIsNothingToDraw) {
+  EXPECT_EQ(
+      error_of([] { graph_svg(ones({2})); }),
+      "draw_graph: nothing was recorded behind this tensor, or its graph was released; draw before backward(), or "
+      "call backward(retain_graph = true)");
+}
+
+TEST(Draw, WritesTheLanguageOfTheEnding) {
+  const TempFolder folder;
+  const Tensor y = exp(ones({2}).requires_grad(true));
+  for (const char* name : {"y.svg", "y.dot"}) draw_graph(y, (folder / name).string());
+  EXPECT_TRUE(read(folder / "y.svg").starts_with("<svg"));
+  EXPECT_TRUE(read(folder / "y.dot").starts_with("digraph"));
+  expect_contains(error_of([&] { draw_graph(y, (folder / "no/y.svg").string()); }), "cannot write");
+}
+
+TEST(Layout, EdgesLeadToLaterLayersAndNothingSharesAPlace) {
+  const std::vector<std::pair<std::size_t, std::size_t>> edges{{0, 2}, {1, 2}, {2, 3}, {0, 4}, {3, 4}};
+  const detail::Layout layout = detail::lay_out(5, edges);
+  for (const auto& [from, to] : edges) EXPECT_LT(layout.places[from].layer, layout.places[to].layer);
+  EXPECT_EQ(layout.paths[3].size(), 2U);  // 0 -> 4 passes two layers
+  for (std::size_t a = 0; a < 5; ++a) {
+    for (std::size_t b = 0; b < a; ++b) {
+      EXPECT_FALSE(layout.places[a].layer == layout.places[b].layer && layout.places[a].slot == layout.places[b].slot);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gradus::testing
