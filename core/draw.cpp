@@ -263,7 +263,8 @@ std::string graph_svg(const Tensor& y, const NamesOfTensors& names, DrawOptions 
       width, height);
   for (std::size_t i = 0; i < picture.arrows.size(); ++i) {
     const auto [from, to] = picture.arrows[i];
-    auto [x, y0] = center(layout.places[from]);
+    const auto start = center(layout.places[from]);
+    double x = start.first, y0 = start.second;
     (down ? y0 : x) += (down ? box_height(picture.boxes[from]) : wide) / 2;
     std::string path = fmt::format("M{:.1f} {:.1f}", x, y0);
     const auto curve_to = [&](double x1, double y1) {

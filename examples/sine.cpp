@@ -81,9 +81,9 @@ int main() {
   const gradus::NoGrad guard;
   constexpr double left = -std::numbers::pi, right = 5 * std::numbers::pi;
   std::vector<double> grid, truth;
-  for (double x = left; x <= right; x += 0.05) {
-    grid.push_back(x);
-    truth.push_back(std::sin(x));
+  for (int i = 0; left + 0.05 * i <= right; ++i) {
+    grid.push_back(left + 0.05 * i);
+    truth.push_back(std::sin(grid.back()));
   }
   std::vector<double> guesses = mlp(gradus::tensor(grid, {static_cast<Index>(grid.size()), 1})).to_vector();
 

@@ -121,7 +121,7 @@ void add_convolutions(std::vector<OpRow>& rows) {
   }
   const auto flat = [](Arrays x, Conv1dOptions o) {
     std::vector<Array> planes(x.begin(), x.end());
-    for (std::size_t i : {0, 1}) {
+    for (const std::size_t i : {0U, 1U}) {
       const Shape s = x[i].shape;
       planes[i].shape = {s[0], s[1], 1, s[2]};
     }

@@ -62,7 +62,7 @@ const std::vector<WrongCall>& wrong_calls() {
          MultiHeadAttention(4, 2)(made({2, 3, 4}), made({1, 3, 4}));
        },
        "MultiHeadAttention: query (2, 3, 4) and memory (1, 3, 4) must be (batch, time, width) with the same batch"},
-      {"Sequential_layer", [] { Sequential(nn::ReLU())[1]; }, "Sequential: there is no layer 1 among 1; use -1 .. 0"},
+      {"Sequential_layer", [] { Sequential{nn::ReLU()}[1]; }, "Sequential: there is no layer 1 among 1; use -1 .. 0"},
       {"Conv1d_sizes", [] { Conv1d(3, 0, 3); },
        "Conv1d: a weight of (0, 3, 3) (out, in, kernel); every size must be at least 1"},
       {"Conv2d_input",
