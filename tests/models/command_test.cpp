@@ -65,6 +65,27 @@ TEST_F(Command, TheRunFolderAndInfo) {
   EXPECT_EQ(lines, 3);
 }
 
+TEST_F(Command, OnATerminalAPanelIsDrawnInPlace) {
+  const auto on_terminal = [&](const std::string& environment) {
+    const std::string command = fmt::format(
+        "cd {} && {} script -qec '{}/gpt train --layers 1 --width 8 --heads 2 --seconds 0.6 --out run --samples 0' "
+        "/dev/null",
+        folder.path().native(), environment, GRADUS_BIN_DIR);
+    const auto result = gradus::testing::run(command);
+    EXPECT_EQ(result.status, 0) << result.output;
+    return result.output;
+  };
+  const std::string panel = on_terminal("LC_ALL=C.UTF-8");
+  EXPECT_THAT(panel, AllOf(HasSubstr("\x1b[33mheld-out "), HasSubstr("learning rate"), HasSubstr("gradient norm"),
+                           HasSubstr("tokens/s"), HasSubstr(" left"), HasSubstr("samples"), HasSubstr("\xE2\xA3")));
+  EXPECT_TRUE(std::regex_search(panel, std::regex("\x1b\\[[0-9]+A\r")));
+  const std::string plain = on_terminal("LC_ALL=C NO_COLOR=1");
+  EXPECT_THAT(plain, AllOf(HasSubstr("*"), HasSubstr("held-out "), ::testing::Not(HasSubstr("\x1b[33m"))));
+  EXPECT_TRUE(std::ranges::all_of(plain, [](char c) { return static_cast<unsigned char>(c) < 0x80; }));
+  const Result piped = train({"--out", "run"});
+  EXPECT_THAT(piped.out, AllOf(HasSubstr("step 1/3"), ::testing::Not(HasSubstr("\x1b"))));
+}
+
 TEST_F(Command, ConfigFileAndWeightsFromElsewhere) {
   write(folder / "config.json", R"({"steps": 5, "lr": 0.002, "seed": 9, "threads": 1, "quiet": true, "samples": 0})");
   ASSERT_EQ(train({"--config", "config.json", "--out", "run"}).status, 0);
