@@ -15,7 +15,7 @@ tsan_dir := build-tsan
 clang_dir := build-clang
 fuzz_dir := build-fuzz
 
-.PHONY: help build train examples test bench bench-peers debug asan tsan clang baseline reference correctness fuzz mutants
+.PHONY: help build train examples test bench bench-peers debug asan tsan clang baseline reference correctness soak fuzz mutants
 .PHONY: format format-check tidy clean setup setup-clang setup-format setup-tidy setup-baseline setup-reference setup-peers
 .PHONY: setup-fuzz setup-mutants
 
@@ -73,6 +73,12 @@ correctness: $(release_dir)/build.ninja ## measure the errors against PyTorch an
 
 baseline: build | setup-baseline ## run the tests on an emulated processor without AVX
 	@set -e; for name in core nn models reference; do echo "== test_$$name"; $(emulated) build/bin/test_$$name --gtest_brief=1 $(ARGS); done
+
+soak: $(release_dir)/build.ninja $(asan_dir)/build.ninja ## stop, kill and damage trainings until it is trusted: some 10 minutes
+	cmake --build --preset release -j $(JOBS) --target test_models
+	cmake --build --preset asan -j $(JOBS) --target test_models
+	GRADUS_SOAK=1 build/bin/test_models --gtest_filter='Resume.*:Generate.Cached*' $(ARGS)
+	GRADUS_SOAK=1 $(asan_dir)/bin/test_models --gtest_filter='Checkpoint.Damage*' $(ARGS)
 
 fuzz: $(fuzz_dir)/build.ninja ## look for input files that crash, FUZZ_SECONDS=300 for each kind
 	cmake --build --preset fuzz -j $(JOBS)

@@ -72,20 +72,25 @@ std::vector<LogLine> read_log(const std::filesystem::path& path) {
 }
 
 RunLog::RunLog(std::filesystem::path path, Index keep) : path_(std::move(path)) {
-  const std::string text = keep > 0 ? text_of(path_) : "";
+  if (keep == 0) return;
+  const std::string text = text_of(path_);
   std::size_t kept = 0;
   each_line(text, [&](const LogLine& line, std::size_t end) {
     if (line.step > keep) return false;
     kept = end;
     return true;
   });
-  if (keep == 0 || kept < text.size()) write_text(path_, std::string_view(text).substr(0, kept));
+  if (kept < text.size()) write_text(path_, std::string_view(text).substr(0, kept));
+  open();
+}
+
+void RunLog::open() {
   descriptor_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
   if (descriptor_ < 0) fail_with(errno);
 }
 
 RunLog::~RunLog() {
-  ::close(descriptor_);
+  if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 void RunLog::write(const LogLine& line, bool flush_now) {
@@ -95,6 +100,10 @@ void RunLog::write(const LogLine& line, bool flush_now) {
 }
 
 void RunLog::flush() {
+  if (descriptor_ < 0) {
+    write_text(path_, "");
+    open();
+  }
   for (std::string_view rest = pending_; !rest.empty();) {
     const ssize_t written = ::write(descriptor_, rest.data(), rest.size());
     if (written < 0 && errno == EINTR) continue;

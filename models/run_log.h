@@ -27,7 +27,7 @@ std::vector<LogLine> read_log(const std::filesystem::path& path);
 class RunLog {
  public:
   /// Keeps the lines of an earlier part of the run up to step `keep` and drops what was logged after that; 0 begins
-  /// anew.
+  /// anew, with the first line that is flushed.
   RunLog(std::filesystem::path path, Index keep);
   ~RunLog();
   RunLog(const RunLog&) = delete;
@@ -41,6 +41,8 @@ class RunLog {
 
  private:
   [[noreturn]] void fail_with(int error) const;
+
+  void open();
 
   std::filesystem::path path_;
   std::string pending_;

@@ -1,5 +1,5 @@
 // Drawn from the axes outward. The first losses of a run are far above all that follows, so the picture ends a little
-// above the 98th percentile, and lines leave it there.
+// above the 95th percentile, and lines leave it there.
 #include "loss_svg.h"
 
 #include <fmt/format.h>
@@ -35,7 +35,7 @@ Range loss_range(const LossHistory& history) {
   for (const auto& point : history.smoothed()) losses.push_back(point.loss);
   for (const auto& point : history.held_out()) losses.push_back(point.loss);
   std::ranges::sort(losses);
-  const double low = losses.front(), high = losses[(losses.size() - 1) * 98 / 100];
+  const double low = losses.front(), high = losses[(losses.size() - 1) * 95 / 100];
   const double room = std::max(0.06 * (high - low), 1e-3);
   return {std::max(0.0, low - room), high + room};
 }

@@ -94,9 +94,9 @@ std::vector<std::string> curve(const LossHistory& history, std::size_t width, bo
   if (width < 3 * margin || history.train().size() < 2) return {};
   const std::vector<LossHistory::Point> points = history.smoothed();
   const auto& held_out = history.held_out();
-  // The steep beginning would leave the rest flat: the curve is drawn as far up as it was after a fiftieth.
+  // The steep beginning would leave the rest flat: the curve is drawn as far up as it was after a twentieth.
   double low = points.back().loss, high = low;
-  for (std::size_t i = points.size() / 50; i < points.size(); ++i) {
+  for (std::size_t i = points.size() / 20; i < points.size(); ++i) {
     low = std::min(low, points[i].loss);
     high = std::max(high, points[i].loss);
   }
@@ -180,7 +180,7 @@ void Panel::update(const gradus::models::Trainer& trainer, const gradus::models:
     const auto now = std::chrono::steady_clock::now();
     if (now - drawn_ < period && !trainer.done()) return;
     drawn_ = now;
-    std::string frame = height_ > 0 ? fmt::format("\x1b[{}A\r", height_) : "";
+    std::string frame = height_ > 0 ? fmt::format("\x1b[{}A\r", height_) : "\n";
     const std::vector<std::string> lines = draw(trainer, report, history, terminal_width() - 1);
     for (const std::string& line : lines) frame += line + "\x1b[K\n";
     height_ = lines.size();
@@ -211,7 +211,7 @@ void Panel::set_samples(const std::vector<std::string>& samples) {
 }
 
 void Panel::finish() {
-  if (!quiet_ && terminal_) fmt::print("{}", plain_text);
+  if (height_ > 0) fmt::print("{}\n", plain_text);
   std::fflush(stdout);
 }
 

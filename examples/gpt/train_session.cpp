@@ -44,6 +44,7 @@ Session::Session(const std::filesystem::path& folder, models::GPT& model, Data& 
       trainer_(trainer),
       options_(std::move(options)),
       writer_(folder, data.dataset->tokenizer(), data.info, options_.settings, options_.keep),
+      replaces_(std::filesystem::exists(folder / models::model_file)),
       panel_(options_.name, options_.quiet),
       saved_(Clock::now()),
       logged_(saved_),
@@ -53,6 +54,7 @@ void Session::resume(const models::TrainerState& state, const models::HeldOut& h
   trainer_.set_state(state);
   held_out_ = held_out;
   writer_.continue_from(state.steps);
+  replaces_ = false;
   if (state.steps > 0) log_.emplace(folder_ / "log.jsonl", state.steps);
   for (const models::LogLine& line : models::read_log(folder_ / "log.jsonl")) {
     history_.add(line.step, line.train_loss);
@@ -77,15 +79,24 @@ bool Session::look_is_due(double progress_before) const {
   return std::floor(trainer_.progress() * looks) > std::floor(progress_before * looks) && affordable;
 }
 
-bool Session::save_is_due() const {
+bool Session::save_is_due(bool measured) const {
   constexpr double period = 30;  // seconds
-  if (!writer_.last_saved() || over() || signal_received != 0) return true;
+  if (over() || signal_received != 0) return true;
+  // At once, to show early that it works; but an earlier run is replaced only by one whose held-out loss is a number.
+  if (!writer_.last_saved()) return !replaces_ || measured;
   return options_.save_every > 0 ? trainer_.steps_done() % options_.save_every == 0 : seconds_since(saved_) >= period;
+}
+
+void Session::measure() {
+  loss_ = models::evaluate(model_, *data_.dataset, models::Part::held_out, options_.eval_sequences).loss;
+  gradus::check(std::isfinite(loss_),
+                "train: the held-out loss after step {} is {}, so the model was not saved; try a lower learning rate",
+                trainer_.steps_done(), std::abs(loss_));
 }
 
 void Session::look(models::LogLine& line) {
   const auto start = Clock::now();
-  loss_ = models::evaluate(model_, *data_.dataset, models::Part::held_out, options_.eval_sequences).loss;
+  measure();
   line.val_loss = loss_;
   history_.add_held_out(line.step, loss_);
   if (held_out_.add(loss_, line.step)) writer_.save_best(model_);
@@ -107,20 +118,19 @@ void Session::step() {
                        report.loss,      report.lr,
                        report.grad_norm, static_cast<double>(report.tokens) / std::max(report.seconds, 1e-9)};
   history_.add(line.step, line.train_loss);
-  if (!log_) {
-    models::check_finite(model_, folder_);  // before anything of an earlier run is replaced
-    log_.emplace(folder_ / "log.jsonl", 0);
-  }
+  if (!log_) log_.emplace(folder_ / "log.jsonl", 0);
   if (look_is_due(progress)) look(line);
   constexpr double period = 0.1;  // seconds: whoever watches the log sees it move, and short steps do not wait for it
-  const bool flush = seconds_since(logged_) >= period;
+  const bool flush = !replaces_ && seconds_since(logged_) >= period;
   if (flush) logged_ = Clock::now();
   log_->write(line, flush);
-  if (save_is_due()) save();
+  if (save_is_due(line.val_loss.has_value())) save();
   panel_.update(trainer_, report, history_);
 }
 
 void Session::save() {
+  models::check_finite(model_, folder_);
+  replaces_ = false;
   log_->sync();
   writer_.save(model_, trainer_.state(), held_out_);
   saved_ = Clock::now();
@@ -136,7 +146,7 @@ void Session::draw_picture() {
 
 void Session::run_steps() {
   if (over()) {  // a finished run that was resumed without a larger budget
-    loss_ = models::evaluate(model_, *data_.dataset, models::Part::held_out, options_.eval_sequences).loss;
+    measure();
     if (!options_.quiet) {
       fmt::print("\nnothing is left to do after {} steps; give a larger budget, e.g. --steps {}\n",
                  grouped(trainer_.steps_done()), 2 * trainer_.steps_done());
@@ -163,7 +173,7 @@ int Session::run() {
     run_steps();
   } catch (const gradus::Error& error) {
     panel_.finish();
-    if (log_) log_->flush();
+    if (log_ && !replaces_) log_->flush();
     gradus::fail("{}; {}", error.what(),
                  writer_.last_saved() ? fmt::format("the last checkpoint is of step {}: {}",
                                                     grouped(*writer_.last_saved()), how_to_resume())

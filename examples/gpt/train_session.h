@@ -40,9 +40,10 @@ class Session {
  private:
   void run_steps();
   void step();
+  void measure();
   void look(gradus::models::LogLine& line);
   bool look_is_due(double progress_before) const;
-  bool save_is_due() const;
+  bool save_is_due(bool measured) const;
   void save();
   void draw_picture();
   bool over() const;
@@ -55,7 +56,8 @@ class Session {
   gradus::models::Trainer& trainer_;
   SessionOptions options_;
   gradus::models::RunWriter writer_;
-  std::optional<gradus::models::RunLog> log_;  // begins with the first step, which may not be replaced by a failure
+  std::optional<gradus::models::RunLog> log_;  // from the first step on
+  bool replaces_;  // whether the folder still holds an earlier run, which a failure may not harm
   gradus::models::HeldOut held_out_;
   LossHistory history_;
   Panel panel_;

@@ -1,6 +1,7 @@
 // Where formulas have corners: zeros, ties, borders, infinities, NaN, ignored targets, repeated ids. Every test runs
 // for every instruction set and both types.
 #include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -280,6 +281,35 @@ TEST(Exp, RoundsOverAndUnderTheRange) {
     EXPECT_EQ(e(largest + 5), inf);
     EXPECT_NEAR(e(-87) / std::exp(-87), 1, 1e-5);
     EXPECT_EQ(e(-800), 0);
+  });
+}
+
+// Floats of every size, the subnormal ones too: every 4,099th of all bit patterns below infinity, of both signs.
+TEST(Exp, IsWithinHalfAsMuchAgainAsOneUlp) {
+  std::vector<float> values;
+  for (std::uint32_t bits = 0; bits < 0x7f80'0000U; bits += 4099) {
+    values.push_back(std::bit_cast<float>(bits));
+    values.push_back(-std::bit_cast<float>(bits));
+  }
+  const Tensor x = tensor(values, {static_cast<Index>(values.size())});
+  everywhere([&](DType dtype) {
+    if (dtype != DType::f32) return;
+    const Tensor result = exp(x);
+    const auto y = result.data<float>();
+    double worst = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const double exact = std::exp(static_cast<double>(values[i]));
+      const auto nearest = static_cast<float>(exact);
+      if (std::isinf(nearest)) {
+        ASSERT_EQ(y[i], nearest) << "exp(" << values[i] << ")";
+        continue;
+      }
+      const float ulp =
+          std::max(std::nextafter(nearest, HUGE_VALF) - nearest, std::numeric_limits<float>::denorm_min());
+      worst = std::max(worst,
+                       std::isinf(ulp) ? 0.0 : std::abs(static_cast<double>(y[i]) - exact) / static_cast<double>(ulp));
+    }
+    EXPECT_LE(worst, 1.5);
   });
 }
 

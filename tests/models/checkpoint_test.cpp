@@ -267,10 +267,13 @@ TEST(RunLog, GoesOnAfterTheStepThatIsKept) {
     log.write(line(5), true);
   }
   EXPECT_EQ(read(path), text(1, 5));
-  { const RunLog anew(path, 0); }
-  EXPECT_EQ(read(path), "");
+  RunLog anew(path, 0);
+  anew.write(line(1), false);
+  EXPECT_EQ(read(path), text(1, 5));  // what is there stays until the first line that is flushed
+  anew.flush();
+  EXPECT_EQ(read(path), text(1, 1));
   EXPECT_TRUE(read_log(folder / "none").empty());
-  EXPECT_THAT(error_of([&] { RunLog(folder / "none/log.jsonl", 0); }), HasSubstr("none/log.jsonl"));
+  EXPECT_THAT(error_of([&] { RunLog(folder / "none/log.jsonl", 0).sync(); }), HasSubstr("none/log.jsonl"));
 }
 
 }  // namespace

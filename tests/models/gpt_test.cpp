@@ -5,6 +5,7 @@
 
 #include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
+#include <gradus/models/cost.h>
 #include <gradus/nn/optim.h>
 
 #include "../nn/support.h"
@@ -253,6 +254,23 @@ TEST(GPTConfig, Json) {
   constexpr std::size_t deep = 1'000'000;  // shown whole, it once overflowed the stack
   EXPECT_THAT(error_of([&] { GPTConfig::from_json(change("true", std::string(deep, '[') + std::string(deep, ']'))); }),
               HasSubstr("nested"));
+}
+
+// What `gpt info` says, against what a step takes.
+TEST(Cost, MemoryAndWork) {
+  const GPTConfig config{.vocab_size = 100, .block_size = 64, .n_layer = 3, .n_head = 4, .n_embd = 64};
+  const GPT model(config);
+  constexpr Index sequences = 32, tokens = sequences * 64;
+  const Cost cost = cost_of(config, DType::f32, tokens);
+  EXPECT_EQ(cost.weights, static_cast<double>(4 * model.num_parameters()));
+  EXPECT_EQ(cost.cache, 2.0 * 3 * 64 * 64 * 4);
+  EXPECT_EQ(cost.forward_flops, 2.0 * (3 * 12 * 64 * 64 + 100 * 64) + 3 * 2 * 64 * 65);
+  const std::vector<std::int32_t> ids(static_cast<std::size_t>(tokens), 7);
+  const std::size_t before = memory_stats().bytes_in_use;
+  const Tensor loss = cross_entropy(model(ids, sequences, 64), ids);
+  const auto kept = static_cast<double>(memory_stats().bytes_in_use - before);
+  const double logits = 4.0 * tokens * 100;  // counted twice: their gradient comes when the blocks' are still there
+  EXPECT_NEAR(kept / (cost.activations - logits), 1.08, 0.08);  // the pool rounds sizes up
 }
 
 }  // namespace

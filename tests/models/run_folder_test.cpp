@@ -4,6 +4,7 @@
 #include <gradus/nn/safetensors.h>
 
 #include <set>
+#include <sstream>
 
 #include "helpers.h"
 
@@ -46,6 +47,46 @@ TEST(RunFolder, RoundTrip) {
   std::set<std::string> files;
   for (const auto& entry : std::filesystem::directory_iterator(folder / "a/b")) files.insert(entry.path().filename());
   EXPECT_EQ(files, (std::set<std::string>{"config.json", "model.safetensors", "tokenizer.json"}));
+}
+
+// GPT-2's names, shapes and values, as Python reads them from the file.
+TEST(RunFolder, PythonReadsTheModel) {
+  const std::string python = "/usr/bin/python3";
+  if (!std::filesystem::exists(python)) GTEST_SKIP() << "there is no " << python;
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const TempFolder folder;
+    GPT model(small_config());
+    model.to(dtype);
+    save_run(folder.path(), model, tokenizer, data);
+    const auto read = gradus::testing::run(
+        fmt::format("{} {}/tests/models/read_model.py {}", python, GRADUS_SOURCE_DIR, (folder / model_file).native()));
+    ASSERT_EQ(read.status, 0);
+    std::set<std::string> names;
+    std::istringstream lines(read.output);
+    for (std::string line; std::getline(lines, line);) {
+      std::istringstream words(line);
+      std::string name, type, word;
+      words >> name >> type;
+      names.insert(name);
+      EXPECT_EQ(type, dtype == DType::f32 ? "F32" : "F64");
+      const auto all = model.named_parameters();
+      const auto found = std::ranges::find(all, name, &nn::NamedTensors::value_type::first);
+      ASSERT_NE(found, all.end()) << name;
+      Shape shape;
+      while (words >> word && word != ":") shape.push_back(std::stoll(word));
+      EXPECT_EQ(shape, found->second.shape()) << name;
+      std::vector<double> values;
+      while (words >> word) values.push_back(std::strtod(word.c_str(), nullptr));
+      EXPECT_EQ(values, found->second.to_vector()) << name;
+    }
+    std::set<std::string> expected{"wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias"};
+    for (const char* block : {"h.0.", "h.1."}) {
+      for (const char* part : {"ln_1", "attn.c_attn", "attn.c_proj", "ln_2", "mlp.c_fc", "mlp.c_proj"}) {
+        for (const char* kind : {".weight", ".bias"}) expected.insert(fmt::format("{}{}{}", block, part, kind));
+      }
+    }
+    EXPECT_EQ(names, expected);
+  }
 }
 
 // The moment in which a new run of another shape has replaced the two small files, but not yet the model.

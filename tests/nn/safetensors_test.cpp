@@ -78,6 +78,7 @@ TEST(Safetensors, TensorsComeBackBitForBit) {
 TEST(Safetensors, TheBytesAreTheFormats) {
   const TempFolder folder;
   save_tensors(folder / "t", {{"x", tensor({1, 2}, {2, 1})}}, {{"a", "b"}});
+  // The checksums are of what the header says and of x.
   const std::string header = R"({"__metadata__":{"a":"b","checksum":"46037d55cd93ed2d e387b604eeb46dd6"},)"
                              R"("x":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]}})";
   const std::string text = contents(folder / "t");
@@ -86,6 +87,25 @@ TEST(Safetensors, TheBytesAreTheFormats) {
   EXPECT_EQ(text.substr(8, header.size()), header);
   EXPECT_EQ(text.size() % 8, 0U);
   EXPECT_EQ(text.substr(text.size() - 8), std::string("\0\0\x80\x3f\0\0\0\x40", 8));
+}
+
+TEST(Safetensors, AnyChangedByteIsFound) {
+  const TempFolder folder;
+  save_tensors(folder / "t", {{"x", tensor({1, 2}, {2, 1})}, {"y", tensor({3}, DType::f64)}}, {{"a", "b"}});
+  const std::string good = contents(folder / "t");
+  for (std::size_t i = 0; i < good.size(); ++i) {
+    for (const int bit : {0, 3, 7}) {
+      std::string bad = good;
+      bad[i] = static_cast<char>(bad[i] ^ (1 << bit));
+      testing::write(folder / "t", bad);
+      const std::string error = testing::error_if_any([&] { read_tensors(folder / "t"); });
+      // Only padding means nothing, and with the entry by another name the file is one without checksums.
+      const std::size_t entry = good.find("checksum");
+      const bool unchecked = good[i] == ' ' || (i >= entry && i < entry + std::string("checksum").size());
+      EXPECT_TRUE(!error.empty() || unchecked) << i;
+      if (i >= good.size() - 16) expect_contains(error, i < good.size() - 8 ? "tensor 'y'" : "tensor 'x'");
+    }
+  }
 }
 
 TEST(Safetensors, AnEmptyListIsAFile) {
