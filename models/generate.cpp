@@ -95,6 +95,7 @@ std::vector<std::vector<std::int32_t>> generate(GPT& model, std::span<const std:
   check(options.stop_text.empty(), "generate: a stop text needs a tokenizer; use the generate() that takes one");
   const Index block_size = model.config().block_size;
   std::vector<Sample> samples;
+  samples.reserve(prompts.size());
   for (const auto& prompt : prompts) {
     check(!prompt.empty(), "generate: a prompt is empty; begin with at least one token, such as the boundary token");
     samples.emplace_back(prompt, options.seed + samples.size(), block_size);
@@ -123,6 +124,7 @@ std::vector<std::vector<std::int32_t>> generate(GPT& model, std::span<const std:
   }
 
   std::vector<std::vector<std::int32_t>> results;
+  results.reserve(samples.size());
   for (const Sample& sample : samples) {
     results.emplace_back(sample.tokens.begin() + static_cast<std::ptrdiff_t>(sample.prompt_size), sample.tokens.end());
   }

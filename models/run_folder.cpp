@@ -1,12 +1,13 @@
 // The weights file says it all; config.json and tokenizer.json are there for people and other programs.
 #include <gradus/models/run_folder.h>
 
-#include <signal.h>  // kill
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cmath>
+#include <csignal>
 #include <system_error>
 
 #include <gradus/models/detail/run_config.h>
@@ -54,8 +55,8 @@ void prepare_run_folder(const fs::path& folder) {
 
 void check_finite(const GPT& model, const fs::path& folder) {
   for (const auto& [name, parameter] : model.named_parameters()) {
-    const bool finite = dispatch(parameter.dtype(), [&]<class T>() {
-      return std::ranges::all_of(parameter.data<T>(), [](T value) { return std::isfinite(value); });
+    const bool finite = dispatch(parameter.dtype(), [&values = parameter]<class T>() {
+      return std::ranges::all_of(values.template data<T>(), [](T value) { return std::isfinite(value); });
     });
     check(finite,
           "save: '{}' holds values that are not finite, so nothing was written and what '{}' held is as it was; the "

@@ -23,7 +23,6 @@ std::optional<LogLine> parse(std::string_view text) {
     const auto found = json.find(key);
     return found != json.end() && found->is_number() ? std::optional(found->get<double>()) : std::nullopt;
   };
-  LogLine line;
   const auto step = number("step"), tokens = number("tokens"), loss = number("train_loss"), lr = number("lr"),
              norm = number("grad_norm"), speed = number("tokens_per_second");
   constexpr double largest = 0x1p53;

@@ -130,6 +130,7 @@ std::vector<Likely> likeliest(std::span<const T> logits, std::size_t count, std:
   candidates.resize(count);
   if (std::ranges::find(candidates, token, &Candidate::token) == candidates.end()) candidates.push_back(asked);
   std::vector<Likely> result;
+  result.reserve(candidates.size());
   for (const Candidate& candidate : candidates) result.push_back({candidate.token, candidate.weight / total});
   return result;
 }

@@ -55,7 +55,7 @@ Tensor cached_attention(const Tensor& qkv, Index heads, std::span<const Index> l
   check(total == qkv.size(0), "cached_attention: the lengths add up to {} but qkv {} has {} rows", total, qkv.shape(),
         qkv.size(0));
 
-  const Tensor y = Tensor::empty({total, width}, qkv.dtype());
+  Tensor y = Tensor::empty({total, width}, qkv.dtype());
   const double scale = 1 / std::sqrt(static_cast<double>(D));
   dispatch(qkv.dtype(), [&]<class T>() {
     const auto head_of = [&](std::size_t i, Index first_row, Index h) {

@@ -30,6 +30,15 @@ double tick_distance(const Range& range, int wanted) {
   return 10 * power;
 }
 
+std::vector<double> ticks(const Range& range, double distance) {
+  std::vector<double> result;
+  const auto last = static_cast<gradus::Index>(std::floor(range.high / distance));
+  for (auto i = static_cast<gradus::Index>(std::ceil(range.low / distance)); i <= last; ++i) {
+    result.push_back(static_cast<double>(i) * distance);
+  }
+  return result;
+}
+
 Range loss_range(const LossHistory& history) {
   std::vector<double> losses;
   for (const auto& point : history.smoothed()) losses.push_back(point.loss);
@@ -61,12 +70,12 @@ class Canvas {
     std::string svg;
     const double loss_step = tick_distance(losses_, 6), step_step = std::max(1.0, tick_distance(steps_, 7));
     const int digits = std::max(0, static_cast<int>(-std::floor(std::log10(loss_step))));
-    for (double loss = std::ceil(losses_.low / loss_step) * loss_step; loss <= losses_.high; loss += loss_step) {
+    for (const double loss : ticks(losses_, loss_step)) {
       svg += fmt::format("<path stroke=\"#e7e9ee\" d=\"M{:.1f} {:.1f}H{:.1f}\"/>", left, y(loss), width - right);
       svg += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{:.{}f}</text>\n", left - 9, y(loss) + 4,
                          loss, digits);
     }
-    for (double step = std::ceil(steps_.low / step_step) * step_step; step <= steps_.high; step += step_step) {
+    for (const double step : ticks(steps_, step_step)) {
       svg += fmt::format("<path stroke=\"#c6cbd6\" d=\"M{:.1f} {:.1f}v5\"/>", x(step), height - bottom);
       svg += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n", x(step),
                          height - bottom + 20, grouped(std::llround(step)));

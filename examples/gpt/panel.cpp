@@ -4,11 +4,11 @@
 
 #include <fmt/format.h>
 #include <langinfo.h>
-#include <locale.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <clocale>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -83,7 +83,7 @@ class Plot {
 
  private:
   static std::size_t place(double at, std::size_t count) {
-    return static_cast<std::size_t>(std::clamp(at, 0.0, 1.0) * static_cast<double>(count - 1) + 0.5);
+    return static_cast<std::size_t>(std::lround(std::clamp(at, 0.0, 1.0) * static_cast<double>(count - 1)));
   }
   std::size_t columns_, rows_;
   std::vector<unsigned char> train_, held_;

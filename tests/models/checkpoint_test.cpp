@@ -16,7 +16,6 @@ using ::testing::AllOf;
 using testing::error_if_any;
 using testing::error_of;
 using ::testing::HasSubstr;
-using ::testing::Not;
 using testing::read;
 using testing::small_config;
 using testing::TempFolder;
