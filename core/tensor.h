@@ -79,11 +79,12 @@ struct Node {
     return requires_grad ? grad.as<T>() : nullptr;
   }
   /// The same for an op that gives every element a share: while nothing was added yet there are no zeros to add to, so
-  /// the first op writes its share. That saves a pass of writing and one of reading over each gradient.
+  /// the first op writes its share. That saves a pass of writing and one of reading over each gradient. `once` is false
+  /// for an op that comes by an element several times, and has to add from the start.
   template <class T>
-  GradShare<T> grad_share() const {
-    const bool adds = static_cast<bool>(grad);
-    if (requires_grad && !adds) make_grad(false);
+  GradShare<T> grad_share(bool once = true) const {
+    const bool adds = static_cast<bool>(grad) || !once;
+    if (requires_grad && !grad) make_grad(!once);
     return {requires_grad ? grad.as<T>() : nullptr, adds};
   }
   void make_grad(bool zeroed) const;

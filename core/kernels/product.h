@@ -113,7 +113,7 @@ void pack_a(T* packed, const Product<T>& p, Index begin, Index end) {
 
 // C (R, n) = or += A B + bias, n within the last of V vectors. Everything unrolls, so the sums live in registers; rows
 // of A are addressed from every fourth one, which leaves registers for the sums' addresses too. The common case stores
-// whole vectors right away; the ragged edge goes through memory, in code of its own, or gcc 12 spills the sums.
+// whole vectors right away; the ragged edge has code of its own, or gcc 12 spills the sums.
 template <int R, int V, bool packed, class T>
 void tile(T* c, Index c_stride, Factor<T> a, const T* b, Index n, Index k, bool accumulate, const T* bias) {
   const Index last = n - (V - 1) * width<T>;

@@ -1,6 +1,7 @@
 // What the op families share: checks that read the same everywhere, and how much work is worth a thread.
 #pragma once
 
+#include <algorithm>
 #include <initializer_list>
 
 #include <gradus/core/autograd.h>
@@ -31,6 +32,16 @@ inline void check_same_dtype(const char* op, const Tensor& a,
 template <class T>
 T* values_or_null(const Tensor& x) {
   return x.defined() ? x.node().values<T>() : nullptr;
+}
+
+/// to[0..n) = or += from.
+template <class T>
+void write_or_add(GradShare<T> to, const T* from, Index n) {
+  if (to.adds) {
+    kernels::kernels<T>().add(to.p, from, n);
+  } else {
+    std::copy_n(from, n, to.p);
+  }
 }
 
 /// Cuts n rows into a fixed number of ranges for sums over rows: fn(range, begin, end) may add into the range's own

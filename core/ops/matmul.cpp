@@ -92,37 +92,30 @@ Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool 
         dispatch(out.dtype, [&]<class T>() {
           const T* const dc = out.grad_or_null<T>();
           // A factor that several products of the batch share must be added to one after another.
-          // A factor that is repeated over the batch gathers one product after another.
-          const auto share = [&](const Node& node, bool repeated) {
-            return repeated ? GradShare<T>{node.grad_or_null<T>(), true} : node.grad_share<T>();
-          };
-          if (const GradShare<T> da = share(in[0], batch.count * m * k != in[0].numel())) {
+          const bool a_once = batch.count * m * k == in[0].numel(), b_once = batch.count * k * n == in[1].numel();
+          if (const GradShare<T> da = in[0].grad_share<T>(a_once)) {
             const T* const pb = in[1].values<T>();
-            each_product(batch.count, m * n * k, batch.count * m * k != in[0].numel() || batch.count == 1,
-                         [&](std::size_t i) {
-                           const auto dci = factor(dc + static_cast<Index>(i) * m * n, n),
-                                      bt = factor(pb + batch.b[i], b_cols, !transpose_b);
-                           if (transpose_a) {  // dA^T = dC B^T, so dA = B dC^T
-                             gemm(da.p + batch.a[i], a_cols, {bt.p, bt.col, bt.row}, {dci.p, dci.col, dci.row}, k, m, n,
-                                  da.adds);
-                           } else {
-                             gemm(da.p + batch.a[i], a_cols, dci, bt, m, k, n, da.adds);
-                           }
-                         });
+            each_product(batch.count, m * n * k, !a_once || batch.count == 1, [&](std::size_t i) {
+              const auto dci = factor(dc + static_cast<Index>(i) * m * n, n),
+                         bt = factor(pb + batch.b[i], b_cols, !transpose_b);
+              if (transpose_a) {  // dA^T = dC B^T, so dA = B dC^T
+                gemm(da.p + batch.a[i], a_cols, {bt.p, bt.col, bt.row}, {dci.p, dci.col, dci.row}, k, m, n, da.adds);
+              } else {
+                gemm(da.p + batch.a[i], a_cols, dci, bt, m, k, n, da.adds);
+              }
+            });
           }
-          if (const GradShare<T> db = share(in[1], batch.count * k * n != in[1].numel())) {
+          if (const GradShare<T> db = in[1].grad_share<T>(b_once)) {
             const T* const pa = in[0].values<T>();
-            each_product(batch.count, m * n * k, batch.count * k * n != in[1].numel() || batch.count == 1,
-                         [&](std::size_t i) {
-                           const auto dci = factor(dc + static_cast<Index>(i) * m * n, n),
-                                      at = factor(pa + batch.a[i], a_cols, !transpose_a);
-                           if (transpose_b) {
-                             gemm(db.p + batch.b[i], b_cols, {dci.p, dci.col, dci.row}, {at.p, at.col, at.row}, n, k, m,
-                                  db.adds);
-                           } else {
-                             gemm(db.p + batch.b[i], b_cols, at, dci, k, n, m, db.adds);
-                           }
-                         });
+            each_product(batch.count, m * n * k, !b_once || batch.count == 1, [&](std::size_t i) {
+              const auto dci = factor(dc + static_cast<Index>(i) * m * n, n),
+                         at = factor(pa + batch.a[i], a_cols, !transpose_a);
+              if (transpose_b) {
+                gemm(db.p + batch.b[i], b_cols, {dci.p, dci.col, dci.row}, {at.p, at.col, at.row}, n, k, m, db.adds);
+              } else {
+                gemm(db.p + batch.b[i], b_cols, at, dci, k, n, m, db.adds);
+              }
+            });
           }
         });
       });

@@ -157,8 +157,7 @@ Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
         const Node& input = in[first ? 0 : 1];
         if (!input.requires_grad) continue;
         // An element that is used in several runs gathers one share after another.
-        const GradShare<T> dx =
-            pieces.repeats(first) ? GradShare<T>{input.grad_or_null<T>(), true} : input.grad_share<T>();
+        const GradShare<T> dx = input.grad_share<T>(!pieces.repeats(first));
         const bool sums = (first ? pieces.a_step : pieces.b_step) == 0;
         const auto add_piece = [&](GradShare<T> to, Index i, Index j, Index k, Index n) {
           kernels::kernels<T>().binary_grad(op, first, to.p + (first ? i : j), to.adds, dy + k, pa + i, pieces.a_step,

@@ -130,12 +130,7 @@ Tensor sum_core(const Tensor& x, Cut cut, const Shape& shape) {
           }
         } else {
           for (Index i = begin; i < end; ++i) {
-            const T* const share = dy + i / cut.n * cut.inner;
-            if (dx.adds) {
-              kernels::kernels<T>().add(dx.p + i * cut.inner, share, cut.inner);
-            } else {
-              std::copy_n(share, cut.inner, dx.p + i * cut.inner);
-            }
+            write_or_add(dx + i * cut.inner, dy + i / cut.n * cut.inner, cut.inner);
           }
         }
       });

@@ -42,16 +42,10 @@ struct Blocks {
 
 // to[o, 0..n) = or += from[o, 0..n), rows of to and from being to_n and from_n blocks long.
 template <class T>
-void move_blocks(T* to, Index to_n, const T* from, Index from_n, Index n, const Blocks& blocks, bool adds) {
+void move_blocks(GradShare<T> to, Index to_n, const T* from, Index from_n, Index n, const Blocks& blocks) {
   const Index length = n * blocks.inner;
   for (Index o = 0; o < blocks.outer; ++o) {
-    T* const p = to + o * to_n * blocks.inner;
-    const T* const q = from + o * from_n * blocks.inner;
-    if (adds) {
-      kernels::kernels<T>().add(p, q, length);
-    } else {
-      std::copy_n(q, length, p);
-    }
+    write_or_add(to + o * to_n * blocks.inner, from + o * from_n * blocks.inner, length);
   }
 }
 
@@ -63,14 +57,7 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
   if (shape == x.shape()) return x;
   Tensor y(std::allocate_shared<Node>(PoolAllocator<Node>{}, shape, x.dtype(), x.node().data));
   return record("reshape", y, {x}, [](const Node& out, Inputs in) {
-    dispatch(out.dtype, [&]<class T>() {
-      const GradShare<T> dx = in[0].grad_share<T>();
-      if (dx.adds) {
-        kernels::kernels<T>().add(dx.p, out.grad_or_null<T>(), out.numel());
-      } else {
-        std::copy_n(out.grad_or_null<T>(), out.numel(), dx.p);
-      }
-    });
+    dispatch(out.dtype, [&]<class T>() { write_or_add<T>(in[0].grad_share<T>(), out.grad_or_null<T>(), out.numel()); });
   });
 }
 
@@ -134,13 +121,13 @@ Tensor slice(const Tensor& x, Index dim, Index begin, Index end) {
   Tensor y = Tensor::empty(shape, x.dtype());
   const Blocks blocks(shape, d);
   dispatch(x.dtype(), [&]<class T>() {
-    move_blocks(y.node().values<T>(), end - begin, x.node().values<T>() + begin * blocks.inner, size, end - begin,
-                blocks, false);
+    move_blocks<T>({y.node().values<T>(), false}, end - begin, x.node().values<T>() + begin * blocks.inner, size,
+                   end - begin, blocks);
   });
   return record("slice", y, {x}, [blocks, begin, end, size](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
-      move_blocks<T>(in[0].grad_or_null<T>() + begin * blocks.inner, size, out.grad_or_null<T>(), end - begin,
-                     end - begin, blocks, true);
+      move_blocks<T>({in[0].grad_or_null<T>() + begin * blocks.inner, true}, size, out.grad_or_null<T>(), end - begin,
+                     end - begin, blocks);
     });
   });
 }
@@ -166,8 +153,8 @@ Tensor concat(const std::vector<Tensor>& parts, Index dim) {
   Index offset = 0;
   for (const Tensor& part : parts) {
     dispatch(y.dtype(), [&]<class T>() {
-      move_blocks<T>(y.node().values<T>() + offset * blocks.inner, size, part.node().values<T>(), part.size(d),
-                     part.size(d), blocks, false);
+      move_blocks<T>({y.node().values<T>() + offset * blocks.inner, false}, size, part.node().values<T>(), part.size(d),
+                     part.size(d), blocks);
     });
     offset += part.size(d);
   }
@@ -178,7 +165,7 @@ Tensor concat(const std::vector<Tensor>& parts, Index dim) {
       for (std::size_t i = 0; i < in.size(); ++i) {
         const Index n = in[i].shape[d];
         if (const GradShare<T> dx = in[i].grad_share<T>()) {
-          move_blocks<T>(dx.p, n, out.grad_or_null<T>() + position * blocks.inner, size, n, blocks, dx.adds);
+          move_blocks<T>(dx, n, out.grad_or_null<T>() + position * blocks.inner, size, n, blocks);
         }
         position += n;
       }
