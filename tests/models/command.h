@@ -66,4 +66,10 @@ inline int times(int usual, int soak) {
   return std::getenv("GRADUS_SOAK") != nullptr ? soak : usual;
 }
 
+/// A figure of `make soak` as a line that can be quoted; the report files of GoogleTest have it always.
+inline void figure(const std::string& name, const std::string& value) {
+  ::testing::Test::RecordProperty(name, value);
+  if (std::getenv("GRADUS_SOAK") != nullptr) fmt::print("[  FIGURE  ] {}: {}\n", name, value);
+}
+
 }  // namespace gradus::models::testing
