@@ -36,6 +36,11 @@ struct Command : ::testing::Test {
     ::execv(argv[0], argv.data());
     ::_exit(127);
   }
+  // An ended program is there until finish() has asked for its status, so that kill(pid, 0) would always find it.
+  bool running(pid_t pid) const {
+    siginfo_t ended{};
+    return ::waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == 0;
+  }
   Result finish(pid_t pid) const {
     int status = 0;
     ::waitpid(pid, &status, 0);

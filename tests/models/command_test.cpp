@@ -282,7 +282,7 @@ TEST_F(Command, CtrlCSavesTheModelSoFar) {
     const std::string run = fmt::format("run{}", signal);
     const pid_t pid =
         start({"train", "--seconds", "600", "--layers", "1", "--width", "8", "--heads", "2", "--out", run});
-    while (read(folder / "out").find("step 1 ") == std::string::npos && ::kill(pid, 0) == 0) {
+    while (read(folder / "out").find("step 1 ") == std::string::npos && running(pid)) {
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
     ::kill(pid, signal);

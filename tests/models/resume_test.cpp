@@ -121,7 +121,7 @@ TEST_F(Resume, KilledAtAnyMomentItGoesOn) {
     // Each checkpoint is a file of its own. One round in four may end before the first one, while the program begins.
     const auto state = folder / "run/train_state.safetensors";
     const auto before = std::filesystem::last_write_time(state);
-    while (i % 4 != 0 && std::filesystem::last_write_time(state) == before && ::kill(pid, 0) == 0) {
+    while (i % 4 != 0 && std::filesystem::last_write_time(state) == before && running(pid)) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
     std::this_thread::sleep_for(std::chrono::microseconds(random.below(200'000)));
@@ -154,9 +154,9 @@ TEST_F(Resume, KilledAtAnyMomentItGoesOn) {
 
 TEST_F(Resume, ASecondCtrlCLeavesAtOnce) {
   const pid_t pid = start(tiny + Arguments{"--steps", "100000000", "--out", "run", "--save-every", "1"});
-  while (!has_checkpoint("run") && ::kill(pid, 0) == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  while (!has_checkpoint("run") && running(pid)) std::this_thread::sleep_for(std::chrono::milliseconds(5));
   ::kill(pid, SIGTERM);
-  while (read(folder / "err").empty() && ::kill(pid, 0) == 0) std::this_thread::yield();
+  while (read(folder / "err").empty() && running(pid)) std::this_thread::yield();
   ::kill(pid, SIGINT);
   const Result left = finish(pid);
   // Where the step and its save were over between the two, the first one ended it.
@@ -231,7 +231,7 @@ TEST_F(Resume, AReadOnlyFolderIsAnErrorBeforeTheFirstStep) {
 
 TEST_F(Resume, AVanishedFolderIsAnError) {
   const pid_t pid = start(tiny + Arguments{"--steps", "100000000", "--out", "run", "--save-every", "50"});
-  while (!has_checkpoint("run") && ::kill(pid, 0) == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  while (!has_checkpoint("run") && running(pid)) std::this_thread::sleep_for(std::chrono::milliseconds(5));
   std::filesystem::rename(folder / "run", folder / "moved");
   expect_error(finish(pid), 1, "run");
   EXPECT_GE(load_checkpoint(folder / "moved").trainer.steps, 1);
