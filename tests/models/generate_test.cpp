@@ -263,17 +263,17 @@ TEST(GenerateSpeed, CachedAndUncachedAtALongContext) {
   Generator random(2);
   for (Index i = drawn; i < context; ++i) prompt[0].push_back(static_cast<std::int32_t>(random.below(65)));
   std::vector<std::vector<std::int32_t>> texts;
-  std::vector<double> milliseconds;  // a token, the first aside: it reads the prompt
+  std::vector<double> milliseconds;  // of the fastest token: others may have waited for other programs
   for (const bool use_cache : {true, false}) {
-    std::chrono::steady_clock::time_point first, last;
-    GenerateOptions options{.max_tokens = drawn, .use_cache = use_cache};
-    texts.push_back(generate(model, prompt, options, [&](const Drawn& token) {
-                      last = std::chrono::steady_clock::now();
-                      if (first.time_since_epoch().count() == 0) first = last;
+    std::vector<std::chrono::steady_clock::time_point> times;  // the first one once the prompt was read
+    texts.push_back(generate(model, prompt, {.max_tokens = drawn, .use_cache = use_cache}, [&](const Drawn& token) {
+                      times.push_back(std::chrono::steady_clock::now());
                       return token.sample == 0;
                     }).front());
-    milliseconds.push_back(std::chrono::duration<double, std::milli>(last - first).count() /
-                           static_cast<double>(drawn - 1));
+    std::chrono::duration<double, std::milli> fastest = times.back() - times.front();
+    for (std::size_t i = 1; i < times.size(); ++i)
+      fastest = std::min<decltype(fastest)>(fastest, times[i] - times[i - 1]);
+    milliseconds.push_back(fastest.count());
   }
   EXPECT_EQ(texts[0].size(), static_cast<std::size_t>(drawn));
   EXPECT_EQ(texts[0], texts[1]);
