@@ -23,7 +23,9 @@ std::optional<Found> first_not_finite(const Buffer& buffer, DType dtype, Index n
     const T* const x = buffer.as<T>();
     const T* const found = std::find_if(x, x + n, [](T value) { return !std::isfinite(value); });
     if (found == x + n) return std::nullopt;
-    return Found{found - x, static_cast<double>(*found)};
+    // x86 makes NaN with a minus sign, which tells nothing.
+    return Found{found - x,
+                 std::isnan(*found) ? std::numeric_limits<double>::quiet_NaN() : static_cast<double>(*found)};
   });
 }
 

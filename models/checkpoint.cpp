@@ -22,6 +22,11 @@ constexpr const char* older_folder = "checkpoints";
 constexpr const char* state_key = "state";
 constexpr std::string_view model_prefix = "model.", optimizer_prefix = "optimizer.";
 
+// So that names sort as steps do.
+std::string older_name(Index step) {
+  return fmt::format("step-{:012}.safetensors", step);
+}
+
 // Oldest first.
 std::vector<fs::path> older_checkpoints(const fs::path& folder) {
   std::vector<fs::path> found;
@@ -136,13 +141,16 @@ RunWriter::RunWriter(fs::path folder, const CharTokenizer& tokenizer, RunData da
       tokenizer_(tokenizer),
       data_(std::move(data)),
       settings_(std::move(settings)),
-      keep_(keep) {
+      keep_(keep),
+      last_file_(folder_ / state_file) {
   check(keep >= 1, "save: {} checkpoints are to be kept; keep at least 1", keep);
 }
 
-void RunWriter::continue_from(Index step) {
+void RunWriter::continue_from(const fs::path& path, Index step) {
   replaced_ = true;
   last_step_ = step;
+  continued_from_ = step;
+  if (!fs::is_directory(path)) last_file_ = path;
 }
 
 void RunWriter::replace_earlier_run() {
@@ -160,13 +168,13 @@ void RunWriter::save_best(const GPT& model) {
 
 // A second name for the last checkpoint, before its own name goes to the next one.
 void RunWriter::keep_last() {
-  if (keep_ == 1 || !last_step_ || !fs::exists(folder_ / state_file)) return;
-  const fs::path place = folder_ / older_folder / fmt::format("step-{:012}.safetensors", *last_step_);
+  if (keep_ == 1 || !last_step_ || !fs::exists(last_file_)) return;
+  const fs::path place = folder_ / older_folder / older_name(*last_step_);
   std::error_code error;
   fs::create_directory(folder_ / older_folder, error);
-  fs::create_hard_link(folder_ / state_file, place, error);
-  if (error == std::errc::file_exists) return;                   // resumed from this step
-  if (error) fs::copy_file(folder_ / state_file, place, error);  // not every file system has links
+  fs::create_hard_link(last_file_, place, error);
+  if (error == std::errc::file_exists) return;         // resumed from this step
+  if (error) fs::copy_file(last_file_, place, error);  // not every file system has links
   check(!error, "save: cannot keep the checkpoint of step {} as '{}': {}; make room, or use --keep 1", *last_step_,
         place.native(), error.message());
 }
@@ -184,9 +192,19 @@ void RunWriter::save(const GPT& model, const TrainerState& trainer, const HeldOu
   }
   nn::save_tensors((folder_ / state_file).string(), tensors, metadata);
   last_step_ = trainer.steps;
+  last_file_ = folder_ / state_file;
   save_run(folder_, model, tokenizer_, data_, settings_);
   std::vector<fs::path> older = older_checkpoints(folder_);
   std::error_code ignored;  // one too many does no harm
+  if (continued_from_) {
+    const auto is_later = [last = older_name(*continued_from_)](const fs::path& path) {
+      return path.filename() > last;
+    };
+    const auto later = std::ranges::find_if(older, is_later);
+    for (auto path = later; path != older.end(); ++path) fs::remove(*path, ignored);
+    older.erase(later, older.end());
+    continued_from_.reset();
+  }
   for (std::size_t i = 0; std::cmp_less(i + static_cast<std::size_t>(keep_) - 1, older.size()); ++i) {
     fs::remove(older[i], ignored);
   }

@@ -50,8 +50,9 @@ class RunWriter {
   RunWriter(std::filesystem::path folder, const CharTokenizer& tokenizer, RunData data, std::string settings,
             Index keep);
 
-  /// The run is the one that is there, and its checkpoint of `step` was loaded.
-  void continue_from(Index step);
+  /// The run is the one that is there, and its checkpoint of `step` was loaded from `path`: the folder or a file. With
+  /// the next save, what the run kept of later steps goes.
+  void continue_from(const std::filesystem::path& path, Index step);
 
   /// Keeps the model as the best so far. Call it before save(): a checkpoint that tells of it must find it there.
   void save_best(const GPT& model);
@@ -73,6 +74,8 @@ class RunWriter {
   Index keep_;
   bool replaced_ = false;
   std::optional<Index> last_step_;
+  std::filesystem::path last_file_;      // where the checkpoint of that step is
+  std::optional<Index> continued_from_;  // until the first save after it
 };
 
 }  // namespace gradus::models

@@ -73,12 +73,9 @@ void save_run(const fs::path& folder, const GPT& model, const CharTokenizer& tok
   nn::save_safetensors((folder / file).string(), model, metadata);
 }
 
-Run load_run(const fs::path& folder, const char* file) {
-  const std::string path = (folder / file).string();
-  std::error_code error;
-  check(fs::is_directory(folder, error), "there is no folder '{}'; name one that 'gpt train' has written",
-        folder.native());
-  check(fs::exists(path, error), "'{}' has no {}; name a folder that 'gpt train' has written", folder.native(), file);
+namespace {
+
+Run read_run(const std::string& path) {
   const nn::TensorFile tensors = nn::read_tensors(path);
   detail::RunConfig config = detail::read_config(tensors.metadata, tensors.tensors, path);
   GPT model(config.model);
@@ -86,6 +83,31 @@ Run load_run(const fs::path& folder, const char* file) {
   if (std::ranges::any_of(tensors.tensors, is_f64)) model.to(DType::f64);
   nn::load_state(model, tensors, fmt::format("'{}'", path));
   return {std::move(model), std::move(config.tokenizer), std::move(config.data), std::move(config.settings)};
+}
+
+bool is_whole(const std::string& path) {
+  try {
+    read_run(path);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+Run load_run(const fs::path& folder, const char* file) {
+  const fs::path path = folder / file, best = folder / best_file;
+  std::error_code error;
+  check(fs::is_directory(folder, error), "there is no folder '{}'; name one that 'gpt train' has written",
+        folder.native());
+  check(fs::exists(path, error), "'{}' has no {}; name a folder that 'gpt train' has written", folder.native(), file);
+  try {
+    return read_run(path.string());
+  } catch (const Error& problem) {
+    if (file != std::string_view(model_file) || !is_whole(best.string())) throw;
+    fail("{}; '{}' is whole, to use it: --best", problem.what(), best.native());
+  }
 }
 
 }  // namespace gradus::models

@@ -54,7 +54,8 @@ void save_run(const std::filesystem::path& folder, const GPT& model, const CharT
               const RunData& data, const std::string& settings = "{}", const char* file = model_file);
 
 /// Reads a run; config.json and tokenizer.json are needed only where the model file carries no copy of them (weights
-/// from elsewhere). Throws Error that names the file that is missing, damaged or does not fit the others.
+/// from elsewhere). Throws Error that names the file that is missing, damaged or does not fit the others, and
+/// best.safetensors where that is whole and was not asked for.
 Run load_run(const std::filesystem::path& folder, const char* file = model_file);
 
 }  // namespace gradus::models

@@ -36,12 +36,14 @@ void check_logits(std::span<const T> logits) {
 }
 
 template <class T>
-std::vector<T> penalized(std::span<const T> logits, double penalty, std::span<const std::int32_t> seen) {
+std::vector<T> penalized(std::span<const T> logits, const GenerateOptions& options,
+                         std::span<const std::int32_t> seen) {
   std::vector<T> changed(logits.begin(), logits.end());
-  const auto factor = static_cast<T>(penalty);
+  const auto factor = static_cast<T>(options.repetition_penalty);
   for (const std::int32_t token : std::unordered_set<std::int32_t>(seen.begin(), seen.end())) {
     check(token >= 0 && std::cmp_less(token, logits.size()), "sample_token: token {} was seen, but there are {} logits",
           token, logits.size());
+    if (token == options.stop) continue;  // it began the text and is no part of it: ends would come later and later
     T& x = changed[static_cast<std::size_t>(token)];
     x = x > 0 ? x / factor : x * factor;
   }
@@ -88,7 +90,7 @@ std::int32_t sample(std::span<const T> logits, const GenerateOptions& options, G
   check_logits(logits);
   std::vector<T> changed;
   if (options.repetition_penalty != 1 && !seen.empty()) {
-    changed = penalized(logits, options.repetition_penalty, seen);
+    changed = penalized(logits, options, seen);
     logits = changed;
   }
   if (options.temperature == 0) return static_cast<std::int32_t>(std::ranges::max_element(logits) - logits.begin());

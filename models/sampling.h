@@ -27,10 +27,10 @@ struct GenerateOptions {
   void validate() const;
 };
 
-/// Draws a token from one row of logits. In this order: the logits of tokens in `seen` are divided by the repetition
-/// penalty, or multiplied with it when negative (Keskar et al. 2019, section 4.1); temperature; top-k; top-p (Holtzman
-/// et al. 2020); min-p (Nguyen et al. 2024). Each of the last three looks at what the one before left, and among
-/// equals the lower token wins. Throws Error when a logit is NaN or +infinity, or all are -infinity.
+/// Draws a token from one row of logits. In this order: the logits of tokens in `seen`, `stop` aside, are divided by
+/// the repetition penalty, or multiplied with it when negative (Keskar et al. 2019, section 4.1); temperature; top-k;
+/// top-p (Holtzman et al. 2020); min-p (Nguyen et al. 2024). Each of the last three looks at what the one before left,
+/// and among equals the lower token wins. Throws Error when a logit is NaN or +infinity, or all are -infinity.
 std::int32_t sample_token(std::span<const float> logits, const GenerateOptions& options, Generator& generator,
                           std::span<const std::int32_t> seen = {});
 std::int32_t sample_token(std::span<const double> logits, const GenerateOptions& options, Generator& generator,

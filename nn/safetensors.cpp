@@ -228,9 +228,11 @@ class Reader {
     }
     require(fits, "tensor '{}' with shape ({}) is too large", name, fmt::join(sizes, ", "));
     for (const std::uint64_t size : sizes) entry.shape.push_back(static_cast<Index>(size));
-    require(offsets.size() == 2 && offsets[0] <= offsets[1] && offsets[1] <= data_size_,
-            "the data_offsets of tensor '{}' are ({}); they must be a begin and an end within the {} bytes of data",
-            name, fmt::join(offsets, ", "), data_size_);
+    require(
+        offsets.size() == 2 && offsets[0] <= offsets[1] && offsets[1] <= data_size_,
+        "the data_offsets of tensor '{}' are ({}); they must be a begin and an end within the {} bytes of data that "
+        "are there: it is cut off or damaged",
+        name, fmt::join(offsets, ", "), data_size_);
     entry.begin = offsets[0];
     entry.end = offsets[1];
     const std::uint64_t needed = static_cast<std::uint64_t>(entry.shape.numel()) * size_of(entry.dtype);

@@ -51,8 +51,8 @@ void print_parameters(const models::GPT& model) {
 
 void print_cost(const models::GPT& model, Index batch_tokens) {
   const models::Cost cost = models::cost_of(model.config(), model.dtype(), batch_tokens);
-  fmt::print("\nwork a token, at full context\n  to generate {:.4g} FLOPs, to train {:.4g}\n", cost.forward_flops,
-             cost.training_flops);
+  fmt::print("\nwork a token, at full context\n  to generate {} FLOPs, to train {}\n",
+             grouped(std::llround(cost.forward_flops)), grouped(std::llround(cost.training_flops)));
   fmt::print("memory\n  to generate {}: weights {}, keys and values of a full context {}\n",
              memory(cost.weights + cost.cache), memory(cost.weights), memory(cost.cache));
   fmt::print("  to train {}: weights, gradients and two moments {}, activations of {} tokens about {}\n",
@@ -80,7 +80,7 @@ void print_run(const std::string& folder) {
   const std::size_t tail = std::max<std::size_t>(1, log.size() / 20);
   double loss = 0;
   for (std::size_t i = log.size() - tail; i < log.size(); ++i) loss += log[i].train_loss / static_cast<double>(tail);
-  fmt::print("\nrun              {} steps, {} tokens in {} ({} a second)\n", grouped(log.back().step),
+  fmt::print("\nrun              {}, {} tokens in {} ({} a second)\n", counted(log.back().step, "step"),
              grouped(log.back().tokens), clock_time(seconds),
              grouped(std::llround(tokens_before / std::max(seconds, 1e-9))));
   fmt::print("  training loss  {:.4f} at first, {:.4f} over the last {} steps\n", log.front().train_loss, loss,
@@ -95,8 +95,9 @@ void print_run(const std::string& folder) {
 int info(const std::string& folder) {
   const models::Run run = models::load_run(folder);
   const models::GPTConfig& config = run.model.config();
-  fmt::print("model            {} layers, width {}, {} heads, context {}, vocabulary {}, dropout {:g}\n",
-             config.n_layer, config.n_embd, config.n_head, config.block_size, config.vocab_size, config.dropout);
+  fmt::print("model            {}, width {}, {}, context {}, vocabulary {}, dropout {:g}\n",
+             counted(config.n_layer, "layer"), config.n_embd, counted(config.n_head, "head"), config.block_size,
+             config.vocab_size, config.dropout);
   fmt::print("data             {}, {}\n", run.data.source, run.data.documents ? "documents" : "running text");
   print_parameters(run.model);
   TrainArguments settings;

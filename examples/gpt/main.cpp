@@ -59,7 +59,11 @@ int main(int argc, char** argv) {
       throw gpt::UsageError(fmt::format("there is no command '{}'; use train, sample, eval, info or check", argv[1]));
     }
     app.parse(argc, argv);
-    return run();
+    const int status = run();
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+      return report("not all of the output could be written; check where it goes and the free space there", 1);
+    }
+    return status;
   } catch (const CLI::Success& help) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {

@@ -15,6 +15,10 @@ std::string grouped(Index number) {
   return digits;
 }
 
+std::string counted(Index number, std::string_view noun) {
+  return fmt::format("{} {}{}", grouped(number), noun, number == 1 ? "" : "s");
+}
+
 std::string clock_time(double seconds) {
   const Index s = std::llround(seconds);
   return s < 3600 ? fmt::format("{}:{:02}", s / 60, s % 60)

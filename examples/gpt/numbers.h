@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include <gradus/core/shape.h>
 
@@ -9,6 +10,8 @@ namespace gpt {
 
 /// 1234567 as "1,234,567".
 std::string grouped(gradus::Index number);
+/// 1 and "layer" as "1 layer", 2000 and "step" as "2,000 steps".
+std::string counted(gradus::Index number, std::string_view noun);
 /// 83 as "1:23", 3723 as "1:02:03".
 std::string clock_time(double seconds);
 /// 1536 as "1.5 KB", up to TB; powers of 1024.

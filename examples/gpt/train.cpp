@@ -75,9 +75,9 @@ void print_header(const Preset& plan, const Data& data, const models::GPT& model
   const models::GPTConfig& config = model.config();
   const models::TrainOptions& train = plan.train;
   print_data(data, config.vocab_size);
-  fmt::print("model    {} layers, width {}, {} heads, context {}, dropout {:g}: {} parameters ({})\n", config.n_layer,
-             config.n_embd, config.n_head, config.block_size, config.dropout, grouped(model.num_parameters()),
-             model.dtype());
+  fmt::print("model    {}, width {}, {}, context {}, dropout {:g}: {} parameters ({})\n",
+             counted(config.n_layer, "layer"), config.n_embd, counted(config.n_head, "head"), config.block_size,
+             config.dropout, grouped(model.num_parameters()), model.dtype());
   constexpr const char* schedules[] = {"constant", "linear to", "cosine to"};
   fmt::print(
       "recipe   {}: batch {}{} {}, AdamW, rate {:g} {}{}, warm-up {}, betas {:g} {:g}, weight decay {:g}, clip {:g}\n",
@@ -85,15 +85,14 @@ void print_header(const Preset& plan, const Data& data, const models::GPT& model
       plan.documents ? "documents" : "windows", train.lr, schedules[train.schedule],
       train.schedule == Schedule::constant ? "" : fmt::format(" {:g}", train.min_lr), train.warmup, train.beta1,
       train.beta2, train.weight_decay, train.clip);
-  fmt::print("machine  {} thread{}, {}\n", gradus::num_threads(), gradus::num_threads() == 1 ? "" : "s",
-             gradus::instruction_set());
+  fmt::print("machine  {}, {}\n", counted(gradus::num_threads(), "thread"), gradus::instruction_set());
   print_settings(settings);
 }
 
 void print_samples(models::GPT& model, const Data& data, models::GenerateOptions options, Index count) {
   if (const auto* documents = data.documents()) {
     const auto samples = models::generate(model, data.dataset->tokenizer(), "", count, options);
-    fmt::print("\n{} samples at temperature {:g}\n", samples.size(), options.temperature);
+    fmt::print("\n{} at temperature {:g}\n", counted(count, "sample"), options.temperature);
     Index number = 0, new_ones = 0;
     for (const std::string& sample : samples) {
       fmt::print("sample {:2}: {}\n", ++number, sample);
@@ -144,12 +143,16 @@ Start make_start(TrainArguments& arguments) {
     start.tokenizer = start.checkpoint->tokenizer;
     arguments.resume_from(start.checkpoint->settings);
     if (!arguments.source) arguments.source = start.checkpoint->data.source;
-  } else if (arguments.init_from && gradus::nn::read_tensors(*arguments.init_from).metadata.contains("config.json")) {
+  } else if (arguments.init_from) {
     const fs::path path = *arguments.init_from;
-    const models::Run run =
-        models::load_run(path.has_parent_path() ? path.parent_path() : fs::path("."), path.filename().c_str());
-    start.config = run.model.config();
-    start.tokenizer = run.tokenizer;
+    gradus::check(!fs::is_directory(path), "--init-from is the folder '{}'; name a file of weights, such as '{}'",
+                  path.native(), (path / models::model_file).native());
+    if (gradus::nn::read_tensors(path).metadata.contains("config.json")) {
+      const models::Run run =
+          models::load_run(path.has_parent_path() ? path.parent_path() : fs::path("."), path.filename().c_str());
+      start.config = run.model.config();
+      start.tokenizer = run.tokenizer;
+    }
   }
   if (start.config) arguments.adopt(*start.config);
   return start;
@@ -232,7 +235,7 @@ int train(const TrainArguments& given) {
                          .quiet = arguments.quiet,
                          .samples = samples};
   Session session(out, model, data, trainer, options);
-  if (start.checkpoint) session.resume(start.checkpoint->trainer, start.checkpoint->held_out);
+  if (start.checkpoint) session.resume(*arguments.resume, start.checkpoint->trainer, start.checkpoint->held_out);
   if (const int signal = session.run(); signal != 0) return 128 + signal;
 
   if (!arguments.quiet) {

@@ -3,10 +3,14 @@
 #include "train_session.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <new>
+#include <string_view>
 
 #include <gradus/models/evaluate.h>
 #include <gradus/models/generate.h>
@@ -24,10 +28,16 @@ using Clock = std::chrono::steady_clock;
 
 volatile std::sig_atomic_t signal_received = 0;
 
-// The first signal asks the training to end after this step; a second one ends the program at once.
+// The first signal asks the training to end after this step; a second one, of either kind, ends the program at once.
 extern "C" void on_signal(int number) {
   signal_received = number;
-  std::signal(number, SIG_DFL);
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
+  constexpr std::string_view told =
+      "\ngpt: stopping after this step; Ctrl-C once more leaves at once, without saving\n";
+  const int before = errno;
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, told.data(), told.size());
+  errno = before;
 }
 
 double seconds_since(Clock::time_point start) {
@@ -50,10 +60,11 @@ Session::Session(const std::filesystem::path& folder, models::GPT& model, Data& 
       logged_(saved_),
       drawn_(saved_) {}
 
-void Session::resume(const models::TrainerState& state, const models::HeldOut& held_out) {
+void Session::resume(const std::filesystem::path& path, const models::TrainerState& state,
+                     const models::HeldOut& held_out) {
   trainer_.set_state(state);
   held_out_ = held_out;
-  writer_.continue_from(state.steps);
+  writer_.continue_from(path, state.steps);
   replaces_ = false;
   if (state.steps > 0) log_.emplace(folder_ / "log.jsonl", state.steps);
   for (const models::LogLine& line : models::read_log(folder_ / "log.jsonl")) {
@@ -125,7 +136,7 @@ void Session::step() {
   if (flush) logged_ = Clock::now();
   log_->write(line, flush);
   if (save_is_due(line.val_loss.has_value())) save();
-  panel_.update(trainer_, report, history_);
+  if (signal_received == 0) panel_.update(trainer_, report, history_);  // else it would overwrite what the signal said
 }
 
 void Session::save() {
@@ -171,7 +182,9 @@ int Session::run() {
   std::signal(SIGTERM, on_signal);
   try {
     run_steps();
-  } catch (const gradus::Error& error) {
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
     panel_.finish();
     if (log_ && !replaces_) log_->flush();
     gradus::fail("{}; {}", error.what(),

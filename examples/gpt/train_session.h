@@ -30,8 +30,9 @@ class Session {
   Session(const std::filesystem::path& folder, gradus::models::GPT& model, Data& data, gradus::models::Trainer& trainer,
           SessionOptions options);
 
-  /// Goes on from a checkpoint.
-  void resume(const gradus::models::TrainerState& state, const gradus::models::HeldOut& held_out);
+  /// Goes on from the checkpoint at `path`, whose contents these are.
+  void resume(const std::filesystem::path& path, const gradus::models::TrainerState& state,
+              const gradus::models::HeldOut& held_out);
   /// Returns the signal that ended it, or 0. Throws Error, with the last checkpoint to go on from, for what goes wrong.
   int run();
   /// As last measured.

@@ -2,6 +2,7 @@
 // installed: users of the library need no nlohmann_json.
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -26,9 +27,16 @@ inline Json parse_json(std::string_view text, std::string_view name) {
           deepest);
     return true;
   };
-  Json json = Json::parse(text, watch, /*allow_exceptions=*/false);
-  check(!json.is_discarded(), "{}: this is not JSON; the file is damaged or cut short, so restore or write it anew",
-        name);
+  Json json;
+  try {
+    json = Json::parse(text, watch);
+  } catch (const Json::parse_error& error) {
+    const std::string_view before = text.substr(0, error.byte > 0 ? error.byte - 1 : 0);
+    fail("{}: this is not JSON from line {}, byte {} on; mend it there, or restore the file if it was cut short", name,
+         1 + std::ranges::count(before, '\n'), before.size() - (before.rfind('\n') + 1) + 1);
+  } catch (const Json::exception&) {
+    fail("{}: it holds a number that is too large; mend or restore the file", name);
+  }
   check(json.is_object(), "{}: the file holds a JSON {}, an object is needed", name, json.type_name());
   return json;
 }
@@ -56,8 +64,8 @@ class JsonReader {
       const bool fits = value.is_number_unsigned()
                             ? std::in_range<T>(value.template get<std::uint64_t>())
                             : value.is_number_integer() && std::in_range<T>(value.template get<std::int64_t>());
-      check(fits, "{}: \"{}\" is {}, a whole number from {} to {} is needed", name_, key, value.dump(),
-            std::numeric_limits<T>::min(), std::numeric_limits<T>::max());
+      check(fits, "{}: \"{}\" is {}, a whole number{} is needed", name_, key, value.dump(),
+            std::unsigned_integral<T> ? " of at least 0" : "");
     } else if constexpr (std::floating_point<T>) {
       check(value.is_number(), "{}: \"{}\" is {}, a number is needed", name_, key, value.dump());
     } else {

@@ -36,6 +36,11 @@ struct Command : ::testing::Test {
     ::execv(argv[0], argv.data());
     ::_exit(127);
   }
+  // An ended program is there until finish() has asked for its status, so that kill(pid, 0) would always find it.
+  bool running(pid_t pid) const {
+    siginfo_t ended{};
+    return ::waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == 0;
+  }
   Result finish(pid_t pid) const {
     int status = 0;
     ::waitpid(pid, &status, 0);
@@ -64,6 +69,12 @@ struct Command : ::testing::Test {
 /// GRADUS_SOAK=1 has these tests run as often as it takes to trust them (make soak), not just to see that they work.
 inline int times(int usual, int soak) {
   return std::getenv("GRADUS_SOAK") != nullptr ? soak : usual;
+}
+
+/// A figure of `make soak` as a line that can be quoted; the report files of GoogleTest have it always.
+inline void figure(const std::string& name, const std::string& value) {
+  ::testing::Test::RecordProperty(name, value);
+  if (std::getenv("GRADUS_SOAK") != nullptr) fmt::print("[  FIGURE  ] {}: {}\n", name, value);
 }
 
 }  // namespace gradus::models::testing

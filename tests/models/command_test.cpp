@@ -52,8 +52,9 @@ TEST_F(Command, TheRunFolderAndInfo) {
   EXPECT_THAT(svg, AllOf(StartsWith("<svg"), HasSubstr("held out"), HasSubstr("</svg>")));
   const Result info = gpt({"info", "run"});
   EXPECT_EQ(info.status, 0) << info.err;
-  EXPECT_THAT(info.out, AllOf(HasSubstr("1,264"), HasSubstr("attn.c_attn"), HasSubstr("FLOPs"), HasSubstr("memory"),
-                              HasSubstr("3 steps"), HasSubstr("held-out loss")));
+  EXPECT_THAT(info.out,
+              AllOf(HasSubstr("1,264"), HasSubstr("attn.c_attn"), HasSubstr("generate 2,496 FLOPs, to train 7,488"),
+                    HasSubstr("memory"), HasSubstr("3 steps"), HasSubstr("held-out loss")));
   std::istringstream log(read(folder / "run/log.jsonl"));
   int lines = 0;
   for (std::string line; std::getline(log, line); ++lines) {
@@ -101,6 +102,12 @@ TEST_F(Command, ConfigFileAndWeightsFromElsewhere) {
   expect_error(train({"--config", "bad.json"}), 1, "bad.json: there is no field \"learning\"");
   write(folder / "bad.json", R"({"lr": "fast"})");
   expect_error(train({"--config", "bad.json"}), 1, "\"lr\" is \"fast\"");
+  write(folder / "bad.json", R"({"accumulation": 2.5})");
+  expect_error(train({"--config", "bad.json"}), 1, "\"accumulation\" is 2.5, a whole number is needed");
+  write(folder / "bad.json", "{\n  \"lr\": 0.1,\n}\n");
+  expect_error(train({"--config", "bad.json"}), 1, "bad.json: this is not JSON from line 3, byte 1 on");
+  write(folder / "bad.json", R"({"lr": 1e999})");
+  expect_error(train({"--config", "bad.json"}), 1, "bad.json: it holds a number that is too large");
 
   const Result tuned = gpt({"train", "--init-from", "run/model.safetensors", "--data", "bundled:names", "--steps", "1",
                             "--lr", "1e-12", "--out", "tuned", "--quiet"});
@@ -109,6 +116,19 @@ TEST_F(Command, ConfigFileAndWeightsFromElsewhere) {
   EXPECT_NEAR(loss("tuned")["held_out_loss"].get<double>(), loss("run")["held_out_loss"].get<double>(), 0.05);
   expect_error(train({"--init-from", "run/model.safetensors", "--layers", "2"}), 1, "--layers is 2");
   expect_error(train({"--init-from", "none.safetensors"}), 1, "none.safetensors");
+  expect_error(train({"--init-from", "run"}), 1, "name a file of weights, such as 'run/model.safetensors'");
+}
+
+TEST_F(Command, OutputThatCannotBeWrittenIsAnError) {
+  ASSERT_EQ(train({"--out", "run", "--quiet"}).status, 0);
+  const auto error = [&](const char* count) {
+    const auto result = gradus::testing::run(fmt::format("cd {} && {}/gpt sample run --count {} 2>&1 > /dev/full",
+                                                         folder.path().native(), GRADUS_BIN_DIR, count));
+    EXPECT_EQ(result.status, 1);
+    return result.output;
+  };
+  EXPECT_THAT(error("2"), HasSubstr("not all of the output could be written"));
+  EXPECT_THAT(error("2000"), HasSubstr("No space left on device"));
 }
 
 TEST_F(Command, SamplesInEveryWay) {
@@ -262,13 +282,14 @@ TEST_F(Command, CtrlCSavesTheModelSoFar) {
     const std::string run = fmt::format("run{}", signal);
     const pid_t pid =
         start({"train", "--seconds", "600", "--layers", "1", "--width", "8", "--heads", "2", "--out", run});
-    while (read(folder / "out").find("step 1 ") == std::string::npos && ::kill(pid, 0) == 0) {
+    while (read(folder / "out").find("step 1 ") == std::string::npos && running(pid)) {
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
     ::kill(pid, signal);
     const Result stopped = finish(pid);
     EXPECT_EQ(stopped.status, 128 + signal);
     EXPECT_THAT(stopped.out, HasSubstr("stopped at step"));
+    EXPECT_THAT(stopped.err, HasSubstr("stopping after this step; Ctrl-C once more leaves at once"));
     EXPECT_EQ(gpt({"eval", run}).status, 0);
   }
 }

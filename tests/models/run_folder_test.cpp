@@ -136,6 +136,20 @@ TEST(RunFolder, FlippedBitsAreAnErrorOrALoad) {
   EXPECT_GT(errors, 100);
 }
 
+TEST(RunFolder, WhereTheLastModelIsDamagedTheBestIsOffered) {
+  const TempFolder folder;
+  const GPT model(small_config());
+  save_run(folder.path(), model, tokenizer, data);
+  save_run(folder.path(), model, tokenizer, data, "{}", best_file);
+  const std::string good = read(folder / "model.safetensors");
+  write(folder / "model.safetensors", good.substr(0, good.size() - 1));
+  EXPECT_THAT(error_of([&] { load_run(folder.path()); }), AllOf(HasSubstr("model.safetensors': the data_offsets"),
+                                                                HasSubstr("best.safetensors' is whole, to use")));
+  write(folder / "best.safetensors", good.substr(0, good.size() - 1));
+  EXPECT_THAT(error_of([&] { load_run(folder.path()); }), ::testing::Not(HasSubstr("best.safetensors")));
+  EXPECT_THAT(error_of([&] { load_run(folder.path(), best_file); }), HasSubstr("best.safetensors"));
+}
+
 // Weights without our metadata, as another program would write them.
 struct ForeignWeights : ::testing::Test {
   ForeignWeights() : model(small_config()) {

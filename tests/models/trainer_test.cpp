@@ -10,13 +10,14 @@
 #include <gradus/core/parallel.h>
 #include <gradus/models/evaluate.h>
 
-#include "helpers.h"
+#include "command.h"
 
 namespace gradus::models {
 namespace {
 
 using ::testing::AllOf;
 using testing::error_of;
+using testing::figure;
 using ::testing::HasSubstr;
 using testing::small_config;
 using testing::words;
@@ -91,25 +92,31 @@ TEST(Trainer, HoweverTheBatchIsCutTheGradientIsTheSame) {
       begin += size;
     }
     s.model.zero_grad();
-    std::vector<double> result{accumulate_gradients(s.model, batches, smoothing)};
-    for (const Tensor& parameter : s.model.parameters()) {
-      const auto values = parameter.grad().to_vector();
-      result.insert(result.end(), values.begin(), values.end());
-    }
+    std::vector<std::vector<double>> result{{accumulate_gradients(s.model, batches, smoothing)}};
+    for (const Tensor& parameter : s.model.parameters()) result.push_back(parameter.grad().to_vector());
     return result;
   };
   double worst = 0;
   for (const double smoothing : {0.0, 0.1}) {
     const auto whole = gradient({32}, smoothing);
-    double largest = 0;
-    for (const double x : whole) largest = std::max(largest, std::abs(x));
     for (const auto& sizes : {std::vector<Index>(8, 4), std::vector<Index>{5, 11, 16}}) {
       const auto cut = gradient(sizes, smoothing);
-      for (std::size_t i = 0; i < whole.size(); ++i) worst = std::max(worst, std::abs(cut[i] - whole[i]) / largest);
+      for (std::size_t t = 0; t < whole.size(); ++t) {
+        double largest = 0, difference = 0;
+        for (std::size_t i = 0; i < whole[t].size(); ++i) {
+          largest = std::max(largest, std::abs(whole[t][i]));
+          difference = std::max(difference, std::abs(cut[t][i] - whole[t][i]));
+        }
+        EXPECT_GT(largest, 0) << t;
+        worst = std::max(worst, difference / largest);
+      }
     }
   }
-  RecordProperty("largest_relative_difference", fmt::format("{}", worst));
   EXPECT_LT(worst, 1e-12);
+  figure("accumulation",
+         fmt::format("32 sequences as 8 x 4 and as 5 + 11 + 16, with and without label smoothing: loss and gradients "
+                     "differ by {:.1e} of each tensor's largest at most (f64)",
+                     worst));
 }
 
 TEST(Trainer, LabelSmoothing) {
