@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 ARGS ?=
 JOBS ?= $(shell nproc)
-PRESETS := release debug asan tsan clang fuzz
+PRESETS := release debug asan tsan clang arm fuzz
 
 # A processor from before AVX: an instruction of a newer set that leaked into shared code ends the program here.
 emulated := qemu-x86_64 -cpu Nehalem
@@ -13,11 +13,12 @@ debug_dir := build-debug
 asan_dir := build-asan
 tsan_dir := build-tsan
 clang_dir := build-clang
+arm_dir := build-arm
 fuzz_dir := build-fuzz
 
-.PHONY: help build train examples test bench bench-peers debug asan tsan clang baseline reference correctness soak fuzz mutants
-.PHONY: format format-check tidy clean setup setup-clang setup-format setup-tidy setup-baseline setup-reference setup-peers
-.PHONY: setup-fuzz setup-mutants
+.PHONY: help build train examples test test-arm bench bench-peers debug asan tsan clang baseline reference correctness
+.PHONY: install-test soak docs fuzz mutants format format-check tidy clean setup setup-clang setup-arm setup-format
+.PHONY: setup-tidy setup-baseline setup-reference setup-peers setup-docs setup-fuzz setup-mutants
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -38,12 +39,16 @@ examples: $(release_dir)/build.ninja ## build and run the examples; their pictur
 test: build ## build everything and run all tests
 	ctest --preset release $(ARGS)
 
+test-arm: $(arm_dir)/build.ninja ## build for 64-bit ARM and run all tests under qemu-aarch64: some 20 minutes
+	cmake --build --preset arm -j $(JOBS)
+	ctest --preset arm $(ARGS)
+
 bench: $(release_dir)/build.ninja ## build and run the benchmarks
 	cmake --build --preset release -j $(JOBS) --target benchmarks
 	@set -e; for program in $$(find build/bin -name 'bench_*' | sort); do echo "== $$program"; $$program $(ARGS); done
 
 bench-peers: $(release_dir)/build.ninja | setup-peers ## time gradus beside PyTorch, OpenBLAS and oneDNN and write docs/performance.md
-	cmake --build --preset release -j $(JOBS) --target benchmarks
+	cmake --build --preset release -j $(JOBS) --target benchmarks peers
 	/usr/bin/python3 benchmarks/peers/compare.py $(ARGS)
 
 define test_preset
@@ -74,11 +79,18 @@ correctness: $(release_dir)/build.ninja ## measure the errors against PyTorch an
 baseline: build | setup-baseline ## run the tests on an emulated processor without AVX
 	@set -e; for name in core nn models reference; do echo "== test_$$name"; $(emulated) build/bin/test_$$name --gtest_brief=1 $(ARGS); done
 
+install-test: | setup-clang ## use the library from outside by every route, gcc and clang, static and shared
+	tests/install/matrix build-install $(ARGS)
+
 soak: $(release_dir)/build.ninja $(asan_dir)/build.ninja ## stop, kill and damage trainings until they are trusted: some 10 minutes
 	cmake --build --preset release -j $(JOBS) --target test_models
 	cmake --build --preset asan -j $(JOBS) --target test_models
 	GRADUS_SOAK=1 build/bin/test_models --gtest_filter='Resume.*:Trainer.However*:Generate*.Cached*:RunFolder.Python*' $(ARGS)
 	GRADUS_SOAK=1 $(asan_dir)/bin/test_models --gtest_filter='Checkpoint.Damage*' $(ARGS)
+
+docs: | setup-docs ## write the API reference to build/docs/html with Doxygen; a warning is an error
+	mkdir -p build/docs
+	doxygen docs/Doxyfile
 
 fuzz: $(fuzz_dir)/build.ninja ## look for input files that crash, FUZZ_SECONDS=300 for each kind
 	cmake --build --preset fuzz -j $(JOBS)
@@ -97,7 +109,7 @@ tidy: $(release_dir)/build.ninja | setup-tidy ## check all sources with clang-ti
 	scripts/tidy $(release_dir)
 
 clean: ## remove every build folder
-	rm -rf $(foreach preset,$(PRESETS),$($(preset)_dir)) build-mutants
+	rm -rf $(foreach preset,$(PRESETS),$($(preset)_dir)) build-mutants build-install
 
 # Configuring once is enough: ninja runs CMake again when a CMakeLists.txt or a folder's contents change.
 define configure
@@ -107,10 +119,11 @@ $($(1)_dir)/build.ninja: CMakePresets.json | $(2)
 endef
 $(foreach preset,release debug asan tsan,$(eval $(call configure,$(preset),setup)))
 $(eval $(call configure,clang,setup-clang))
+$(eval $(call configure,arm,setup-arm))
 $(eval $(call configure,fuzz,setup-fuzz))
 
 setup:
 	@scripts/setup build
 
-setup-clang setup-format setup-tidy setup-baseline setup-reference setup-peers setup-fuzz setup-mutants: setup-%:
+setup-clang setup-arm setup-format setup-tidy setup-baseline setup-reference setup-peers setup-fuzz setup-mutants setup-docs: setup-%:
 	@scripts/setup $*

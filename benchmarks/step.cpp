@@ -83,7 +83,24 @@ work::Work names(Index width) {
   return {run, 0, 0, 16, "name"};
 }
 
+// The network of tests/install/app and its step; peers/libtorch.cpp is the twin.
+work::Work exclusive_or() {
+  using namespace gradus;
+  manual_seed(1);
+  const Tensor x = tensor({0, 0, 0, 1, 1, 0, 1, 1}, {4, 2}), y = tensor({0, 1, 1, 0}, {4, 1});
+  const nn::Sequential net{nn::Linear(2, 8), nn::Tanh(), nn::Linear(8, 1)};
+  const auto adam = std::make_shared<optim::Adam>(net.parameters(), optim::AdamOptions{.lr = 0.05});
+  const auto run = [=] {
+    const Tensor loss = binary_cross_entropy_with_logits(net(x), y);
+    adam->zero_grad();
+    loss.backward();
+    adam->step();
+  };
+  return {run};
+}
+
 const bool added = [] {
+  work::add("step/xor", exclusive_or);
   for (const Step& step : steps) {
     work::add(std::string("step/") + step.name, [step] { return random_tokens(step); });
   }

@@ -20,6 +20,12 @@ function(gradus_compile_options target)
   endif()
 endfunction()
 
+# For programs whose time goes by in the library: their own code at -O1 compiles in half the time (train_arguments.cpp:
+# 20 s at -O3, 10 s at -O1).
+function(gradus_compile_quickly target)
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
+endfunction()
+
 # A program in <build>/bin.
 function(gradus_program target)
   gradus_compile_options(${target})

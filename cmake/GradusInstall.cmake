@@ -1,20 +1,36 @@
-# Installs the library, its public headers and the package that find_package(gradus) reads.
+# Installs the libraries, their public headers, and what find_package(gradus) and pkg-config read.
 include(CMakePackageConfigHelpers)
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/gradus")
 
-install(TARGETS gradus EXPORT gradusTargets
-  RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}"
-  LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
-  ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
-install(EXPORT gradusTargets NAMESPACE gradus:: DESTINATION "${package_dir}")
+# gradus_pkg_config(name description requires libraries private): private is what only a static link has to name.
+function(gradus_pkg_config name description requires libraries private)
+  cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX
+    BASE_DIRECTORY "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" OUTPUT_VARIABLE to_prefix)
+  configure_file("${PROJECT_SOURCE_DIR}/cmake/gradus.pc.in" "${PROJECT_BINARY_DIR}/${name}.pc" @ONLY)
+  install(FILES "${PROJECT_BINARY_DIR}/${name}.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+endfunction()
+
+gradus_pkg_config(gradus-core "Tensors and gradients" fmt -lgradus_core "${CMAKE_THREAD_LIBS_INIT}")
+gradus_pkg_config(gradus-nn "Modules and optimizers for gradus" gradus-core -lgradus_nn "")
+gradus_pkg_config(gradus-models "GPT and its trainer for gradus" gradus-nn -lgradus_models -lutf8proc)
+gradus_pkg_config(gradus "${PROJECT_DESCRIPTION}, all components" gradus-models "" "")
 
 # core/kernels stays private: its headers include xsimd.
 install(FILES "${PROJECT_SOURCE_DIR}/gradus.h" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/gradus")
-foreach(folder core nn models)
-  file(GLOB headers CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${folder}/*.h")
-  install(FILES ${headers} DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/gradus/${folder}")
+foreach(component core nn models)
+  file(GLOB headers CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${component}/*.h")
+  install(FILES ${headers} DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/gradus/${component}")
+  install(TARGETS gradus_${component} EXPORT gradus_${component}
+    RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}"
+    LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
+    ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+endforeach()
+install(TARGETS gradus EXPORT gradus_models)
+foreach(component core nn models)
+  install(EXPORT gradus_${component} NAMESPACE gradus:: DESTINATION "${package_dir}")
 endforeach()
 
+get_target_property(type gradus_core TYPE)
 configure_package_config_file(
   "${PROJECT_SOURCE_DIR}/cmake/gradusConfig.cmake.in" "${PROJECT_BINARY_DIR}/gradusConfig.cmake"
   INSTALL_DESTINATION "${package_dir}")

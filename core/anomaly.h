@@ -9,6 +9,7 @@
 #include <gradus/core/autograd.h>
 
 namespace gradus {
+#pragma GCC visibility push(default)
 
 /// While one lives, every op on this thread is looked at, forward and backward: the first whose result, or whose
 /// gradient of an input, is not finite ends in an Error with the op, the place and value, the shapes and ranges of its
@@ -44,4 +45,5 @@ namespace detail {
 AnomalyMode* anomaly_mode();
 }  // namespace detail
 
+#pragma GCC visibility pop
 }  // namespace gradus

@@ -10,6 +10,7 @@
 #include <gradus/core/tensor.h>
 
 namespace gradus {
+#pragma GCC visibility push(default)
 
 /// While one lives, ops on this thread record nothing: for evaluation and for updating parameters.
 struct NoGrad {
@@ -59,4 +60,5 @@ Tensor record(const char* name, Tensor y, std::initializer_list<std::reference_w
   return record(name, std::move(y), detail::InputList(inputs.begin(), inputs.size()), std::move(backward));
 }
 
+#pragma GCC visibility pop
 }  // namespace gradus

@@ -2,16 +2,14 @@
 // block is unused and a ragged batch finds the block of a slightly shorter one.
 #include <gradus/core/buffer.h>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 #include <array>
 #include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <new>
+
+#include <gradus/core/platform.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define GRADUS_POOL_OFF 1
@@ -47,7 +45,8 @@ std::atomic<std::size_t> system_allocations{0};
 std::atomic<std::size_t> bytes_in_use{0};
 std::atomic<std::size_t> peak_bytes_in_use{0};
 
-void report(std::ptrdiff_t change) {
+// Out of line, as all that is rare here: what remains of pool_allocate() and pool_free() then needs no stack frame.
+[[gnu::noinline]] void report(std::ptrdiff_t change) {
   const auto bytes = static_cast<std::size_t>(change);  // wraps around like the sum
   const std::size_t now = bytes_in_use.fetch_add(bytes, std::memory_order_relaxed) + bytes;
   std::size_t peak = peak_bytes_in_use.load(std::memory_order_relaxed);
@@ -55,19 +54,9 @@ void report(std::ptrdiff_t change) {
   }
 }
 
-// Large blocks ask for large pages: 512 times fewer page faults, and a matrix whose rows lie a page or more apart stays
-// within reach of the processor's page table cache.
 void* from_system(std::size_t bytes) {
   system_allocations.fetch_add(1, std::memory_order_relaxed);
-#if defined(__linux__)
-  constexpr std::size_t large_page = std::size_t{1} << 21;
-  if (bytes >= 2 * large_page) {
-    void* const block = std::aligned_alloc(large_page, (bytes + large_page - 1) / large_page * large_page);
-    if (block != nullptr) ::madvise(block, bytes, MADV_HUGEPAGE);  // a wish; small pages serve as well
-    return block;
-  }
-#endif
-  return std::aligned_alloc(alignment, bytes);
+  return platform::allocate(bytes);
 }
 
 #ifdef GRADUS_POOL_OFF  // AddressSanitizer sees a use after free only when memory really is freed
@@ -113,11 +102,15 @@ struct Owner {
   Owner& operator=(const Owner&) = delete;
 };
 
-FreeLists* free_lists() {
-  if (lists == nullptr && !ended && pooled) {
+[[gnu::noinline]] FreeLists* first_free_lists() {
+  if (!ended && pooled) {
     thread_local Owner owner;
   }
   return lists;
+}
+
+FreeLists* free_lists() {
+  return lists != nullptr ? lists : first_free_lists();
 }
 
 void count(FreeLists* free, std::ptrdiff_t bytes) {
@@ -128,18 +121,8 @@ void count(FreeLists* free, std::ptrdiff_t bytes) {
   }
 }
 
-}  // namespace
-
-void* pool_allocate(std::size_t bytes) {
+[[gnu::noinline]] void* allocate_new(FreeLists* free, std::size_t bytes, SizeClass size) {
   check(bytes <= std::size_t{1} << 62, "memory: {} bytes asked for; check the shapes", bytes);
-  const SizeClass size = size_class(bytes);
-  FreeLists* const free = free_lists();
-  if (free != nullptr && free->heads[size.index] != nullptr) {
-    FreeBlock* const block = free->heads[size.index];
-    free->heads[size.index] = block->next;
-    free->count(static_cast<std::ptrdiff_t>(size.bytes));
-    return block;
-  }
   void* block = from_system(size.bytes);
   if (block == nullptr && free != nullptr) {
     free->clear();
@@ -147,6 +130,18 @@ void* pool_allocate(std::size_t bytes) {
   }
   check(block != nullptr, "memory: the system has no {} bytes left; use a smaller batch, context or model", size.bytes);
   count(free, static_cast<std::ptrdiff_t>(size.bytes));
+  return block;
+}
+
+}  // namespace
+
+void* pool_allocate(std::size_t bytes) {
+  const SizeClass size = size_class(bytes);
+  FreeLists* const free = free_lists();
+  if (free == nullptr || free->heads[size.index] == nullptr) return allocate_new(free, bytes, size);
+  FreeBlock* const block = free->heads[size.index];
+  free->heads[size.index] = block->next;
+  free->count(static_cast<std::ptrdiff_t>(size.bytes));
   return block;
 }
 
@@ -179,7 +174,9 @@ Buffer::Buffer(Index count, DType dtype) {
 }
 
 void Buffer::release() noexcept {
-  if (block_ != nullptr && block_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+  // The only owner need not pay for an atomic subtraction.
+  if (block_ != nullptr && (block_->references.load(std::memory_order_acquire) == 1 ||
+                            block_->references.fetch_sub(1, std::memory_order_acq_rel) == 1)) {
     pool_free(block_, block_->bytes);
   }
   block_ = nullptr;

@@ -10,6 +10,7 @@
 #include <gradus/core/shape.h>
 
 namespace gradus {
+#pragma GCC visibility push(default)
 
 /// A block of at least `bytes` bytes, aligned to 64. Throws Error when the system has no memory left.
 void* pool_allocate(std::size_t bytes);
@@ -74,4 +75,5 @@ class Buffer {
   Block* block_ = nullptr;
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus

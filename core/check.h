@@ -11,6 +11,7 @@
 #include <utility>
 
 namespace gradus {
+#pragma GCC visibility push(default)
 
 /// What every function of this library throws when its arguments, a file or the system do not allow it to go on.
 class Error : public std::runtime_error {
@@ -36,4 +37,5 @@ void check(bool condition, fmt::format_string<Args...> format, Args&&... args) {
 fmt::format_context::iterator write_text(const fmt::formatter<std::string_view>& spec, std::string_view text,
                                          fmt::format_context& context);
 
+#pragma GCC visibility pop
 }  // namespace gradus

@@ -5,6 +5,7 @@
 #include <vector>
 
 namespace gradus {
+#pragma GCC visibility push(default)
 
 /// "avx512", "avx2", "sse2" or "neon": what the kernels in use were compiled for. Throws Error when GRADUS_ISA names
 /// one that this CPU or this build does not have.
@@ -16,4 +17,5 @@ std::vector<std::string_view> available_instruction_sets();
 /// Switches to another available set, for tests and measurements; not while other threads compute.
 void set_instruction_set(std::string_view name);
 
+#pragma GCC visibility pop
 }  // namespace gradus

@@ -7,6 +7,7 @@
 #include <gradus/core/tensor.h>
 
 namespace gradus {
+#pragma GCC visibility push(default)
 
 /// The keys and values of one sequence in one layer: (H, capacity, D) each, of which `length` tokens are there. Starts
 /// undefined; cached_attention() makes it, and grows it twofold as needed.
@@ -22,4 +23,5 @@ struct KeyValues {
 Tensor cached_attention(const Tensor& qkv, Index heads, std::span<const Index> lengths,
                         std::span<KeyValues* const> caches);
 
+#pragma GCC visibility pop
 }  // namespace gradus

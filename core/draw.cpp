@@ -12,7 +12,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include <gradus/core/layout.h>
+#include <gradus/core/detail/layout.h>
 
 namespace gradus {
 namespace {

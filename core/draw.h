@@ -9,10 +9,12 @@
 #include <gradus/core/tensor.h>
 
 namespace gradus {
+#pragma GCC visibility push(default)
 
 /// Names of leaves, such as a module's named_parameters(); from the dots in them a large graph knows its modules.
 using NamesOfTensors = std::vector<std::pair<std::string, Tensor>>;
 
+/// How much a picture shows.
 struct DrawOptions {
   Index details = 40;  // graphs of up to so many vertices show each of them; also how many boxes a larger one may have
 };
@@ -25,4 +27,5 @@ std::string graph_dot(const Tensor& y, const NamesOfTensors& names = {}, DrawOpt
 /// Writes graph_dot() to a path that ends in .dot or .gv, graph_svg() to any other.
 void draw_graph(const Tensor& y, const std::string& path, const NamesOfTensors& names = {}, DrawOptions options = {});
 
+#pragma GCC visibility pop
 }  // namespace gradus

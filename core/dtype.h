@@ -9,7 +9,9 @@
 #include <gradus/core/check.h>
 
 namespace gradus {
+#pragma GCC visibility push(default)
 
+/// 32 or 64 bits a number: float and double.
 enum class DType : unsigned char { f32, f64 };
 
 constexpr std::size_t size_of(DType dtype) {
@@ -32,6 +34,7 @@ decltype(auto) dispatch(DType dtype, F&& f) {
   return std::forward<F>(f).template operator()<double>();
 }
 
+#pragma GCC visibility pop
 }  // namespace gradus
 
 template <>

@@ -18,7 +18,9 @@ class AssertionResult;  // GoogleTest's
 }
 
 namespace gradus {
+#pragma GCC visibility push(default)
 
+/// What gradcheck compares, and how closely.
 struct GradcheckOptions {
   double step = 1e-6;      // central differences move each value x by step * max(1, |x|), or less where that fails
   double rtol = 1e-6;      // allowed |analytic - numeric| relative to the larger of both
@@ -46,6 +48,7 @@ struct GradcheckEntry {
   std::string worst_place() const;
 };
 
+/// What gradcheck found; true in a condition when every gradient is right.
 struct GradcheckReport {
   bool passed = false;
   std::string reason;  // why not, in one sentence; empty when passed
@@ -87,6 +90,7 @@ inline std::string to_string(const GradcheckReport& report) {
 }
 std::ostream& operator<<(std::ostream& out, const GradcheckReport& report);
 
+#pragma GCC visibility pop
 }  // namespace gradus
 
 template <>

@@ -1,6 +1,6 @@
 // Three steps: layers by the longest way, one invisible vertex where an edge passes a layer, then sweeps in which each
 // layer is sorted by the mean place of its neighbors.
-#include <gradus/core/layout.h>
+#include <gradus/core/detail/layout.h>
 
 #include <algorithm>
 #include <numeric>

@@ -10,6 +10,7 @@
 #include <gradus/core/tensor.h>
 
 namespace gradus {
+#pragma GCC visibility push(default)
 
 // ---- pointwise, one argument: any shape -> the same shape (formulas: kernels/unary.def)
 Tensor neg(const Tensor& x);
@@ -24,6 +25,7 @@ Tensor sigmoid(const Tensor& x);   // 1 / (1 + e^-x)
 Tensor relu(const Tensor& x);      // max(x, 0); gradient 0 at 0
 Tensor silu(const Tensor& x);      // x sigmoid(x)
 Tensor softplus(const Tensor& x);  // log(1 + e^x)
+/// The two forms of gelu.
 enum class Gelu { erf, tanh };
 /// x Phi(x) (Hendrycks & Gimpel 2016): exact with the error function, or the tanh approximation that GPT-2 uses.
 Tensor gelu(const Tensor& x, Gelu form = Gelu::erf);
@@ -137,6 +139,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool t
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 
 // ---- over one dimension
+/// e^x / sum of e^x along `dim`, and its logarithm, without overflow for large x; any shape -> the same shape.
 Tensor softmax(const Tensor& x, Index dim = -1);
 Tensor log_softmax(const Tensor& x, Index dim = -1);
 /// (x - mean) / sqrt(var + eps) * weight + bias over the last dimension (Ba, Kiros & Hinton 2016); weight and bias have
@@ -196,6 +199,7 @@ Tensor max_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options = {});
 /// The mean under each window; padding counts as zeros, as in PyTorch. (.., H, W) -> (.., H', W')
 Tensor avg_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options = {});
 
+/// Of scaled_dot_product_attention and packed_attention.
 struct AttentionOptions {
   bool causal = false;  // query i sees keys 0 .. i + (S - T): the last query sees all
   double scale = 0;     // 0: 1 / sqrt(D)
@@ -209,4 +213,5 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
 /// and v, each split into heads.  (N, 3 C) -> (N, C)
 Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> lengths, AttentionOptions options = {});
 
+#pragma GCC visibility pop
 }  // namespace gradus

@@ -4,8 +4,6 @@
 // made training on a loaded machine seven times slower than one thread).
 #include <gradus/core/parallel.h>
 
-#include <sched.h>
-
 #include <atomic>
 #include <charconv>
 #include <chrono>
@@ -14,15 +12,19 @@
 #include <cstring>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <system_error>
 #include <thread>
 #include <vector>
+
+#include <gradus/core/platform.h>
 
 namespace gradus {
 namespace {
 
 thread_local int this_thread_index = 0;
 thread_local bool inside_job = false;
+std::atomic<bool> pool_ended{false};  // the program is exiting; destructors of its own may still compute
 
 int default_threads() {
   if (const char* text = std::getenv("GRADUS_NUM_THREADS"); text != nullptr && *text != '\0') {
@@ -32,9 +34,7 @@ int default_threads() {
           "GRADUS_NUM_THREADS: got '{}'; it must be a whole number from 1 to {}, or unset", text, max_threads);
     return threads;
   }
-  cpu_set_t cpus;  // respects taskset and containers, unlike hardware_concurrency
-  if (sched_getaffinity(0, sizeof cpus, &cpus) == 0) return std::max(1, std::min(max_threads, CPU_COUNT(&cpus)));
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  return std::min(max_threads, platform::processors());
 }
 
 void relax() {
@@ -47,8 +47,11 @@ void relax() {
 
 class Pool {
  public:
-  Pool() : threads_(default_threads()) {}
-  ~Pool() { stop_workers(); }
+  explicit Pool(int threads) : threads_(threads) {}
+  ~Pool() {
+    stop_workers();
+    pool_ended = true;
+  }
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
@@ -189,7 +192,11 @@ class Pool {
 };
 
 Pool& pool() {
-  static Pool instance;
+  static Pool instance(default_threads());
+  // fork() copies the pool but not its threads: the child makes a new one in its place, whose threads start when they
+  // are needed. The old one is not destroyed, since that would wait for threads that are not there.
+  static const bool prepared = platform::after_fork([] { ::new (&instance) Pool(instance.threads()); });
+  check(prepared, "parallel_for: the system has no memory to prepare for fork(); free some");
   return instance;
 }
 
@@ -209,7 +216,7 @@ int thread_index() {
 }
 
 void detail::run_chunks(Index n, Index grain, ChunkFunction function, const void* context) {
-  if (inside_job) {
+  if (inside_job || pool_ended.load(std::memory_order_relaxed)) {
     for (Index begin = 0; begin < n; begin += grain) function(context, begin, std::min(n, begin + grain));
     return;
   }

@@ -1,5 +1,7 @@
 // parallel_for on one persistent pool. Work is cut by its size alone, never by the number of threads, so results have
-// the same bits at any thread count; threads only decide who computes which chunk.
+// the same bits at any thread count; threads only decide who computes which chunk. The pool's threads start with the
+// first parallel_for that has work for them and end with the program. Any thread may call, also several at once: one
+// has the pool and the others work alone. After fork() the child has a pool of its own.
 #pragma once
 
 #include <type_traits>
@@ -7,6 +9,7 @@
 #include <gradus/core/shape.h>
 
 namespace gradus {
+#pragma GCC visibility push(default)
 
 /// How many threads may work on one operation, the calling one included: at least 1. The default is the number of
 /// cores this process may use, or the environment variable GRADUS_NUM_THREADS.
@@ -37,4 +40,5 @@ void parallel_for(Index n, Index grain, const F& f) {
       n, grain, [](const void* context, Index begin, Index end) { (*static_cast<const F*>(context))(begin, end); }, &f);
 }
 
+#pragma GCC visibility pop
 }  // namespace gradus

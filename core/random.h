@@ -13,7 +13,9 @@
 #include <gradus/core/shape.h>
 
 namespace gradus {
+#pragma GCC visibility push(default)
 
+/// A sequence of random numbers that its seed decides. Not for use by two threads at once.
 class Generator {
  public:
   explicit Generator(std::uint64_t seed) { manual_seed(seed); }
@@ -62,4 +64,5 @@ void manual_seed(std::uint64_t seed);
 /// 0 .. n-1 in random order; PyTorch's order for n up to 214,748,363, from where it draws 64 bits a number.
 std::vector<Index> randperm(Index n, Generator& generator = default_generator());
 
+#pragma GCC visibility pop
 }  // namespace gradus

@@ -12,9 +12,11 @@
 #include <gradus/core/check.h>
 
 namespace gradus {
+#pragma GCC visibility push(default)
 
 using Index = std::int64_t;
 
+/// The sizes of up to max_rank dimensions: Shape{2, 3}. Throws Error for a negative size and for more dimensions.
 class Shape {
  public:
   static constexpr std::size_t max_rank = 8;
@@ -83,6 +85,7 @@ class Shape {
 /// (2, 3), like NumPy and PyTorch; one dimension as (3), a single number as ().
 std::string to_string(const Shape& shape);
 
+#pragma GCC visibility pop
 }  // namespace gradus
 
 /// Prints as to_string writes it.

@@ -16,6 +16,7 @@
 #include <gradus/core/shape.h>
 
 namespace gradus {
+#pragma GCC visibility push(default)
 
 struct Node;
 using NodePtr = std::shared_ptr<Node>;
@@ -46,6 +47,8 @@ struct GradShare {
   GradShare operator+(Index i) const { return {p == nullptr ? p : p + i, adds}; }
 };
 
+/// A vertex of the graph: values, gradient, and what they were computed from. Programs use Tensor; this is what ops and
+/// backward functions see.
 struct Node {
   Shape shape;
   DType dtype = DType::f32;
@@ -90,6 +93,8 @@ struct Node {
   void make_grad(bool zeroed) const;
 };
 
+/// An array of numbers in f32 or f64, of up to eight dimensions, contiguous and row-major. A handle: a copy shares the
+/// numbers, the gradient and the history, as a second Python name does.
 class Tensor {
  public:
   /// Undefined: stands for "no tensor", as an absent bias or a gradient that nothing has added to.
@@ -171,6 +176,7 @@ class Tensor {
   NodePtr node_;
 };
 
+/// Filled with 0, with 1, or with `value`; the `_like` forms take shape and type from x.
 Tensor zeros(const Shape& shape, DType dtype = DType::f32);
 Tensor ones(const Shape& shape, DType dtype = DType::f32);
 Tensor full(const Shape& shape, double value, DType dtype = DType::f32);
@@ -197,8 +203,10 @@ Tensor arange(double start, double end, double step = 1, DType dtype = DType::f3
 /// The values in nested brackets with columns that line up, as NumPy writes them, and the shape; of large tensors the
 /// first and last three along each long dimension.
 std::string to_string(const Tensor& x);
+/// Writes to_string(x).
 std::ostream& operator<<(std::ostream& out, const Tensor& x);
 
+#pragma GCC visibility pop
 }  // namespace gradus
 
 template <>

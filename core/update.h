@@ -4,6 +4,7 @@
 #include <gradus/core/tensor.h>
 
 namespace gradus {
+#pragma GCC visibility push(default)
 
 struct AdamStep {
   double lr, beta1, beta2, eps, weight_decay;
@@ -28,4 +29,5 @@ double squared_norm(const Tensor& x);
 /// x *= factor
 void scale_(const Tensor& x, double factor);
 
+#pragma GCC visibility pop
 }  // namespace gradus

@@ -52,7 +52,7 @@ std::string state_json(const TrainerState& state, const HeldOut& held_out) {
         {"best", held_out.best},
         {"best_step", held_out.best_step},
         {"since_best", held_out.since_best}}}};
-  return json.dump();
+  return detail::dump(json);
 }
 
 void read_state(const std::string& text, const std::string& name, TrainerState& state, HeldOut& held_out) {

@@ -16,6 +16,7 @@
 #include <gradus/models/trainer.h>
 
 namespace gradus::models {
+#pragma GCC visibility push(default)
 
 /// What judging on the way has found.
 struct HeldOut {
@@ -29,6 +30,7 @@ struct HeldOut {
   friend bool operator==(const HeldOut&, const HeldOut&) = default;
 };
 
+/// All that a training goes on from.
 struct Checkpoint {
   GPT model;
   CharTokenizer tokenizer;
@@ -78,4 +80,5 @@ class RunWriter {
   std::optional<Index> continued_from_;  // until the first save after it
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::models

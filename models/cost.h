@@ -4,7 +4,9 @@
 #include <gradus/models/gpt.h>
 
 namespace gradus::models {
+#pragma GCC visibility push(default)
 
+/// Floating-point operations and bytes.
 struct Cost {
   double forward_flops;   // a token: two for each weight it meets, and attention over half the context on average
   double training_flops;  // forward and twice that backward
@@ -15,4 +17,5 @@ struct Cost {
 
 Cost cost_of(const GPTConfig& config, DType dtype, Index batch_tokens);
 
+#pragma GCC visibility pop
 }  // namespace gradus::models

@@ -13,6 +13,7 @@
 #include <gradus/models/tokenizer.h>
 
 namespace gradus::models {
+#pragma GCC visibility push(default)
 
 /// Sequences one after another, lengths[i] tokens in the i-th; targets[k] is what should follow tokens[k].
 struct Batch {
@@ -22,8 +23,10 @@ struct Batch {
   void clear() { tokens.clear(), targets.clear(), lengths.clear(); }
 };
 
+/// What a dataset is split into.
 enum class Part { train, held_out };
 
+/// How a text is cut and split.
 struct DatasetOptions {
   Index block_size = 64;    // the model's: no sequence is longer
   double held_out = 0.1;    // fraction kept for judging; 0 trains on everything, 1 on nothing
@@ -37,6 +40,7 @@ struct DatasetState {
   Index position = 0;     // sequences already seen in this epoch
 };
 
+/// Sequences to train on and sequences to judge by, cut from one text. Training sees each of its own once an epoch.
 class Dataset {
  public:
   virtual ~Dataset() = default;
@@ -131,4 +135,5 @@ class TextDataset : public Dataset {
   Index train_tokens_, offset_ = 0;
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::models

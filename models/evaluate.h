@@ -5,7 +5,9 @@
 #include <gradus/models/gpt.h>
 
 namespace gradus::models {
+#pragma GCC visibility push(default)
 
+/// A mean loss.
 struct Evaluation {
   double loss = 0;   // nats a token, the boundary token counted like any other
   Index tokens = 0;  // how many were predicted
@@ -20,6 +22,7 @@ struct Estimate {
   double value = 0, margin = 0;
 };
 
+/// Loss and accuracy with their intervals.
 struct Judgement {
   Estimate loss;      // nats a token
   Estimate accuracy;  // part of the tokens that the model found likeliest
@@ -30,4 +33,5 @@ struct Judgement {
 /// as independent: the variance is that of a ratio of sums over clusters (Cochran 1977, section 6.3).
 Judgement judge(GPT& model, const Dataset& dataset, Part part = Part::held_out);
 
+#pragma GCC visibility pop
 }  // namespace gradus::models

@@ -13,6 +13,7 @@
 #include <gradus/models/tokenizer.h>
 
 namespace gradus::models {
+#pragma GCC visibility push(default)
 
 /// A token of a sample that generate() has just drawn.
 struct Drawn {
@@ -46,4 +47,5 @@ std::vector<std::string> generate(GPT& model, const CharTokenizer& tokenizer, st
                                   const GenerateOptions& options = {}, const OnText& on_text = {},
                                   const OnToken& on_token = {});
 
+#pragma GCC visibility pop
 }  // namespace gradus::models

@@ -162,7 +162,7 @@ std::string GPTConfig::to_json() const {
                      {"final_norm", final_norm},
                      {"init_std", init_std},
                      {"scale_residual", scale_residual}};
-  return json.dump(2) + "\n";
+  return detail::dump(json, 2) + "\n";
 }
 
 GPTConfig GPTConfig::from_json(std::string_view json, std::string_view name) {
@@ -286,7 +286,8 @@ Tensor GPT::embed(std::span<const std::int32_t> tokens, std::span<const Index> l
           "with the tokenizer that the model was trained with",
           token, config_.vocab_size - 1);
   }
-  const Tensor x = drop(wte(tokens) + wpe(positions));  // (N, C)
+  const Tensor of_tokens = wte(tokens);               // named, so that nodes have the same numbers with every compiler
+  const Tensor x = drop(of_tokens + wpe(positions));  // (N, C)
   return ln_emb ? (*ln_emb)(x) : x;
 }
 

@@ -17,9 +17,12 @@
 #include <gradus/nn/norm.h>
 
 namespace gradus::models {
+#pragma GCC visibility push(default)
 
+/// The norm that a GPT has everywhere.
 enum class NormKind { layer, rms };
 
+/// The sizes and variants of a GPT; as it stands GPT-2 124M without dropout.
 struct GPTConfig {
   Index vocab_size = 50257;
   Index block_size = 1024;  // how many tokens the model can look back on, itself included
@@ -84,6 +87,7 @@ struct Block : nn::Module {
 /// Keys and values of one sequence, a KeyValues for each layer. Starts empty.
 using Cache = std::vector<KeyValues>;
 
+/// A decoder-only transformer (Radford et al. 2019), from token ids to logits.
 class GPT : public nn::Module {
  public:
   /// Weights start from the default generator (manual_seed), in the order of named_parameters(). Throws Error for a
@@ -125,4 +129,5 @@ class GPT : public nn::Module {
   GPTConfig config_;
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::models

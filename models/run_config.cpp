@@ -22,7 +22,7 @@ RunData read_data(const Json& json, const std::string& name) {
 
 nn::Metadata to_metadata(const GPTConfig& model, const CharTokenizer& tokenizer, const RunData& data,
                          const std::string& settings) {
-  const Json json = {{"model", Json::parse(model.to_json())},
+  const Json json = {{"model", parse_json(model.to_json(), "model")},
                      {"data",
                       {{"source", data.source},
                        {"documents", data.documents},
@@ -30,9 +30,7 @@ nn::Metadata to_metadata(const GPTConfig& model, const CharTokenizer& tokenizer,
                        {"seed", data.seed},
                        {"fingerprint", data.fingerprint}}},
                      {"train", parse_json(settings, "settings")}};
-  // A path need not be UTF-8.
-  return {{config_file, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"},
-          {tokenizer_file, tokenizer.to_json()}};
+  return {{config_file, dump(json, 2) + "\n"}, {tokenizer_file, tokenizer.to_json()}};
 }
 
 RunConfig read_config(const nn::Metadata& metadata, const nn::NamedTensors& tensors, const std::string& path) {
@@ -47,10 +45,10 @@ RunConfig read_config(const nn::Metadata& metadata, const nn::NamedTensors& tens
   const auto [config_json, config_name] = text_of(config_file);
   const Json json = parse_json(config_json, config_name);
   JsonReader reader(json, config_name);
-  const GPTConfig config = GPTConfig::from_json(reader.field("model").dump(), config_name);
+  const GPTConfig config = GPTConfig::from_json(dump(reader.field("model")), config_name);
   RunData data = read_data(reader.field("data"), config_name);
   // A folder written before settings were kept has none.
-  std::string settings = json.contains("train") ? reader.field("train").dump(2) : "{}";
+  std::string settings = json.contains("train") ? dump(reader.field("train"), 2) : "{}";
   reader.finish();
 
   check(tokenizer.vocab_size() == config.vocab_size, "{} has {} tokens, {} says {}; they are not of the same run",

@@ -1,15 +1,12 @@
 // The weights file says it all; config.json and tokenizer.json are there for people and other programs.
 #include <gradus/models/run_folder.h>
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <cmath>
-#include <csignal>
 #include <system_error>
 
+#include <gradus/core/platform.h>
 #include <gradus/models/detail/run_config.h>
 #include <gradus/models/text.h>
 
@@ -25,9 +22,9 @@ bool is_left_behind(const std::string& name) {
   const std::size_t number = name.rfind('.', name.size() - ending.size() - 1);
   const std::size_t process = number == std::string::npos ? number : name.rfind('.', number - 1);
   if (process == std::string::npos) return false;
-  pid_t pid = 0;
+  long pid = 0;
   const auto [end, error] = std::from_chars(name.data() + process + 1, name.data() + number, pid);
-  return error == std::errc{} && end == name.data() + number && pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH;
+  return error == std::errc{} && end == name.data() + number && pid > 0 && !platform::process_exists(pid);
 }
 
 }  // namespace

@@ -16,14 +16,15 @@
 #include <gradus/models/tokenizer.h>
 
 namespace gradus::models {
+#pragma GCC visibility push(default)
 
 /// Which data a run saw, precise enough to make the same split again.
 struct RunData {
-  std::string source;     // a file's path, or the name of a bundled text
-  bool documents = true;  // one a line; otherwise running text
+  std::string source = {};  // a file's path, or the name of a bundled text
+  bool documents = true;    // one a line; otherwise running text
   double held_out = 0.1;
   std::uint64_t seed = 42;
-  std::string fingerprint;  // of the text, to notice that it changed
+  std::string fingerprint = {};  // of the text, to notice that it changed
 
   friend bool operator==(const RunData&, const RunData&) = default;
 };
@@ -34,6 +35,7 @@ std::string fingerprint(std::string_view text);
 inline constexpr const char* model_file = "model.safetensors";
 inline constexpr const char* best_file = "best.safetensors";
 
+/// What load_run reads.
 struct Run {
   GPT model;
   CharTokenizer tokenizer;
@@ -58,4 +60,5 @@ void save_run(const std::filesystem::path& folder, const GPT& model, const CharT
 /// best.safetensors where that is whole and was not asked for.
 Run load_run(const std::filesystem::path& folder, const char* file = model_file);
 
+#pragma GCC visibility pop
 }  // namespace gradus::models

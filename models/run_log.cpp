@@ -1,12 +1,6 @@
 // Lines are appended; only resuming rewrites the file, in one move, to take back what came after the checkpoint.
 #include <gradus/models/run_log.h>
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <system_error>
-
 #include <gradus/models/detail/json.h>
 #include <gradus/models/text.h>
 
@@ -17,11 +11,11 @@ using detail::Json;
 
 // Shows no line that is not whole: the last one of a program that was killed.
 std::optional<LogLine> parse(std::string_view text) {
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return std::nullopt;
+  const std::optional<Json> json = detail::try_parse_json(text);
+  if (!json || !json->is_object()) return std::nullopt;
   const auto number = [&](const char* key) -> std::optional<double> {
-    const auto found = json.find(key);
-    return found != json.end() && found->is_number() ? std::optional(found->get<double>()) : std::nullopt;
+    const auto found = json->find(key);
+    return found != json->end() && found->is_number() ? std::optional(found->get<double>()) : std::nullopt;
   };
   const auto step = number("step"), tokens = number("tokens"), loss = number("train_loss"), lr = number("lr"),
              norm = number("grad_norm"), speed = number("tokens_per_second");
@@ -84,12 +78,7 @@ RunLog::RunLog(std::filesystem::path path, Index keep) : path_(std::move(path)) 
 }
 
 void RunLog::open() {
-  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) fail_with(errno);
-}
-
-RunLog::~RunLog() {
-  if (descriptor_ >= 0) ::close(descriptor_);
+  require(file_.open(path_, platform::File::Mode::append));
 }
 
 void RunLog::write(const LogLine& line, bool flush_now) {
@@ -99,27 +88,21 @@ void RunLog::write(const LogLine& line, bool flush_now) {
 }
 
 void RunLog::flush() {
-  if (descriptor_ < 0) {
+  if (!file_.is_open()) {
     write_text(path_, "");
     open();
   }
-  for (std::string_view rest = pending_; !rest.empty();) {
-    const ssize_t written = ::write(descriptor_, rest.data(), rest.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) fail_with(written < 0 ? errno : EIO);
-    rest.remove_prefix(static_cast<std::size_t>(written));
-  }
+  require(file_.write(pending_));
   pending_.clear();
 }
 
 void RunLog::sync() {
   flush();
-  if (::fsync(descriptor_) != 0) fail_with(errno);
+  require(file_.sync());
 }
 
-void RunLog::fail_with(int error) const {
-  fail("log: cannot write '{}': {}; check the folder and the free space", path_.native(),
-       std::generic_category().message(error));
+void RunLog::require(std::error_code error) const {
+  check(!error, "log: cannot write '{}': {}; check the folder and the free space", path_.native(), error.message());
 }
 
 }  // namespace gradus::models

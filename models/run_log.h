@@ -4,12 +4,16 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
+#include <gradus/core/platform.h>
 #include <gradus/core/shape.h>
 
 namespace gradus::models {
+#pragma GCC visibility push(default)
 
+/// One step; losses are in nats a token.
 struct LogLine {
   Index step = 0;
   Index tokens = 0;  // seen up to here, this step's included
@@ -24,14 +28,12 @@ struct LogLine {
 /// there is no file.
 std::vector<LogLine> read_log(const std::filesystem::path& path);
 
+/// Writes a log.
 class RunLog {
  public:
   /// Keeps the lines of an earlier part of the run up to step `keep` and drops what was logged after that; 0 begins
   /// anew, with the first line that is flushed.
   RunLog(std::filesystem::path path, Index keep);
-  ~RunLog();
-  RunLog(const RunLog&) = delete;
-  RunLog& operator=(const RunLog&) = delete;
 
   /// Lines reach the file at once when `flush`, else some time later. Throws Error when the disk does not allow it.
   void write(const LogLine& line, bool flush);
@@ -40,13 +42,14 @@ class RunLog {
   void sync();
 
  private:
-  [[noreturn]] void fail_with(int error) const;
+  void require(std::error_code error) const;  // that there is none
 
   void open();
 
   std::filesystem::path path_;
   std::string pending_;
-  int descriptor_ = -1;
+  platform::File file_;
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::models

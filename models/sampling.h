@@ -10,7 +10,9 @@
 #include <gradus/core/random.h>
 
 namespace gradus::models {
+#pragma GCC visibility push(default)
 
+/// How text is drawn, and when it ends.
 struct GenerateOptions {
   Index max_tokens = 256;
   double temperature = 1;                 // below 1 safer, above 1 wilder; 0 always takes the likeliest token
@@ -36,6 +38,7 @@ std::int32_t sample_token(std::span<const float> logits, const GenerateOptions& 
 std::int32_t sample_token(std::span<const double> logits, const GenerateOptions& options, Generator& generator,
                           std::span<const std::int32_t> seen = {});
 
+/// A token and how likely it is.
 struct Likely {
   std::int32_t token;
   double probability;
@@ -46,4 +49,5 @@ struct Likely {
 std::vector<Likely> likeliest_tokens(std::span<const float> logits, std::size_t count, std::int32_t token);
 std::vector<Likely> likeliest_tokens(std::span<const double> logits, std::size_t count, std::int32_t token);
 
+#pragma GCC visibility pop
 }  // namespace gradus::models

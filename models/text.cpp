@@ -1,37 +1,16 @@
-// Decoding and composing is utf8proc's; what is added here is where exactly a text is wrong. Files are read
-// with the system's own calls, whose error numbers say why something failed.
+// Decoding and composing is utf8proc's; what is added here is where exactly a text is wrong.
 #include <gradus/models/text.h>
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <utf8proc.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include <gradus/core/check.h>
+#include <gradus/core/platform.h>
 #include <gradus/nn/atomic_file.h>
 
 namespace gradus::models {
 namespace {
-
-// Closes on every way out.
-struct File {
-  explicit File(const std::filesystem::path& path) : descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
-  ~File() {
-    if (descriptor >= 0) ::close(descriptor);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-
-  int descriptor;
-};
-
-std::string_view reason() {
-  return std::strerror(errno);
-}
 
 // Every code point below U+0300 is its own composed form (Unicode Standard Annex 15, quick check).
 constexpr char32_t first_that_may_compose = 0x300;
@@ -68,24 +47,13 @@ std::u32string_view strip(std::u32string_view line) {
 
 std::string read_file(const std::filesystem::path& path) {
   const auto& name = path.native();
-  const File file(path);
-  check(file.descriptor >= 0, "cannot read '{}': {}; check the path", name, reason());
-  struct stat status {};
-  check(::fstat(file.descriptor, &status) == 0, "cannot read '{}': {}", name, reason());
-  check(!S_ISDIR(status.st_mode), "cannot read '{}': it is a folder; name a file", name);
+  platform::File file;
   std::string bytes;
-  for (constexpr std::size_t chunk = 1 << 16;;) {
-    const std::size_t size = bytes.size();
-    bytes.resize(size + chunk);
-    const ssize_t got = ::read(file.descriptor, bytes.data() + size, chunk);
-    if (got < 0 && errno == EINTR) {
-      bytes.resize(size);
-      continue;
-    }
-    check(got >= 0, "cannot read '{}': {}", name, reason());
-    bytes.resize(size + static_cast<std::size_t>(got));
-    if (got == 0) break;
-  }
+  std::error_code error = file.open(path, platform::File::Mode::read);
+  check(!error, "cannot read '{}': {}; check the path", name, error.message());
+  check(!std::filesystem::is_directory(path, error), "cannot read '{}': it is a folder; name a file", name);
+  error = file.read(bytes);
+  check(!error, "cannot read '{}': {}", name, error.message());
   check(!bytes.empty(), "'{}' is empty; give a file with text in it", name);
   return bytes;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 namespace gradus::models {
+#pragma GCC visibility push(default)
 
 /// The bytes of a file. Throws Error when it is missing, unreadable, a folder or empty.
 std::string read_file(const std::filesystem::path& path);
@@ -34,4 +35,5 @@ std::vector<std::string> split_documents(std::string_view text, std::string_view
 std::string read_text(const std::filesystem::path& path);
 std::vector<std::string> read_documents(const std::filesystem::path& path);
 
+#pragma GCC visibility pop
 }  // namespace gradus::models

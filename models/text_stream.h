@@ -5,6 +5,7 @@
 #include <string_view>
 
 namespace gradus::models {
+#pragma GCC visibility push(default)
 
 /// Pieces may break anywhere, within a character too. What push() returns ends with a whole UTF-8 character and holds
 /// nothing that might still turn out to be the beginning of `stop`; from `stop` on, nothing is returned any more.
@@ -23,4 +24,5 @@ class TextStream {
   bool stopped_ = false;
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::models

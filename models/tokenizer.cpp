@@ -90,7 +90,7 @@ std::string CharTokenizer::to_json() const {
   detail::Json json = {{"type", json_type}, {"normalization", json_normalization}, {"boundary", boundary_}};
   detail::Json& characters = json["characters"] = detail::Json::array();
   for (const char32_t& c : characters_) characters.push_back(encode_utf8({&c, 1}));
-  return json.dump() + "\n";
+  return detail::dump(json) + "\n";
 }
 
 CharTokenizer CharTokenizer::from_json(std::string_view json, std::string_view name) {
@@ -109,7 +109,7 @@ CharTokenizer CharTokenizer::from_json(std::string_view json, std::string_view n
     // Out of order, the tokens would not be the ones that the model learned.
     check(one.size() == 1 && (characters.empty() || characters.back() < one.front()),
           "{}: entry {} of \"characters\" is {}; each must be one character, sorted by code point, no two alike", name,
-          characters.size(), entry.dump());
+          characters.size(), detail::dump(entry));
     characters.push_back(one.front());
   }
   reader.finish();

@@ -12,7 +12,9 @@
 #include <gradus/core/shape.h>
 
 namespace gradus::models {
+#pragma GCC visibility push(default)
 
+/// Text to tokens and back, a token for each character.
 class CharTokenizer {
  public:
   /// The characters of a running text; no boundary token.
@@ -51,4 +53,5 @@ class CharTokenizer {
   bool boundary_;
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::models

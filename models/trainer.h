@@ -12,7 +12,9 @@
 #include <gradus/nn/schedule.h>
 
 namespace gradus::models {
+#pragma GCC visibility push(default)
 
+/// Budget and recipe of a training.
 struct TrainOptions {
   // The budget: whichever is used up first ends the run. 0 is no limit; one of the three must be given.
   Index steps = 0;
@@ -33,6 +35,7 @@ struct TrainOptions {
   void validate() const;
 };
 
+/// What one step did.
 struct StepReport {
   Index step;    // steps done, this one included
   double loss;   // nats a token, before this step's update, label smoothing included
@@ -98,4 +101,5 @@ class Trainer {
   double seconds_ = 0;
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::models

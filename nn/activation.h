@@ -5,6 +5,7 @@
 #include <gradus/nn/module.h>
 
 namespace gradus::nn {
+#pragma GCC visibility push(default)
 
 /// A layer without parameters.
 struct ActivationLayer : Layer {
@@ -68,4 +69,5 @@ inline Tensor apply(Activation function, const Tensor& x) {
   fail("apply: {} is not an Activation; use one of the named values", static_cast<int>(function));
 }
 
+#pragma GCC visibility pop
 }  // namespace gradus::nn

@@ -5,8 +5,12 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <system_error>
+
+#include <gradus/core/platform.h>
 
 namespace gradus {
+#pragma GCC visibility push(default)
 
 /// Every failure (no such folder, no permission, a full disk) throws Error with the system's words; then, and when it
 /// is destroyed without commit(), the temporary file is removed and an older file of that name is as it was.
@@ -24,10 +28,11 @@ class AtomicFile {
   void commit();
 
  private:
-  [[noreturn]] void fail_with(int error) const;
+  void require(std::error_code error) const;  // that there is none
 
   std::string path_, temporary_;
-  int descriptor_ = -1;
+  platform::File file_;
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus

@@ -9,6 +9,7 @@
 #include <gradus/nn/linear.h>
 
 namespace gradus::nn {
+#pragma GCC visibility push(default)
 
 struct CausalSelfAttentionOptions {
   bool bias = true;
@@ -64,4 +65,5 @@ struct MultiHeadAttention : Layer {
   bool causal_;
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::nn

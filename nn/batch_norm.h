@@ -4,6 +4,7 @@
 #include <gradus/nn/module.h>
 
 namespace gradus::nn {
+#pragma GCC visibility push(default)
 
 struct BatchNormOptions {
   double eps = 1e-5;
@@ -43,4 +44,5 @@ struct BatchNorm2d : BatchNorm {
   Tensor operator()(const Tensor& x) const override;
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::nn

@@ -5,6 +5,7 @@
 #include <gradus/nn/module.h>
 
 namespace gradus::nn {
+#pragma GCC visibility push(default)
 
 struct Conv1dLayerOptions {
   Index stride = 1, padding = 0, dilation = 1;
@@ -73,4 +74,5 @@ struct Flatten : Layer {
   void members(Visitor&) const override {}
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::nn

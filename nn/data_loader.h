@@ -9,7 +9,9 @@
 #include <gradus/core/tensor.h>
 
 namespace gradus::nn {
+#pragma GCC visibility push(default)
 
+/// Some rows of the examples.
 struct Batch {
   std::vector<Tensor> tensors;       // the chosen rows of each tensor, (rows, ..)
   std::vector<std::int32_t> labels;  // and of the labels, if there are any
@@ -71,4 +73,5 @@ class DataLoader {
   std::vector<Index> order_;
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::nn

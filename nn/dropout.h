@@ -5,6 +5,7 @@
 #include <gradus/nn/module.h>
 
 namespace gradus::nn {
+#pragma GCC visibility push(default)
 
 /// Each element set to 0 with probability p and the others divided by 1 - p, by the default generator; x itself in
 /// eval mode.
@@ -20,4 +21,5 @@ struct Dropout : Layer {
   double p_;
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::nn

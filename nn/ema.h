@@ -4,6 +4,7 @@
 #include <gradus/nn/module.h>
 
 namespace gradus::nn {
+#pragma GCC visibility push(default)
 
 /// average = decay average + (1 - decay) weight after each update(), for parameters and buffers, starting from the
 /// module's values (Polyak & Juditsky 1992; PyTorch's AveragedModel with such an avg_fn).
@@ -26,4 +27,5 @@ class EMA {
   double decay_;
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::nn

@@ -7,6 +7,7 @@
 #include <gradus/nn/module.h>
 
 namespace gradus::nn {
+#pragma GCC visibility push(default)
 
 struct EmbeddingOptions {
   DType dtype = DType::f32;
@@ -24,4 +25,5 @@ struct Embedding : Module {
   Tensor weight;  // (num, dim)
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::nn

@@ -7,6 +7,7 @@
 #include <gradus/nn/module.h>
 
 namespace gradus {
+#pragma GCC visibility push(default)
 
 /// Checks the gradients of `loss`, which computes something from `module` (one number or any tensor), in every
 /// parameter of the module that wants one; the report names them by path. The module is converted to f64 for the
@@ -16,4 +17,5 @@ namespace gradus {
 GradcheckReport gradcheck(const nn::Module& module, const std::function<Tensor()>& loss,
                           const GradcheckOptions& options = {});
 
+#pragma GCC visibility pop
 }  // namespace gradus

@@ -5,6 +5,7 @@
 #include <gradus/nn/module.h>
 
 namespace gradus::nn::init {
+#pragma GCC visibility push(default)
 
 enum class Fan { in, out };
 enum class Nonlinearity { linear, sigmoid, tanh, relu, leaky_relu, selu };
@@ -14,6 +15,7 @@ enum class Nonlinearity { linear, sigmoid, tanh, relu, leaky_relu, selu };
 /// slope.
 double gain(Nonlinearity nonlinearity, double a = 0.01);
 
+/// Every entry drawn from N(mean, std^2), or uniformly from [low, high), or set; any shape.
 void normal_(const Tensor& x, double mean = 0, double std = 1, Generator& generator = default_generator());
 void uniform_(const Tensor& x, double low = 0, double high = 1, Generator& generator = default_generator());
 void constant_(const Tensor& x, double value);
@@ -37,4 +39,5 @@ void kaiming_normal_(const Tensor& weight, double a = 0, Fan fan = Fan::in,
 void gpt2_(const Module& module, Index n_layer, Generator& generator = default_generator(), double std = 0.02,
            bool scale_residual = true);
 
+#pragma GCC visibility pop
 }  // namespace gradus::nn::init

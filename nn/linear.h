@@ -4,6 +4,7 @@
 #include <gradus/nn/module.h>
 
 namespace gradus::nn {
+#pragma GCC visibility push(default)
 
 struct LinearOptions {
   bool bias = true;
@@ -21,4 +22,5 @@ struct Linear : Layer {
   Tensor bias;    // (out), or undefined
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::nn

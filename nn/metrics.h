@@ -7,6 +7,7 @@
 #include <gradus/core/tensor.h>
 
 namespace gradus::nn {
+#pragma GCC visibility push(default)
 
 /// The share of rows whose target is among the `top` highest of logits (.., V); one target a row, and rows whose target
 /// is ignore_index do not count. A target that ties with others counts as behind those of lower index. NaN if no row
@@ -35,4 +36,5 @@ double r2_score(const Tensor& prediction, const Tensor& target);
 /// e^loss: between how many equally likely tokens a model of that mean cross entropy hesitates.
 double perplexity(double loss);
 
+#pragma GCC visibility pop
 }  // namespace gradus::nn

@@ -6,6 +6,7 @@
 #include <gradus/nn/linear.h>
 
 namespace gradus::nn {
+#pragma GCC visibility push(default)
 
 struct MLPOptions {
   Index hidden = 0;  // 0: four times the width
@@ -35,4 +36,5 @@ struct MLP : Layer {
   Activation activation;
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::nn

@@ -10,6 +10,7 @@
 #include <gradus/core/tensor.h>
 
 namespace gradus::nn {
+#pragma GCC visibility push(default)
 
 class Module;
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
@@ -95,4 +96,5 @@ inline Tensor parameter(Tensor values) {
   return values;
 }
 
+#pragma GCC visibility pop
 }  // namespace gradus::nn

@@ -4,6 +4,7 @@
 #include <gradus/nn/module.h>
 
 namespace gradus::nn {
+#pragma GCC visibility push(default)
 
 struct LayerNormOptions {
   double eps = 1e-5;
@@ -46,4 +47,5 @@ struct RMSNorm : Layer {
   double eps_;
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::nn

@@ -10,7 +10,9 @@
 #include <gradus/nn/module.h>
 
 namespace gradus::optim {
+#pragma GCC visibility push(default)
 
+/// Parameters that share a rate and a weight decay.
 struct ParamGroup {
   std::vector<Tensor> params;
   double lr_scale = 1;                      // this group's rate is lr() * lr_scale
@@ -21,6 +23,8 @@ struct ParamGroup {
 /// of norms) does not. A group without members is left out.
 std::vector<ParamGroup> decay_groups(const nn::Module& module, double weight_decay);
 
+/// What all optimizers share: parameters, moments and their state. Parameters must be leaves,
+/// each given once.
 class Optimizer {
  public:
   Optimizer(const Optimizer&) = delete;  // two would share the moments but not the step counts
@@ -125,4 +129,5 @@ class AdamW : public Adam {
 /// before stepping. Parameters without a gradient count as 0. Pascanu et al. 2013; PyTorch's clip_grad_norm_.
 double clip_grad_norm(const std::vector<Tensor>& params, double max_norm);
 
+#pragma GCC visibility pop
 }  // namespace gradus::optim

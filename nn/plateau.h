@@ -6,6 +6,7 @@
 #include <gradus/nn/optim.h>
 
 namespace gradus::optim {
+#pragma GCC visibility push(default)
 
 struct PlateauOptions {
   bool maximize = false;    // the metric is better when larger (accuracy)
@@ -37,4 +38,5 @@ class ReduceLROnPlateau {
   Index bad_steps_ = 0, cooldown_ = 0;
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::optim

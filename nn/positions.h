@@ -4,6 +4,7 @@
 #include <gradus/nn/activation.h>
 
 namespace gradus::nn {
+#pragma GCC visibility push(default)
 
 struct PositionOptions {
   DType dtype = DType::f32;
@@ -44,4 +45,5 @@ struct RotaryPositions : ActivationLayer {
   double base_;
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::nn

@@ -9,6 +9,7 @@
 #include <gradus/nn/module.h>
 
 namespace gradus::nn {
+#pragma GCC visibility push(default)
 
 enum class RNNActivation { tanh, relu };
 
@@ -48,6 +49,7 @@ struct GRUCell : RecurrentCell {
   Tensor operator()(const Tensor& x, const Tensor& h) const;
 };
 
+/// Each (B, H).
 struct LSTMState {
   Tensor h, c;  // output and memory
 };
@@ -104,15 +106,19 @@ class Recurrent : public Layer {
   Dropout dropout_;
 };
 
+/// Layers of RNNCell over a sequence: (B, T, I) -> (B, T, D H).
 struct RNN : Recurrent {
   RNN(Index input, Index hidden, RecurrentOptions options = {}) : Recurrent("RNN", Kind::rnn, input, hidden, options) {}
 };
+/// Layers of GRUCell over a sequence: (B, T, I) -> (B, T, D H).
 struct GRU : Recurrent {
   GRU(Index input, Index hidden, RecurrentOptions options = {}) : Recurrent("GRU", Kind::gru, input, hidden, options) {}
 };
+/// Layers of LSTMCell over a sequence: (B, T, I) -> (B, T, D H).
 struct LSTM : Recurrent {
   LSTM(Index input, Index hidden, RecurrentOptions options = {})
       : Recurrent("LSTM", Kind::lstm, input, hidden, options) {}
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::nn

@@ -4,6 +4,7 @@
 #include <gradus/nn/optim.h>
 
 namespace gradus::optim {
+#pragma GCC visibility push(default)
 
 struct RMSpropOptions {
   double lr = 0.01;
@@ -25,4 +26,5 @@ class RMSprop : public Optimizer {
   RMSpropOptions options_;
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::optim

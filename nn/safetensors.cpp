@@ -252,7 +252,7 @@ void save_tensors(const std::string& path, const NamedTensors& tensors, const Me
   NamedTensors ordered = tensors;  // the wider type first, so that every tensor's data are aligned
   std::ranges::stable_sort(ordered, std::ranges::greater{},
                            [](const auto& entry) { return size_of(entry.second.dtype()); });
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  json header = json::object();
   check(!metadata.contains(checksum_key), "save: '{}': the metadata entry '{}' is reserved; rename it", path,
         checksum_key);
   header[metadata_key] = metadata;
@@ -267,10 +267,9 @@ void save_tensors(const std::string& path, const NamedTensors& tensors, const Me
     check(names.insert(name).second, "save: '{}': two tensors are to be named '{}' (or it is reserved); rename one",
           path, name);
     const std::size_t end = offset + bytes_of(x).size();
-    header.push_back({name,
-                      {{"dtype", x.dtype() == DType::f32 ? "F32" : "F64"},
-                       {"shape", std::vector<Index>(x.shape().begin(), x.shape().end())},
-                       {"data_offsets", {offset, end}}}});
+    header[name] = {{"dtype", x.dtype() == DType::f32 ? "F32" : "F64"},
+                    {"shape", std::vector<Index>(x.shape().begin(), x.shape().end())},
+                    {"data_offsets", {offset, end}}};
     offset = end;
   }
   std::string text;

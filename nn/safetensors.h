@@ -10,9 +10,11 @@
 #include <gradus/nn/module.h>
 
 namespace gradus::nn {
+#pragma GCC visibility push(default)
 
 using Metadata = std::map<std::string, std::string>;
 
+/// The contents of a file.
 struct TensorFile {
   NamedTensors tensors;  // in the order of their data
   Metadata metadata;
@@ -30,6 +32,7 @@ struct LoadOptions {
   bool strict = true;  // false: missing and unexpected names are allowed, and returned
 };
 
+/// What a load left out, where that is allowed, and the file's metadata.
 struct LoadReport {
   std::vector<std::string> missing;     // parameters the file has no values for: they kept theirs
   std::vector<std::string> unexpected;  // names in the file that the module does not have
@@ -43,4 +46,5 @@ LoadReport load_safetensors(const std::string& path, const Module& module, LoadO
 LoadReport load_state(const Module& module, const TensorFile& file, const std::string& source,
                       LoadOptions options = {});
 
+#pragma GCC visibility pop
 }  // namespace gradus::nn

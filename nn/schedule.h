@@ -6,6 +6,7 @@
 #include <gradus/core/shape.h>
 
 namespace gradus::optim {
+#pragma GCC visibility push(default)
 
 /// A warm-up that rises linearly, then a constant rate, or a decay from max_lr to min_lr in a straight line or along
 /// half a cosine (Loshchilov & Hutter 2017, without restarts). Steps count from 0, and the corners are nanoGPT's:
@@ -31,4 +32,5 @@ struct Schedule {
   void validate() const;
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::optim

@@ -8,6 +8,7 @@
 #include <gradus/nn/module.h>
 
 namespace gradus::nn {
+#pragma GCC visibility push(default)
 
 /// Applies its layers in order: Sequential net{Linear(2, 16), Tanh(), Linear(16, 1)}. They are named "0", "1", ..
 /// Braces, not parentheses: C++ makes the layers from left to right only then, and the order in which they draw their
@@ -51,4 +52,5 @@ class Sequential : public Layer {
   std::vector<std::shared_ptr<Layer>> layers_;
 };
 
+#pragma GCC visibility pop
 }  // namespace gradus::nn

@@ -46,13 +46,13 @@ std::string summary(const Module& module) {
   std::map<std::string, Own> own;
   std::unordered_set<const Node*> parameters, seen;
   for (const Tensor& parameter : module.parameters()) parameters.insert(&parameter.node());
-  std::size_t bytes = 0;
+  Index bytes = 0;
   for (const auto& [name, tensor] : module.named_state(false)) {
     const std::size_t dot = name.rfind('.');
     const std::string last = dot == std::string::npos ? name : name.substr(dot + 1);
     Own& mine = own[dot == std::string::npos ? "" : name.substr(0, dot)];
     const bool is_new = seen.insert(&tensor.node()).second, trains = parameters.contains(&tensor.node());
-    if (is_new) bytes += static_cast<std::size_t>(tensor.numel()) * size_of(tensor.dtype());
+    if (is_new) bytes += tensor.numel() * static_cast<Index>(size_of(tensor.dtype()));
     if (is_new && trains) mine.count += tensor.numel();
     mine.shapes += fmt::format("{}{}", mine.shapes.empty() ? "" : ", ",
                                trains ? fmt::format("{} {}{}", last, tensor.shape(), is_new ? "" : " (tied)")
@@ -84,8 +84,7 @@ std::string summary(const Module& module) {
     text += line + "\n" + (&row == &rows.front() ? rule + "\n" : "");
   }
   return text + rule +
-         fmt::format("\n{} parameters; {:.2f} MB with buffers\n", grouped(module.num_parameters()),
-                     static_cast<double>(bytes) / 1e6);
+         fmt::format("\n{} parameters; {} bytes with buffers\n", grouped(module.num_parameters()), grouped(bytes));
 }
 
 }  // namespace gradus::nn

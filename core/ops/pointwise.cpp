@@ -46,7 +46,7 @@ struct Broadcast {
     Index size, a_stride, b_stride;  // stride 0: repeated
   };
   Shape shape;
-  std::array<Dim, Shape::max_rank> outer{};  // the dimensions around the runs
+  std::array<Dim, Shape::max_rank> outer;  // the dimensions around the runs: the first outer_rank hold something
   std::size_t outer_rank = 0;
   Index runs = 1, run = 1;  // how many, and how long
   Index a_step = 1, b_step = 1;

@@ -212,7 +212,7 @@ std::string TrainArguments::to_json() const {
   each_setting(*this, [&](const char* name, const auto& value) {
     if (value) json[name] = *value;
   });
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);  // a path need not be UTF-8
+  return gradus::models::detail::dump(json);
 }
 
 void add_train_options(CLI::App& command, TrainArguments& a) {

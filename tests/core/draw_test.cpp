@@ -1,6 +1,6 @@
 // Pictures of graphs: what is in the boxes, and that a large graph collapses to its modules.
+#include <gradus/core/detail/layout.h>
 #include <gradus/core/draw.h>
-#include <gradus/core/layout.h>
 #include <gradus/core/ops.h>
 
 #include <algorithm>

@@ -1,8 +1,14 @@
 // parallel_for: every index once, in ranges that depend on the sizes alone; nested, throwing, and from several threads.
 #include <gradus/core/parallel.h>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <iterator>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
@@ -168,6 +174,53 @@ TEST(ParallelFor, KeepsScratchOfCallersApart) {
   second.join();
   EXPECT_EQ(wrong, 0);
 }
+
+// 0 when this process can compute with several threads.
+int exit_status_of_sum() {
+  std::atomic<Index> sum{0};
+  parallel_for(1000, 1, [&](Index begin, Index) { sum += begin; });
+  return sum == 499'500 ? 0 : 1;
+}
+
+// The child has none of the parent's threads: it must neither wait for them nor join them when it exits.
+TEST(ParallelFor, WorksInTheChildOfFork) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "ThreadSanitizer does not let the child of a program with threads start some";
+#endif
+  const WithThreads guard(3);
+  ASSERT_EQ(exit_status_of_sum(), 0);  // the workers run
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ::alarm(60);  // ends a child that hangs
+    std::atomic<int> inside{0};
+    parallel_for(2, 1, [&](Index, Index) {  // gets through only if the child has threads of its own
+      ++inside;
+      while (inside < 2) std::this_thread::yield();
+    });
+    std::exit(exit_status_of_sum() + (num_threads() == 3 ? 0 : 2));
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_EQ(exit_status_of_sum(), 0);  // and the parent goes on
+}
+
+// Made before the pool, so it is destroyed after it, when the pool must not start threads again.
+struct ComputesAtTheEnd {
+  ~ComputesAtTheEnd() {
+    const auto count = [] {
+      const std::filesystem::path threads = "/proc/self/task";  // Linux; elsewhere there is nothing to count
+      return std::filesystem::exists(threads) ? std::distance(std::filesystem::directory_iterator(threads), {}) : 0;
+    };
+    const auto before = count();
+    if (exit_status_of_sum() != 0 || count() != before) {
+      std::fputs("computing at the end of the program is wrong, or starts threads\n", stderr);
+      std::_Exit(1);
+    }
+  }
+} computes_at_the_end;
 
 }  // namespace
 }  // namespace gradus::testing

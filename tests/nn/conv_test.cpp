@@ -80,7 +80,7 @@ TEST(Summary, ListsModulesShapesAndCounts) {
             "  1     BatchNorm2d  weight (2), bias (2), [running_mean (2)], [running_var (2)]      4\n"
             "  2     Flatten\n"
             "---------------------------------------------------------------------------------------\n"
-            "24 parameters; 0.00 MB with buffers\n");
+            "24 parameters; 112 bytes with buffers\n");
 }
 
 TEST(MaxPool, NanIsNotHidden) {

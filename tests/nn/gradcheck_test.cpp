@@ -42,29 +42,11 @@ TEST(ModuleGradcheck, PassesAndLeavesTheModuleAsItWas) {
   }
 }
 
-// clang-format off: these lines stand as they do in README.md
-Tensor cube(const Tensor& x) {
-  Tensor y = Tensor::empty_like(x);
-  dispatch(x.dtype(), [&]<class T>() {
-    const T* px = x.data<T>().data();
-    for (T& value : y.data<T>()) value = *px * *px * *px, ++px;
-  });
-  return record("cube", y, {x}, [](const Node& out, Inputs in) {  // adds into the gradient of what it was computed from
-    dispatch(out.dtype, [&]<class T>() {
-      const T *dy = out.grad_or_null<T>(), *px = in[0].values<T>();
-      for (Index i = 0; i < out.numel(); ++i) in[0].grad_or_null<T>()[i] += 3 * px[i] * px[i] * dy[i];
-    });
-  });
-}
-// clang-format on
-
-TEST(ModuleGradcheck, ReadsAsTheFrontPageSays) {
+TEST(ModuleGradcheck, IsAnExpectation) {
   const Sequential net{Linear(3, 2), Tanh()};
   const Tensor x = randn({4, 3}, f64), y = randn({4, 2}, f64);
-  // clang-format off: the lines stand as they do in README.md
-  EXPECT_TRUE(gradcheck([](auto in) { return cube(in[0]); }, {randn({2, 3})}));
-  EXPECT_TRUE(gradcheck(net, [&] { return mse_loss(net(x), y); }));  // every parameter, by name; x and y are f64
-  // clang-format on
+  EXPECT_TRUE(gradcheck([](auto in) { return tanh(in[0]); }, {randn({2, 3})}));
+  EXPECT_TRUE(gradcheck(net, [&] { return mse_loss(net(x), y); }));
 }
 
 struct Forgetful : Layer {  // its second weight gets no gradient

@@ -80,7 +80,7 @@ TEST(Safetensors, TheBytesAreTheFormats) {
   save_tensors(folder / "t", {{"x", tensor({1, 2}, {2, 1})}}, {{"a", "b"}});
   // The checksums are of what the header says and of x.
   const std::string header = R"({"__metadata__":{"a":"b","checksum":"46037d55cd93ed2d e387b604eeb46dd6"},)"
-                             R"("x":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]}})";
+                             R"("x":{"data_offsets":[0,8],"dtype":"F32","shape":[2,1]}})";
   const std::string text = contents(folder / "t");
   EXPECT_EQ(static_cast<unsigned char>(text[0]), (header.size() + 7) / 8 * 8);
   EXPECT_EQ(text.substr(1, 7), std::string(7, '\0'));

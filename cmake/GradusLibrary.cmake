@@ -1,0 +1,18 @@
+# gradus_library(component source...): the library gradus_<component>, which programs link as gradus::<component>.
+function(gradus_library component)
+  set(library gradus_${component})
+  add_library(${library} ${ARGN})
+  add_library(gradus::${component} ALIAS ${library})
+  gradus_compile_options(${library})
+  target_compile_features(${library} PUBLIC cxx_std_20)
+  target_include_directories(${library} PUBLIC
+    "$<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>"
+    "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
+  set_target_properties(${library} PROPERTIES
+    EXPORT_NAME ${component}
+    INSTALL_RPATH "$ORIGIN"  # the components lie side by side
+    DEFINE_SYMBOL ""  # the same command for static and shared, so that ccache compiles once
+    LINKER_LANGUAGE CXX
+    VERSION "${PROJECT_VERSION}"
+    SOVERSION "${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}")  # core/version.h says what that promises
+endfunction()

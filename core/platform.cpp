@@ -1,0 +1,108 @@
+#include <gradus/core/platform.h>
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+#if defined(__linux__)
+#include <sched.h>
+#include <sys/mman.h>
+#endif
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <thread>
+#include <utility>
+
+namespace gradus::platform {
+namespace {
+
+std::error_code last_error() {
+  return {errno, std::generic_category()};
+}
+
+}  // namespace
+
+void* allocate(std::size_t bytes) {
+#if defined(__linux__)
+  // Large blocks ask for large pages: 512 times fewer page faults, and a matrix whose rows lie a page or more apart
+  // stays within reach of the processor's page table cache.
+  constexpr std::size_t large_page = std::size_t{1} << 21;
+  if (bytes >= 2 * large_page) {
+    void* const block = std::aligned_alloc(large_page, (bytes + large_page - 1) / large_page * large_page);
+    if (block != nullptr) ::madvise(block, bytes, MADV_HUGEPAGE);  // a wish; small pages serve as well
+    return block;
+  }
+#endif
+  constexpr std::size_t alignment = 64;
+  return std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+}
+
+int processors() {
+#if defined(__linux__)
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) return std::max(1, CPU_COUNT(&allowed));
+#endif
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+bool after_fork(void (*in_child)()) {
+  return ::pthread_atfork(nullptr, nullptr, in_child) == 0;
+}
+
+long process_id() {
+  return ::getpid();
+}
+bool process_exists(long id) {
+  return std::in_range<pid_t>(id) && (::kill(static_cast<pid_t>(id), 0) == 0 || errno != ESRCH);
+}
+
+std::error_code File::open(const std::filesystem::path& path, Mode mode) {
+  close();
+  const int flags = mode == Mode::read     ? O_RDONLY
+                    : mode == Mode::create ? O_WRONLY | O_CREAT | O_EXCL
+                                           : O_WRONLY | O_CREAT | O_APPEND;
+  descriptor_ = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
+  return descriptor_ < 0 ? last_error() : std::error_code();
+}
+
+std::error_code File::read(std::string& bytes) {
+  for (constexpr std::size_t chunk = 1 << 16;;) {
+    const std::size_t size = bytes.size();
+    bytes.resize(size + chunk);
+    const ssize_t got = ::read(descriptor_, bytes.data() + size, chunk);
+    const std::error_code error = got < 0 ? last_error() : std::error_code();
+    bytes.resize(size + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    if (error == std::errc::interrupted) continue;
+    if (error || got == 0) return error;
+  }
+}
+
+std::error_code File::write(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return last_error();
+    if (written == 0) return std::make_error_code(std::errc::io_error);
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+std::error_code File::sync() {
+  return ::fsync(descriptor_) == 0 ? std::error_code() : last_error();
+}
+
+void File::close() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  descriptor_ = -1;
+}
+
+std::error_code sync_folder(const std::filesystem::path& folder) {
+  File file;
+  if (const std::error_code error = file.open(folder, File::Mode::read)) return error;
+  return file.sync();
+}
+
+}  // namespace gradus::platform

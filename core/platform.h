@@ -1,0 +1,53 @@
+// All that gradus asks of the operating system beyond the C++ standard library: memory in large pages, processors,
+// fork() and files that outlast a power cut. POSIX only; a system without it needs its own platform.cpp.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+namespace gradus::platform {
+#pragma GCC visibility push(default)
+
+/// `bytes` of memory aligned to 64, or null when there is none left. std::free gives it back.
+void* allocate(std::size_t bytes);
+
+/// How many processors this process may use, at least 1: under taskset or in a container fewer than there are.
+int processors();
+
+/// Has `in_child` called in each child that fork() makes from now on. False when the system has no memory for that.
+bool after_fork(void (*in_child)());
+
+long process_id();
+bool process_exists(long id);
+
+/// A file by the system's own calls, whose errors say what went wrong; those of standard streams do not.
+class File {
+ public:
+  enum class Mode { read, create, append };  // create refuses a file that exists, append makes one that does not
+
+  File() = default;
+  ~File() { close(); }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  [[nodiscard]] std::error_code open(const std::filesystem::path& path, Mode mode);
+  bool is_open() const { return descriptor_ >= 0; }
+  /// All that is left, to the end of `bytes`.
+  [[nodiscard]] std::error_code read(std::string& bytes);
+  [[nodiscard]] std::error_code write(std::string_view bytes);
+  /// Waits until what was written is on the disk.
+  [[nodiscard]] std::error_code sync();
+  void close();
+
+ private:
+  int descriptor_ = -1;
+};
+
+/// Waits until the names in `folder` are on the disk.
+std::error_code sync_folder(const std::filesystem::path& folder);
+
+#pragma GCC visibility pop
+}  // namespace gradus::platform

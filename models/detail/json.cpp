@@ -1,0 +1,90 @@
+#include <gradus/models/detail/json.h>
+
+#include <algorithm>
+#include <concepts>
+#include <utility>
+
+#include <gradus/core/check.h>
+
+namespace gradus::models::detail {
+namespace {
+
+// What errors show of a value is written by a function that calls itself for what lies within: 100,000 brackets, and
+// the stack would overflow. No file here is deeper than three.
+constexpr int deepest = 16;
+
+}  // namespace
+
+Json parse_json(std::string_view text, std::string_view name) {
+  const auto watch = [name](int depth, Json::parse_event_t, const Json&) {
+    check(depth <= deepest, "{}: the file is nested deeper than {} levels; it is damaged or something else", name,
+          deepest);
+    return true;
+  };
+  Json json;
+  try {
+    json = Json::parse(text, watch);
+  } catch (const Json::parse_error& error) {
+    const std::string_view before = text.substr(0, error.byte > 0 ? error.byte - 1 : 0);
+    fail("{}: this is not JSON from line {}, byte {} on; mend it there, or restore the file if it was cut short", name,
+         1 + std::ranges::count(before, '\n'), before.size() - (before.rfind('\n') + 1) + 1);
+  } catch (const Json::exception&) {
+    fail("{}: it holds a number that is too large; mend or restore the file", name);
+  }
+  check(json.is_object(), "{}: the file holds a JSON {}, an object is needed", name, json.type_name());
+  return json;
+}
+
+std::optional<Json> try_parse_json(std::string_view text) {
+  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (json.is_discarded()) return std::nullopt;
+  return json;
+}
+
+std::string dump(const Json& json, int indent) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+JsonReader::JsonReader(const Json& object, std::string name) : object_(object), name_(std::move(name)) {
+  check(object_.is_object(), "{}: there is a JSON {}, an object is needed", name_, object_.type_name());
+}
+
+const Json& JsonReader::field(const std::string& key) {
+  seen_.insert(key);
+  const auto found = object_.find(key);
+  check(found != object_.end(), "{}: the field \"{}\" is missing; add it, or write the file anew", name_, key);
+  return *found;
+}
+
+template <class T>
+T JsonReader::get(const std::string& key) {
+  const Json& value = field(key);
+  if constexpr (std::same_as<T, bool>) {
+    check(value.is_boolean(), "{}: \"{}\" is {}, true or false is needed", name_, key, dump(value));
+  } else if constexpr (std::integral<T>) {
+    const bool fits = value.is_number_unsigned()
+                          ? std::in_range<T>(value.template get<std::uint64_t>())
+                          : value.is_number_integer() && std::in_range<T>(value.template get<std::int64_t>());
+    check(fits, "{}: \"{}\" is {}, a whole number{} is needed", name_, key, dump(value),
+          std::unsigned_integral<T> ? " of at least 0" : "");
+  } else if constexpr (std::floating_point<T>) {
+    check(value.is_number(), "{}: \"{}\" is {}, a number is needed", name_, key, dump(value));
+  } else {
+    check(value.is_string(), "{}: \"{}\" is {}, a text is needed", name_, key, dump(value));
+  }
+  return value.template get<T>();
+}
+
+template bool JsonReader::get(const std::string&);
+template std::int64_t JsonReader::get(const std::string&);
+template std::uint64_t JsonReader::get(const std::string&);
+template double JsonReader::get(const std::string&);
+template std::string JsonReader::get(const std::string&);
+
+void JsonReader::finish() const {
+  for (const auto& [key, value] : object_.items()) {
+    check(seen_.contains(key), "{}: there is no field \"{}\"; remove it, or check its spelling", name_, key);
+  }
+}
+
+}  // namespace gradus::models::detail
