@@ -4,6 +4,7 @@ function(gradus_library component)
   add_library(${library} ${ARGN})
   add_library(gradus::${component} ALIAS ${library})
   gradus_compile_options(${library})
+  target_compile_options(${library} PRIVATE $<$<CONFIG:>:-O2>)  # a project around it may name no build type
   target_compile_features(${library} PUBLIC cxx_std_20)
   target_include_directories(${library} PUBLIC
     "$<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>"

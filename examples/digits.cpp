@@ -48,7 +48,9 @@ void train(const char* name, nn::Sequential net, const nn::Batch& train_part, co
   fmt::print("  hardest digit: {} (F1 {:.3f})\n\n", worst, f1[static_cast<std::size_t>(worst)]);
 }
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
+  gradus::check(argc == 1 || argc == 3, "digits: got {} arguments; give none, or an images and a labels file of MNIST",
+                argc - 1);
   gradus::manual_seed(5);
   gradus::Generator generator(5);
   const bool has_files = argc == 3;
@@ -68,4 +70,7 @@ int main(int argc, char** argv) {
                        nn::MaxPool2d(2), nn::Conv2d(12, 24, 3, {.padding = 1}), nn::BatchNorm2d(24), nn::ReLU(),
                        nn::MaxPool2d(2), nn::Flatten(), nn::Linear(24 * 9, 10)},
         train_part, test_part);
+} catch (const gradus::Error& error) {
+  fmt::print(stderr, "{}\n", error.what());
+  return 1;
 }

@@ -7,13 +7,17 @@
 // nats a character, falls from rung to rung.   B names, T places, V characters
 //
 //   build/bin/ladder        writes ladder.svg
+//   build/bin/ladder 100    the same after at most 100 steps each, for a quick look
 #include <fmt/format.h>
 #include <gradus/gradus.h>
 #include <gradus/models/text.h>
 #include <gradus_embedded/names.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
+#include <cstdio>
+#include <cstring>
 #include <functional>
 #include <string>
 #include <vector>
@@ -150,7 +154,14 @@ double climb(const char* name, Rung& model, const Data& data, int steps, double 
   return loss;
 }
 
-int main() {
+int main(int argc, char** argv) try {
+  int most = 2000;
+  if (argc > 1) {
+    const char* const end = argv[1] + std::strlen(argv[1]);
+    const auto [parsed, error] = std::from_chars(argv[1], end, most);
+    gradus::check(error == std::errc{} && parsed == end && most >= 1,
+                  "got '{}'; the steps of each model must be a whole number of at least 1", argv[1]);
+  }
   gradus::manual_seed(1);
   const std::vector<std::string> lines = models::split_documents(std::string(gradus::embedded::names), "names");
   const models::CharTokenizer tokenizer = models::CharTokenizer::from_documents(lines);
@@ -174,9 +185,9 @@ int main() {
   LastThree mlp(V);
   Recurrent rnn(V);
   Transformer transformer(V, static_cast<Index>(longest));
-  const std::vector<double> losses{climb("bigram", bigram, data, 600, 5e-2), climb("MLP", mlp, data, 2000, 4e-3),
-                                   climb("RNN", rnn, data, 2000, 4e-3),
-                                   climb("transformer", transformer, data, 2000, 4e-3)};
+  const std::vector<double> losses{climb("bigram", bigram, data, std::min(most, 600), 5e-2),
+                                   climb("MLP", mlp, data, most, 4e-3), climb("RNN", rnn, data, most, 4e-3),
+                                   climb("transformer", transformer, data, most, 4e-3)};
 
   Svg svg({-0.5, 3.5}, {1.9, 2.75}, 560, 320);
   const char* names[] = {"bigram", "MLP", "RNN", "transformer"};
@@ -187,4 +198,7 @@ int main() {
     svg.text(x, 1.845, names[i]);
   }
   svg.save("ladder.svg", "held-out loss, nats a character");
+} catch (const gradus::Error& error) {
+  fmt::print(stderr, "ladder: {}\n", error.what());
+  return 1;
 }

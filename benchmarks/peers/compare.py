@@ -171,7 +171,8 @@ def attention_memory():
 
 
 def build():
-    """Seconds for a clean build of the library with two jobs and no cache, and its size without symbols."""
+    """The library: seconds for a clean build with two jobs and no cache, and its size without symbols. The XOR program of
+    tests/install/app: seconds to compile it against the installed headers, and its size, linked with the shared ones."""
     with tempfile.TemporaryDirectory() as folder:
         options = ["-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_COMPILER_LAUNCHER=", "-DBUILD_SHARED_LIBS=ON"]
         options += [f"-DGRADUS_BUILD_{part}=OFF" for part in ("TESTS", "EXAMPLES", "BENCHMARKS")]
@@ -182,7 +183,21 @@ def build():
         seconds = time.perf_counter() - start
         libraries = [path for path in pathlib.Path(folder).rglob("libgradus_*.so*") if not path.is_symlink()]
         subprocess.run(["strip", "--strip-unneeded", *libraries], check=True)
-        return {"seconds": seconds, "bytes": sum(path.stat().st_size for path in libraries)}
+
+        prefix, app = pathlib.Path(folder) / "prefix", pathlib.Path(folder) / "app"
+        subprocess.run(["cmake", "--install", folder, "--prefix", prefix], **quiet)
+        library = next(prefix.rglob("libgradus_core.so")).parent
+        source = ROOT / "tests/install/app/app.cpp"
+        compiling = []
+        for _ in range(5):
+            start = time.perf_counter()
+            subprocess.run(["c++", "-std=c++20", "-O2", f"-I{prefix}/include", "-c", source, "-o", f"{app}.o"], check=True)
+            compiling.append(time.perf_counter() - start)
+        subprocess.run(["c++", "-s", f"{app}.o", "-o", app, f"-L{library}", f"-Wl,-rpath,{library}", "-lgradus_models",
+                        "-lgradus_nn", "-lgradus_core", "-lfmt"], check=True)
+        subprocess.run([app], **quiet)
+        return {"seconds": seconds, "bytes": sum(path.stat().st_size for path in libraries),
+                "app_seconds": statistics.median(compiling), "app_bytes": app.stat().st_size}
 
 
 def time_text(seconds):
@@ -347,6 +362,9 @@ def main():
             ["clean build of the library, two jobs, no cache", f"{made['seconds']:.0f} s",
              bar("90 s", made["seconds"] < 90)],
             ["shared libraries (core, nn, models), stripped", f"{made['bytes'] / 1e6:.2f} MB", bar("4 MB", made["bytes"] < 4e6)],
+            ["compiling tests/install/app against the installed headers, -O2", f"{made['app_seconds']:.2f} s",
+             bar("3 s (libtorch 1.13: 22 s)", made["app_seconds"] < 3)],
+            ["that program, stripped", f"{made['app_bytes'] / 1e3:.0f} KB", bar("4 MB", made["app_bytes"] < 4e6)],
         ] if made else []),
     }
     if arguments.filter:  # a part of the page would replace the whole

@@ -13,6 +13,9 @@
 namespace {
 
 using gradus::testing::output_of;
+using gradus::testing::ProgramResult;
+using gradus::testing::read;
+using gradus::testing::run;
 
 TEST(ScalarGraph, PrintsMicrogradsNumbers) {
   EXPECT_EQ(output_of("scalar_graph"), "24.7041\n138.8338\n645.5773\n");
@@ -40,6 +43,48 @@ TEST(Examples, PrintWhatTheyPromise) {
   const std::string custom = output_of("custom");
   EXPECT_NE(custom.find("gradcheck passed"), std::string::npos) << custom;
   EXPECT_NE(custom.find("gradcheck failed: 12 of 12"), std::string::npos) << custom;
+}
+
+TEST(Examples, DrawWhatTheyPromise) {
+  const gradus::testing::TempFolder folder;
+  const auto run_there = [&](const std::string& program) {
+    return run("cd " + folder.path().string() + " && " GRADUS_BIN_DIR "/" + program + " 2>&1");
+  };
+  for (const auto& [program, pictures] : {std::pair{"graph", std::vector{"neuron.svg", "gpt.svg"}},
+                                          {"sine", {"sine.svg"}},
+                                          {"ladder 30", {"ladder.svg"}}}) {
+    const ProgramResult result = run_there(program);
+    EXPECT_EQ(result.status, 0) << program << "\n" << result.output;
+    for (const char* const picture : pictures) EXPECT_TRUE(read(folder / picture).ends_with("</svg>\n")) << picture;
+  }
+}
+
+// 100 pictures, each with a bar as far to the right as its label says, in MNIST's format.
+TEST(Digits, ReadsMnistsFiles) {
+  const gradus::testing::TempFolder folder;
+  std::string images("\0\0\x08\x03\0\0\0\x64\0\0\0\x1c\0\0\0\x1c", 16), labels("\0\0\x08\x01\0\0\0\x64", 8);
+  for (int i = 0; i < 100; ++i) {
+    labels += static_cast<char>(i % 10);
+    for (int p = 0; p < 28 * 28; ++p) images += p % 28 / 2 == i % 10 + 2 ? '\xff' : '\0';
+  }
+  gradus::testing::write(folder / "images", images);
+  gradus::testing::write(folder / "labels", labels);
+  gradus::testing::write(folder / "short", images.substr(0, 5000));
+  const auto digits = [&](const std::string& arguments) {
+    return run("cd " + folder.path().string() + " && " GRADUS_BIN_DIR "/digits " + arguments + " 2>&1");
+  };
+  const ProgramResult read = digits("images labels");
+  EXPECT_EQ(read.status, 0) << read.output;
+  EXPECT_NE(read.output.find("100 digits read, 20 of them held out"), std::string::npos) << read.output;
+  EXPECT_NE(read.output.find("ConvNet"), std::string::npos) << read.output;
+  for (const auto& [arguments, error] : {std::pair{"labels images", "is the order images, labels?"},
+                                         {"short labels", "digits: 'short' is cut off"},
+                                         {"none labels", "digits: cannot open 'none'"},
+                                         {"images", "digits: got 1 arguments"}}) {
+    const ProgramResult result = digits(arguments);
+    EXPECT_EQ(result.status, 1) << arguments;
+    EXPECT_NE(result.output.find(error), std::string::npos) << result.output;
+  }
 }
 
 TEST(Microgpt, TrainsInAtMostItsNumberOfLines) {
