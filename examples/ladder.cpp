@@ -9,11 +9,11 @@
 //   build/bin/ladder        writes ladder.svg
 #include <fmt/format.h>
 #include <gradus/gradus.h>
-#include <gradus/models/text.h>
 #include <gradus_embedded/names.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <functional>
 #include <string>
 #include <vector>
