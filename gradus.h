@@ -1,4 +1,6 @@
-// All of gradus: tensors and gradients, modules and optimizers, the GPT and what trains it.
+// What programs use of gradus: tensors and gradients, modules and optimizers, the GPT and what trains it. By themselves
+// stand core/update.h, arithmetic for optimizers of one's own, and core/platform.h and nn/atomic_file.h, what lies
+// below.
 #pragma once
 
 #include <gradus/core/anomaly.h>
@@ -10,6 +12,7 @@
 #include <gradus/core/ops.h>
 #include <gradus/core/parallel.h>
 #include <gradus/core/tensor.h>
+#include <gradus/core/version.h>
 #include <gradus/models/checkpoint.h>
 #include <gradus/models/cost.h>
 #include <gradus/models/dataset.h>
@@ -19,6 +22,7 @@
 #include <gradus/models/run_folder.h>
 #include <gradus/models/run_log.h>
 #include <gradus/models/sampling.h>
+#include <gradus/models/text.h>
 #include <gradus/models/text_stream.h>
 #include <gradus/models/tokenizer.h>
 #include <gradus/models/trainer.h>

@@ -39,6 +39,17 @@ void attach(Node& node, const char* name, InputList inputs, std::shared_ptr<cons
 
 }  // namespace detail
 
+/// The first statement of an op: throws Error where a tensor it needs is undefined, naming the op and counting from 1.
+inline void check_defined(const char* op, detail::InputList tensors) {
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    check(tensors[i].get().defined(),
+          "{}: tensor {} is undefined (default-made, or a gradient nothing has added to); make it first", op, i + 1);
+  }
+}
+inline void check_defined(const char* op, std::initializer_list<std::reference_wrapper<const Tensor>> tensors) {
+  check_defined(op, detail::InputList(tensors.begin(), tensors.size()));
+}
+
 /// The last statement of every op: y = name(inputs). When some input wants a gradient, y becomes a vertex of the graph.
 /// `backward(out, in)` must ADD d/d(in[i]) into every in[i].grad_or_null<T>() that is not null (or put all of it into
 /// in[i].grad_share<T>(), which is quicker); the gradient of y is out.grad_or_null<T>(), values are in[i].values<T>()

@@ -1,5 +1,6 @@
-// First the graph becomes boxes and arrows, one for a vertex or one for a run of ops of the same module; then those are
-// laid out and written. An op belongs to the module of its parameter, or else to that of its newest input.
+// First the graph becomes boxes and arrows, one for a vertex or one for consecutive ops (of a module, or just so many);
+// then those are laid out and written. An op belongs to the module of its parameter, or else to that of its newest
+// input.
 #include <gradus/core/draw.h>
 
 #include <fmt/format.h>
@@ -7,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <set>
 #include <unordered_map>
@@ -52,7 +54,7 @@ Nodes collect(const Tensor& y) {
   return nodes;
 }
 
-// A number, or for more than four the shape and their range.
+// Up to four numbers, or the range of more, and how many are NaN, which no range shows.
 std::string described(const Node& node, const Buffer& buffer) {
   return dispatch(node.dtype, [&]<class T>() -> std::string {
     const std::span<const T> values(buffer.as<T>(), static_cast<std::size_t>(node.numel()));
@@ -62,8 +64,15 @@ std::string described(const Node& node, const Buffer& buffer) {
       for (const T value : values) text += fmt::format("{}{:.4g}", text.empty() ? "" : ", ", value);
       return text;
     }
-    const auto [low, high] = std::ranges::minmax(values);
-    return fmt::format("{:.3g} .. {:.3g}", low, high);
+    T low = std::numeric_limits<T>::infinity(), high = -low;
+    std::size_t nans = 0;
+    for (const T value : values) {
+      nans += std::isnan(value) ? 1 : 0;
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+    if (nans == values.size()) return fmt::format("{} NaN", nans);
+    return fmt::format("{:.3g} .. {:.3g}{}", low, high, nans == 0 ? "" : fmt::format(", {} NaN", nans));
   });
 }
 
@@ -103,10 +112,11 @@ std::string first_parts(const std::string& path, std::size_t count) {
   return count == 0 ? "" : path.substr(0, at - 1);
 }
 
-// Runs of consecutive ops whose modules agree in the first `depth` parts of their names.
-Picture module_picture(const Nodes& nodes, const Names& names, std::size_t depth) {
+// Consecutive ops to a box: those whose modules agree in the first `depth` parts of their names, or, where `pieces` is
+// not 0, as many pieces of equal length.
+Picture grouped_picture(const Nodes& nodes, const Names& names, std::size_t depth, std::size_t pieces = 0) {
   struct Run {
-    std::string module;
+    std::string title;  // the module, or which ops; empty for ops of no module
     std::vector<std::pair<std::string, int>> ops;
     std::set<const Node*> parameters;
     Shape shape;
@@ -116,8 +126,12 @@ Picture module_picture(const Nodes& nodes, const Names& names, std::size_t depth
   std::unordered_map<const Node*, std::size_t> run_of;
   Picture picture;
   std::map<std::pair<std::size_t, std::size_t>, std::string> arrows;
+  const auto is_op = [](const Node* node) { return !node->inputs.empty(); };
+  const auto all_ops = static_cast<std::size_t>(std::ranges::count_if(nodes, is_op));
+  const std::size_t length = pieces == 0 ? 0 : (all_ops + pieces - 1) / pieces;
+  std::size_t op_number = 0;
   for (const Node* node : nodes) {
-    if (node->inputs.empty()) continue;
+    if (!is_op(node)) continue;
     std::string& mine = module[node];
     const Node* newest = nullptr;
     bool has_parameter = false;
@@ -125,15 +139,20 @@ Picture module_picture(const Nodes& nodes, const Names& names, std::size_t depth
       if (input == nullptr) continue;
       if (const auto name = names.find(input.get()); name != names.end()) {
         const std::size_t dot = name->second.rfind('.');
-        mine = dot == std::string::npos ? name->second : name->second.substr(0, dot);
+        mine = dot == std::string::npos ? "" : name->second.substr(0, dot);
         has_parameter = true;
         break;
       }
       if (newest == nullptr || input->id > newest->id) newest = input.get();
     }
     if (!has_parameter && newest != nullptr) mine = module[newest];
-    const std::string key = node == nodes.back() && !has_parameter ? "" : first_parts(mine, depth);
-    if (runs.empty() || runs.back().module != key) runs.push_back({key, {}, {}, {}});
+    std::string key = node == nodes.back() && !has_parameter ? "" : first_parts(mine, depth);
+    if (length > 0) {
+      const std::size_t first = op_number / length * length;
+      key = fmt::format("ops {} .. {}", first + 1, std::min(first + length, all_ops));
+    }
+    ++op_number;
+    if (runs.empty() || runs.back().title != key) runs.push_back({key, {}, {}, {}});
     Run& run = runs.back();
     run.shape = node->shape;
     auto& ops = run.ops;
@@ -153,10 +172,11 @@ Picture module_picture(const Nodes& nodes, const Names& names, std::size_t depth
     }
   }
   for (const Run& run : runs) {
-    Box box{run.module.empty() ? run.ops.back().first : run.module, {}, run.module.empty() ? Look::op : Look::module};
+    const bool one_op = run.title.empty() || length == 1;
+    Box box{one_op ? run.ops.back().first : run.title, {}, one_op ? Look::op : Look::module};
     std::string line;
     for (const auto& [op, count] : run.ops) {
-      if (run.module.empty() && run.ops.size() == 1 && count == 1) break;
+      if (one_op && run.ops.size() == 1 && count == 1) break;
       const std::string word = count == 1 ? op : fmt::format("{} x{}", op, count);
       if (!line.empty() && line.size() + word.size() > 34) box.lines.push_back(std::exchange(line, {}));
       line += (line.empty() ? "" : ", ") + word;
@@ -179,7 +199,7 @@ Picture module_picture(const Nodes& nodes, const Names& names, std::size_t depth
 
 struct Chosen {
   Picture picture;
-  bool of_modules;
+  bool grouped;
 };
 
 Chosen choose(const Tensor& y, const NamesOfTensors& named, const DrawOptions& options) {
@@ -192,12 +212,12 @@ Chosen choose(const Tensor& y, const NamesOfTensors& named, const DrawOptions& o
     deepest = std::max(deepest, static_cast<std::size_t>(std::ranges::count(name, '.')));
   }
   const auto most = static_cast<std::size_t>(options.details);
-  if (nodes.size() <= most || names.empty()) return {vertex_picture(nodes, names), false};
-  for (std::size_t depth = deepest; depth > 1; --depth) {
-    Picture picture = module_picture(nodes, names, depth);
+  if (nodes.size() <= most) return {vertex_picture(nodes, names), false};
+  for (std::size_t depth = deepest; depth > 0; --depth) {
+    Picture picture = grouped_picture(nodes, names, depth);
     if (picture.boxes.size() <= most) return {std::move(picture), true};
   }
-  return {module_picture(nodes, names, 1), true};
+  return {grouped_picture(nodes, names, 0, most), true};
 }
 
 const char* fill_of(Look look) {
@@ -232,10 +252,10 @@ std::string escaped(const std::string& text, bool dot) {
 }  // namespace
 
 std::string graph_svg(const Tensor& y, const NamesOfTensors& names, DrawOptions options) {
-  const auto [picture, of_modules] = choose(y, names, options);
+  const auto [picture, grouped] = choose(y, names, options);
   const detail::Layout layout = detail::lay_out(picture.boxes.size(), picture.arrows);
-  // Small graphs run from left to right, as one reads a formula; those of modules downwards, as one scrolls.
-  const bool down = of_modules;
+  // Small graphs run from left to right, as one reads a formula; grouped ones downwards, as one scrolls.
+  const bool down = grouped;
   std::size_t letters = 8, most_lines = 0;
   for (const Box& box : picture.boxes) {
     letters = std::max(letters, box.title.size() + 1);
@@ -310,11 +330,11 @@ std::string graph_svg(const Tensor& y, const NamesOfTensors& names, DrawOptions 
 }
 
 std::string graph_dot(const Tensor& y, const NamesOfTensors& names, DrawOptions options) {
-  const auto [picture, of_modules] = choose(y, names, options);
+  const auto [picture, grouped] = choose(y, names, options);
   std::string dot = fmt::format(
       "digraph gradus {{\n  rankdir={};\n  node [shape=box, style=\"rounded,filled\", "
       "fontname=monospace];\n",
-      of_modules ? "TB" : "LR");
+      grouped ? "TB" : "LR");
   for (std::size_t i = 0; i < picture.boxes.size(); ++i) {
     std::string label = escaped(picture.boxes[i].title, true);
     for (const std::string& line : picture.boxes[i].lines) label += "\\n" + escaped(line, true);

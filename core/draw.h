@@ -1,5 +1,5 @@
 // Pictures of the graph behind a tensor, without Graphviz: every value and gradient of a small one, as in micrograd,
-// and of a large one the modules that it ran through.
+// and of a large one the modules that it ran through, or where no names tell them its ops in equal pieces.
 #pragma once
 
 #include <string>
@@ -11,12 +11,15 @@
 namespace gradus {
 #pragma GCC visibility push(default)
 
-/// Names of leaves, such as a module's named_parameters(); from the dots in them a large graph knows its modules.
+/// Names of leaves, such as a module's named_parameters(); from the dots in them a large graph knows its modules: the
+/// parameter "h.0.attn.weight" belongs to "h.0.attn", which lies in "h.0". A name without a dot belongs to none.
 using NamesOfTensors = std::vector<std::pair<std::string, Tensor>>;
 
 /// How much a picture shows.
 struct DrawOptions {
-  Index details = 40;  // graphs of up to so many vertices show each of them; also how many boxes a larger one may have
+  /// A graph of up to so many vertices shows each of them. A larger one has at most so many boxes: a box for each run
+  /// of ops in the same module, the smallest modules that are few enough; else consecutive ops, as many to each box.
+  Index details = 40;
 };
 
 /// The graph that `y` was computed from, as a complete SVG file. Draw before backward(), or after

@@ -10,13 +10,16 @@ namespace gradus::detail {
 Layout lay_out(std::size_t vertices, const std::vector<std::pair<std::size_t, std::size_t>>& edges) {
   std::vector<std::size_t> layer(vertices, 0);
   std::vector<std::vector<std::size_t>> users(vertices);
-  for (const auto& [from, to] : edges) users[from].push_back(to);
+  std::vector<bool> has_origin(vertices, false);
+  for (const auto& [from, to] : edges) {
+    users[from].push_back(to);
+    has_origin[to] = true;
+  }
   for (std::size_t v = 0; v < vertices; ++v) {
     for (const std::size_t user : users[v]) layer[user] = std::max(layer[user], layer[v] + 1);
   }
   for (std::size_t v = vertices; v-- > 0;) {  // what has no origin stands right before its first user
-    const bool is_source = std::ranges::none_of(edges, [&](const auto& edge) { return edge.second == v; });
-    if (!is_source || users[v].empty()) continue;
+    if (has_origin[v] || users[v].empty()) continue;
     std::size_t first = vertices;
     for (const std::size_t user : users[v]) first = std::min(first, layer[user]);
     layer[v] = first - 1;
@@ -53,11 +56,11 @@ Layout lay_out(std::size_t vertices, const std::vector<std::pair<std::size_t, st
     }
   };
   for (const auto& row : order) spread(row);
+  std::vector<double> wish(layer.size());
   for (int sweep = 0; sweep < 8; ++sweep) {
     const auto& neighbors = sweep % 2 == 0 ? before : after;
     for (std::size_t i = 0; i < layout.layers; ++i) {
       auto& row = order[sweep % 2 == 0 ? i : layout.layers - 1 - i];
-      std::vector<double> wish(layer.size());
       for (const std::size_t v : row) {
         double sum = 0;
         for (const std::size_t n : neighbors[v]) sum += slot[n];

@@ -44,6 +44,13 @@ Tensor pow(const Tensor& a, const Tensor& b);  // a^b; da is 0 where b is 0, db 
 /// a where condition is not 0, else b; all three broadcast. The condition gets no gradient.
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 
+namespace detail {
+// A number in the type of x; for an undefined x in any, since the op will refuse that x.
+inline Tensor number_for(const Tensor& x, double number) {
+  return tensor(number, x.defined() ? x.dtype() : DType::f32);
+}
+}  // namespace detail
+
 inline Tensor operator-(const Tensor& x) {
   return neg(x);
 }
@@ -60,28 +67,28 @@ inline Tensor operator/(const Tensor& a, const Tensor& b) {
   return div(a, b);
 }
 inline Tensor operator+(const Tensor& a, double b) {
-  return add(a, tensor(b, a.dtype()));
+  return add(a, detail::number_for(a, b));
 }
 inline Tensor operator-(const Tensor& a, double b) {
-  return sub(a, tensor(b, a.dtype()));
+  return sub(a, detail::number_for(a, b));
 }
 inline Tensor operator*(const Tensor& a, double b) {
-  return mul(a, tensor(b, a.dtype()));
+  return mul(a, detail::number_for(a, b));
 }
 inline Tensor operator/(const Tensor& a, double b) {
-  return div(a, tensor(b, a.dtype()));
+  return div(a, detail::number_for(a, b));
 }
 inline Tensor operator+(double a, const Tensor& b) {
-  return add(tensor(a, b.dtype()), b);
+  return add(detail::number_for(b, a), b);
 }
 inline Tensor operator-(double a, const Tensor& b) {
-  return sub(tensor(a, b.dtype()), b);
+  return sub(detail::number_for(b, a), b);
 }
 inline Tensor operator*(double a, const Tensor& b) {
-  return mul(tensor(a, b.dtype()), b);
+  return mul(detail::number_for(b, a), b);
 }
 inline Tensor operator/(double a, const Tensor& b) {
-  return div(tensor(a, b.dtype()), b);
+  return div(detail::number_for(b, a), b);
 }
 // These make a new node: the old value stays in the graph, only the name moves on.
 inline Tensor& operator+=(Tensor& a, const Tensor& b) {
@@ -156,8 +163,10 @@ Tensor embedding(const Tensor& weight, std::span<const std::int32_t> ids, const 
 Tensor dropout(const Tensor& x, double p, bool training = true);
 Tensor dropout(const Tensor& x, double p, bool training, Generator& generator);
 /// Mean over the targets t != ignore_index of -log softmax(logits)[t]: (.., V) and one target a row -> one number.
-/// With no target left the loss is 0 and so is its gradient.
-Tensor cross_entropy(const Tensor& logits, std::span<const std::int32_t> targets, std::int32_t ignore_index = -1);
+/// With no target left the loss is 0 and so is its gradient. Label smoothing p (Szegedy et al. 2016, section 7; from 0
+/// to below 1) takes (1 - p) of that and p times the mean of -log softmax(logits) over all V classes.
+Tensor cross_entropy(const Tensor& logits, std::span<const std::int32_t> targets, std::int32_t ignore_index = -1,
+                     double label_smoothing = 0);
 /// Mean of (prediction - target)^2; equal shapes -> one number.
 Tensor mse_loss(const Tensor& prediction, const Tensor& target);
 /// Mean of |prediction - target|; equal shapes -> one number.
@@ -188,7 +197,8 @@ struct Pool2dOptions {
   Size2 stride = 0;  // 0: the window's size
   Size2 padding = 0;
 };
-/// Cross-correlation, as PyTorch's convolution is: y[o, p] = bias[o] + sum over c, k of weight[o, c, k] x[c, p + k].
+/// Cross-correlation, as PyTorch's convolution is: y[o, p] = bias[o] + sum over c and k of weight[o, c, k]
+/// x[c, stride p + dilation k - padding], where x is 0 outside.
 /// (B, in, L), (out, in, K), (out) -> (B, out, (L + 2 padding - dilation (K - 1) - 1) / stride + 1)
 Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, Conv1dOptions options = {});
 /// The same in two dimensions: (B, in, H, W), (out, in, KH, KW), (out) -> (B, out, H', W'), sizes as in conv1d.

@@ -1,5 +1,6 @@
 #include <gradus/core/platform.h>
 
+#include <cxxabi.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <memory>
 #include <thread>
 #include <utility>
 
@@ -49,6 +51,13 @@ int processors() {
 
 bool after_fork(void (*in_child)()) {
   return ::pthread_atfork(nullptr, nullptr, in_child) == 0;
+}
+
+std::string type_name(const char* mangled) {
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> plain(abi::__cxa_demangle(mangled, nullptr, nullptr, &status),
+                                                          &std::free);
+  return status == 0 ? plain.get() : mangled;
 }
 
 long process_id() {

@@ -1,5 +1,6 @@
 // All that gradus asks of the operating system beyond the C++ standard library: memory in large pages, processors,
-// fork() and files that outlast a power cut. POSIX only; a system without it needs its own platform.cpp.
+// fork(), files that outlast a power cut, and the compiler's names of types. POSIX only; a system without it needs its
+// own platform.cpp.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +20,9 @@ int processors();
 
 /// Has `in_child` called in each child that fork() makes from now on. False when the system has no memory for that.
 bool after_fork(void (*in_child)());
+
+/// "gradus::nn::Linear" for what typeid(..).name() gives.
+std::string type_name(const char* mangled);
 
 long process_id();
 bool process_exists(long id);

@@ -11,8 +11,8 @@
 namespace gradus {
 namespace {
 
-constexpr Index all_shown = 48;  // up to this many elements nothing is left out
-constexpr Index edge = 3;        // of a longer dimension, so many at each end are shown
+constexpr Index all_shown = 1000;  // up to this many elements nothing is left out, as in NumPy
+constexpr Index edge = 3;          // of a longer dimension, so many at each end are shown
 constexpr std::size_t line_width = 88;
 
 // How the numbers of one tensor are written: the same digits after the point, padded to one width.

@@ -4,7 +4,9 @@
 #include <gradus/core/random.h>
 
 #include <atomic>
+#include <charconv>
 #include <cmath>
+#include <locale>
 #include <numbers>
 #include <numeric>
 #include <sstream>
@@ -88,6 +90,7 @@ std::vector<Index> Generator::permutation(Index n) {
 
 std::string Generator::state() const {
   std::ostringstream text;
+  text.imbue(std::locale::classic());  // the program's may group digits
   text << engine_;
   text << fmt::format(" {}", next_normal_ ? fmt::format("{:a}", *next_normal_) : "none");
   return std::move(text).str();
@@ -95,13 +98,24 @@ std::string Generator::state() const {
 
 void Generator::set_state(const std::string& text) {
   std::istringstream in(text);
+  in.imbue(std::locale::classic());
   std::mt19937 engine;
   std::string normal;
   in >> engine >> normal;
-  char* end = nullptr;
-  const double value = normal == "none" ? 0 : std::strtod(normal.c_str(), &end);
-  check(!in.fail() && (end == nullptr || *end == '\0') && (in >> std::ws).eof(),
-        "generator: a state of {} characters is not one that state() wrote; the file it came from is damaged",
+  bool good = !in.fail() && (in >> std::ws).eof();
+  double value = 0;
+  if (normal != "none") {  // "-0x1.8p+0"; from_chars reads the same in every locale, but no 0x
+    const bool negative = normal.starts_with('-');
+    const std::string_view digits = std::string_view(normal).substr(negative ? 1 : 0);
+    const char* const end = digits.data() + digits.size();
+    good = good && digits.starts_with("0x") && digits.size() > 2;
+    if (good) {
+      const auto [stop, error] = std::from_chars(digits.data() + 2, end, value, std::chars_format::hex);
+      good = error == std::errc() && stop == end && !std::signbit(value);
+      if (negative) value = -value;
+    }
+  }
+  check(good, "generator: a state of {} characters is not one that state() wrote; the file it came from is damaged",
         text.size());
   engine_ = engine;
   next_normal_ = normal == "none" ? std::nullopt : std::optional(value);

@@ -58,7 +58,8 @@ class Generator {
 /// differently.
 Generator& default_generator();
 
-/// Seeds the calling thread's default generator.
+/// Seeds the default generator of the calling thread alone, so that threads do not disturb each other's numbers;
+/// PyTorch's is one for all threads. A new thread that wants the same numbers calls it too.
 void manual_seed(std::uint64_t seed);
 
 /// 0 .. n-1 in random order; PyTorch's order for n up to 214,748,363, from where it draws 64 bits a number.

@@ -10,7 +10,6 @@
 //   build/bin/ladder 100    the same after at most 100 steps each, for a quick look
 #include <fmt/format.h>
 #include <gradus/gradus.h>
-#include <gradus/models/text.h>
 #include <gradus_embedded/names.h>
 
 #include <algorithm>

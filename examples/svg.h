@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include <gradus/core/check.h>
+
 class Svg {
  public:
   /// `x` and `y` are the ranges of the data that the picture of `width` x `height` pixels shows, in a margin.
@@ -47,6 +49,7 @@ class Svg {
                         width_ + 2 * margin, height_ + 2 * margin, width_ / 2 + margin, title)
          << "\n"
          << body_ << "</svg>\n";
+    gradus::check(file.flush().good(), "svg: cannot write '{}'; check the folder and its permissions", path);
     fmt::print("wrote {}\n", path);
   }
 

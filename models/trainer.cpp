@@ -68,8 +68,7 @@ double accumulate_gradients(const GPT& model, std::span<const Batch> batches, do
   for (const Batch& batch : batches) {
     const double weight = static_cast<double>(batch.tokens.size()) / all_tokens;
     const Tensor logits = model(batch.tokens, batch.lengths);
-    Tensor loss = cross_entropy(logits, batch.targets);
-    if (label_smoothing > 0) loss = loss * (1 - label_smoothing) - mean(log_softmax(logits)) * label_smoothing;
+    const Tensor loss = cross_entropy(logits, batch.targets, -1, label_smoothing);
     sum += weight * loss.item();
     if (!std::isfinite(sum)) return sum;
     (batches.size() == 1 ? loss : loss * weight).backward();

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
 
 namespace gradus::nn {
@@ -25,6 +26,7 @@ CausalSelfAttention::CausalSelfAttention(Index n_embd, Index n_head, CausalSelfA
       n_head_(checked_heads("CausalSelfAttention", n_embd, n_head)) {}
 
 Tensor CausalSelfAttention::operator()(const Tensor& x) const {
+  check_defined("CausalSelfAttention", {x});
   check(x.rank() >= 2, "CausalSelfAttention: x {} must be (batch, time, width) or (time, width)", x.shape());
   const auto [rows, width] = x.shape().as_matrix();
   const Index time = x.size(-2);
@@ -33,12 +35,14 @@ Tensor CausalSelfAttention::operator()(const Tensor& x) const {
 }
 
 Tensor CausalSelfAttention::operator()(const Tensor& x, std::span<const Index> lengths) const {
+  check_defined("CausalSelfAttention", {x});
   check(x.rank() == 2, "CausalSelfAttention: packed documents {} must be (tokens, width)", x.shape());
   return dropout(c_proj(packed_attention(c_attn(x), n_head_, lengths, {.causal = true})));
 }
 
 Tensor CausalSelfAttention::operator()(const Tensor& x, std::span<const Index> lengths,
                                        std::span<KeyValues* const> caches) const {
+  check_defined("CausalSelfAttention", {x});
   check(x.rank() == 2, "CausalSelfAttention: new tokens {} must be (tokens, width)", x.shape());
   return dropout(c_proj(cached_attention(c_attn(x), n_head_, lengths, caches)));
 }
@@ -63,6 +67,7 @@ Tensor MultiHeadAttention::split_heads(const Tensor& x) const {
 }
 
 Tensor MultiHeadAttention::operator()(const Tensor& query, const Tensor& memory) const {
+  check_defined("MultiHeadAttention", {query, memory});
   check(query.rank() == 3 && memory.rank() == 3 && query.size(0) == memory.size(0),
         "MultiHeadAttention: query {} and memory {} must be (batch, time, width) with the same batch", query.shape(),
         memory.shape());

@@ -31,6 +31,8 @@ Tensor BatchNorm::normalize(const Tensor& x) const {
   const Index channels = running_mean.numel();
   check(x.size(1) == channels, "{}: x {} does not fit; its second size must be {}, the channels given at construction",
         name_, x.shape(), channels);
+  check(x.dtype() == running_mean.dtype(), "{}: x is {}, but this module {}; convert one with to(DType)", name_,
+        x.dtype(), running_mean.dtype());
   Shape wide;  // (1, C, 1, ..): what broadcasts against x
   std::vector<Index> others;
   for (Index d = 0; d < x.rank(); ++d) {
@@ -40,8 +42,8 @@ Tensor BatchNorm::normalize(const Tensor& x) const {
   Tensor centered, variance;
   if (training()) {
     const Index count = x.numel() / channels;
-    check(count > 1, "{}: x {} has one value a channel, which has no variance; train on more, or call eval()", name_,
-          x.shape());
+    check(count > 1, "{}: x {} has {} values a channel; a variance needs at least 2, so train on more, or call eval()",
+          name_, x.shape(), count);
     const Tensor average = mean(x, others, true);
     centered = x - average;
     variance = mean(centered * centered, others, true);
@@ -61,12 +63,14 @@ Tensor BatchNorm::normalize(const Tensor& x) const {
 }
 
 Tensor BatchNorm1d::operator()(const Tensor& x) const {
+  check_defined("BatchNorm1d", {x});
   check(x.rank() == 2 || x.rank() == 3, "BatchNorm1d: x {} must be (batch, channels) or (batch, channels, length)",
         x.shape());
   return normalize(x);
 }
 
 Tensor BatchNorm2d::operator()(const Tensor& x) const {
+  check_defined("BatchNorm2d", {x});
   check(x.rank() == 4, "BatchNorm2d: x {} must be (batch, channels, height, width)", x.shape());
   return normalize(x);
 }

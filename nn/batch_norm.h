@@ -16,7 +16,7 @@ struct BatchNormOptions {
 /// (x - mean) / sqrt(var + eps) * weight + bias with mean and variance of each channel, the second dimension (Ioffe &
 /// Szegedy 2015, algorithm 1). Training takes those of the batch (the variance divided by the count) and moves the
 /// running ones towards them (the variance divided by the count - 1, as PyTorch does); eval mode takes the running
-/// ones.
+/// ones. Files made by PyTorch hold num_batches_tracked besides, a count that nothing here needs: loading passes it by.
 struct BatchNorm : Layer {
   void members(Visitor& visit) const override;
 

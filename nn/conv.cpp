@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include <gradus/core/autograd.h>
+#include <gradus/core/ops.h>
 #include <gradus/nn/init.h>
 
 namespace gradus::nn {
@@ -43,6 +45,7 @@ void Conv2d::members(Visitor& visit) const {
 }
 
 Tensor Flatten::operator()(const Tensor& x) const {
+  check_defined("Flatten", {x});
   check(x.rank() >= 1, "Flatten: x is a single number; its first size must be the batch");
   Index rest = 1;
   for (Index d = 1; d < x.rank(); ++d) rest *= x.size(d);

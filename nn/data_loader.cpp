@@ -2,7 +2,10 @@
 #include <gradus/nn/data_loader.h>
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
+
+#include <gradus/core/autograd.h>
 
 namespace gradus::nn {
 
@@ -10,6 +13,8 @@ DataLoader::DataLoader(std::vector<Tensor> tensors, std::vector<std::int32_t> la
     : tensors_(std::move(tensors)), labels_(std::move(labels)), options_(options) {
   check(!tensors_.empty(), "DataLoader: no tensors came; it needs at least one, (rows, ..)");
   check(options.batch_size >= 1, "DataLoader: batches of {}; batch_size must be at least 1", options.batch_size);
+  const std::vector<std::reference_wrapper<const Tensor>> all(tensors_.begin(), tensors_.end());
+  check_defined("DataLoader", detail::InputList(all));
   for (const Tensor& tensor : tensors_) {
     check(tensor.rank() >= 1 && tensor.size(0) == tensors_[0].size(0),
           "DataLoader: {} and {} must have the same first size, one row for each example", tensors_[0].shape(),
@@ -41,6 +46,7 @@ Batch DataLoader::batch(Index place) const {
 Batch DataLoader::rows(std::vector<Index> rows) const {
   Batch batch;
   for (const Index row : rows) {
+    check(count_ > 0, "DataLoader: row {} was asked for, but the tensors have no rows; give it some", row);
     check(row >= 0 && row < count_, "DataLoader: there is no row {} among {}; use 0 .. {}", row, count_, count_ - 1);
   }
   for (const Tensor& tensor : tensors_) {

@@ -1,8 +1,11 @@
 // DataLoader: examples in memory, handed out in batches, in a new order for each epoch.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <gradus/core/random.h>
@@ -31,7 +34,8 @@ struct DataLoaderOptions {
 /// Rows of tensors that belong together (examples and targets: equal first sizes) and of whole-number labels:
 ///     DataLoader loader({images}, labels, {.batch_size = 32, .shuffle = true});
 ///     for (const Batch& batch : loader) { .. model(batch[0]) .. batch.labels .. }
-/// Every loop is an epoch: each row once. Batches are copies without history.
+/// Every loop is an epoch: each row once. Batches are copies without history. An iterator refers to its loader: moving
+/// or destroying the loader ends the loop.
 class DataLoader {
  public:
   explicit DataLoader(std::vector<Tensor> tensors, DataLoaderOptions options = {})
@@ -45,18 +49,26 @@ class DataLoader {
 
   class Iterator {
    public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = Batch;
+    using difference_type = std::ptrdiff_t;
+    using pointer = void;
+    using reference = Batch;
+
+    Iterator() = default;
     Batch operator*() const { return loader_->batch(place_); }
     Iterator& operator++() {
       ++place_;
       return *this;
     }
-    bool operator!=(const Iterator& other) const { return place_ != other.place_; }
+    Iterator operator++(int) { return std::exchange(*this, {loader_, place_ + 1}); }
+    bool operator==(const Iterator& other) const = default;
 
    private:
     friend class DataLoader;
     Iterator(const DataLoader* loader, Index place) : loader_(loader), place_(place) {}
-    const DataLoader* loader_;
-    Index place_;
+    const DataLoader* loader_ = nullptr;
+    Index place_ = 0;
   };
   /// Starts an epoch: draws its order, which ends an epoch that is still running.
   Iterator begin();

@@ -7,7 +7,8 @@ namespace gradus::nn {
 #pragma GCC visibility push(default)
 
 /// average = decay average + (1 - decay) weight after each update(), for parameters and buffers, starting from the
-/// module's values (Polyak & Juditsky 1992; PyTorch's AveragedModel with such an avg_fn).
+/// module's values at construction (Polyak & Juditsky 1992). PyTorch's AveragedModel with such an avg_fn differs twice:
+/// its first update only copies the parameters, and unless use_buffers is set it leaves the buffers as they were.
 ///     EMA ema(model, 0.999);
 ///     for (..) { ..  optimizer.step(); ema.update(); }
 ///     ema.swap(); evaluate(model); ema.swap();

@@ -1,10 +1,12 @@
 // Counting in double, on copies of the values.
 #include <gradus/nn/metrics.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
-#include <gradus/core/ops.h>
+#include <gradus/core/autograd.h>
 
 namespace gradus::nn {
 namespace {
@@ -13,6 +15,7 @@ namespace {
 template <class F>
 void each_row(const char* name, const Tensor& logits, std::span<const std::int32_t> targets, std::int32_t ignore_index,
               const F& f) {
+  check_defined(name, {logits});
   check(logits.rank() >= 1, "{}: logits are a single number; the last dimension must be the classes", name);
   const auto [rows, classes] = logits.shape().as_matrix();
   check(rows == static_cast<Index>(targets.size()), "{}: logits {} have {} rows but {} targets came; one a row", name,
@@ -28,7 +31,13 @@ void each_row(const char* name, const Tensor& logits, std::span<const std::int32
   }
 }
 
+// NaN of nothing.
+double share(Index part, Index whole) {
+  return whole == 0 ? std::numeric_limits<double>::quiet_NaN() : static_cast<double>(part) / static_cast<double>(whole);
+}
+
 void check_equal(const char* name, const Tensor& a, const Tensor& b) {
+  check_defined(name, {a, b});
   check(a.shape() == b.shape(), "{}: {} and {} must have equal shapes; reshape one", name, a.shape(), b.shape());
 }
 
@@ -45,8 +54,7 @@ double accuracy(const Tensor& logits, std::span<const std::int32_t> targets, Ind
     right += ahead < top ? 1 : 0;
     ++count;
   });
-  return count == 0 ? std::numeric_limits<double>::quiet_NaN()
-                    : static_cast<double>(right) / static_cast<double>(count);
+  return share(right, count);
 }
 
 double binary_accuracy(const Tensor& logits, const Tensor& target) {
@@ -54,10 +62,11 @@ double binary_accuracy(const Tensor& logits, const Tensor& target) {
   const std::vector<double> scores = logits.to_vector(), labels = target.to_vector();
   Index right = 0;
   for (std::size_t i = 0; i < scores.size(); ++i) right += (scores[i] > 0) == (labels[i] > 0.5) ? 1 : 0;
-  return static_cast<double>(right) / static_cast<double>(scores.size());
+  return share(right, target.numel());
 }
 
 Tensor confusion_matrix(const Tensor& logits, std::span<const std::int32_t> targets, std::int32_t ignore_index) {
+  check_defined("confusion_matrix", {logits});
   check(logits.rank() >= 1, "confusion_matrix: logits are a single number; the last dimension must be the classes");
   const auto classes = static_cast<std::size_t>(logits.size(-1));
   Tensor counts = zeros({logits.size(-1), logits.size(-1)}, DType::f64);
@@ -70,6 +79,7 @@ Tensor confusion_matrix(const Tensor& logits, std::span<const std::int32_t> targ
 }
 
 ClassScores class_scores(const Tensor& confusion) {
+  check_defined("class_scores", {confusion});
   check(confusion.rank() == 2 && confusion.size(0) == confusion.size(1),
         "class_scores: {} is no square of counts; pass what confusion_matrix() gave", confusion.shape());
   const auto classes = static_cast<std::size_t>(confusion.size(0));

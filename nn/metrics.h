@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include <gradus/core/tensor.h>
 
@@ -15,7 +16,7 @@ namespace gradus::nn {
 double accuracy(const Tensor& logits, std::span<const std::int32_t> targets, Index top = 1,
                 std::int32_t ignore_index = -1);
 
-/// The share of elements for which logit > 0 says what the target, 0 or 1, says; equal shapes.
+/// The share of elements for which logit > 0 says what the target, 0 or 1, says; equal shapes. NaN if there are none.
 double binary_accuracy(const Tensor& logits, const Tensor& target);
 
 /// How often class `row` was taken for class `column`: logits (.., V), one target a row -> (V, V) in f64.

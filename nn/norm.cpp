@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
 
 namespace gradus::nn {
@@ -14,6 +15,7 @@ void check_options(const char* name, Index n, double eps) {
 }
 
 void check_width(const char* name, const Tensor& x, Index n) {
+  check_defined(name, {x});
   check(x.rank() > 0 && x.size(-1) == n,
         "{}: x {} does not fit; its last size must be {}, the width given at construction", name, x.shape(), n);
 }

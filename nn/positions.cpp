@@ -2,34 +2,38 @@
 #include <gradus/nn/positions.h>
 
 #include <cmath>
+#include <vector>
 
+#include <gradus/core/autograd.h>
+#include <gradus/core/ops.h>
 #include <gradus/nn/init.h>
 
 namespace gradus::nn {
 namespace {
 
-// (rows, frequencies) of f((start + row) base^(-i / frequencies)).
-template <class F>
-Tensor table(Index start, Index rows, Index frequencies, double base, DType dtype, const F& f) {
-  std::vector<double> values;
-  values.reserve(static_cast<std::size_t>(rows * frequencies));
+// Of the angles (start + row) base^(-i / frequencies), (rows, frequencies) each.
+struct Table {
+  Tensor sin, cos;
+};
+
+Table table(Index start, Index rows, Index frequencies, double base, DType dtype) {
+  std::vector<double> turns, sines, cosines;  // turns: the angle from one row to the next
+  for (Index i = 0; i < frequencies; ++i) {
+    turns.push_back(std::pow(base, -static_cast<double>(i) / static_cast<double>(frequencies)));
+  }
+  sines.reserve(static_cast<std::size_t>(rows * frequencies));
+  cosines.reserve(static_cast<std::size_t>(rows * frequencies));
   for (Index t = start; t < start + rows; ++t) {
-    for (Index i = 0; i < frequencies; ++i) {
-      values.push_back(
-          f(static_cast<double>(t) * std::pow(base, -static_cast<double>(i) / static_cast<double>(frequencies))));
+    for (const double turn : turns) {
+      sines.push_back(std::sin(static_cast<double>(t) * turn));
+      cosines.push_back(std::cos(static_cast<double>(t) * turn));
     }
   }
-  return tensor(values, {rows, frequencies}, dtype);
-}
-
-double sine(double x) {
-  return std::sin(x);
-}
-double cosine(double x) {
-  return std::cos(x);
+  return {tensor(sines, {rows, frequencies}, dtype), tensor(cosines, {rows, frequencies}, dtype)};
 }
 
 void check_place(const char* name, const Tensor& x, Index width) {
+  check_defined(name, {x});
   check(x.rank() >= 2 && x.size(-1) == width, "{}: x {} must be (.., time, {}), the width given at construction", name,
         x.shape(), width);
 }
@@ -66,9 +70,8 @@ SinusoidalPositions::SinusoidalPositions(Index width, double base) : width_(widt
 Tensor SinusoidalPositions::operator()(const Tensor& x) const {
   check_place("SinusoidalPositions", x, width_);
   const Index rows = x.size(-2), half = width_ / 2;
-  const Tensor pairs =
-      stack({table(0, rows, half, base_, x.dtype(), sine), table(0, rows, half, base_, x.dtype(), cosine)},
-            -1);  // (T, C / 2, 2)
+  const auto [sin, cos] = table(0, rows, half, base_, x.dtype());
+  const Tensor pairs = stack({sin, cos}, -1);  // (T, C / 2, 2)
   return x + reshape(pairs, {rows, width_});
 }
 
@@ -80,8 +83,7 @@ Tensor RotaryPositions::operator()(const Tensor& x, Index start) const {
   check_place("RotaryPositions", x, size_);
   check(start >= 0, "RotaryPositions: the first row stands at place {}; places count from 0", start);
   const Index rows = x.size(-2), half = size_ / 2;
-  const Tensor sin = table(start, rows, half, base_, x.dtype(), sine);
-  const Tensor cos = table(start, rows, half, base_, x.dtype(), cosine);
+  const auto [sin, cos] = table(start, rows, half, base_, x.dtype());
   const Tensor a = slice(x, -1, 0, half), b = slice(x, -1, half, size_);
   return concat({a * cos - b * sin, b * cos + a * sin}, -1);
 }

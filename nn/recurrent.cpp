@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
 #include <gradus/nn/init.h>
 
@@ -63,25 +64,30 @@ void RecurrentCell::members(Visitor& visit) const {
   visit("bias_hh", bias_hh);
 }
 
-void RecurrentCell::check_step(const char* name, const Tensor& x, const Tensor& h) const {
-  check(x.rank() == 2 && x.size(1) == weight_ih.size(1) && h.shape() == Shape{x.size(0), hidden_size()},
-        "{}: x {} and state {} must be (batch, {}) and (batch, {}); for whole sequences use the layer", name, x.shape(),
-        h.shape(), weight_ih.size(1), hidden_size());
+Tensor RecurrentCell::start(const char* name, const Tensor& x, const Tensor& h) const {
+  check_defined(name, {x});
+  check(x.rank() == 2 && x.size(1) == weight_ih.size(1),
+        "{}: x {} must be (batch, {}); for whole sequences use the layer", name, x.shape(), weight_ih.size(1));
+  const Shape shape{x.size(0), hidden_size()};
+  if (!h.defined()) return zeros(shape, x.dtype());
+  check(h.shape() == shape, "{}: a state {} came; for x {} it must be {}, or left out", name, h.shape(), x.shape(),
+        shape);
+  return h;
 }
 
 RNNCell::RNNCell(Index input, Index hidden, RNNCellOptions options)
     : RecurrentCell("RNNCell", input, hidden, 1, options.bias, options.dtype), activation_(options.activation) {}
 
-Tensor RNNCell::operator()(const Tensor& x, const Tensor& h) const {
-  check_step("RNNCell", x, h);
+Tensor RNNCell::operator()(const Tensor& x, const Tensor& given) const {
+  const Tensor h = start("RNNCell", x, given);
   return rnn_step(linear(x, weight_ih, bias_ih), linear(h, weight_hh, bias_hh), activation_);
 }
 
 GRUCell::GRUCell(Index input, Index hidden, RNNCellOptions options)
     : RecurrentCell("GRUCell", input, hidden, 3, options.bias, options.dtype) {}
 
-Tensor GRUCell::operator()(const Tensor& x, const Tensor& h) const {
-  check_step("GRUCell", x, h);
+Tensor GRUCell::operator()(const Tensor& x, const Tensor& given) const {
+  const Tensor h = start("GRUCell", x, given);
   return gru_step(linear(x, weight_ih, bias_ih), linear(h, weight_hh, bias_hh), h);
 }
 
@@ -89,9 +95,8 @@ LSTMCell::LSTMCell(Index input, Index hidden, RNNCellOptions options)
     : RecurrentCell("LSTMCell", input, hidden, 4, options.bias, options.dtype) {}
 
 LSTMState LSTMCell::operator()(const Tensor& x, const LSTMState& state) const {
-  check_step("LSTMCell", x, state.h);
-  check_step("LSTMCell", x, state.c);
-  return lstm_step(linear(x, weight_ih, bias_ih), linear(state.h, weight_hh, bias_hh), state.c);
+  const Tensor h = start("LSTMCell", x, state.h), c = start("LSTMCell", x, state.c);
+  return lstm_step(linear(x, weight_ih, bias_ih), linear(h, weight_hh, bias_hh), c);
 }
 
 Recurrent::Recurrent(const char* name, Kind kind, Index input, Index hidden, RecurrentOptions options)
@@ -150,6 +155,7 @@ Tensor Recurrent::run_direction(const Tensor& x, const Direction& weights, LSTMS
 }
 
 RecurrentResult Recurrent::run(const Tensor& x, const Tensor& h, const Tensor& c) const {
+  check_defined(name_, {x});
   check(x.rank() == 3 && x.size(1) > 0 && x.size(2) == input_,
         "{}: x {} must be (batch, time, {}) with at least one step", name_, x.shape(), input_);
   check(!c.defined() || kind_ == Kind::lstm, "{}: a memory c {} came, which only LSTM has; leave it out", name_,

@@ -19,7 +19,8 @@ struct RNNCellOptions {
   DType dtype = DType::f32;
 };
 
-/// The weights of a cell with `gates` gates. All start uniform within +-1/sqrt(H), as PyTorch's do.
+/// The weights of a cell with `gates` gates. All start uniform within +-1/sqrt(H), as PyTorch's do. A cell makes one
+/// step; a state that is left out, or undefined, means zeros.
 struct RecurrentCell : Module {
   void members(Visitor& visit) const override;
   Index hidden_size() const { return weight_hh.size(1); }
@@ -30,13 +31,14 @@ struct RecurrentCell : Module {
 
  protected:
   RecurrentCell(const char* name, Index input, Index hidden, Index gates, bool bias, DType dtype);
-  void check_step(const char* name, const Tensor& x, const Tensor& h) const;
+  // The state to start from: h, or zeros where it is undefined.
+  Tensor start(const char* name, const Tensor& x, const Tensor& h) const;
 };
 
 /// h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu of that (Elman 1990). x (B, I), h (B, H) -> (B, H)
 struct RNNCell : RecurrentCell {
   RNNCell(Index input, Index hidden, RNNCellOptions options = {});
-  Tensor operator()(const Tensor& x, const Tensor& h) const;
+  Tensor operator()(const Tensor& x, const Tensor& h = {}) const;
 
  private:
   RNNActivation activation_;
@@ -46,7 +48,7 @@ struct RNNCell : RecurrentCell {
 /// (Cho et al. 2014, with r after the product, as in PyTorch). x (B, I), h (B, H) -> (B, H)
 struct GRUCell : RecurrentCell {
   GRUCell(Index input, Index hidden, RNNCellOptions options = {});
-  Tensor operator()(const Tensor& x, const Tensor& h) const;
+  Tensor operator()(const Tensor& x, const Tensor& h = {}) const;
 };
 
 /// Each (B, H).
@@ -58,7 +60,7 @@ struct LSTMState {
 /// Schmidhuber 1997; Gers et al. 2000). x (B, I), h and c (B, H) -> the same two
 struct LSTMCell : RecurrentCell {
   LSTMCell(Index input, Index hidden, RNNCellOptions options = {});
-  LSTMState operator()(const Tensor& x, const LSTMState& state) const;
+  LSTMState operator()(const Tensor& x, const LSTMState& state = {}) const;
 };
 
 struct RecurrentOptions {

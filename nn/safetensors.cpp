@@ -6,12 +6,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <span>
 #include <unordered_map>
@@ -30,6 +32,24 @@ using nlohmann::json;
 constexpr std::uint64_t max_header = 100'000'000;  // the reference implementation's limit
 constexpr const char* metadata_key = "__metadata__";
 constexpr const char* checksum_key = "checksum";
+
+// What a file may hold: numbers that are read, and whole numbers, whose sizes are needed to pass them by.
+struct Type {
+  std::string_view name;
+  std::uint64_t size;
+  std::optional<DType> dtype;
+};
+constexpr std::array<Type, 11> types{{{"F32", 4, DType::f32},
+                                      {"F64", 8, DType::f64},
+                                      {"BOOL", 1, {}},
+                                      {"I8", 1, {}},
+                                      {"U8", 1, {}},
+                                      {"I16", 2, {}},
+                                      {"U16", 2, {}},
+                                      {"I32", 4, {}},
+                                      {"U32", 4, {}},
+                                      {"I64", 8, {}},
+                                      {"U64", 8, {}}}};
 
 std::span<std::byte> bytes_of(const Tensor& x) {
   return dispatch(x.dtype(), [&]<class T>() { return std::span<std::byte>(std::as_writable_bytes(x.data<T>())); });
@@ -77,6 +97,11 @@ std::string some_of(const std::vector<std::string>& names) {
   return text;
 }
 
+// Whether it is a count that PyTorch's BatchNorm keeps for a momentum it seldom has.
+bool is_batch_count(std::string_view name) {
+  return name.substr(name.rfind('.') + 1) == "num_batches_tracked";
+}
+
 // One file being read. Its name begins every error.
 class Reader {
  public:
@@ -107,7 +132,12 @@ class Reader {
     TensorFile file;
     const std::vector<Entry> entries = parse(header, file.metadata);
     for (const Entry& entry : entries) {
-      const Tensor x = Tensor::empty(entry.shape, entry.dtype);
+      if (!entry.dtype) {
+        skip(entry.end - entry.begin);
+        file.skipped.emplace(entry.name, entry.type);
+        continue;
+      }
+      const Tensor x = Tensor::empty(entry.shape, *entry.dtype);
       read_bytes(bytes_of(x));
       file.tensors.emplace_back(entry.name, x);
     }
@@ -117,8 +147,8 @@ class Reader {
 
  private:
   struct Entry {
-    std::string name;
-    DType dtype;
+    std::string name, type;
+    std::optional<DType> dtype;  // of the types that are read
     Shape shape;
     std::uint64_t begin, end;
   };
@@ -155,6 +185,12 @@ class Reader {
     const auto count = static_cast<std::streamsize>(bytes.size());
     stream_.read(reinterpret_cast<char*>(bytes.data()), count);
     require(stream_.gcount() == count, "it ended early; was it changed while being read?");
+  }
+
+  void skip(std::uint64_t count) {
+    stream_.ignore(static_cast<std::streamsize>(count));
+    require(stream_.gcount() == static_cast<std::streamsize>(count),
+            "it ended early; was it changed while being read?");
   }
 
   json parse_json(const std::string& text) const {
@@ -213,15 +249,15 @@ class Reader {
     const auto dtype = value.find("dtype");
     require(dtype != value.end() && dtype->is_string(), "tensor '{}' has no dtype", name);
     const auto& type = dtype->get_ref<const std::string&>();
-    require(type == "F32" || type == "F64", "tensor '{}' is {}; only F32 and F64 can be read, convert it first", name,
-            type);
+    const auto known = std::ranges::find(types, type, &Type::name);
+    require(known != types.end(), "tensor '{}' is {}; only F32 and F64 can be read, convert it first", name, type);
 
-    Entry entry{name, type == "F32" ? DType::f32 : DType::f64, {}, 0, 0};
+    Entry entry{name, type, known->dtype, {}, 0, 0};
     const std::vector<std::uint64_t> sizes = numbers("shape"), offsets = numbers("data_offsets");
     require(sizes.size() <= Shape::max_rank, "tensor '{}' has {} dimensions; {} is the most", name, sizes.size(),
             Shape::max_rank);
     // A size of zero counts as one here, because it would hide an overflow among the others.
-    std::uint64_t bytes = size_of(entry.dtype);
+    std::uint64_t bytes = known->size;
     bool fits = true;
     for (const std::uint64_t size : sizes) {
       fits = fits && !__builtin_mul_overflow(bytes, std::max<std::uint64_t>(size, 1), &bytes) && bytes >> 62 == 0;
@@ -235,7 +271,7 @@ class Reader {
         name, fmt::join(offsets, ", "), data_size_);
     entry.begin = offsets[0];
     entry.end = offsets[1];
-    const std::uint64_t needed = static_cast<std::uint64_t>(entry.shape.numel()) * size_of(entry.dtype);
+    const std::uint64_t needed = static_cast<std::uint64_t>(entry.shape.numel()) * known->size;
     require(entry.end - entry.begin == needed, "tensor '{}' with shape {} in {} needs {} bytes, but has {}", name,
             entry.shape, type, needed, entry.end - entry.begin);
     return entry;
@@ -320,6 +356,14 @@ LoadReport load_state(const Module& module, const TensorFile& file, const std::s
       misfits.push_back(fmt::format("{} is {} and should be {}", name, values.shape(), target.shape()));
     } else if (!is_new && !std::ranges::equal(bytes_of(values), bytes_of(first->second->second))) {
       misfits.push_back(fmt::format("{} and {} differ but are one tensor here", first->second->first, name));
+    }
+  }
+  for (const auto& [name, type] : file.skipped) {
+    if (const auto found = wanted.find(name); found != wanted.end()) {
+      misfits.push_back(fmt::format("{} is {} and should be {}", name, type, found->second.dtype()));
+      given.emplace(&found->second.node(), nullptr);
+    } else if (!options.strict || !is_batch_count(name)) {
+      report.unexpected.push_back(name);
     }
   }
   const NamedTensors state = module.named_state();

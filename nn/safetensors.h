@@ -1,6 +1,7 @@
 // Files of named tensors in the safetensors format (huggingface.co/docs/safetensors), which Python reads and writes
-// too: eight bytes of header length, a JSON header, the numbers. F32 and F64. Files written here carry checksums in the
-// metadata entry "checksum", which reading verifies; files without are read as they are.
+// too: eight bytes of header length, a JSON header, the numbers. F32 and F64; tensors of whole numbers are passed by.
+// Files written here carry checksums in the metadata entry "checksum", which reading verifies; files without are read
+// as they are.
 #pragma once
 
 #include <map>
@@ -18,6 +19,7 @@ using Metadata = std::map<std::string, std::string>;
 struct TensorFile {
   NamedTensors tensors;  // in the order of their data
   Metadata metadata;
+  std::map<std::string, std::string> skipped = {};  // tensors of whole numbers, which are not read: their types by name
 };
 
 /// Writes all of it or nothing: on any failure Error is thrown and an older file of that name is as it was.
@@ -40,7 +42,8 @@ struct LoadReport {
 };
 
 /// Fills the module's parameters and buffers by name, converting between f32 and f64. A tied weight is found under any
-/// of its names. Throws one Error that lists missing, unexpected and misshapen entries, and then nothing was changed.
+/// of its names. What PyTorch's BatchNorm counts, *.num_batches_tracked, is unexpected to no one. Throws one Error that
+/// lists missing, unexpected and misshapen entries, and then nothing was changed.
 LoadReport load_safetensors(const std::string& path, const Module& module, LoadOptions options = {});
 /// The same from tensors in memory; `source` names them in errors.
 LoadReport load_state(const Module& module, const TensorFile& file, const std::string& source,

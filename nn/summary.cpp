@@ -1,26 +1,21 @@
 // Rows are made from the names: a parameter belongs to the module whose name is its own without the last part.
 #include <gradus/nn/summary.h>
 
-#include <cxxabi.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <map>
-#include <memory>
 #include <typeinfo>
 #include <unordered_set>
+
+#include <gradus/core/platform.h>
 
 namespace gradus::nn {
 namespace {
 
 // "Linear" for gradus::nn::Linear.
 std::string type_of(const Module& module) {
-  const char* const mangled = typeid(module).name();
-  int status = 0;
-  const std::unique_ptr<char, decltype(&std::free)> plain(abi::__cxa_demangle(mangled, nullptr, nullptr, &status),
-                                                          &std::free);
-  std::string name = status == 0 ? plain.get() : mangled;
+  std::string name = platform::type_name(typeid(module).name());
   if (const std::size_t colon = name.rfind("::"); colon != std::string::npos) name.erase(0, colon + 2);
   return name;
 }

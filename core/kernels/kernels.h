@@ -110,11 +110,12 @@ struct Kernels {
   void (*rms_norm)(const T* x, const T* weight, T* y, T* rstd, Index rows, Index cols, T eps);
   void (*rms_norm_grad)(T* dx, bool adds, T* dweight, const T* dy, const T* x, const T* weight, const T* rstd,
                         Index rows, Index cols);
-  // losses, max and log_sum (log of the sum of exp(x - max)): (rows); rows whose target is `ignore` have loss 0
-  void (*cross_entropy)(const T* x, const std::int32_t* targets, std::int32_t ignore, T* losses, T* max, T* log_sum,
-                        Index rows, Index cols);
+  // losses, max and log_sum (log of the sum of exp(x - max)): (rows); rows whose target is `ignore` have loss 0;
+  // `smoothing` is the share of the loss that all classes have alike
+  void (*cross_entropy)(const T* x, const std::int32_t* targets, std::int32_t ignore, T smoothing, T* losses, T* max,
+                        T* log_sum, Index rows, Index cols);
   void (*cross_entropy_grad)(T* dx, bool adds, T scale, const T* x, const std::int32_t* targets, std::int32_t ignore,
-                             const T* max, const T* log_sum, Index rows, Index cols);
+                             T smoothing, const T* max, const T* log_sum, Index rows, Index cols);
 
   // products
   Index tile_rows, group_cols;  // rows and columns to cut C at

@@ -86,6 +86,7 @@ Buffer scratch_for(const kernels::Attention<T>& largest, Index& size) {
 }  // namespace
 
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v, AttentionOptions options) {
+  check_defined("scaled_dot_product_attention", {q, k, v});
   check_same_dtype("scaled_dot_product_attention", q, {k, v});
   const bool fits = q.rank() >= 2 && k.rank() == q.rank() && v.rank() == q.rank() && q.size(-1) == k.size(-1) &&
                     k.size(-2) == v.size(-2) && q.size(-1) > 0 &&
@@ -137,6 +138,7 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
 }
 
 Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> lengths, AttentionOptions options) {
+  check_defined("packed_attention", {qkv});
   check(qkv.rank() == 2 && heads >= 1 && qkv.size(1) % (3 * heads) == 0 && qkv.size(1) > 0,
         "packed_attention: qkv {} must be (tokens, 3 x width) with the width a multiple of {} heads", qkv.shape(),
         heads);

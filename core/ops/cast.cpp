@@ -4,6 +4,7 @@
 namespace gradus {
 
 Tensor Tensor::to(DType dtype) const {
+  check_defined("to", {*this});
   if (dtype == this->dtype()) return *this;
   Tensor y = empty(shape(), dtype);
   const auto convert = []<class From, class To>(const From* from, To* to, Index n, bool adds) {

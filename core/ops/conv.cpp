@@ -56,6 +56,7 @@ Window make_window(const char* op, const Tensor& x, Size2 kernel, Size2 stride, 
 }
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv2dOptions options) {
+  check_defined("conv2d", {x, weight});
   check(x.rank() == 4 && weight.rank() == 4 && x.size(1) == weight.size(1),
         "conv2d: x {} and weight {} must be (batch, in, height, width) and (out, in, height, width) with the same in; "
         "one image needs a batch of 1",
@@ -111,13 +112,27 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv2dO
 }
 
 Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv1dOptions options) {
+  check_defined("conv1d", {x, weight});
   check(x.rank() == 3 && weight.rank() == 3 && x.size(1) == weight.size(1),
         "conv1d: x {} and weight {} must be (batch, in, length) and (out, in, length) with the same in; one series "
         "needs a batch of 1",
         x.shape(), weight.shape());
+  check(!bias.defined() || bias.shape() == Shape{weight.size(0)},
+        "conv1d: bias {} must be ({}), the first size of weight {}", bias.defined() ? bias.shape() : Shape{},
+        weight.size(0), weight.shape());
+  check_same_dtype("conv1d", x, {weight, bias});
+  const auto [stride, padding, dilation] = options;
+  check(weight.size(2) > 0, "conv1d: weight {} has a kernel of 0; it must be at least 1", weight.shape());
+  check(stride > 0, "conv1d: a stride of {}; it must be at least 1", stride);
+  check(padding >= 0, "conv1d: a padding of {}; it must be at least 0", padding);
+  check(dilation > 0, "conv1d: a dilation of {}; it must be at least 1", dilation);
+  check(x.size(2) + 2 * padding > dilation * (weight.size(2) - 1),
+        "conv1d: a kernel of {} with dilation {} does not fit on x {} with padding {}; pad more, or take a smaller "
+        "kernel",
+        weight.size(2), dilation, x.shape(), padding);
   const Tensor y = conv2d(reshape(x, {x.size(0), x.size(1), 1, x.size(2)}),
                           reshape(weight, {weight.size(0), weight.size(1), 1, weight.size(2)}), bias,
-                          {{1, options.stride}, {0, options.padding}, {1, options.dilation}});
+                          {{1, stride}, {0, padding}, {1, dilation}});
   return reshape(y, {y.size(0), y.size(1), y.size(3)});
 }
 

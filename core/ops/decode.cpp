@@ -38,6 +38,7 @@ void reserve(KeyValues& cache, Index heads, Index length, Index head_size, DType
 Tensor cached_attention(const Tensor& qkv, Index heads, std::span<const Index> lengths,
                         std::span<KeyValues* const> caches) {
   check(!grad_enabled(), "cached_attention: it has no gradient; call it under NoGrad, or train with packed_attention");
+  check_defined("cached_attention", {qkv});
   check(qkv.rank() == 2 && heads >= 1 && qkv.size(1) % (3 * heads) == 0 && qkv.size(1) > 0,
         "cached_attention: qkv {} must be (tokens, 3 x width) with the width a multiple of {} heads", qkv.shape(),
         heads);

@@ -8,6 +8,7 @@
 namespace gradus {
 
 Tensor dropout(const Tensor& x, double p, bool training, Generator& generator) {
+  check_defined("dropout", {x});
   check(p >= 0 && p <= 1, "dropout: the probability is {}; it must be from 0 to 1", p);
   if (!training || p == 0) return x;
   const std::uint64_t seed = generator.random64();

@@ -7,9 +7,11 @@
 namespace gradus {
 
 Tensor embedding(const Tensor& weight, std::span<const std::int32_t> ids, const Shape& ids_shape) {
+  check_defined("embedding", {weight});
   check(weight.rank() == 2, "embedding: weight {} must have two dimensions, (rows, size of a row)", weight.shape());
-  check(ids_shape.numel() == static_cast<Index>(ids.size()), "embedding: {} ids do not fill shape {}", ids.size(),
-        ids_shape);
+  check(ids_shape.numel() == static_cast<Index>(ids.size()),
+        "embedding: {} ids do not fill shape {}, which needs {}; leave the shape out for a list of rows", ids.size(),
+        ids_shape, ids_shape.numel());
   const Index rows = weight.size(0), cols = weight.size(1), n = static_cast<Index>(ids.size());
   for (const std::int32_t id : ids) {
     check(id >= 0 && id < rows, "embedding: id {} is outside the table {}; ids must be 0 .. {}", id, weight.shape(),

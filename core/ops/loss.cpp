@@ -6,11 +6,15 @@
 
 namespace gradus {
 
-Tensor cross_entropy(const Tensor& logits, std::span<const std::int32_t> targets, std::int32_t ignore_index) {
+Tensor cross_entropy(const Tensor& logits, std::span<const std::int32_t> targets, std::int32_t ignore_index,
+                     double label_smoothing) {
+  check_defined("cross_entropy", {logits});
   check(logits.rank() >= 1, "cross_entropy: logits are a single number; the last dimension must be the classes");
   const Index rows = logits.shape().as_matrix().rows, cols = logits.shape().as_matrix().cols;
   check(rows == static_cast<Index>(targets.size()),
         "cross_entropy: logits {} have {} rows but {} targets came; one a row", logits.shape(), rows, targets.size());
+  check(label_smoothing >= 0 && label_smoothing < 1,
+        "cross_entropy: label_smoothing is {}; it must be at least 0 and below 1", label_smoothing);
   Index count = 0;
   for (const std::int32_t target : targets) {
     if (target == ignore_index) continue;
@@ -26,15 +30,17 @@ Tensor cross_entropy(const Tensor& logits, std::span<const std::int32_t> targets
   dispatch(logits.dtype(), [&]<class T>() {
     const T* const x = logits.node().values<T>();
     parallel_for(rows, row_grain(cols), [&](Index begin, Index end) {
-      kernels::kernels<T>().cross_entropy(x + begin * cols, kept.data() + begin, ignore_index, losses.as<T>() + begin,
-                                          max.as<T>() + begin, log_sum.as<T>() + begin, end - begin, cols);
+      kernels::kernels<T>().cross_entropy(x + begin * cols, kept.data() + begin, ignore_index,
+                                          static_cast<T>(label_smoothing), losses.as<T>() + begin, max.as<T>() + begin,
+                                          log_sum.as<T>() + begin, end - begin, cols);
     });
     double sum = 0;
     for (Index r = 0; r < rows; ++r) sum += static_cast<double>(losses.as<T>()[r]);
     *loss.node().values<T>() = static_cast<T>(count == 0 ? 0 : sum / static_cast<double>(count));
   });
   return record("cross_entropy", loss, {logits},
-                [max, log_sum, kept = std::move(kept), ignore_index, count, rows, cols](const Node& out, Inputs in) {
+                [max, log_sum, kept = std::move(kept), ignore_index, label_smoothing, count, rows, cols](
+                    const Node& out, Inputs in) {
                   if (count == 0) return;
                   dispatch(out.dtype, [&]<class T>() {
                     const T scale = *out.grad_or_null<T>() / static_cast<T>(count);
@@ -42,16 +48,19 @@ Tensor cross_entropy(const Tensor& logits, std::span<const std::int32_t> targets
                     parallel_for(rows, row_grain(cols), [&](Index begin, Index end) {
                       kernels::kernels<T>().cross_entropy_grad(
                           dx.p + begin * cols, dx.adds, scale, in[0].values<T>() + begin * cols, kept.data() + begin,
-                          ignore_index, max.as<T>() + begin, log_sum.as<T>() + begin, end - begin, cols);
+                          ignore_index, static_cast<T>(label_smoothing), max.as<T>() + begin, log_sum.as<T>() + begin,
+                          end - begin, cols);
                     });
                   });
                 });
 }
 
 Tensor mse_loss(const Tensor& prediction, const Tensor& target) {
+  check_defined("mse_loss", {prediction, target});
   check(prediction.shape() == target.shape(),
         "mse_loss: prediction {} and target {} must have equal shapes; reshape one", prediction.shape(),
         target.shape());
+  check_same_dtype("mse_loss", prediction, {target});
   const Tensor difference = prediction - target;
   return mean(difference * difference);
 }

@@ -1,10 +1,13 @@
 // Losses that are compositions of other ops; their gradients follow. Each is the mean over all elements, but kl_div.
+#include <limits>
+
 #include <gradus/core/ops/common.h>
 
 namespace gradus {
 namespace {
 
 Tensor difference(const char* op, const Tensor& prediction, const Tensor& target) {
+  check_defined(op, {prediction, target});
   check(prediction.shape() == target.shape(), "{}: prediction {} and target {} must have equal shapes; reshape one", op,
         prediction.shape(), target.shape());
   check_same_dtype(op, prediction, {target});
@@ -25,22 +28,25 @@ Tensor huber_loss(const Tensor& prediction, const Tensor& target, double delta) 
   return mean(near * (distance - 0.5 * near));
 }
 
-// softplus has the right slope at 0 too, where the usual max(x, 0) - x t + log(1 + e^-|x|) meets two kinks.
+// -log s(x) is softplus(-x) and -log(1 - s(x)) is softplus(x). Both have the right slope at 0, where the usual
+// max(x, 0) - x t + log(1 + e^-|x|) meets two kinks; and nothing is subtracted that would swallow a small loss.
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target) {
+  check_defined("binary_cross_entropy_with_logits", {logits, target});
   check(logits.shape() == target.shape(),
         "binary_cross_entropy_with_logits: logits {} and target {} must have equal shapes; reshape one", logits.shape(),
         target.shape());
   check_same_dtype("binary_cross_entropy_with_logits", logits, {target});
-  return mean(softplus(logits) - logits * target);
+  return mean(target * softplus(-logits) + (1 - target) * softplus(logits));
 }
 
 Tensor kl_div(const Tensor& log_prediction, const Tensor& target) {
+  check_defined("kl_div", {log_prediction, target});
   check(log_prediction.shape() == target.shape() && target.rank() >= 1,
         "kl_div: log_prediction {} and target {} must have equal shapes, the first size being the batch; reshape one",
         log_prediction.shape(), target.shape());
   check_same_dtype("kl_div", log_prediction, {target});
   constexpr double smallest = 1e-37;  // in both types log is finite there: what has probability 0 costs nothing
-  const Tensor log_target = log(clamp(target, smallest, 1e300));
+  const Tensor log_target = log(clamp(target, smallest, std::numeric_limits<double>::infinity()));
   return sum(target * (log_target - log_prediction)) / static_cast<double>(target.size(0));
 }
 

@@ -124,6 +124,7 @@ Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool 
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
+  check_defined("matmul", {a, b});
   check_same_dtype("matmul", a, {b});
   check(a.rank() >= 1 && b.rank() >= 1, "matmul: a {} and b {}: both need at least one dimension; use * for numbers",
         a.shape(), b.shape());
@@ -143,6 +144,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose
 }
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  check_defined("linear", {x, weight});
   check(weight.rank() == 2 && x.rank() >= 1 && x.size(-1) == weight.size(1),
         "linear: x {} and weight {} do not fit: weight must be (out, in) with `in` the last size of x", x.shape(),
         weight.shape());

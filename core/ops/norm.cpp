@@ -6,6 +6,7 @@ namespace gradus {
 namespace {
 
 void check_per_column(const char* op, const char* what, const Tensor& x, const Tensor& parameter) {
+  check_defined(op, {x});
   check(x.rank() >= 1, "{}: x is a single number; it needs a last dimension to normalize over", op);
   check(!parameter.defined() || parameter.shape() == Shape{x.size(-1)}, "{}: {} {} must be ({}), the last size of x {}",
         op, what, parameter.defined() ? parameter.shape() : Shape{}, x.size(-1), x.shape());

@@ -19,6 +19,7 @@ constexpr std::array binary_names{
 };
 
 Tensor unary(UnaryOp op, const Tensor& x, double a = 0, double b = 0) {
+  check_defined(unary_names[static_cast<std::size_t>(op)], {x});
   Tensor y = Tensor::empty_like(x);
   dispatch(x.dtype(), [&]<class T>() {
     const T* const from = x.node().values<T>();
@@ -138,6 +139,7 @@ struct Broadcast {
 
 Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
   const char* const name = binary_names[static_cast<std::size_t>(op)];
+  check_defined(name, {a, b});
   check_same_dtype(name, a, {b});
   const Broadcast plan(name, a.shape(), b.shape());
   Tensor y = Tensor::empty(plan.shape, a.dtype());
@@ -259,6 +261,7 @@ Tensor pow(const Tensor& a, const Tensor& b) {
 }
 
 Tensor broadcast_to(const Tensor& x, const Shape& shape) {
+  check_defined("broadcast_to", {x});
   if (x.shape() == shape) return x;
   bool fits = x.rank() <= shape.rank();
   for (Index d = 1; fits && d <= x.rank(); ++d) fits = x.size(-d) == shape[-d] || x.size(-d) == 1;
@@ -268,6 +271,7 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape) {
 }
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
+  check_defined("where", {condition, a, b});
   check_same_dtype("where", condition, {a, b});
   const Shape shape = Broadcast("where", condition.shape(), Broadcast("where", a.shape(), b.shape()).shape).shape;
   const Tensor c = broadcast_to(condition.detach(), shape), x = broadcast_to(a, shape), z = broadcast_to(b, shape);

@@ -13,15 +13,19 @@ struct Pool {
   Shape shape;
   Index planes, grain;
 
-  Pool(const char* op, const Tensor& x, Size2 kernel, const Pool2dOptions& options) : shape(x.shape()) {
+  Pool(const char* op, const Tensor& x, Size2 kernel, const Pool2dOptions& options) {
+    check_defined(op, {x});
     check(x.rank() >= 2, "{}: x {} must be (.., height, width)", op, x.shape());
+    check(x.size(-2) > 0 && x.size(-1) > 0, "{}: x {} has no element to pool; height and width must be at least 1", op,
+          x.shape());
     const bool own_stride = options.stride.height != 0 || options.stride.width != 0;
     w = make_window(op, x, kernel, own_stride ? options.stride : kernel, options.padding, 1);
     check(2 * options.padding.height <= kernel.height && 2 * options.padding.width <= kernel.width,
           "{}: a padding of {} x {} is more than half the window of {} x {}; some windows would hold nothing else", op,
           options.padding.height, options.padding.width, kernel.height, kernel.width);
-    planes = w.in_size() == 0 ? 0 : x.numel() / w.in_size();
+    planes = x.numel() / w.in_size();
     grain = std::max<Index>(1, pointwise_grain / (w.taps() * w.out_size()));
+    shape = x.shape();
     shape.set(-2, w.out.height);
     shape.set(-1, w.out.width);
   }

@@ -18,7 +18,7 @@ std::uint32_t dim_set(const char* op, const Shape& shape, const std::vector<Inde
   std::uint32_t set = 0;
   for (const Index dim : dims) {
     const auto bit = 1U << shape.normalize(dim, op);
-    check((set & bit) == 0, "{}: dimension {} is named twice", op, dim);
+    check((set & bit) == 0, "{}: dimension {} of shape {} is named twice; name each once", op, dim, shape);
     set |= bit;
   }
   return set;
@@ -59,6 +59,7 @@ Shape without(const Shape& shape, std::uint32_t set, bool keepdim) {
 // Calls core(x, (outer, n, inner), shape of the result) on x, or on a permuted x when the dimensions are not neighbors.
 template <class Core>
 Tensor reduce(const char* op, const Tensor& x, const std::vector<Index>& dims, bool keepdim, const Core& core) {
+  check_defined(op, {x});
   const std::uint32_t set = dim_set(op, x.shape(), dims);
   const Shape shape = without(x.shape(), set, keepdim);
   const std::uint32_t run = set >> std::countr_zero(set);
@@ -175,6 +176,7 @@ Tensor sum(const Tensor& x, std::vector<Index> dims, bool keepdim) {
   return reduce("sum", x, dims, keepdim, sum_core);
 }
 Tensor sum(const Tensor& x) {
+  check_defined("sum", {x});
   return sum_core(x, Cut({x.numel()}, 1), {});
 }
 
@@ -183,6 +185,7 @@ Tensor mean(const Tensor& x, std::vector<Index> dims, bool keepdim) {
   return total * (static_cast<double>(total.numel()) / static_cast<double>(x.numel()));
 }
 Tensor mean(const Tensor& x) {
+  check_defined("mean", {x});
   return sum(x) * (1 / static_cast<double>(x.numel()));
 }
 
@@ -190,6 +193,7 @@ Tensor max(const Tensor& x, std::vector<Index> dims, bool keepdim) {
   return reduce("max", x, dims, keepdim, max_core);
 }
 Tensor max(const Tensor& x) {
+  check_defined("max", {x});
   return max_core(x, Cut({x.numel()}, 1), {});
 }
 
@@ -201,13 +205,16 @@ Tensor var(const Tensor& x, std::vector<Index> dims, bool keepdim, double correc
   return squares * (1 / std::max(0.0, count - correction));
 }
 Tensor var(const Tensor& x) {
+  check_defined("var", {x});
   return x.rank() == 0 ? x * std::numeric_limits<double>::quiet_NaN() : var(x, all_dims(x));
 }
 
 std::vector<Index> argmax(const Tensor& x, Index dim) {
+  check_defined("argmax", {x});
   const Index d = x.shape().normalize(dim, "argmax");
   const Cut cut(x.shape(), 1U << d);
-  check(cut.n > 0, "argmax: shape {} has no element to choose from along dimension {}", x.shape(), dim);
+  check(cut.n > 0, "argmax: shape {} has no element to choose from along dimension {}; its size must be at least 1",
+        x.shape(), dim);
   std::vector<Index> result;
   result.reserve(static_cast<std::size_t>(cut.outer * cut.inner));
   dispatch(x.dtype(), [&]<class T>() {

@@ -52,6 +52,7 @@ void move_blocks(GradShare<T> to, Index to_n, const T* from, Index from_n, Index
 }  // namespace
 
 Tensor reshape(const Tensor& x, const Shape& shape) {
+  check_defined("reshape", {x});
   check(shape.numel() == x.numel(), "reshape: {} has {} elements, {} needs {}; the counts must be equal", x.shape(),
         x.numel(), shape, shape.numel());
   if (shape == x.shape()) return x;
@@ -64,6 +65,7 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
 namespace {
 
 Tensor permuted(const Tensor& x, std::span<const Index> dims) {
+  check_defined("permute", {x});
   check(static_cast<Index>(dims.size()) == x.rank(),
         "permute: {} dimensions named for shape {}; name each of its {} once", dims.size(), x.shape(), x.rank());
   std::array<Index, Shape::max_rank> x_strides{};
@@ -104,6 +106,7 @@ Tensor permute(const Tensor& x, const std::vector<Index>& dims) {
 }
 
 Tensor transpose(const Tensor& x, Index dim0, Index dim1) {
+  check_defined("transpose", {x});
   std::array<Index, Shape::max_rank> dims{};
   std::iota(dims.begin(), dims.end(), Index{0});
   std::swap(dims[static_cast<std::size_t>(x.shape().normalize(dim0, "transpose"))],
@@ -112,6 +115,7 @@ Tensor transpose(const Tensor& x, Index dim0, Index dim1) {
 }
 
 Tensor slice(const Tensor& x, Index dim, Index begin, Index end) {
+  check_defined("slice", {x});
   const Index d = x.shape().normalize(dim, "slice");
   const Index size = x.size(d);
   check(begin >= 0 && begin <= end && end <= size, "slice: {} .. {} of dimension {} of {}; bounds must lie in 0 .. {}",
@@ -134,14 +138,17 @@ Tensor slice(const Tensor& x, Index dim, Index begin, Index end) {
 
 Tensor concat(const std::vector<Tensor>& parts, Index dim) {
   check(!parts.empty(), "concat: no tensors were given; at least one is needed");
+  const std::vector<std::reference_wrapper<const Tensor>> inputs(parts.begin(), parts.end());
+  check_defined("concat", detail::InputList(inputs));
   const Index d = parts[0].shape().normalize(dim, "concat");
   Shape shape = parts[0].shape();
   Index size = 0;
   for (const Tensor& part : parts) {
     check_same_dtype("concat", parts[0], {part});
     Shape same = part.shape();
-    check(same.rank() == shape.rank(), "concat: {} and {} have different numbers of dimensions", parts[0].shape(),
-          same);
+    check(same.rank() == shape.rank(),
+          "concat: {} and {} have different numbers of dimensions; reshape one, or stack() equal shapes",
+          parts[0].shape(), same);
     size += same[d];
     same.set(d, shape[d]);
     check(same == shape, "concat: {} and {} differ outside dimension {}; all other sizes must be equal",
@@ -158,7 +165,6 @@ Tensor concat(const std::vector<Tensor>& parts, Index dim) {
     });
     offset += part.size(d);
   }
-  const std::vector<std::reference_wrapper<const Tensor>> inputs(parts.begin(), parts.end());
   return record("concat", y, detail::InputList(inputs), [blocks, d, size](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       Index position = 0;
@@ -175,6 +181,8 @@ Tensor concat(const std::vector<Tensor>& parts, Index dim) {
 
 Tensor stack(const std::vector<Tensor>& parts, Index dim) {
   check(!parts.empty(), "stack: no tensors were given; at least one is needed");
+  const std::vector<std::reference_wrapper<const Tensor>> inputs(parts.begin(), parts.end());
+  check_defined("stack", detail::InputList(inputs));
   Shape wide;
   const Index rank = parts[0].rank() + 1;
   check(dim >= -rank && dim < rank, "stack: there is no place {} among {} dimensions; use {} .. {}", dim, rank, -rank,

@@ -6,6 +6,7 @@ namespace {
 
 template <class Op>
 Tensor over_last(const Tensor& x, Index dim, const char* name, const Op& op) {
+  check_defined(name, {x});
   const Index d = x.shape().normalize(dim, name);
   return d == x.rank() - 1 ? op(x) : transpose(op(transpose(x, d, -1)), d, -1);
 }

@@ -4,6 +4,7 @@
 #include <gradus/core/ops.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "../support.h"
 
@@ -42,6 +43,41 @@ TEST(Draw, CollapsesALargeGraphByModule) {
   EXPECT_EQ(count(dot, "fillcolor="), 7);  // six layers and the sum
   expect_contains(dot, "[label=\"net.3\\nlinear x2, tanh, add\\n18 parameters\"");
   EXPECT_EQ(count(graph_dot(sum(y), names, {.details = 13}), "fillcolor="), 13);  // in and out apart
+}
+
+// A recurrent net by itself: its parameters' names have no dots, and it has many more ops than a picture can show.
+TEST(Draw, CutsALargeGraphWithoutModulesIntoEqualPieces) {
+  const Tensor weight = randn({3, 3}).requires_grad(true);
+  Tensor h = ones({2, 3});
+  for (int step = 0; step < 100; ++step) h = tanh(linear(h, weight));
+  for (const NamesOfTensors& names : {NamesOfTensors{}, NamesOfTensors{{"weight_hh_l0", weight}}}) {
+    const std::string dot = graph_dot(h, names, {.details = 8});
+    EXPECT_EQ(count(dot, "fillcolor="), 8);
+    EXPECT_EQ(count(dot, "->"), 7);
+    expect_contains(dot, "[label=\"ops 26 .. 50\\ntanh x13, linear x12");
+    EXPECT_EQ(count(dot, "9 parameters"), names.empty() ? 0 : 8);
+  }
+  const Tensor x = exp(h.detach().requires_grad(true));
+  expect_contains(graph_dot(sum(x * x), {}, {.details = 3}), "[label=\"exp\"");  // an op to a piece
+}
+
+TEST(Draw, KeepsToItsNumberOfBoxesWhereModulesAlternate) {
+  const NamesOfTensors names{{"a.weight", randn({3, 3}).requires_grad(true)},
+                             {"b.weight", randn({3, 3}).requires_grad(true)}};
+  Tensor h = ones({2, 3});
+  for (int step = 0; step < 100; ++step) h = linear(h, names[static_cast<std::size_t>(step % 2)].second);
+  EXPECT_EQ(count(graph_dot(h, names, {.details = 10}), "fillcolor="), 10);
+}
+
+TEST(Draw, CountsWhatIsNotANumber) {
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
+  const auto picture = [](std::initializer_list<double> values) {
+    return graph_dot(exp(tensor(values).requires_grad(true)));
+  };
+  expect_contains(picture({1, 2, 3, nan, 5, 6}), "value 1 .. 6, 1 NaN\"");
+  expect_contains(picture({nan, 2, -infinity, nan, 5, 6}), "value -inf .. 6, 2 NaN\"");
+  expect_contains(picture({nan, nan, nan, nan, nan}), "value 5 NaN\"");
+  expect_contains(picture({1, 2, 3, 4, 5, 6}), "value 1 .. 6\"");
 }
 
 TEST(Draw, SaysWhenThereIsNothingToDraw) {

@@ -104,7 +104,7 @@ const std::vector<WrongCall>& wrong_calls() {
       {"concat_shapes", [] { concat(tensors(f32(2, 3), f32(2, 4))); },
        "concat: (2, 3) and (2, 4) differ outside dimension 0; all other sizes must be equal"},
       {"concat_ranks", [] { concat(tensors(f32(2, 3), f32(2))); },
-       "concat: (2, 3) and (2) have different numbers of dimensions"},
+       "concat: (2, 3) and (2) have different numbers of dimensions; reshape one, or stack() equal shapes"},
       {"concat_types", [] { concat(tensors(f32(2), f64(2))); },
        "concat: got f32 and f64 tensors; all must have one type, convert with to(DType)"},
       {"stack_nothing", [] { stack(tensors()); }, "stack: no tensors were given; at least one is needed"},
@@ -113,7 +113,8 @@ const std::vector<WrongCall>& wrong_calls() {
        "stack: there is no place 3 among 2 dimensions; use -2 .. 1"},
       {"sum_dimension", [] { sum(f32(2, 3), list(2)); },
        "sum: there is no dimension 2 in a tensor with 2 dimensions; use -2 .. 1"},
-      {"sum_twice", [] { sum(f32(2, 3), list(1, -1)); }, "sum: dimension -1 is named twice"},
+      {"sum_twice", [] { sum(f32(2, 3), list(1, -1)); },
+       "sum: dimension -1 of shape (2, 3) is named twice; name each once"},
       {"sum_none", [] { sum(f32(2, 3), list()); },
        "sum: an empty list of dimensions for shape (2, 3); name some, or leave the list out to reduce all"},
       {"mean_dimension", [] { mean(f32(2, 3), list(-3)); },
@@ -127,7 +128,7 @@ const std::vector<WrongCall>& wrong_calls() {
       {"var_dimension", [] { var(f32(2, 3), list(2)); },
        "var: there is no dimension 2 in a tensor with 2 dimensions; use -2 .. 1"},
       {"argmax_of_nothing", [] { argmax(f32(2, 0)); },
-       "argmax: shape (2, 0) has no element to choose from along dimension -1"},
+       "argmax: shape (2, 0) has no element to choose from along dimension -1; its size must be at least 1"},
       {"argmax_of_a_number", [] { argmax(f32()); }, "argmax: a single number has no dimension -1; reshape it first"},
       {"matmul_sizes", [] { matmul(f32(4, 17), f32(16, 3)); },
        "matmul: a (4, 17) and b (16, 3) do not fit: the last size of a (17) must equal the second-last size of b (16); "
@@ -175,7 +176,8 @@ const std::vector<WrongCall>& wrong_calls() {
        "embedding: id -1 is outside the table (3, 2); ids must be 0 .. 2"},
       {"embedding_weight", [] { embedding(f32(3), ids(0)); },
        "embedding: weight (3) must have two dimensions, (rows, size of a row)"},
-      {"embedding_shape", [] { embedding(f32(3, 2), ids(0, 1), list(3)); }, "embedding: 2 ids do not fill shape (3)"},
+      {"embedding_shape", [] { embedding(f32(3, 2), ids(0, 1), list(3)); },
+       "embedding: 2 ids do not fill shape (3), which needs 3; leave the shape out for a list of rows"},
       {"dropout_above", [] { dropout(f32(3), 1.5); }, "dropout: the probability is 1.5; it must be from 0 to 1"},
       {"dropout_nan", [] { dropout(f32(3), std::numeric_limits<double>::quiet_NaN()); },
        "dropout: the probability is nan; it must be from 0 to 1"},
@@ -186,8 +188,12 @@ const std::vector<WrongCall>& wrong_calls() {
        "ignored"},
       {"cross_entropy_number", [] { cross_entropy(f32(), ids(0)); },
        "cross_entropy: logits are a single number; the last dimension must be the classes"},
+      {"cross_entropy_smoothing", [] { cross_entropy(f32(2, 3), ids(0, 1), -1, 1); },
+       "cross_entropy: label_smoothing is 1; it must be at least 0 and below 1"},
       {"mse_loss_shapes", [] { mse_loss(f32(2), f32(2, 1)); },
        "mse_loss: prediction (2) and target (2, 1) must have equal shapes; reshape one"},
+      {"mse_loss_types", [] { mse_loss(f32(2), f64(2)); },
+       "mse_loss: got f32 and f64 tensors; all must have one type, convert with to(DType)"},
       {"attention_sizes", [] { scaled_dot_product_attention(f32(2, 3, 4), f32(2, 3, 5), f32(2, 3, 4)); },
        "scaled_dot_product_attention: q (2, 3, 4), k (2, 3, 5) and v (2, 3, 4) do not fit; they must be (.., T, D), "
        "(.., S, D) and (.., S, E) with equal leading dimensions"},
@@ -222,19 +228,20 @@ const std::vector<WrongCall>& wrong_calls() {
       {"undefined", [] { Tensor().shape(); },
        "tensor: this one is undefined (default-made, or a gradient nothing has added to); make it first"},
       {"undefined_in_an_op", [] { f32(2) + Tensor(); },
-       "tensor: this one is undefined (default-made, or a gradient nothing has added to); make it first"},
+       "add: tensor 2 is undefined (default-made, or a gradient nothing has added to); make it first"},
       {"undefined_in_matmul", [] { matmul(Tensor(), f32(2)); },
-       "tensor: this one is undefined (default-made, or a gradient nothing has added to); make it first"},
+       "matmul: tensor 1 is undefined (default-made, or a gradient nothing has added to); make it first"},
       {"undefined_in_linear", [] { linear(f32(2, 3), Tensor()); },
-       "tensor: this one is undefined (default-made, or a gradient nothing has added to); make it first"},
+       "linear: tensor 2 is undefined (default-made, or a gradient nothing has added to); make it first"},
       {"undefined_in_concat", [] { concat(tensors(f32(2), Tensor())); },
-       "tensor: this one is undefined (default-made, or a gradient nothing has added to); make it first"},
+       "concat: tensor 2 is undefined (default-made, or a gradient nothing has added to); make it first"},
       {"undefined_in_where", [] { where(f32(2), Tensor(), f32(2)); },
-       "tensor: this one is undefined (default-made, or a gradient nothing has added to); make it first"},
+       "where: tensor 2 is undefined (default-made, or a gradient nothing has added to); make it first"},
       {"undefined_in_attention", [] { scaled_dot_product_attention(f32(2, 3), Tensor(), f32(2, 3)); },
-       "tensor: this one is undefined (default-made, or a gradient nothing has added to); make it first"},
+       "scaled_dot_product_attention: tensor 2 is undefined (default-made, or a gradient nothing has added to); make "
+       "it first"},
       {"undefined_in_softmax", [] { softmax(Tensor()); },
-       "tensor: this one is undefined (default-made, or a gradient nothing has added to); make it first"},
+       "softmax: tensor 1 is undefined (default-made, or a gradient nothing has added to); make it first"},
       {"item_of_many", [] { f32(2).item(); }, "item: needs one number, got shape (2); reduce it first or read data()"},
       {"data_of_the_other_type", [] { f32(2).data<double>(); },
        "data: the tensor holds f32, data<double> was asked for; use to(DType) or the right type"},
@@ -275,7 +282,7 @@ const std::vector<WrongCall>& wrong_calls() {
       {"gradcheck_type", [] { gradcheck([](const std::vector<Tensor>& x) { return x[0].to(DType::f32); }, {f32(2)}); },
        "gradcheck: f returned f32; it was given f64 tensors and must compute in f64, so convert its constants"},
       {"softplus_undefined", [] { softplus(Tensor()); },
-       "tensor: this one is undefined (default-made, or a gradient nothing has added to); make it first"},
+       "softplus: tensor 1 is undefined (default-made, or a gradient nothing has added to); make it first"},
       {"conv2d_channels", [] { conv2d(f32(1, 3, 8, 8), f32(4, 2, 3, 3)); },
        "conv2d: x (1, 3, 8, 8) and weight (4, 2, 3, 3) must be (batch, in, height, width) and (out, in, height, width) "
        "with the same in; one image needs a batch of 1"},
@@ -298,6 +305,25 @@ const std::vector<WrongCall>& wrong_calls() {
       {"conv1d_channels", [] { conv1d(f32(1, 3, 8), f32(4, 2, 3)); },
        "conv1d: x (1, 3, 8) and weight (4, 2, 3) must be (batch, in, length) and (out, in, length) with the same in; "
        "one series needs a batch of 1"},
+      {"conv1d_bias", [] { conv1d(f32(1, 3, 8), f32(4, 3, 3), f32(3)); },
+       "conv1d: bias (3) must be (4), the first size of weight (4, 3, 3)"},
+      {"conv1d_types", [] { conv1d(f32(1, 3, 8), f64(4, 3, 3)); },
+       "conv1d: got f32 and f64 tensors; all must have one type, convert with to(DType)"},
+      {"conv1d_kernel", [] { conv1d(f32(1, 3, 4), f32(4, 3, 5)); },
+       "conv1d: a kernel of 5 with dilation 1 does not fit on x (1, 3, 4) with padding 0; pad more, or take a smaller "
+       "kernel"},
+      {"conv1d_no_kernel", [] { conv1d(f32(1, 3, 4), f32(4, 3, 0)); },
+       "conv1d: weight (4, 3, 0) has a kernel of 0; it must be at least 1"},
+      {"conv1d_stride", [] { conv1d(f32(1, 3, 4), f32(4, 3, 3), {}, {.stride = 0}); },
+       "conv1d: a stride of 0; it must be at least 1"},
+      {"conv1d_padding", [] { conv1d(f32(1, 3, 4), f32(4, 3, 3), {}, {.padding = -1}); },
+       "conv1d: a padding of -1; it must be at least 0"},
+      {"conv1d_dilation", [] { conv1d(f32(1, 3, 4), f32(4, 3, 3), {}, {.dilation = 0}); },
+       "conv1d: a dilation of 0; it must be at least 1"},
+      {"max_pool2d_of_nothing", [] { max_pool2d(f32(1, 1, 0, 4), 2, {.padding = 1}); },
+       "max_pool2d: x (1, 1, 0, 4) has no element to pool; height and width must be at least 1"},
+      {"avg_pool2d_of_nothing", [] { avg_pool2d(f32(1, 1, 4, 0), 2, {.padding = 1}); },
+       "avg_pool2d: x (1, 1, 4, 0) has no element to pool; height and width must be at least 1"},
       {"max_pool2d_vector", [] { max_pool2d(f32(8), 2); }, "max_pool2d: x (8) must be (.., height, width)"},
       {"max_pool2d_kernel", [] { max_pool2d(f32(2, 2), 3); },
        "max_pool2d: a kernel of 3 x 3 with dilation 1 x 1 does not fit on x (2, 2) with padding 0 x 0; pad more, or "
@@ -355,6 +381,75 @@ std::vector<const WrongCall*> pointers() {
 
 INSTANTIATE_TEST_SUITE_P(Errors, EachWrongCall, ::testing::ValuesIn(pointers()),
                          [](const auto& given) { return std::string(given.param->name); });
+
+// Every op, and which of its tensors is undefined.
+TEST(Error, AnUndefinedTensorIsNamedByTheOp) {
+  struct Case {
+    const char* text;
+    std::function<void()> call;
+  };
+  const Tensor no, x = f32(2, 3);
+  const std::vector<Case> cases{
+      {"neg: tensor 1", [&] { -no; }},
+      {"exp: tensor 1", [&] { no.exp(); }},
+      {"gelu_tanh: tensor 1", [&] { gelu(no, Gelu::tanh); }},
+      {"clamp: tensor 1", [&] { clamp(no, 0, 1); }},
+      {"add: tensor 1", [&] { no + 1; }},
+      {"sub: tensor 2", [&] { 1 - no; }},
+      {"mul: tensor 1", [&] { mul(no, x); }},
+      {"div: tensor 2", [&] { x / no; }},
+      {"pow: tensor 2", [&] { pow(x, no); }},
+      {"where: tensor 1", [&] { where(no, x, x); }},
+      {"where: tensor 3", [&] { where(x, x, no); }},
+      {"broadcast_to: tensor 1", [&] { broadcast_to(no, {2}); }},
+      {"reshape: tensor 1", [&] { reshape(no, {2}); }},
+      {"permute: tensor 1", [&] { permute(no, {0}); }},
+      {"transpose: tensor 1", [&] { transpose(no); }},
+      {"slice: tensor 1", [&] { slice(no, 0, 0, 1); }},
+      {"concat: tensor 1",
+       [&] {
+         concat({no, x});
+       }},
+      {"stack: tensor 2",
+       [&] {
+         stack({x, no});
+       }},
+      {"sum: tensor 1", [&] { sum(no); }},
+      {"sum: tensor 1", [&] { sum(no, {0}); }},
+      {"mean: tensor 1", [&] { mean(no); }},
+      {"mean: tensor 1", [&] { mean(no, {0}); }},
+      {"max: tensor 1", [&] { max(no); }},
+      {"max: tensor 1", [&] { max(no, {0}); }},
+      {"var: tensor 1", [&] { var(no); }},
+      {"var: tensor 1", [&] { var(no, {0}); }},
+      {"argmax: tensor 1", [&] { argmax(no); }},
+      {"matmul: tensor 2", [&] { matmul(x, no); }},
+      {"linear: tensor 1", [&] { linear(no, x); }},
+      {"log_softmax: tensor 1", [&] { log_softmax(no); }},
+      {"layer_norm: tensor 1", [&] { layer_norm(no); }},
+      {"rms_norm: tensor 1", [&] { rms_norm(no); }},
+      {"embedding: tensor 1", [&] { embedding(no, ids(0)); }},
+      {"dropout: tensor 1", [&] { dropout(no, 0.5); }},
+      {"cross_entropy: tensor 1", [&] { cross_entropy(no, ids(0)); }},
+      {"mse_loss: tensor 2", [&] { mse_loss(x, no); }},
+      {"l1_loss: tensor 1", [&] { l1_loss(no, x); }},
+      {"huber_loss: tensor 2", [&] { huber_loss(x, no); }},
+      {"binary_cross_entropy_with_logits: tensor 2", [&] { binary_cross_entropy_with_logits(x, no); }},
+      {"kl_div: tensor 2", [&] { kl_div(x, no); }},
+      {"conv1d: tensor 2", [&] { conv1d(f32(1, 2, 3), no); }},
+      {"conv2d: tensor 1", [&] { conv2d(no, f32(1, 1, 1, 1)); }},
+      {"max_pool2d: tensor 1", [&] { max_pool2d(no, 2); }},
+      {"avg_pool2d: tensor 1", [&] { avg_pool2d(no, 2); }},
+      {"scaled_dot_product_attention: tensor 3", [&] { scaled_dot_product_attention(x, x, no); }},
+      {"packed_attention: tensor 1", [&] { packed_attention(no, 1, list(1)); }},
+      {"to: tensor 1", [&] { no.to(DType::f64); }},
+  };
+  for (const Case& c : cases) {
+    EXPECT_EQ(error_of(c.call), std::string(c.text) +
+                                    " is undefined (default-made, or a gradient nothing has added to); "
+                                    "make it first");
+  }
+}
 
 TEST(Error, DerivesFromStdException) {
   EXPECT_THROW(check(false, "x {}", 1), std::exception);

@@ -381,6 +381,17 @@ TEST(CrossEntropy, TakesLargeAndInfiniteLogits) {
   });
 }
 
+TEST(CrossEntropy, SmoothingCountsNoIgnoredTarget) {
+  everywhere([](DType dtype) {
+    Tensor x = tensor({nan, nan, 0, std::log(3)}, {2, 2}, dtype);  // probabilities 1/4 and 3/4
+    x.requires_grad(true);
+    const Tensor loss = cross_entropy(x, std::vector<std::int32_t>{-1, 1}, -1, 0.2);
+    EXPECT_NEAR(loss.item(), -(0.9 * std::log(0.75) + 0.1 * std::log(0.25)), 1e-6);
+    loss.backward();
+    expect_close(x.grad(), {0, 0, 0.25 - 0.1, 0.75 - 0.9}, 1e-6);
+  });
+}
+
 TEST(CrossEntropy, KeepsItsDigitsWhenLogitsAreLarge) {
   everywhere([](DType dtype) {
     Tensor x = tensor({10000, 10001, 9999}, {1, 3}, dtype);
@@ -414,6 +425,20 @@ TEST(CrossEntropy, IgnoresOnlyTheIgnoredAndAveragesOverTheRest) {
     EXPECT_NEAR(loss.item(), (std::log(2) + std::log(4.0 / 3)) / 2, 1e-6);
     (loss * 2.0).backward();
     expect_close(x.grad(), {-0.5, 0.5, 0, 0, 0.25, -0.25}, 1e-6);
+  });
+}
+
+TEST(BinaryCrossEntropy, KeepsSmallLosses) {
+  everywhere([](DType dtype) {
+    const double small = std::log1p(std::exp(-20));  // 2.06e-9; in f32 it would vanish beside 20
+    for (const double target : {0.0, 1.0}) {
+      Tensor x = tensor({target == 1 ? 20.0 : -20.0}, dtype);
+      x.requires_grad(true);
+      const Tensor loss = binary_cross_entropy_with_logits(x, tensor({target}, dtype));
+      EXPECT_NEAR(loss.item(), small, 1e-6 * small);
+      loss.backward();
+      EXPECT_NEAR(std::abs(x.grad().item()), small, 1e-6 * small);
+    }
   });
 }
 

@@ -213,7 +213,10 @@ void add_losses(std::vector<OpRow>& rows) {
       {"binary_cross_entropy_with_logits",
        "",
        [](const Tensor& x, const Tensor& t) { return binary_cross_entropy_with_logits(x, t); },
-       [](Arrays x) { return mean_of(x, [](double p, double t) { return std::log1p(std::exp(p)) - p * t; }); },
+       [](Arrays x) {
+         return mean_of(
+             x, [](double p, double t) { return t * std::log1p(std::exp(-p)) + (1 - t) * std::log1p(std::exp(p)); });
+       },
        {Domain::wide, Domain::flags}},
       {"kl_div",
        "",

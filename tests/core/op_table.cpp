@@ -961,26 +961,29 @@ void add_networks(std::vector<OpRow>& rows) {
     Shape shape;
     std::int32_t ignored;
     Domain domain = Domain::any;
+    double smoothing = 0;
   };
-  for (const CrossEntropy& c : {CrossEntropy{"all_targets", {5, 7}, -1}, CrossEntropy{"ignored_targets", {5, 7}, -100},
-                                CrossEntropy{"three_dimensions", {2, 3, 4}, -1},
-                                CrossEntropy{"wide", {5, 7}, -1, Domain::wide}, CrossEntropy{"vector", {7}, -1}}) {
+  for (const CrossEntropy& c :
+       {CrossEntropy{"all_targets", {5, 7}, -1}, CrossEntropy{"ignored_targets", {5, 7}, -100},
+        CrossEntropy{"three_dimensions", {2, 3, 4}, -1}, CrossEntropy{"wide", {5, 7}, -1, Domain::wide},
+        CrossEntropy{"vector", {7}, -1}, CrossEntropy{"smoothed", {5, 7}, -1, Domain::any, 0.1},
+        CrossEntropy{"smoothed_ignored_targets", {5, 7}, -100, Domain::any, 0.3}}) {
     const auto targets = [ignored = c.ignored](const Shape& shape) {
       return picks(shape.numel() / shape[-1], shape[-1], ignored == -1 ? 0 : ignored);
     };
-    rows.push_back({.op = "cross_entropy",
-                    .variant = c.variant,
-                    .shapes = {c.shape},
-                    .f = [=, ignored = c.ignored](In x) { return cross_entropy(x[0], targets(x[0].shape()), ignored); },
-                    .reference = [=, ignored = c.ignored](
-                                     Arrays x) { return ref::cross_entropy(x[0], targets(x[0].shape), ignored); },
-                    .domains = {c.domain},
-                    .sized =
-                        [rank = c.shape.rank()](Index n) {
-                          return Shapes{rank == 3 ? Shape{2, 2, n} : Shape{4, n}};
-                        },
-                    .large = {{3000, 71}},
-                    .f32_tolerance = 2e-6});
+    rows.push_back(
+        {.op = "cross_entropy",
+         .variant = c.variant,
+         .shapes = {c.shape},
+         .f = [=](In x) { return cross_entropy(x[0], targets(x[0].shape()), c.ignored, c.smoothing); },
+         .reference = [=](Arrays x) { return ref::cross_entropy(x[0], targets(x[0].shape), c.ignored, c.smoothing); },
+         .domains = {c.domain},
+         .sized =
+             [rank = c.shape.rank()](Index n) {
+               return Shapes{rank == 3 ? Shape{2, 2, n} : Shape{4, n}};
+             },
+         .large = {{3000, 71}},
+         .f32_tolerance = 2e-6});
   }
   rows.push_back({.op = "mse_loss",
                   .variant = "",

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <locale>
 #include <numeric>
 #include <thread>
 
@@ -181,6 +182,38 @@ TEST(Random, StateContinuesExactly) {
     EXPECT_EQ(b.state(), a.state());
     for (int i = 0; i < 5; ++i) EXPECT_EQ(b.normal(), a.normal());
     EXPECT_EQ(b.random64(), a.random64());
+  }
+}
+
+// A program may have any locale; states are the same text in all.
+TEST(Random, StateIsTheSameInEveryLocale) {
+  struct Groups : std::numpunct<char> {
+    char do_thousands_sep() const override { return '.'; }
+    std::string do_grouping() const override { return "\3"; }
+    char do_decimal_point() const override { return ','; }
+  };
+  Generator generator(3);
+  generator.normal();
+  const std::string text = generator.state();
+  const std::locale before = std::locale::global(std::locale(std::locale::classic(), new Groups));
+  const std::string grouped = generator.state();
+  Generator other(4);
+  const std::string error = error_if_any([&] { other.set_state(text); });
+  std::locale::global(before);
+  EXPECT_EQ(grouped, text);
+  EXPECT_EQ(error, "");
+  EXPECT_EQ(other.state(), text);
+}
+
+TEST(Random, NumbersInAStateMustBeWhole) {
+  Generator generator(3);
+  const std::string state = generator.state(), engine = state.substr(0, state.rfind(' ') + 1);
+  for (const char* number : {"0x1.8p+0", "-0x1.8p-3", "0x0p+0", "-0x0p+0"}) {
+    generator.set_state(engine + number);
+    EXPECT_EQ(generator.state(), engine + number);
+  }
+  for (const char* number : {"0x", "1.5", "0x-1p+0", "--0x1p+0", "0x1.8p+0,", "0x1,8p+0"}) {
+    expect_contains(error_of([&] { generator.set_state(engine + number); }), "damaged");
   }
 }
 

@@ -261,13 +261,18 @@ Array embedding(const Array& weight, const std::vector<std::int32_t>& ids, const
   return y;
 }
 
-Array cross_entropy(const Array& logits, const std::vector<std::int32_t>& targets, std::int32_t ignore_index) {
+Array cross_entropy(const Array& logits, const std::vector<std::int32_t>& targets, std::int32_t ignore_index,
+                    double label_smoothing) {
   const Array log_p = softmax(logits, logits.shape.rank() - 1, true);
   const auto classes = at(logits.shape[-1]);
   double sum = 0, count = 0;
   for (std::size_t r = 0; r < targets.size(); ++r) {
     if (targets[r] == ignore_index) continue;
-    sum -= log_p.values[r * classes + at(targets[r])];
+    for (std::size_t c = 0; c < classes; ++c) {
+      const double wanted =
+          (c == at(targets[r]) ? 1 - label_smoothing : 0) + label_smoothing / static_cast<double>(classes);
+      if (wanted != 0) sum -= wanted * log_p.values[r * classes + c];
+    }
     ++count;
   }
   return {{}, {count == 0 ? 0 : sum / count}};

@@ -51,7 +51,8 @@ Array layer_norm(const Array& x, const Array* weight, const Array* bias, double 
 Array rms_norm(const Array& x, const Array* weight, double eps);
 
 Array embedding(const Array& weight, const std::vector<std::int32_t>& ids, const Shape& ids_shape);
-Array cross_entropy(const Array& logits, const std::vector<std::int32_t>& targets, std::int32_t ignore_index);
+Array cross_entropy(const Array& logits, const std::vector<std::int32_t>& targets, std::int32_t ignore_index,
+                    double label_smoothing);
 Array attention(const Array& q, const Array& k, const Array& v, bool causal, double scale);
 Array packed_attention(const Array& qkv, Index heads, const std::vector<Index>& lengths, bool causal, double scale);
 /// Drops where the hash of an element's place and of two draws from a Mersenne Twister, as a fraction, is below p.

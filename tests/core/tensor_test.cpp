@@ -138,15 +138,16 @@ TEST(ToString, LinesUpAtThePointAndRoundsToFourDigits) {
 }
 
 TEST(ToString, LeavesOutTheMiddleOfLargeTensors) {
-  EXPECT_EQ(to_string(arange(100)), "tensor([ 0.,  1.,  2., ..., 97., 98., 99.], shape (100))");
-  EXPECT_EQ(to_string(reshape(arange(80), {10, 8})),
-            "tensor([[ 0.,  1.,  2., ...,  5.,  6.,  7.],\n"
-            "        [ 8.,  9., 10., ..., 13., 14., 15.],\n"
-            "        [16., 17., 18., ..., 21., 22., 23.],\n"
+  EXPECT_EQ(to_string(arange(1000)).find("..."), std::string::npos);  // NumPy's limit
+  EXPECT_EQ(to_string(arange(1001)), "tensor([   0.,    1.,    2., ...,  998.,  999., 1000.], shape (1001))");
+  EXPECT_EQ(to_string(reshape(arange(1008), {126, 8})),
+            "tensor([[   0.,    1.,    2., ...,    5.,    6.,    7.],\n"
+            "        [   8.,    9.,   10., ...,   13.,   14.,   15.],\n"
+            "        [  16.,   17.,   18., ...,   21.,   22.,   23.],\n"
             "        ...,\n"
-            "        [56., 57., 58., ..., 61., 62., 63.],\n"
-            "        [64., 65., 66., ..., 69., 70., 71.],\n"
-            "        [72., 73., 74., ..., 77., 78., 79.]], shape (10, 8))");
+            "        [ 984.,  985.,  986., ...,  989.,  990.,  991.],\n"
+            "        [ 992.,  993.,  994., ...,  997.,  998.,  999.],\n"
+            "        [1000., 1001., 1002., ..., 1005., 1006., 1007.]], shape (126, 8))");
 }
 
 TEST(ToString, BreaksLongLinesAndSeparatesMatrices) {

@@ -65,10 +65,11 @@ TEST(BatchNorm, NormalizesAndRemembers) {
 
 TEST(BatchNorm, OneValueAChannelHasNoVariance) {
   const BatchNorm1d norm(2);
-  EXPECT_EQ(error_of([&] {
-              norm(ones({1, 2}));
-            }),
-            "BatchNorm1d: x (1, 2) has one value a channel, which has no variance; train on more, or call eval()");
+  EXPECT_EQ(
+      error_of([&] {
+        norm(ones({1, 2}));
+      }),
+      "BatchNorm1d: x (1, 2) has 1 values a channel; a variance needs at least 2, so train on more, or call eval()");
 }
 
 TEST(Summary, ListsModulesShapesAndCounts) {

@@ -89,7 +89,19 @@ const std::vector<WrongCall>& wrong_calls() {
        [] {
          BatchNorm1d(3)(made({1, 3}));
        },
-       "BatchNorm1d: x (1, 3) has one value a channel, which has no variance; train on more, or call eval()"},
+       "BatchNorm1d: x (1, 3) has 1 values a channel; a variance needs at least 2, so train on more, or call eval()"},
+      {"BatchNorm1d_no_rows",
+       [] {
+         BatchNorm1d(3)(made({0, 3}));
+       },
+       "BatchNorm1d: x (0, 3) has 0 values a channel; a variance needs at least 2, so train on more, or call eval()"},
+      {"BatchNorm1d_type",
+       [] {
+         BatchNorm1d(3)(made({4, 3}).to(DType::f64));
+       },
+       "BatchNorm1d: x is f64, but this module f32; convert one with to(DType)"},
+      {"BatchNorm2d_undefined", [] { BatchNorm2d(3)(Tensor()); },
+       "BatchNorm2d: tensor 1 is undefined (default-made, or a gradient nothing has added to); make it first"},
       {"BatchNorm2d_rank",
        [] {
          BatchNorm2d(3)(made({4, 3}));
@@ -99,12 +111,25 @@ const std::vector<WrongCall>& wrong_calls() {
        [] {
          RNNCell(3, 4)(made({2, 5}), made({2, 4}));
        },
-       "RNNCell: x (2, 5) and state (2, 4) must be (batch, 3) and (batch, 4); for whole sequences use the layer"},
+       "RNNCell: x (2, 5) must be (batch, 3); for whole sequences use the layer"},
       {"GRUCell_state",
        [] {
          GRUCell(3, 4)(made({2, 3}), made({1, 4}));
        },
-       "GRUCell: x (2, 3) and state (1, 4) must be (batch, 3) and (batch, 4); for whole sequences use the layer"},
+       "GRUCell: a state (1, 4) came; for x (2, 3) it must be (2, 4), or left out"},
+      {"LSTMCell_memory",
+       [] {
+         LSTMCell(3, 4)(made({2, 3}), {.h = {}, .c = made({2, 3})});
+       },
+       "LSTMCell: a state (2, 3) came; for x (2, 3) it must be (2, 4), or left out"},
+      {"LSTMCell_undefined", [] { LSTMCell(3, 4)(Tensor()); },
+       "LSTMCell: tensor 1 is undefined (default-made, or a gradient nothing has added to); make it first"},
+      {"LSTM_undefined",
+       [] {
+         LSTM(3, 4)
+         (Tensor());
+       },
+       "LSTM: tensor 1 is undefined (default-made, or a gradient nothing has added to); make it first"},
       {"LSTM_input",
        [] {
          LSTM(3, 4)(made({5, 3}));
@@ -150,6 +175,33 @@ const std::vector<WrongCall>& wrong_calls() {
        "r2_score: (2) and (2, 1) must have equal shapes; reshape one"},
       {"DataLoader_nothing", [] { DataLoader({}, {.batch_size = 2}); },
        "DataLoader: no tensors came; it needs at least one, (rows, ..)"},
+      {"DataLoader_undefined",
+       [] {
+         DataLoader({made({3, 2}), Tensor()}, {.batch_size = 2});
+       },
+       "DataLoader: tensor 2 is undefined (default-made, or a gradient nothing has added to); make it first"},
+      {"DataLoader_no_rows",
+       [] {
+         DataLoader({made({0, 2})}).rows({0});
+       },
+       "DataLoader: row 0 was asked for, but the tensors have no rows; give it some"},
+      {"LayerNorm_undefined", [] { LayerNorm(3)(Tensor()); },
+       "LayerNorm: tensor 1 is undefined (default-made, or a gradient nothing has added to); make it first"},
+      {"Flatten_undefined", [] { Flatten()(Tensor()); },
+       "Flatten: tensor 1 is undefined (default-made, or a gradient nothing has added to); make it first"},
+      {"RotaryPositions_undefined", [] { RotaryPositions(4)(Tensor()); },
+       "RotaryPositions: tensor 1 is undefined (default-made, or a gradient nothing has added to); make it first"},
+      {"CausalSelfAttention_undefined", [] { CausalSelfAttention(4, 2)(Tensor()); },
+       "CausalSelfAttention: tensor 1 is undefined (default-made, or a gradient nothing has added to); make it first"},
+      {"MultiHeadAttention_undefined",
+       [] {
+         MultiHeadAttention(4, 2)(made({2, 3, 4}), Tensor());
+       },
+       "MultiHeadAttention: tensor 2 is undefined (default-made, or a gradient nothing has added to); make it first"},
+      {"class_scores_undefined", [] { class_scores(Tensor()); },
+       "class_scores: tensor 1 is undefined (default-made, or a gradient nothing has added to); make it first"},
+      {"accuracy_undefined", [] { accuracy(Tensor(), Ids{0}); },
+       "accuracy: tensor 1 is undefined (default-made, or a gradient nothing has added to); make it first"},
       {"DataLoader_rows",
        [] {
          DataLoader({made({3, 2}), made({4})}, {.batch_size = 2});

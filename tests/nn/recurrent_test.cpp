@@ -45,6 +45,19 @@ TEST(Recurrent, ALayerIsItsCellStepByStep) {
   expect_close(h, reshape(gru.run(x).h, {2, 4}));
 }
 
+TEST(Recurrent, ACellWithoutAStateStartsFromZeros) {
+  manual_seed(2);
+  const Tensor x = randn({2, 3}), zero = zeros({2, 4});
+  const RNNCell rnn(3, 4);
+  const GRUCell gru(3, 4);
+  const LSTMCell lstm(3, 4);
+  EXPECT_EQ(rnn(x).to_vector(), rnn(x, zero).to_vector());
+  EXPECT_EQ(gru(x).to_vector(), gru(x, zero).to_vector());
+  const LSTMState from_nothing = lstm(x), from_zeros = lstm(x, {zero, zero});
+  EXPECT_EQ(from_nothing.h.to_vector(), from_zeros.h.to_vector());
+  EXPECT_EQ(from_nothing.c.to_vector(), from_zeros.c.to_vector());
+}
+
 TEST(Recurrent, GradientsAgreeWithDifferences) {
   manual_seed(4);
   const Tensor x = randn({2, 3, 2}, DType::f64);

@@ -2,6 +2,7 @@
 // file.
 #include <gradus/nn/safetensors.h>
 
+#include <gradus/nn/batch_norm.h>
 #include <gradus/nn/embedding.h>
 #include <gradus/nn/linear.h>
 #include <gradus/nn/mlp.h>
@@ -106,6 +107,39 @@ TEST(Safetensors, AnyChangedByteIsFound) {
       if (i >= good.size() - 16) expect_contains(error, i < good.size() - 8 ? "tensor 'y'" : "tensor 'x'");
     }
   }
+}
+
+// As PyTorch saves a network with a BatchNorm: a whole number stands in the middle of the data.
+TEST(Safetensors, TensorsOfWholeNumbersArePassedBy) {
+  const TempFolder folder;
+  const std::string path = folder / "t";
+  const auto save = [&](const std::string& count_name) {
+    const std::string header = R"({"0.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+                               R"("0.bias":{"dtype":"F32","shape":[1],"data_offsets":[4,8]},")" +
+                               count_name +
+                               R"(":{"dtype":"I64","shape":[],"data_offsets":[8,16]},)"
+                               R"("0.running_mean":{"dtype":"F32","shape":[1],"data_offsets":[16,20]},)"
+                               R"("0.running_var":{"dtype":"F32","shape":[1],"data_offsets":[20,24]}})";
+    std::string data(24, '\x7f');
+    const float numbers[] = {1, 2, 3, 4};
+    std::memcpy(data.data(), numbers, 8);
+    std::memcpy(data.data() + 16, numbers + 2, 8);
+    write_file(path, raw(header, data));
+  };
+  save("0.num_batches_tracked");
+  EXPECT_EQ(read_tensors(path).skipped, (std::map<std::string, std::string>{{"0.num_batches_tracked", "I64"}}));
+  const Sequential net{BatchNorm1d(1)};
+  EXPECT_TRUE(load_safetensors(path, net).unexpected.empty());
+  const BatchNorm1d& norm = dynamic_cast<const BatchNorm1d&>(net[0]);
+  EXPECT_EQ(norm.weight.item() + 10 * norm.bias.item(), 21);
+  EXPECT_EQ(norm.running_mean.item() + 10 * norm.running_var.item(), 43);
+  EXPECT_EQ(load_safetensors(path, net, {.strict = false}).unexpected, Names{"0.num_batches_tracked"});
+  save("0.ids");
+  expect_contains(error_of([&] { load_safetensors(path, net); }), "1 unexpected: 0.ids");
+  EXPECT_EQ(load_safetensors(path, net, {.strict = false}).unexpected, Names{"0.ids"});
+  write_file(path, raw(R"({"weight":{"dtype":"I32","shape":[1,1],"data_offsets":[0,4]}})", "1234"));
+  expect_contains(error_of([&] { load_safetensors(path, Linear(1, 1, {.bias = false}), {.strict = false}); }),
+                  "module; 1 that do not fit: weight is I32 and should be f32");
 }
 
 TEST(Safetensors, AnEmptyListIsAFile) {
@@ -281,6 +315,7 @@ TEST(Safetensors, HostileHeadersAreErrorsThatSayWhatIsWrong) {
       {raw(R"({"__metadata__":{"a":1}})", ""), "metadata 'a'"},
       {raw(x("BF16", "[2]", "[0,4]"), four), "is BF16; only F32 and F64"},
       {raw(x("f32", "[1]", "[0,4]"), four), "is f32"},
+      {raw(x("I64", "[1]", "[0,4]"), four), "in I64 needs 8 bytes, but has 4"},
       {raw(x("F32", "1", "[0,4]"), four), "'shape' of tensor 'x'"},
       {raw(x("F32", "[-1]", "[0,4]"), four), "'shape' of tensor 'x'"},
       {raw(x("F32", "[1.0]", "[0,4]"), four), "'shape' of tensor 'x'"},

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "support.h"
 
@@ -51,6 +52,14 @@ TEST(DataLoader, TheLastBatchIsSmallerOrLeftOut) {
   EXPECT_EQ(whole.size(), 2);
 }
 
+TEST(DataLoader, ItsIteratorsWorkWithAlgorithms) {
+  static_assert(std::input_iterator<DataLoader::Iterator>);
+  DataLoader loader({arange(7)}, {.batch_size = 3});
+  const auto begin = loader.begin(), end = loader.end();
+  EXPECT_EQ(std::distance(begin, end), 3);
+  EXPECT_TRUE(std::ranges::any_of(begin, end, [](const Batch& batch) { return batch.size() == 1; }));
+}
+
 TEST(DataLoader, OneSeedIsOneOrder) {
   const auto order = [] {
     DataLoader loader({arange(50)}, {.batch_size = 50, .shuffle = true, .seed = 9});
@@ -65,6 +74,8 @@ TEST(Metrics, Accuracy) {
   EXPECT_DOUBLE_EQ(accuracy(logits, Ids{2, 2, 0, -1}, 2), 1);
   EXPECT_TRUE(std::isnan(accuracy(logits, Ids{-1, -1, -1, -1})));
   EXPECT_DOUBLE_EQ(binary_accuracy(tensor({1, -1, 2, -2}), tensor({1, 0, 0, 1})), 0.5);
+  const double of_nothing = binary_accuracy(zeros({0}), zeros({0}));
+  EXPECT_TRUE(std::isnan(of_nothing) && !std::signbit(of_nothing));
   EXPECT_DOUBLE_EQ(perplexity(0), 1);
 }
 

@@ -325,16 +325,20 @@ def networks(store):
     store.case("dropout", lambda x: x * dropout_mask(x.shape, 0.3, 7) / (1 - 0.3), [values("dropout", (3, 7))])
     store.case("dropout_off", lambda x: F.dropout(x, 0.3, training=False).clone(), [values("dropout_off", (3, 7))])
 
-    def cross_entropy(name, x, ignored):
+    def cross_entropy(name, x, ignored, smoothing=0):
         targets = picks(x.numel() // x.size(-1), x.size(-1), None if ignored == -1 else ignored)
-        store.case(name, lambda x: F.cross_entropy(x.reshape(-1, x.size(-1)), targets, ignore_index=ignored), [x])
+        store.case(name, lambda x: F.cross_entropy(x.reshape(-1, x.size(-1)), targets, ignore_index=ignored,
+                                                   label_smoothing=smoothing), [x])
 
-    for variant, size, ignored, domain in [("all_targets", (5, 7), -1, "any"), ("ignored_targets", (5, 7), -100, "any"),
+    for variant, size, ignored, domain, *smoothing in [("all_targets", (5, 7), -1, "any"), ("ignored_targets", (5, 7), -100, "any"),
                                            ("all_targets@3x17", (3, 17), -1, "any"),
                                            ("ignored_targets@7x33", (7, 33), -100, "any"),
                                            ("three_dimensions", (2, 3, 4), -1, "any"), ("wide", (5, 7), -1, "wide"),
-                                           ("vector", (7,), -1, "any")]:
-        cross_entropy(f"cross_entropy_{variant}", values(f"cross_entropy_{variant}", size, domain), ignored)
+                                           ("vector", (7,), -1, "any"), ("smoothed", (5, 7), -1, "any", 0.1),
+                                           ("smoothed_ignored_targets", (5, 7), -100, "any", 0.3),
+                                           ("smoothed_ignored_targets@7x33", (7, 33), -100, "any", 0.3)]:
+        name = f"cross_entropy_{variant}"
+        cross_entropy(name, values(name, size, domain), ignored, *smoothing)
     cross_entropy("cross_entropy_wide@edge_confident", values("confident", (5, 7), "wide") * 64, -1)
     for name, size in [("mse_loss", (3, 5)), ("mse_loss@2x17", (2, 17))]:
         store.case(name, F.mse_loss, [values(f"{name}{i}", size) for i in (0, 1)])
