@@ -3,6 +3,7 @@
 #include <cxxabi.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/file.h>
 #include <unistd.h>
 #if defined(__linux__)
 #include <sched.h>
@@ -76,6 +77,19 @@ std::error_code File::open(const std::filesystem::path& path, Mode mode) {
   return descriptor_ < 0 ? last_error() : std::error_code();
 }
 
+std::error_code File::lock(const std::filesystem::path& path, std::string_view text) {
+  close();
+  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) return last_error();
+  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+    const std::error_code error = last_error();
+    close();
+    return error;
+  }
+  if (::ftruncate(descriptor_, 0) == 0) static_cast<void>(write(text));
+  return {};
+}
+
 std::error_code File::read(std::string& bytes) {
   for (constexpr std::size_t chunk = 1 << 16;;) {
     const std::size_t size = bytes.size();
@@ -88,7 +102,7 @@ std::error_code File::read(std::string& bytes) {
   }
 }
 
-std::error_code File::write(std::string_view bytes) {
+std::error_code File::write(std::string_view& bytes) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;

@@ -39,9 +39,13 @@ class File {
 
   [[nodiscard]] std::error_code open(const std::filesystem::path& path, Mode mode);
   bool is_open() const { return descriptor_ >= 0; }
+  /// Opens or makes a file that one process at a time can have so, until close() or its end, however it ends, and puts
+  /// `text` into it as far as the disk allows. operation_would_block: another one has it.
+  [[nodiscard]] std::error_code lock(const std::filesystem::path& path, std::string_view text);
   /// All that is left, to the end of `bytes`.
   [[nodiscard]] std::error_code read(std::string& bytes);
-  [[nodiscard]] std::error_code write(std::string_view bytes);
+  /// Takes away from `bytes` what was written: all, or where it fails as much as reached the file.
+  [[nodiscard]] std::error_code write(std::string_view& bytes);
   /// Waits until what was written is on the disk.
   [[nodiscard]] std::error_code sync();
   void close();

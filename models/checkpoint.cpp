@@ -1,5 +1,6 @@
-// The order of writing is what makes a kill at any moment harmless: the best model, then the checkpoint, then the last
-// model. Whichever of them is missing or older, a checkpoint holds its own copy of the weights.
+// The order of writing is what makes a kill at any moment harmless: the log, then the checkpoint, then the best model
+// and the last. A checkpoint holds its own copy of the weights, and each new best comes with one, so that a
+// best.safetensors that is missing or older can be written again.
 #include <gradus/models/checkpoint.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 
 #include <gradus/models/detail/json.h>
 #include <gradus/models/detail/run_config.h>
+#include <gradus/models/text.h>
 #include <gradus/nn/safetensors.h>
 
 namespace gradus::models {
@@ -17,8 +19,8 @@ namespace fs = std::filesystem;
 using detail::Json;
 using detail::JsonReader;
 
-constexpr const char* state_file = "train_state.safetensors";
-constexpr const char* older_folder = "checkpoints";
+using detail::older_folder;
+using detail::state_file;
 constexpr const char* state_key = "state";
 constexpr std::string_view model_prefix = "model.", optimizer_prefix = "optimizer.";
 
@@ -39,7 +41,7 @@ std::vector<fs::path> older_checkpoints(const fs::path& folder) {
   return found;
 }
 
-std::string state_json(const TrainerState& state, const HeldOut& held_out) {
+std::string state_json(const TrainerState& state, const HeldOut& held_out, const std::string& log_end) {
   const Json json = {
       {"steps", state.steps},
       {"tokens", state.tokens},
@@ -51,13 +53,16 @@ std::string state_json(const TrainerState& state, const HeldOut& held_out) {
        {{"first", held_out.first},
         {"best", held_out.best},
         {"best_step", held_out.best_step},
-        {"since_best", held_out.since_best}}}};
+        {"since_best", held_out.since_best}}},
+      {"log_end", log_end}};
   return detail::dump(json);
 }
 
-void read_state(const std::string& text, const std::string& name, TrainerState& state, HeldOut& held_out) {
+void read_state(const std::string& text, const std::string& name, Checkpoint& checkpoint) {
   const Json json = detail::parse_json(text, name);
   JsonReader reader(json, name);
+  TrainerState& state = checkpoint.trainer;
+  HeldOut& held_out = checkpoint.held_out;
   state.steps = reader.get<Index>("steps");
   state.tokens = reader.get<Index>("tokens");
   state.seconds = reader.get<double>("seconds");
@@ -73,6 +78,7 @@ void read_state(const std::string& text, const std::string& name, TrainerState& 
   held_out.best_step = judged.get<Index>("best_step");
   held_out.since_best = judged.get<Index>("since_best");
   judged.finish();
+  checkpoint.log_end = reader.get<std::string>("log_end");
   reader.finish();
 }
 
@@ -94,13 +100,13 @@ Checkpoint load_file(const std::string& path) {
   check(weights.tensors.size() + trainer.optimizer.size() == file.tensors.size(),
         "'{}' has tensors that are neither the model's nor the optimizer's; it is not a {}", path, state_file);
   detail::RunConfig config = detail::read_config(file.metadata, weights.tensors, path);
-  HeldOut held_out;
-  read_state(state->second, fmt::format("{} ({})", path, state_key), trainer, held_out);
   GPT model(config.model);
   if (weights.tensors.front().second.dtype() == DType::f64) model.to(DType::f64);
   nn::load_state(model, weights, fmt::format("'{}'", path));
-  return {std::move(model),           std::move(config.tokenizer), std::move(config.data),
-          std::move(config.settings), std::move(trainer),          held_out};
+  Checkpoint checkpoint{std::move(model),           std::move(config.tokenizer), std::move(config.data),
+                        std::move(config.settings), std::move(trainer),          {}};
+  read_state(state->second, fmt::format("{} ({})", path, state_key), checkpoint);
+  return checkpoint;
 }
 
 }  // namespace
@@ -142,28 +148,39 @@ RunWriter::RunWriter(fs::path folder, const CharTokenizer& tokenizer, RunData da
       data_(std::move(data)),
       settings_(std::move(settings)),
       keep_(keep),
+      log_(folder_ / detail::log_file),
+      replaces_(look_into(folder_).run),
       last_file_(folder_ / state_file) {
   check(keep >= 1, "save: {} checkpoints are to be kept; keep at least 1", keep);
 }
 
-void RunWriter::continue_from(const fs::path& path, Index step) {
-  replaced_ = true;
-  last_step_ = step;
-  continued_from_ = step;
-  if (!fs::is_directory(path)) last_file_ = path;
+HeldOut RunWriter::continue_from(const fs::path& path, const Checkpoint& checkpoint) {
+  HeldOut held_out = checkpoint.held_out;
+  replaces_ = false;
+  last_step_ = checkpoint.trainer.steps;
+  continued_from_ = last_step_;
+  log_waits_ = !fs::is_directory(path);
+  if (log_waits_) last_file_ = path;
+  log_.go_on_after(checkpoint.log_end);
+  const Moment best = moment_of(folder_ / best_file);
+  if (held_out.best_step > 0 && best == Moment{held_out.best_step, held_out.best}) return held_out;
+  std::error_code error;
+  other_best_ = fs::exists(folder_ / best_file, error);
+  if (held_out.best_step > 0 && held_out.best_step == last_step_) {
+    own_best_ = held_out.best;
+    other_best_ = other_best_ && !(best.held_out_loss >= own_best_);  // what was best before it is of no use
+  } else {
+    held_out.best = 0, held_out.best_step = 0, held_out.since_best = 0;
+  }
+  return held_out;
 }
 
-void RunWriter::replace_earlier_run() {
-  if (replaced_) return;
-  std::error_code not_there;
-  for (const char* name : {state_file, best_file, older_folder}) fs::remove_all(folder_ / name, not_there);
-  replaced_ = true;
+void RunWriter::flush() {
+  if (!log_waits_) log_.flush();
 }
 
-void RunWriter::save_best(const GPT& model) {
-  check_finite(model, folder_);
-  replace_earlier_run();
-  save_run(folder_, model, tokenizer_, data_, settings_, best_file);
+fs::path RunWriter::resume_from() const {
+  return last_file_ == folder_ / state_file ? folder_ : last_file_;
 }
 
 // A second name for the last checkpoint, before its own name goes to the next one.
@@ -173,41 +190,82 @@ void RunWriter::keep_last() {
   std::error_code error;
   fs::create_directory(folder_ / older_folder, error);
   fs::create_hard_link(last_file_, place, error);
-  if (error == std::errc::file_exists) return;         // resumed from this step
-  if (error) fs::copy_file(last_file_, place, error);  // not every file system has links
-  check(!error, "save: cannot keep the checkpoint of step {} as '{}': {}; make room, or use --keep 1", *last_step_,
-        place.native(), error.message());
+  if (!error || error == std::errc::file_exists) return;  // there already: resumed from this step
+  try {
+    write_text(place, read_file(last_file_));  // not every file system has links
+  } catch (const Error& problem) {
+    fail("save: cannot keep the checkpoint of step {}: {}; or use --keep 1", *last_step_, problem.what());
+  }
+}
+
+// Gives a best model of steps that the run goes back behind another name, and takes the checkpoint's own in its stead.
+void RunWriter::set_best_aside() {
+  const fs::path best = folder_ / best_file;
+  if (other_best_) {
+    const Index step = moment_of(best).step.value_or(0);
+    std::error_code error;
+    fs::rename(best, folder_ / fmt::format("best.step-{}.safetensors", step), error);
+    check(!error, "save: cannot rename '{}': {}; check the folder", best.native(), error.message());
+    other_best_ = false;
+  }
+  if (own_best_) {
+    const Generator before = default_generator();  // making a model draws from it, the training must not notice
+    const Checkpoint checkpoint = load_file(last_file_.string());
+    default_generator() = before;
+    save_run(folder_, checkpoint.model, tokenizer_, data_, settings_, best_file, {*last_step_, own_best_});
+    own_best_.reset();
+  }
 }
 
 void RunWriter::save(const GPT& model, const TrainerState& trainer, const HeldOut& held_out) {
   check_finite(model, folder_);
-  replace_earlier_run();
+  set_best_aside();
   if (last_step_ != trainer.steps) keep_last();
   nn::Metadata metadata = detail::to_metadata(model.config(), tokenizer_, data_, settings_);
-  metadata.emplace(state_key, state_json(trainer, held_out));
+  metadata.emplace(state_key, state_json(trainer, held_out, log_.last()));
   nn::NamedTensors tensors;
   for (const auto& [name, tensor] : model.named_state()) tensors.emplace_back(std::string(model_prefix) + name, tensor);
   for (const auto& [name, tensor] : trainer.optimizer) {
     tensors.emplace_back(std::string(optimizer_prefix) + name, tensor);
   }
+  const bool logs = !log_.last().empty(), log_changes_place = logs && log_waits_;
+  if (log_changes_place) log_.stage();
+  if (logs && !log_waits_) log_.sync();
   nn::save_tensors((folder_ / state_file).string(), tensors, metadata);
   last_step_ = trainer.steps;
   last_file_ = folder_ / state_file;
-  save_run(folder_, model, tokenizer_, data_, settings_);
+  if (log_changes_place) log_.replace();
+  log_waits_ = false;
+  remove_older();
+  Moment moment{.step = trainer.steps};
+  if (held_out.best_step == trainer.steps && trainer.steps > 0) {
+    moment.held_out_loss = held_out.best;
+    save_run(folder_, model, tokenizer_, data_, settings_, best_file, moment);
+  }
+  save_run(folder_, model, tokenizer_, data_, settings_, model_file, moment);
+}
+
+// What the new checkpoint leaves without a use: an earlier run's, steps after the one gone on from, and one too many.
+void RunWriter::remove_older() {
   std::vector<fs::path> older = older_checkpoints(folder_);
-  std::error_code ignored;  // one too many does no harm
-  if (continued_from_) {
-    const auto is_later = [last = older_name(*continued_from_)](const fs::path& path) {
-      return path.filename() > last;
-    };
-    const auto later = std::ranges::find_if(older, is_later);
-    for (auto path = later; path != older.end(); ++path) fs::remove(*path, ignored);
-    older.erase(later, older.end());
-    continued_from_.reset();
+  std::error_code ignored;  // a file too many does no harm
+  auto first = older.begin(), last = older.end();
+  if (replaces_) {
+    fs::remove(folder_ / best_file, ignored);
+    if (log_.last().empty()) fs::remove(folder_ / detail::log_file, ignored);
+    last = first;
+    replaces_ = false;
+  } else {
+    if (continued_from_) {
+      last = std::ranges::find_if(older,
+                                  [&](const fs::path& path) { return path.filename() > older_name(*continued_from_); });
+      continued_from_.reset();
+    }
+    first = last - std::min(last - first, keep_ - 1);
   }
-  for (std::size_t i = 0; std::cmp_less(i + static_cast<std::size_t>(keep_) - 1, older.size()); ++i) {
-    fs::remove(older[i], ignored);
-  }
+  std::for_each(older.begin(), first, [&](const fs::path& path) { fs::remove(path, ignored); });
+  std::for_each(last, older.end(), [&](const fs::path& path) { fs::remove(path, ignored); });
+  fs::remove(folder_ / older_folder, ignored);  // if it is empty
 }
 
 }  // namespace gradus::models

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <system_error>
 
-#include <gradus/core/platform.h>
+#include <gradus/models/detail/json.h>
 #include <gradus/models/detail/run_config.h>
 #include <gradus/models/text.h>
 
@@ -15,16 +15,38 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Of the names that AtomicFile gives, "model.safetensors.PID.N.tmp", those whose program is no more.
-bool is_left_behind(const std::string& name) {
+constexpr const char* lock_file = ".lock";
+constexpr const char* step_key = "step";
+constexpr const char* held_out_key = "held_out_loss";
+
+// Which process gave the name, if it is one of AtomicFile's: "model.safetensors.PID.N.tmp". 0: it is none.
+long writer_of(const std::string& name) {
   constexpr std::string_view ending = ".tmp";
-  if (!name.ends_with(ending)) return false;
+  if (!name.ends_with(ending)) return 0;
   const std::size_t number = name.rfind('.', name.size() - ending.size() - 1);
   const std::size_t process = number == std::string::npos ? number : name.rfind('.', number - 1);
-  if (process == std::string::npos) return false;
+  if (process == std::string::npos) return 0;
   long pid = 0;
   const auto [end, error] = std::from_chars(name.data() + process + 1, name.data() + number, pid);
-  return error == std::errc{} && end == name.data() + number && pid > 0 && !platform::process_exists(pid);
+  return error == std::errc{} && end == name.data() + number && pid > 0 ? pid : 0;
+}
+
+// This process has written nothing yet: what has its number is of one before it that had the same, as in containers.
+bool is_left_behind(const std::string& name) {
+  const long writer = writer_of(name);
+  return writer > 0 && (writer == platform::process_id() || !platform::process_exists(writer));
+}
+
+Moment moment_in(const nn::Metadata& metadata) {
+  const auto number = [&](const char* key) {
+    const auto found = metadata.find(key);
+    const auto json = found != metadata.end() ? detail::try_parse_json(found->second) : std::nullopt;
+    return json && json->is_number() ? json : std::nullopt;
+  };
+  Moment moment;
+  if (const auto step = number(step_key); step && step->is_number_integer()) moment.step = step->get<Index>();
+  if (const auto loss = number(held_out_key)) moment.held_out_loss = loss->get<double>();
+  return moment;
 }
 
 }  // namespace
@@ -35,14 +57,54 @@ std::string fingerprint(std::string_view text) {
   return fmt::format("{:016x}", hash);
 }
 
+FolderContents look_into(const fs::path& folder) {
+  std::error_code error;
+  if (fs::exists(folder / detail::state_file, error)) return {.run = true};
+  if (const fs::path model = folder / model_file; fs::exists(model, error)) {
+    try {
+      if (nn::read_tensors(model.string()).metadata.contains(detail::config_file)) return {.run = true};
+    } catch (const Error&) {
+      return {.other = model_file};  // damaged, or another program's
+    }
+  }
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename();
+    // What a training leaves that ended before its first save.
+    const bool ours = name.starts_with('.') || name == std::string(detail::log_file) + ".new" || writer_of(name) > 0;
+    if (!ours) return {.other = name};
+  }
+  return {};
+}
+
+RunLock::RunLock(const fs::path& folder) {
+  const fs::path path = folder / lock_file;
+  const std::error_code error = file_.lock(path, std::to_string(platform::process_id()));
+  if (error == std::errc::operation_would_block) {
+    fail("'{}' is being trained by process {}; wait until that has ended, or train in another folder with --out",
+         folder.native(), read_file(path));
+  }
+  // Not every file system has locks; there two trainings in one folder go unnoticed.
+  check(!error || error == std::errc::no_lock_available || error == std::errc::not_supported ||
+            error == std::errc::function_not_supported,
+        "cannot lock '{}': {}; choose a place that may be written to", path.native(), error.message());
+}
+
+bool RunLock::is_held(const fs::path& folder) {
+  std::error_code error;
+  const fs::path path = folder / lock_file;
+  return fs::exists(path, error) && platform::File().lock(path, "") == std::errc::operation_would_block;
+}
+
 void prepare_run_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   check(!error && fs::is_directory(folder, error),
         "cannot make the folder '{}': {}; choose a place that may be written to", folder.native(),
         error ? error.message() : "a file of this name is in the way");
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    if (is_left_behind(entry.path().filename())) fs::remove(entry.path(), error);
+  for (const fs::path& place : {folder, folder / detail::older_folder}) {
+    for (const auto& entry : fs::directory_iterator(place, error)) {
+      if (is_left_behind(entry.path().filename())) fs::remove(entry.path(), error);
+    }
   }
   // Whether a write will succeed, permissions alone do not tell: the disk may be full or read-only.
   const fs::path probe = folder / ".probe";
@@ -63,10 +125,12 @@ void check_finite(const GPT& model, const fs::path& folder) {
 }
 
 void save_run(const fs::path& folder, const GPT& model, const CharTokenizer& tokenizer, const RunData& data,
-              const std::string& settings, const char* file) {
+              const std::string& settings, const char* file, const Moment& moment) {
   check_finite(model, folder);
-  const nn::Metadata metadata = detail::to_metadata(model.config(), tokenizer, data, settings);
+  nn::Metadata metadata = detail::to_metadata(model.config(), tokenizer, data, settings);
   for (const auto& [name, text] : metadata) write_text(folder / name, text);
+  if (moment.step) metadata.emplace(step_key, std::to_string(*moment.step));
+  if (moment.held_out_loss) metadata.emplace(held_out_key, fmt::format("{}", *moment.held_out_loss));
   nn::save_safetensors((folder / file).string(), model, metadata);
 }
 
@@ -79,7 +143,8 @@ Run read_run(const std::string& path) {
   const auto is_f64 = [](const auto& entry) { return entry.second.dtype() == DType::f64; };
   if (std::ranges::any_of(tensors.tensors, is_f64)) model.to(DType::f64);
   nn::load_state(model, tensors, fmt::format("'{}'", path));
-  return {std::move(model), std::move(config.tokenizer), std::move(config.data), std::move(config.settings)};
+  return {std::move(model), std::move(config.tokenizer), std::move(config.data), std::move(config.settings),
+          moment_in(tensors.metadata)};
 }
 
 bool is_whole(const std::string& path) {
@@ -92,6 +157,16 @@ bool is_whole(const std::string& path) {
 }
 
 }  // namespace
+
+Moment moment_of(const fs::path& file) {
+  std::error_code error;
+  if (!fs::exists(file, error)) return {};
+  try {
+    return moment_in(nn::read_tensors(file.string()).metadata);
+  } catch (const Error&) {
+    return {};
+  }
+}
 
 Run load_run(const fs::path& folder, const char* file) {
   const fs::path path = folder / file, best = folder / best_file;

@@ -5,13 +5,16 @@
 // - best.safetensors: the weights with the lowest held-out loss so far, as model.safetensors
 // - train_state.safetensors: all that training needs to go on; older ones in checkpoints/ (checkpoint.h)
 // - log.jsonl: a line a step (run_log.h)
+// - .lock: which process is training here
 // Every file but the log is replaced in one move, so that whatever interrupts a save, the old one or the new is there.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 
+#include <gradus/core/platform.h>
 #include <gradus/models/gpt.h>
 #include <gradus/models/tokenizer.h>
 
@@ -35,16 +38,44 @@ std::string fingerprint(std::string_view text);
 inline constexpr const char* model_file = "model.safetensors";
 inline constexpr const char* best_file = "best.safetensors";
 
+/// Of which moment of its training a model is, where that is known.
+struct Moment {
+  std::optional<Index> step = {};
+  std::optional<double> held_out_loss = {};
+
+  friend bool operator==(const Moment&, const Moment&) = default;
+};
+
 /// What load_run reads.
 struct Run {
   GPT model;
   CharTokenizer tokenizer;
   RunData data;
   std::string settings;  // a JSON object: what the training was told, as its program understands it
+  Moment moment;
+};
+
+/// What is in a folder where a training is to begin.
+struct FolderContents {
+  bool run = false;        // one that may be gone on from or sampled
+  std::string other = {};  // else the name of a file that no training wrote, if there is one
+};
+FolderContents look_into(const std::filesystem::path& folder);
+
+/// Keeps other trainings out of a folder for as long as it lives; a process that ends, however, holds none. Throws
+/// Error that names the process which trains there.
+class RunLock {
+ public:
+  explicit RunLock(const std::filesystem::path& folder);
+  /// Whether another one keeps this process out.
+  static bool is_held(const std::filesystem::path& folder);
+
+ private:
+  platform::File file_;
 };
 
 /// Makes the folder if it is not there, proves that files can be written in it and removes what killed programs left
-/// half written. Throws Error that says why not.
+/// half written; nothing else in this process may be writing there. Throws Error that says why not.
 void prepare_run_folder(const std::filesystem::path& folder);
 
 /// Throws Error that names a parameter with a NaN or an infinity, so that no good model is replaced by a ruined one.
@@ -53,7 +84,11 @@ void check_finite(const GPT& model, const std::filesystem::path& folder);
 /// Writes config.json, tokenizer.json and last the weights, under the name `file`. Throws Error when the weights are
 /// not finite or the disk does not allow it.
 void save_run(const std::filesystem::path& folder, const GPT& model, const CharTokenizer& tokenizer,
-              const RunData& data, const std::string& settings = "{}", const char* file = model_file);
+              const RunData& data, const std::string& settings = "{}", const char* file = model_file,
+              const Moment& moment = {});
+
+/// What a model file says of its moment; nothing where there is no such file, or none that can be read.
+Moment moment_of(const std::filesystem::path& file);
 
 /// Reads a run; config.json and tokenizer.json are needed only where the model file carries no copy of them (weights
 /// from elsewhere). Throws Error that names the file that is missing, damaged or does not fit the others, and

@@ -1,7 +1,8 @@
-// Lines are appended; only resuming rewrites the file, in one move, to take back what came after the checkpoint.
+// Lines are appended; only beginning and resuming replace the file, in one move.
 #include <gradus/models/run_log.h>
 
 #include <gradus/models/detail/json.h>
+#include <gradus/models/run_folder.h>
 #include <gradus/models/text.h>
 
 namespace gradus::models {
@@ -64,41 +65,60 @@ std::vector<LogLine> read_log(const std::filesystem::path& path) {
   return lines;
 }
 
-RunLog::RunLog(std::filesystem::path path, Index keep) : path_(std::move(path)) {
-  if (keep == 0) return;
-  const std::string text = text_of(path_);
-  std::size_t kept = 0;
-  each_line(text, [&](const LogLine& line, std::size_t end) {
-    if (line.step > keep) return false;
-    kept = end;
-    return true;
-  });
-  if (kept < text.size()) write_text(path_, std::string_view(text).substr(0, kept));
-  open();
+void RunLog::go_on_after(const std::string& line) {
+  last_ = line;
+  // A program that was killed between stage() and replace() left the log beside.
+  for (const std::filesystem::path& place : {path_, staged()}) {
+    const std::string text = text_of(place);
+    std::size_t begin = 0, kept = 0;
+    each_line(text, [&](const LogLine&, std::size_t end) {
+      if (fingerprint(std::string_view(text).substr(begin, end - begin)) == line) kept = end;
+      begin = end;
+      return kept == 0;
+    });
+    if (kept == 0) continue;
+    pending_ = text.substr(0, kept);
+    return;
+  }
 }
 
-void RunLog::open() {
-  require(file_.open(path_, platform::File::Mode::append));
+std::filesystem::path RunLog::staged() const {
+  return path_.native() + ".new";
 }
 
-void RunLog::write(const LogLine& line, bool flush_now) {
-  pending_ += line.to_json();
-  pending_ += '\n';
-  if (flush_now) flush();
+void RunLog::write(const LogLine& line) {
+  const std::string text = line.to_json() + '\n';
+  last_ = fingerprint(text);
+  pending_ += text;
 }
 
 void RunLog::flush() {
   if (!file_.is_open()) {
-    write_text(path_, "");
-    open();
+    stage();
+    replace();
+    return;
   }
-  require(file_.write(pending_));
-  pending_.clear();
+  std::string_view rest = pending_;
+  const std::error_code error = file_.write(rest);
+  pending_.erase(0, pending_.size() - rest.size());
+  require(error);
 }
 
 void RunLog::sync() {
   flush();
   require(file_.sync());
+}
+
+void RunLog::stage() {
+  write_text(staged(), pending_);
+}
+
+void RunLog::replace() {
+  std::error_code error;
+  std::filesystem::rename(staged(), path_, error);
+  require(error);
+  pending_.clear();
+  require(file_.open(path_, platform::File::Mode::append));
 }
 
 void RunLog::require(std::error_code error) const {

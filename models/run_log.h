@@ -28,26 +28,36 @@ struct LogLine {
 /// there is no file.
 std::vector<LogLine> read_log(const std::filesystem::path& path);
 
-/// Writes a log.
+/// Writes a log. The file that is there changes with the first flush(); or, so that a checkpoint can be replaced in
+/// between, with stage() and replace().
 class RunLog {
  public:
-  /// Keeps the lines of an earlier part of the run up to step `keep` and drops what was logged after that; 0 begins
-  /// anew, with the first line that is flushed.
-  RunLog(std::filesystem::path path, Index keep);
+  /// Begins anew.
+  explicit RunLog(std::filesystem::path path) : path_(std::move(path)) {}
+  /// Instead goes on after the line whose last() `line` was, if it is there: else the log is another run's. What was
+  /// logged after it goes.
+  void go_on_after(const std::string& line);
 
-  /// Lines reach the file at once when `flush`, else some time later. Throws Error when the disk does not allow it.
-  void write(const LogLine& line, bool flush);
+  void write(const LogLine& line);
+  /// Brings the lines so far to the file. Throws Error when the disk does not allow it; what it did allow is not
+  /// written again.
   void flush();
-  /// Brings all to the disk: before a checkpoint that is of a later step than the lines that are there.
+  /// flush(), and waits until it is on the disk: before a checkpoint that is of a later step than the lines there.
   void sync();
+  /// Writes the whole log beside the one that is there.
+  void stage();
+  /// Has what was staged take the log's place.
+  void replace();
+  /// The last line's fingerprint.
+  const std::string& last() const { return last_; }
 
  private:
   void require(std::error_code error) const;  // that there is none
-
-  void open();
+  std::filesystem::path staged() const;
 
   std::filesystem::path path_;
-  std::string pending_;
+  std::string pending_;  // lines that have not reached the file, or all lines while there is no file yet
+  std::string last_;
   platform::File file_;
 };
 

@@ -16,8 +16,12 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path) {
     if (const fs::path real = fs::canonical(path_, ignored); !ignored) path_ = real.string();
   }
   static std::atomic<unsigned> count{0};
-  temporary_ = fmt::format("{}.{}.{}.tmp", path_, platform::process_id(), count.fetch_add(1));
-  require(file_.open(temporary_, platform::File::Mode::create));
+  std::error_code error;
+  do {  // a program that was killed may have left files of the same process number, in a container most of all
+    temporary_ = fmt::format("{}.{}.{}.tmp", path_, platform::process_id(), count.fetch_add(1));
+    error = file_.open(temporary_, platform::File::Mode::create);
+  } while (error == std::errc::file_exists);
+  require(error);
 }
 
 AtomicFile::~AtomicFile() {
@@ -28,7 +32,8 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::write(const void* bytes, std::size_t count) {
-  require(file_.write({static_cast<const char*>(bytes), count}));
+  std::string_view rest(static_cast<const char*>(bytes), count);
+  require(file_.write(rest));
 }
 
 void AtomicFile::commit() {

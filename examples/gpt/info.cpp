@@ -60,8 +60,14 @@ void print_cost(const models::GPT& model, Index batch_tokens) {
              memory(cost.activations));
 }
 
-void print_run(const std::string& folder) {
-  const std::vector<models::LogLine> log = models::read_log(folder + "/log.jsonl");
+// Of the log, what the model has been through.
+void print_run(const std::string& folder, const models::Moment& moment) {
+  std::vector<models::LogLine> log = models::read_log(folder + "/log.jsonl");
+  if (moment.step && !log.empty() && log.back().step > *moment.step) {
+    fmt::print("\nthe saved model is of step {}, the log goes on to {}: the training has not ended, or not by itself\n",
+               grouped(*moment.step), grouped(log.back().step));
+    std::erase_if(log, [&](const models::LogLine& line) { return line.step > *moment.step; });
+  }
   if (log.empty()) {
     fmt::print("\nrun              there is no log of it\n");
     return;
@@ -104,7 +110,7 @@ int info(const std::string& folder) {
   settings.fill_from(run.settings, folder + "/config.json");
   const Index sequences = settings.batch.value_or(1);
   print_cost(run.model, sequences * config.block_size);
-  print_run(folder);
+  print_run(folder, run.moment);
   return 0;
 }
 

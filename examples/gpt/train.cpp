@@ -106,19 +106,25 @@ void print_samples(models::GPT& model, const Data& data, models::GenerateOptions
   }
 }
 
-// `folder`, or with a number behind it, so that no model of another text is replaced unasked.
-std::string free_folder(const std::string& folder, const std::string& fingerprint) {
-  const auto holds_other_run = [&](const std::string& name) {
-    if (!fs::exists(name + "/model.safetensors")) return false;
-    try {
-      return models::load_run(name).data.fingerprint != fingerprint;
-    } catch (const gradus::Error&) {
-      return true;  // cannot be read: not ours to replace
-    }
+// `folder`, or with a number behind it, so that nothing is replaced unasked.
+std::string free_folder(const std::string& folder) {
+  const auto is_taken = [](const std::string& name) {
+    const models::FolderContents found = models::look_into(name);
+    return found.run || !found.other.empty() || models::RunLock::is_held(name);
   };
   std::string name = folder;
-  for (int number = 2; holds_other_run(name); ++number) name = fmt::format("{}-{}", folder, number);
+  for (int number = 2; is_taken(name); ++number) name = fmt::format("{}-{}", folder, number);
   return name;
+}
+
+void check_may_be_written(const std::string& folder, bool overwrite) {
+  const models::FolderContents found = models::look_into(folder);
+  gradus::check(found.other.empty(),
+                "'{}' holds '{}', which no training wrote; choose a new or empty folder, or that of a run", folder,
+                found.other);
+  gradus::check(overwrite || !found.run,
+                "'{}' holds a run; go on with it: --resume {}, or replace it: --overwrite, or choose another folder",
+                folder, folder);
 }
 
 // The run folder that a --resume names: itself, or the one of a checkpoint in it.
@@ -183,6 +189,14 @@ int train(const TrainArguments& given) {
   if (arguments.resume && (arguments.out || arguments.init_from)) {
     throw UsageError("--resume goes on in the folder it names; leave --out and --init-from out");
   }
+  if (arguments.overwrite && !arguments.out) {
+    throw UsageError("--overwrite replaces the run in a folder; name that with --out");
+  }
+  std::optional<models::RunLock> lock;
+  const auto take = [&](const std::string& folder) {
+    if (!lock && fs::is_directory(folder)) lock.emplace(folder);
+  };
+  if (arguments.resume) take(run_folder_of(*arguments.resume));  // before anything is read of it
   Start start = make_start(arguments);
   Preset plan = arguments.resolve();
   if (start.config) {
@@ -208,9 +222,8 @@ int train(const TrainArguments& given) {
                   "'{}' is not the text that the run in '{}' was learning from any more; name that text with --data",
                   source, *arguments.resume);
   }
-  const std::string out = start.checkpoint
-                              ? run_folder_of(*arguments.resume)
-                              : arguments.out.value_or(free_folder("runs/" + run_name, models::fingerprint(text)));
+  const std::string out =
+      start.checkpoint ? run_folder_of(*arguments.resume) : arguments.out.value_or(free_folder("runs/" + run_name));
   Data data = make_data(source, text, plan.documents, {.block_size = *arguments.context, .seed = *arguments.seed},
                         start.tokenizer);
   plan.model.vocab_size = data.dataset->tokenizer().vocab_size();
@@ -219,7 +232,10 @@ int train(const TrainArguments& given) {
 
   models::GPT model = make_model(arguments, plan.model, start);
   models::Trainer trainer(model, *data.dataset, plan.train);
+  if (!start.checkpoint) check_may_be_written(out, arguments.overwrite);
+  take(out);  // before anything in it is removed
   models::prepare_run_folder(out);
+  take(out);  // where it was not there yet
   const std::string settings = arguments.to_json();
   if (!arguments.quiet) print_header(plan, data, model, settings);
 
@@ -235,7 +251,7 @@ int train(const TrainArguments& given) {
                          .quiet = arguments.quiet,
                          .samples = samples};
   Session session(out, model, data, trainer, options);
-  if (start.checkpoint) session.resume(*arguments.resume, start.checkpoint->trainer, start.checkpoint->held_out);
+  if (start.checkpoint) session.resume(*arguments.resume, *start.checkpoint);
   if (const int signal = session.run(); signal != 0) return 128 + signal;
 
   if (!arguments.quiet) {

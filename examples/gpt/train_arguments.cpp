@@ -237,10 +237,11 @@ void add_train_options(CLI::App& command, TrainArguments& a) {
          "Go on with the run in DIR where its last checkpoint is, or from one of DIR/checkpoints. Its settings hold; "
          "only budgets, recipe and judging may be changed by flags",
          "DIR", what);
-  option("--out", a.out,
-         "Folder for the model (default: runs/ and the name of FILE or of the preset, and -2, -3, .. if another text's "
-         "model is there)",
-         "DIR", what);
+  option(
+      "--out", a.out,
+      "Folder for the model (default: runs/ and the name of FILE or of the preset, and -2, -3, .. if a run is there)",
+      "DIR", what);
+  command.add_flag("--overwrite", a.overwrite, "Replace the run that DIR of --out holds")->group(what);
 
   constexpr const char* budget = "How long: whichever ends first";
   option("--seconds", a.seconds, "Seconds spent in steps", "S", budget);
@@ -276,8 +277,8 @@ void add_train_options(CLI::App& command, TrainArguments& a) {
          keeping);
   option("--eval-batches", a.eval_batches, "Measure on N batches spread over the held-out part; 0: on all of it", "N",
          keeping);
-  option("--save-every", a.save_every, "Steps between checkpoints; 0: every 30 seconds. One more at the end", "N",
-         keeping);
+  option("--save-every", a.save_every,
+         "Steps between checkpoints; 0: every 30 seconds. One more at each new best and at the end", "N", keeping);
   option("--keep", a.keep, "Checkpoints to keep, the last one included (default: 2)", "N", keeping);
 
   constexpr const char* rest = "This run";

@@ -21,7 +21,7 @@ struct TrainArguments {
   // How this call is made; not part of a run's settings.
   Given<std::string> config, resume, out;
   Given<gradus::Index> threads;
-  bool quiet = false;
+  bool quiet = false, overwrite = false;
   // Settings.
   Given<std::string> preset, source, init_from, format, schedule, dtype;
   Given<double> seconds, epochs, dropout, lr, min_lr, weight_decay, beta1, beta2, clip, label_smoothing, temperature;

@@ -54,20 +54,16 @@ Session::Session(const std::filesystem::path& folder, models::GPT& model, Data& 
       trainer_(trainer),
       options_(std::move(options)),
       writer_(folder, data.dataset->tokenizer(), data.info, options_.settings, options_.keep),
-      replaces_(std::filesystem::exists(folder / models::model_file)),
       panel_(options_.name, options_.quiet),
       saved_(Clock::now()),
       logged_(saved_),
       drawn_(saved_) {}
 
-void Session::resume(const std::filesystem::path& path, const models::TrainerState& state,
-                     const models::HeldOut& held_out) {
-  trainer_.set_state(state);
-  held_out_ = held_out;
-  writer_.continue_from(path, state.steps);
-  replaces_ = false;
-  if (state.steps > 0) log_.emplace(folder_ / "log.jsonl", state.steps);
+void Session::resume(const std::filesystem::path& path, const models::Checkpoint& checkpoint) {
+  trainer_.set_state(checkpoint.trainer);
+  held_out_ = writer_.continue_from(path, checkpoint);
   for (const models::LogLine& line : models::read_log(folder_ / "log.jsonl")) {
+    if (line.step > trainer_.steps_done()) break;  // logged after the checkpoint
     history_.add(line.step, line.train_loss);
     if (line.val_loss) history_.add_held_out(line.step, *line.val_loss);
   }
@@ -78,7 +74,18 @@ bool Session::over() const {
 }
 
 std::string Session::how_to_resume() const {
-  return fmt::format("{} train --resume {}", options_.command, folder_.native());
+  return fmt::format("{} train --resume {}", options_.command, writer_.resume_from().native());
+}
+
+std::string Session::what_is_left() const {
+  if (!writer_.last_saved()) return "nothing was saved, and what the folder held is as it was";
+  const std::string step = grouped(*writer_.last_saved());
+  std::error_code error;
+  if (std::filesystem::exists(writer_.resume_from(), error)) {
+    return fmt::format("the last checkpoint is of step {}: {}", step, how_to_resume());
+  }
+  return fmt::format("the last checkpoint was of step {}, but '{}' is not there any more", step,
+                     writer_.resume_from().native());
 }
 
 bool Session::look_is_due(double progress_before) const {
@@ -94,7 +101,7 @@ bool Session::save_is_due(bool measured) const {
   constexpr double period = 30;  // seconds
   if (over() || signal_received != 0) return true;
   // At once, to show early that it works; but an earlier run is replaced only by one whose held-out loss is a number.
-  if (!writer_.last_saved()) return !replaces_ || measured;
+  if (!writer_.last_saved()) return !writer_.replaces_earlier_run() || measured;
   return options_.save_every > 0 ? trainer_.steps_done() % options_.save_every == 0 : seconds_since(saved_) >= period;
 }
 
@@ -103,14 +110,15 @@ void Session::measure() {
   gradus::check(std::isfinite(loss_),
                 "train: the held-out loss after step {} is {}, so the model was not saved; try a lower learning rate",
                 trainer_.steps_done(), std::abs(loss_));
+  measured_ = trainer_.steps_done();
 }
 
-void Session::look(models::LogLine& line) {
+bool Session::look(models::LogLine& line) {
   const auto start = Clock::now();
   measure();
   line.val_loss = loss_;
   history_.add_held_out(line.step, loss_);
-  if (held_out_.add(loss_, line.step)) writer_.save_best(model_);
+  const bool best = held_out_.add(loss_, line.step);
   panel_.set_held_out(loss_, held_out_);
   if (!options_.quiet) {
     constexpr Index documents = 6, length = 60;
@@ -120,6 +128,7 @@ void Session::look(models::LogLine& line) {
         models::generate(model_, data_.dataset->tokenizer(), "", data_.documents() != nullptr ? documents : 1, few));
   }
   looking_ += seconds_since(start);
+  return best;
 }
 
 void Session::step() {
@@ -129,20 +138,21 @@ void Session::step() {
                        report.loss,      report.lr,
                        report.grad_norm, static_cast<double>(report.tokens) / std::max(report.seconds, 1e-9)};
   history_.add(line.step, line.train_loss);
-  if (!log_) log_.emplace(folder_ / "log.jsonl", 0);
-  if (look_is_due(progress)) look(line);
+  const bool best = look_is_due(progress) && look(line);
   constexpr double period = 0.1;  // seconds: whoever watches the log sees it move, and short steps do not wait for it
-  const bool flush = !replaces_ && seconds_since(logged_) >= period;
-  if (flush) logged_ = Clock::now();
-  log_->write(line, flush);
-  if (save_is_due(line.val_loss.has_value())) save();
+  writer_.log(line);
+  if (seconds_since(logged_) >= period) {
+    logged_ = Clock::now();
+    writer_.flush();
+  }
+  if (best || save_is_due(line.val_loss.has_value())) save();
   if (signal_received == 0) panel_.update(trainer_, report, history_);  // else it would overwrite what the signal said
 }
 
 void Session::save() {
   models::check_finite(model_, folder_);
-  replaces_ = false;
-  log_->sync();
+  // An earlier run is replaced only by one whose held-out loss is a number.
+  if (writer_.replaces_earlier_run() && measured_ != trainer_.steps_done()) measure();
   writer_.save(model_, trainer_.state(), held_out_);
   saved_ = Clock::now();
   draw_picture();
@@ -158,6 +168,9 @@ void Session::draw_picture() {
 void Session::run_steps() {
   if (over()) {  // a finished run that was resumed without a larger budget
     measure();
+    // Killed between its last checkpoint and the models that come after it.
+    const bool unfinished = models::moment_of(folder_ / models::model_file).step != trainer_.steps_done();
+    if (unfinished && writer_.resume_from() == folder_) save();
     if (!options_.quiet) {
       fmt::print("\nnothing is left to do after {} steps; give a larger budget, e.g. --steps {}\n",
                  grouped(trainer_.steps_done()), 2 * trainer_.steps_done());
@@ -186,11 +199,12 @@ int Session::run() {
     throw;
   } catch (const std::exception& error) {
     panel_.finish();
-    if (log_ && !replaces_) log_->flush();
-    gradus::fail("{}; {}", error.what(),
-                 writer_.last_saved() ? fmt::format("the last checkpoint is of step {}: {}",
-                                                    grouped(*writer_.last_saved()), how_to_resume())
-                                      : std::string("nothing was saved, and what the folder held is as it was"));
+    try {
+      writer_.flush();
+    } catch (const gradus::Error&) {
+      // The lines go with it; `error` came first and tells more.
+    }
+    gradus::fail("{}; {}", error.what(), what_is_left());
   }
   panel_.finish();
   // A run that was over when the signal came ends as if none had come.

@@ -8,7 +8,6 @@
 #include <string>
 
 #include <gradus/models/checkpoint.h>
-#include <gradus/models/run_log.h>
 #include <gradus/models/sampling.h>
 
 #include "data.h"
@@ -31,8 +30,7 @@ class Session {
           SessionOptions options);
 
   /// Goes on from the checkpoint at `path`, whose contents these are.
-  void resume(const std::filesystem::path& path, const gradus::models::TrainerState& state,
-              const gradus::models::HeldOut& held_out);
+  void resume(const std::filesystem::path& path, const gradus::models::Checkpoint& checkpoint);
   /// Returns the signal that ended it, or 0. Throws Error, with the last checkpoint to go on from, for what goes wrong.
   int run();
   /// As last measured.
@@ -42,7 +40,7 @@ class Session {
   void run_steps();
   void step();
   void measure();
-  void look(gradus::models::LogLine& line);
+  bool look(gradus::models::LogLine& line);  // whether it is the best
   bool look_is_due(double progress_before) const;
   bool save_is_due(bool measured) const;
   void save();
@@ -50,6 +48,7 @@ class Session {
   bool over() const;
   void report_end(int signal);
   std::string how_to_resume() const;
+  std::string what_is_left() const;
 
   std::filesystem::path folder_;
   gradus::models::GPT& model_;
@@ -57,13 +56,12 @@ class Session {
   gradus::models::Trainer& trainer_;
   SessionOptions options_;
   gradus::models::RunWriter writer_;
-  std::optional<gradus::models::RunLog> log_;  // from the first step on
-  bool replaces_;  // whether the folder still holds an earlier run, which a failure may not harm
   gradus::models::HeldOut held_out_;
   LossHistory history_;
   Panel panel_;
-  double loss_ = 0;     // held-out, as last measured
-  double looking_ = 0;  // seconds spent measuring
+  double loss_ = 0;              // held-out, as last measured,
+  gradus::Index measured_ = -1;  // after this step
+  double looking_ = 0;           // seconds spent measuring
   std::chrono::steady_clock::time_point saved_, logged_, drawn_;
 };
 

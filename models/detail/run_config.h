@@ -12,6 +12,9 @@ namespace gradus::models::detail {
 
 inline constexpr const char* config_file = "config.json";
 inline constexpr const char* tokenizer_file = "tokenizer.json";
+inline constexpr const char* state_file = "train_state.safetensors";
+inline constexpr const char* older_folder = "checkpoints";
+inline constexpr const char* log_file = "log.jsonl";
 
 struct RunConfig {
   GPTConfig model;

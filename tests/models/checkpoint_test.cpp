@@ -1,8 +1,12 @@
 // Checkpoints and the log: what is saved comes back, what is damaged is named, older ones rotate and are offered.
 #include <gradus/models/checkpoint.h>
 
+#include <sys/wait.h>
+
 #include <gradus/models/evaluate.h>
 #include <gradus/models/run_log.h>
+#include <gradus/models/text.h>
+#include <gradus/nn/atomic_file.h>
 #include <gradus/nn/safetensors.h>
 
 #include <set>
@@ -212,17 +216,22 @@ TEST(Checkpoint, ARunThatBeginsAnewReplacesAnEarlierOneWithItsFirstSave) {
   const TempFolder folder;
   {
     Writing earlier(folder.path());
-    earlier.writer->save_best(earlier.model);
+    earlier.held_out.add(2, 1);
     for (int i = 0; i < 2; ++i) earlier.step(), earlier.save();
   }
+  EXPECT_EQ(moment_of(folder / best_file), (Moment{1, 2.0}));
   Writing run(folder.path());
   EXPECT_EQ(load_checkpoint(folder.path()).trainer.steps, 2);
+  EXPECT_TRUE(std::filesystem::exists(folder / "checkpoints/step-000000000001.safetensors"));
   run.step(5);
   run.save();
   EXPECT_EQ(load_checkpoint(folder.path()).trainer.steps, 5);
   EXPECT_FALSE(std::filesystem::exists(folder / "best.safetensors"));
   EXPECT_FALSE(std::filesystem::exists(folder / "checkpoints"));
-  run.writer->save_best(run.model);
+  run.step();
+  run.held_out.add(1.5, 6);
+  run.save();
+  EXPECT_EQ(load_run(folder.path(), best_file).moment, (Moment{6, 1.5}));
   EXPECT_EQ(numbers(load_run(folder.path(), best_file).model.named_state()), numbers(run.model.named_state()));
 }
 
@@ -235,7 +244,6 @@ TEST(Checkpoint, WeightsThatAreNotFiniteReplaceNothing) {
   run.step();
   run.model.wte.weight.data<float>()[0] = INFINITY;
   EXPECT_THAT(error_of([&] { run.save(); }), HasSubstr("'wte.weight'"));
-  EXPECT_THAT(error_of([&] { run.writer->save_best(run.model); }), HasSubstr("'wte.weight'"));
   EXPECT_EQ(read(folder / "model.safetensors"), model);
   EXPECT_EQ(read(folder / "train_state.safetensors"), state);
 }
@@ -254,12 +262,183 @@ TEST(HeldOut, CountsSinceTheBest) {
 
 TEST(RunFolder, WhatKilledProgramsLeftIsRemoved) {
   const TempFolder folder;
-  const std::string mine = fmt::format("model.safetensors.{}.0.tmp", ::getpid());
-  for (const std::string& name : {std::string("model.safetensors.4194305.3.tmp"), mine, std::string("notes.tmp")}) {
+  // One with this process's number is of a process before it: in a container each program may have the same.
+  const std::string mine = fmt::format("model.safetensors.{}.0.tmp", ::getpid()),
+                    gone = "model.safetensors.4194305.3.tmp",
+                    living = fmt::format("model.safetensors.{}.0.tmp", ::getppid());
+  std::filesystem::create_directory(folder / "checkpoints");
+  for (const std::string& name : {gone, mine, living, std::string("notes.tmp"), "checkpoints/" + gone}) {
     write(folder / name, "x");
   }
   prepare_run_folder(folder.path());
-  EXPECT_EQ(files(folder.path()), (std::set<std::string>{mine, "notes.tmp"}));
+  EXPECT_EQ(files(folder.path()), (std::set<std::string>{living, "notes.tmp", "checkpoints"}));
+  EXPECT_EQ(files(folder / "checkpoints"), std::set<std::string>());
+}
+
+TEST(RunFolder, AKilledProgramOfTheSameNumberIsInNobodysWay) {
+  const TempFolder folder;
+  const std::string path = folder / "file";
+  int number = 0;
+  {
+    const AtomicFile file(path);
+    const std::string name = *files(folder.path()).begin();
+    ASSERT_EQ(std::sscanf(name.c_str(), "file.%*d.%d.tmp", &number), 1) << name;
+  }
+  for (int i = 1; i <= 3; ++i) write(fmt::format("{}.{}.{}.tmp", path, ::getpid(), number + i), "x");
+  write_text(path, "whole");
+  EXPECT_EQ(read(path), "whole");
+}
+
+TEST(RunFolder, IsLockedWhileAProcessLives) {
+  const TempFolder folder;
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const pid_t other = ::fork();
+  if (other == 0) {
+    const RunLock lock(folder.path());
+    if (::write(ready[1], "x", 1) == 1) ::pause();
+    ::_exit(1);
+  }
+  char byte = 0;
+  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+  EXPECT_TRUE(RunLock::is_held(folder.path()));
+  EXPECT_THAT(error_of([&] { RunLock lock(folder.path()); }),
+              AllOf(HasSubstr(folder.path().native()), HasSubstr(fmt::format("by process {};", other))));
+  ::kill(other, SIGKILL);
+  ::waitpid(other, nullptr, 0);
+  EXPECT_FALSE(RunLock::is_held(folder.path()));
+  RunLock lock(folder.path());
+  ::close(ready[0]), ::close(ready[1]);
+}
+
+// A write beyond this size fails as on a full disk.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t size) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit{size, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+ private:
+  void (*handler_)(int);
+  rlimit before_{};
+};
+
+TEST(RunLog, WhatReachedAFullDiskIsNotWrittenAgain) {
+  const TempFolder folder;
+  RunLog log(folder / "log.jsonl");
+  std::string all;
+  const auto write_line = [&](Index step) {
+    const LogLine line{step, step, 1, 1, 1, 1};
+    all += line.to_json() + "\n";
+    log.write(line);
+  };
+  write_line(1);
+  log.flush();
+  for (Index step = 2; step <= 20; ++step) write_line(step);
+  {
+    const FileSizeLimit limit(1000);
+    EXPECT_THAT(error_of([&] { log.flush(); }), AllOf(HasSubstr("log.jsonl"), HasSubstr("File too large")));
+    EXPECT_EQ(read(folder / "log.jsonl"), all.substr(0, 1000));
+  }
+  log.flush();
+  EXPECT_EQ(read(folder / "log.jsonl"), all);
+}
+
+// Where the file system has no links, here because it is another one.
+TEST(Checkpoint, AnOlderOneThatIsCopiedIsWholeOrNotThere) {
+  const TempFolder folder;
+  const std::filesystem::path elsewhere = fmt::format("/dev/shm/gradus.{}.safetensors", ::getpid());
+  Writing run(folder.path());
+  run.step();
+  run.save();
+  std::error_code error;
+  std::filesystem::copy_file(folder / "train_state.safetensors", elsewhere, error);
+  if (error) GTEST_SKIP() << "there is no second file system to write to";
+  struct Remove {
+    const std::filesystem::path& path;
+    ~Remove() { std::filesystem::remove(path); }
+  } const remove{elsewhere};
+  run.writer->continue_from(elsewhere, load_checkpoint(elsewhere));
+  run.step();
+  const auto older = folder / "checkpoints/step-000000000001.safetensors";
+  const std::string state = read(elsewhere);
+  {
+    const FileSizeLimit limit(state.size() / 2);
+    EXPECT_THAT(error_of([&] { run.save(); }), AllOf(HasSubstr("step 1"), HasSubstr("File too large")));
+  }
+  EXPECT_FALSE(std::filesystem::exists(older));
+  EXPECT_EQ(read(folder / "train_state.safetensors"), state);
+  run.save();
+  EXPECT_EQ(read(older), state);
+}
+
+TEST(Checkpoint, TheBestModelIsTheOneThatTheCheckpointTellsOf) {
+  const TempFolder folder;
+  const auto go_on = [&](Writing& run, const std::filesystem::path& path) {
+    const Checkpoint checkpoint = load_checkpoint(path);
+    nn::load_state(run.model, {checkpoint.model.named_state(), {}}, "checkpoint");
+    run.trainer->set_state(checkpoint.trainer);
+    run.held_out = run.writer->continue_from(path, checkpoint);
+  };
+  const auto best = [&] { return moment_of(folder / best_file); };
+  {
+    Writing run(folder.path(), 9);
+    for (Index step = 1; step <= 4; ++step) {
+      run.step();
+      run.held_out.add(step == 3 ? 9.0 : 5.0 - static_cast<double>(step), step);
+      run.save();
+    }
+  }
+  EXPECT_EQ(best(), (Moment{4, 1.0}));
+  const std::string fourth = read(folder / best_file);
+  {  // the best before step 2 was step 2's, and the checkpoint has it; step 4's gets another name
+    Writing run(folder.path(), 9);
+    go_on(run, folder / "checkpoints/step-000000000002.safetensors");
+    EXPECT_EQ(read(folder / best_file), fourth);  // nothing changes before the first save
+    run.step();
+    run.held_out.add(4.5, 3);
+    run.save();
+    EXPECT_EQ(best(), (Moment{2, 3.0}));
+    EXPECT_EQ(read(folder / "best.step-4.safetensors"), fourth);
+    EXPECT_EQ(numbers(load_run(folder.path(), best_file).model.named_state()),
+              numbers(load_checkpoint(folder / "checkpoints/step-000000000002.safetensors").model.named_state()));
+    EXPECT_EQ(load_checkpoint(folder.path()).held_out, run.held_out);
+  }
+  std::filesystem::remove(folder / best_file);
+  {  // neither there nor the checkpoint's own: the next one measured is the best
+    Writing run(folder.path(), 9);
+    go_on(run, folder.path());
+    EXPECT_EQ(run.held_out.best_step, 0);
+    run.step();
+    run.held_out.add(7, 4);
+    run.save();
+    EXPECT_EQ(best(), (Moment{4, 7.0}));
+  }
+  // Killed between the checkpoint and the best model that comes with it.
+  const std::string seventh = read(folder / best_file);
+  {
+    Writing run(folder.path(), 9);
+    go_on(run, folder.path());
+    run.step();
+    run.held_out.add(6, 5);
+    run.save();
+    write(folder / best_file, seventh);
+  }
+  Writing run(folder.path(), 9);
+  go_on(run, folder.path());
+  run.step();
+  run.held_out.add(8, 6);
+  run.save();
+  EXPECT_EQ(best(), (Moment{5, 6.0}));
+  EXPECT_EQ(load_checkpoint(folder.path()).held_out.since_best, 1);
 }
 
 TEST(RunLog, GoesOnAfterTheStepThatIsKept) {
@@ -275,9 +454,13 @@ TEST(RunLog, GoesOnAfterTheStepThatIsKept) {
     for (Index step = from; step <= to; ++step) all += line(step).to_json() + "\n";
     return all;
   };
+  std::string third;
   {
-    RunLog log(path, 0);
-    for (Index step = 1; step <= 5; ++step) log.write(line(step), false);
+    RunLog log(path);
+    for (Index step = 1; step <= 5; ++step) {
+      log.write(line(step));
+      if (step == 3) third = log.last();
+    }
     log.sync();
   }
   EXPECT_EQ(read(path), text(1, 5));
@@ -290,23 +473,43 @@ TEST(RunLog, GoesOnAfterTheStepThatIsKept) {
   EXPECT_EQ(lines[1].train_loss, 1.0 / 3);
   EXPECT_EQ(lines[1].val_loss, 2.0 / 3);
   EXPECT_FALSE(lines[2].val_loss);
+  std::string fourth;
   {
-    RunLog log(path, 3);
-    log.write(line(4), true);
+    RunLog log(path);
+    log.go_on_after(third);
+    log.write(line(4));
+    fourth = log.last();
+    EXPECT_EQ(read_log(path).size(), 5U);  // what is there stays until the first flush
+    log.flush();
     EXPECT_EQ(read(path), text(1, 4));
   }
   {
-    RunLog log(path, 9);  // nothing to take back
-    log.write(line(5), true);
+    RunLog log(path);
+    log.go_on_after(fourth);  // nothing to take back
+    log.write(line(5));
+    log.flush();
   }
   EXPECT_EQ(read(path), text(1, 5));
-  RunLog anew(path, 0);
-  anew.write(line(1), false);
-  EXPECT_EQ(read(path), text(1, 5));  // what is there stays until the first line that is flushed
+  {  // killed before replace(), the staged log is found by the one line that is only there
+    RunLog log(path);
+    log.go_on_after(third);
+    LogLine other = line(4);
+    other.tokens_per_second = 99;
+    log.write(other);
+    log.stage();
+    EXPECT_EQ(read(path), text(1, 5));
+    RunLog again(path);
+    again.go_on_after(log.last());
+    again.flush();
+    EXPECT_EQ(read(path), text(1, 3) + other.to_json() + "\n");
+  }
+  RunLog anew(path);
+  anew.go_on_after("of another run");
+  anew.write(line(1));
   anew.flush();
   EXPECT_EQ(read(path), text(1, 1));
   EXPECT_TRUE(read_log(folder / "none").empty());
-  EXPECT_THAT(error_of([&] { RunLog(folder / "none/log.jsonl", 0).sync(); }), HasSubstr("none/log.jsonl"));
+  EXPECT_THAT(error_of([&] { RunLog(folder / "none/log.jsonl").sync(); }), HasSubstr("none/log.jsonl"));
 }
 
 }  // namespace

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
+#include <map>
 
 #include "helpers.h"
 
@@ -31,6 +34,11 @@ struct Command : ::testing::Test {
     const int err_file = ::open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
     ::dup2(out_file, STDOUT_FILENO);
     ::dup2(err_file, STDERR_FILENO);
+    if (file_size > 0) {  // a write beyond it fails as on a full disk
+      const rlimit limit{file_size, file_size};
+      ::setrlimit(RLIMIT_FSIZE, &limit);
+      std::signal(SIGXFSZ, SIG_IGN);
+    }
     if (isa != nullptr) ::setenv("GRADUS_ISA", isa, 1);
     if (::chdir(place.c_str()) != 0) ::_exit(126);
     ::execv(argv[0], argv.data());
@@ -63,7 +71,20 @@ struct Command : ::testing::Test {
   }
   std::string last_line(const std::string& text) const { return text.substr(text.rfind('\n', text.size() - 2) + 1); }
 
+  // All files of a run by their names, but for who trains there and what waits to become the log.
+  std::map<std::string, std::string> contents(const std::string& run) const {
+    std::map<std::string, std::string> all;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder / run)) {
+      const auto& path = entry.path();
+      if (entry.is_regular_file() && path.filename() != ".lock" && path.extension() != ".new") {
+        all[path.lexically_relative(folder / run)] = read(path);
+      }
+    }
+    return all;
+  }
+
   const TempFolder folder;
+  rlim_t file_size = 0;  // of what gpt may write; 0: no limit
 };
 
 /// GRADUS_SOAK=1 has these tests run as often as it takes to trust them (make soak), not just to see that they work.

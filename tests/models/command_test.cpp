@@ -69,8 +69,8 @@ TEST_F(Command, TheRunFolderAndInfo) {
 TEST_F(Command, OnATerminalAPanelIsDrawnInPlace) {
   const auto on_terminal = [&](const std::string& environment) {
     const std::string command = fmt::format(
-        "cd {} && {} script -qec '{}/gpt train --layers 1 --width 8 --heads 2 --seconds 0.6 --out run --samples 0' "
-        "/dev/null",
+        "cd {} && {} script -qec '{}/gpt train --layers 1 --width 8 --heads 2 --seconds 0.6 --out run --overwrite "
+        "--samples 0' /dev/null",
         folder.path().native(), environment, GRADUS_BIN_DIR);
     const auto result = gradus::testing::run(command);
     EXPECT_EQ(result.status, 0) << result.output;
@@ -83,7 +83,7 @@ TEST_F(Command, OnATerminalAPanelIsDrawnInPlace) {
   const std::string plain = on_terminal("LC_ALL=C NO_COLOR=1");
   EXPECT_THAT(plain, AllOf(HasSubstr("*"), HasSubstr("held-out "), ::testing::Not(HasSubstr("\x1b[33m"))));
   EXPECT_TRUE(std::ranges::all_of(plain, [](char c) { return static_cast<unsigned char>(c) < 0x80; }));
-  const Result piped = train({"--out", "run"});
+  const Result piped = train({"--out", "piped"});
   EXPECT_THAT(piped.out, AllOf(HasSubstr("step 1/3"), ::testing::Not(HasSubstr("\x1b"))));
 }
 
@@ -191,7 +191,7 @@ TEST_F(Command, OwnTexts) {
   expect_error(gpt({"eval", "runs/text"}), 1, "--data");
 }
 
-TEST_F(Command, AnotherTextsModelIsNotReplacedUnasked) {
+TEST_F(Command, NothingIsReplacedUnasked) {
   write(folder / "names.txt", "anna\nberta\nclara\ndora\n");
   ASSERT_EQ(train({"--quiet"}).status, 0);
   const std::string bundled = read(folder / "runs/names/model.safetensors");
@@ -199,15 +199,55 @@ TEST_F(Command, AnotherTextsModelIsNotReplacedUnasked) {
   ASSERT_EQ(train({"--data", "names.txt", "--quiet"}).status, 0);
   EXPECT_EQ(read(folder / "runs/names/model.safetensors"), bundled);
   EXPECT_TRUE(std::filesystem::exists(folder / "runs/names-2/model.safetensors"));
-  EXPECT_FALSE(std::filesystem::exists(folder / "runs/names-3"));
+  EXPECT_TRUE(std::filesystem::exists(folder / "runs/names-3/model.safetensors"));
+  const auto before = contents("runs");
+  const Result there = train({"--out", "runs/names"});
+  expect_error(there, 1, "'runs/names' holds a run");
+  EXPECT_THAT(there.err, AllOf(HasSubstr("--resume runs/names"), HasSubstr("--overwrite")));
+  EXPECT_EQ(contents("runs"), before);
+  EXPECT_EQ(train({"--out", "runs/names", "--overwrite", "--seed", "1"}).status, 0);
+  EXPECT_NE(read(folder / "runs/names/model.safetensors"), bundled);
+  expect_error(train({"--overwrite"}), 2, "--out");
+  expect_error(gpt({"train", "--resume", "runs/names", "--overwrite"}), 2, "--overwrite");
+}
+
+TEST_F(Command, FilesThatNoTrainingWroteStay) {
+  for (const char* file : {"best.safetensors", "checkpoints/mine.safetensors", "model.safetensors"}) {
+    std::filesystem::create_directories(folder / "mine/checkpoints");
+    write(folder / "mine" / file, "mine");
+    const auto before = contents("mine");
+    expect_error(train({"--out", "mine"}), 1, "'mine' holds '");
+    expect_error(train({"--out", "mine", "--overwrite"}), 1, "which no training wrote");
+    EXPECT_EQ(contents("mine"), before);
+    std::filesystem::remove_all(folder / "mine");
+  }
+  ASSERT_EQ(train({"--out", "run", "--quiet"}).status, 0);
+  write(folder / "run/notes.txt", "mine");
+  write(folder / "run/checkpoints/mine.txt", "mine");
+  ASSERT_EQ(train({"--out", "run", "--overwrite", "--quiet"}).status, 0);
+  EXPECT_EQ(read(folder / "run/notes.txt"), "mine");
+  EXPECT_EQ(read(folder / "run/checkpoints/mine.txt"), "mine");
+}
+
+TEST_F(Command, InfoTellsAModelFromALogThatGoesOn) {
+  ASSERT_EQ(train({"--out", "run", "--quiet"}).status, 0);
+  const std::string log = read(folder / "run/log.jsonl");
+  const Result whole = gpt({"info", "run"});
+  EXPECT_THAT(whole.out, ::testing::Not(HasSubstr("the log goes on")));
+  std::string more = log.substr(log.rfind("{\"step\": 3"));
+  write(folder / "run/log.jsonl", log + more.replace(9, 1, "7"));
+  const Result behind = gpt({"info", "run"});
+  EXPECT_THAT(behind.out, AllOf(HasSubstr("the saved model is of step 3, the log goes on to 7"), HasSubstr("3 steps")));
 }
 
 TEST_F(Command, AModelThatWentWrongReplacesNoGoodOne) {
   ASSERT_EQ(train({"--out", "good", "--quiet"}).status, 0);
-  const std::string good = read(folder / "good/model.safetensors");
-  ASSERT_NE(good, "");
-  EXPECT_EQ(train({"--out", "good", "--steps", "1", "--lr", "1e38", "--warmup", "0"}).status, 1);
-  EXPECT_EQ(read(folder / "good/model.safetensors"), good);
+  const auto good = contents("good");
+  ASSERT_EQ(good.size(), 8U);
+  const Result bad = train({"--out", "good", "--overwrite", "--steps", "1", "--lr", "1e38", "--warmup", "0"});
+  expect_error(bad, 1, "held-out loss after step 1");
+  EXPECT_THAT(bad.err, HasSubstr("nothing was saved, and what the folder held is as it was"));
+  EXPECT_EQ(contents("good"), good);
 }
 
 TEST_F(Command, MistakesInTheCommandLine) {
@@ -259,9 +299,10 @@ TEST_F(Command, DataThatCannotBeUsed) {
 TEST_F(Command, AGoodModelSurvivesWhatFails) {
   ASSERT_EQ(train({"--out", "run"}).status, 0);
   const std::string good = read(folder / "run/model.safetensors");
-  expect_error(train({"--out", "run", "--lr", "nan"}), 1, "learning rate");
-  expect_error(train({"--out", "run", "--lr", "1e38", "--steps", "50"}), 1, "step");
-  EXPECT_EQ(read(folder / "run/model.safetensors"), good);
+  const auto before = contents("run");
+  expect_error(train({"--out", "run", "--overwrite", "--lr", "nan"}), 1, "learning rate");
+  expect_error(train({"--out", "run", "--overwrite", "--lr", "1e38", "--steps", "50"}), 1, "step");
+  EXPECT_EQ(contents("run"), before);
   expect_error(gpt({"sample", "run", "--prompt", "a\xC3\xA9"}), 1, "U+00E9");
   expect_error(gpt({"sample", "run", "--prompt", "a\xFF"}), 1, "UTF-8");
   expect_error(gpt({"sample", "run", "--temperature", "nan"}), 1, "temperature");

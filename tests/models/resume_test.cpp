@@ -18,6 +18,7 @@ namespace {
 using ::testing::AllOf;
 using testing::figure;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using testing::read;
 using testing::Result;
 using testing::times;
@@ -49,6 +50,18 @@ struct Resume : testing::Command {
   }
   bool has_checkpoint(const std::string& run) const {
     return std::filesystem::exists(folder / run / "train_state.safetensors");
+  }
+  void wait_for_checkpoint(const std::string& run, pid_t pid) const {
+    while (!has_checkpoint(run) && running(pid)) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  // That the best model is the one that the checkpoint tells of, and the log ends where it stands.
+  void expect_consistent(const std::string& run) const {
+    const Checkpoint checkpoint = load_checkpoint(folder / run);
+    EXPECT_EQ(moment_of(folder / run / best_file), (Moment{checkpoint.held_out.best_step, checkpoint.held_out.best}));
+    EXPECT_EQ(moment_of(folder / run / model_file).step, checkpoint.trainer.steps);
+    const auto lines = read_log(folder / run / "log.jsonl");
+    ASSERT_EQ(std::ssize(lines), checkpoint.trainer.steps);
+    for (std::size_t i = 0; i < lines.size(); ++i) EXPECT_EQ(lines[i].step, static_cast<Index>(i) + 1);
   }
   // Sends the signal after so many milliseconds.
   Result stop(const Arguments& arguments, int signal, Index milliseconds) const {
@@ -109,6 +122,133 @@ TEST_F(Resume, StoppedAnywhereItEndsWithTheSameBits) {
   }
 }
 
+// Killed again and again, at moments that no save comes before, and stopped by a signal in between.
+TEST_F(Resume, KilledAgainAndAgainItEndsWithTheSameBits) {
+  const Arguments recipe{"--dropout", "0.2", "--accumulation", "3", "--steps", "900",
+                         "--batch",   "8",   "--save-every",   "7"};
+  ASSERT_EQ(gpt(tiny + recipe + Arguments{"--out", "whole"}).status, 0);
+  Generator random(static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));
+  int ended = 0;
+  for (int i = 0; i < 300; ++i) {
+    const auto begin = has_checkpoint("run") ? Arguments{"train", "--resume", "run", "--samples", "0"}
+                                             : tiny + recipe + Arguments{"--out", "run"};
+    const Result result = stop(begin, i % 4 == 3 ? SIGTERM : SIGKILL, 30 + random.below(300));
+    if (result.status == 0) break;
+    ASSERT_GE(result.status, 128) << result.err;
+    ++ended;
+  }
+  EXPECT_GT(ended, 0);
+  ASSERT_EQ(gpt({"train", "--resume", "run", "--samples", "0"}).status, 0);
+  EXPECT_EQ(read(folder / "run/model.safetensors"), read(folder / "whole/model.safetensors"));
+  EXPECT_EQ(read(folder / "run/best.safetensors"), read(folder / "whole/best.safetensors"));
+  EXPECT_EQ(log("run"), log("whole"));
+  expect_consistent("run");
+}
+
+// At whatever moment: the folder holds the earlier run or the new one, and both go on.
+TEST_F(Resume, KilledWhileItReplacesARunOneOfTheTwoIsThere) {
+  const Arguments often{"--save-every", "1", "--eval-every", "1", "--eval-batches", "1"};
+  int earlier = 0, newer = 0;
+  for (int i = 0; i < times(6, 50); ++i) {
+    std::filesystem::remove_all(folder / "run");
+    ASSERT_EQ(gpt(tiny + often + Arguments{"--steps", "9", "--keep", "4", "--out", "run", "--quiet"}).status, 0);
+    const auto before = contents("run");
+    const pid_t pid =
+        start(tiny + often + Arguments{"--steps", "1000000", "--seed", "7", "--out", "run", "--overwrite"});
+    // The staged log is the beginning of the first save.
+    while (!std::filesystem::exists(folder / "run/log.jsonl.new") && running(pid) &&
+           load_run(folder / "run").data.seed != 7) {
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(1000 * i));
+    ::kill(pid, SIGKILL);
+    ASSERT_EQ(finish(pid).status, 128 + SIGKILL);
+    const Checkpoint left = load_checkpoint(folder / "run");
+    const bool replaced = left.data.seed == 7;
+    ++(replaced ? newer : earlier);
+    if (!replaced) {
+      for (const auto& [name, bytes] : before) EXPECT_EQ(read(folder / "run" / name), bytes) << name;
+    }
+    const std::string steps = std::to_string(left.trainer.steps + 2);
+    const Result rest = gpt({"train", "--resume", "run", "--steps", steps, "--warmup", "0", "--quiet"});
+    EXPECT_EQ(rest.status, 0) << rest.err;
+    expect_consistent("run");
+  }
+  if (!HasFailure()) {
+    figure("kill -9 while a run is replaced",
+           fmt::format("{} times the earlier run is whole, {} times the new one goes on", earlier, newer));
+  }
+}
+
+TEST_F(Resume, AFullDiskAtTheFirstSaveLeavesTheRunThatWasToBeReplaced) {
+  ASSERT_EQ(gpt(tiny + Arguments{"--steps", "9", "--save-every", "2", "--out", "run", "--quiet"}).status, 0);
+  const auto before = contents("run");
+  for (const rlim_t size : {2000, 8000, 20000}) {
+    file_size = size;
+    const Result full = gpt(tiny + Arguments{"--steps", "9", "--seed", "7", "--out", "run", "--overwrite", "--quiet"});
+    expect_error(full, 1, "File too large");
+    EXPECT_THAT(full.err, HasSubstr("nothing was saved, and what the folder held is as it was"));
+    EXPECT_EQ(contents("run"), before) << size;
+  }
+  file_size = 0;
+  EXPECT_EQ(gpt({"train", "--resume", "run", "--steps", "12", "--quiet"}).status, 0);
+  expect_consistent("run");
+}
+
+TEST_F(Resume, WhereTheLogMeetsAFullDiskTheCheckpointIsNamed) {
+  file_size = 100'000;
+  const Result full = gpt(tiny + Arguments{"--steps", "1000000", "--save-every", "1000000", "--eval-every", "1000000",
+                                           "--out", "run", "--quiet"});
+  expect_error(full, 1, "run/log.jsonl': File too large");
+  EXPECT_THAT(full.err, AllOf(HasSubstr("the last checkpoint is of step 1: "), HasSubstr("train --resume run")));
+  const auto lines = read_log(folder / "run/log.jsonl");
+  ASSERT_GT(lines.size(), 400U);
+  for (std::size_t i = 0; i < lines.size(); ++i) ASSERT_EQ(lines[i].step, static_cast<Index>(i) + 1);
+  file_size = 0;
+  EXPECT_EQ(gpt({"train", "--resume", "run", "--steps", "4", "--warmup", "0", "--quiet"}).status, 0);
+  expect_consistent("run");
+}
+
+TEST_F(Resume, OneTrainingAtATimeInAFolder) {
+  const pid_t pid = start(tiny + Arguments{"--steps", "100000000", "--out", "run", "--save-every", "50"});
+  wait_for_checkpoint("run", pid);
+  const std::filesystem::path out = folder / "out";
+  std::filesystem::rename(out, folder / "out of the first");  // the others write their own
+  const std::string told = fmt::format("'run' is being trained by process {};", pid);
+  expect_error(gpt({"train", "--resume", "run", "--steps", "9"}), 1, told);
+  expect_error(gpt(tiny + Arguments{"--out", "run", "--overwrite", "--steps", "9"}), 1, told);
+  ::kill(pid, SIGKILL);
+  EXPECT_EQ(finish(pid).status, 128 + SIGKILL);
+  const std::string more = std::to_string(load_checkpoint(folder / "run").trainer.steps + 2);
+  EXPECT_EQ(gpt({"train", "--resume", "run", "--steps", more, "--warmup", "0", "--quiet"}).status, 0);
+  expect_consistent("run");
+}
+
+TEST_F(Resume, FromAnOlderCheckpointNothingChangesBeforeTheFirstSave) {
+  ASSERT_EQ(
+      gpt(tiny + Arguments{"--steps", "40", "--save-every", "3", "--keep", "9", "--out", "run", "--quiet"}).status, 0);
+  std::set<std::filesystem::path> checkpoints;
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "run/checkpoints")) checkpoints.insert(entry);
+  const std::string older = "run/older.safetensors";
+  std::filesystem::copy_file(*checkpoints.begin(), folder / older);
+  const auto before = contents("run");
+  const Arguments back{"train", "--resume", older, "--eval-every", "1000000", "--save-every", "1000000"};
+  const pid_t pid = start(back + Arguments{"--steps", "1000000"});
+  while (read(folder / "out").find("step ") == std::string::npos && running(pid)) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));  // several times the log would be flushed
+  ::kill(pid, SIGKILL);
+  ASSERT_EQ(finish(pid).status, 128 + SIGKILL);
+  EXPECT_EQ(contents("run"), before);
+  EXPECT_EQ(gpt({"train", "--resume", "run", "--steps", "42", "--quiet"}).status, 0);
+  expect_consistent("run");
+  EXPECT_EQ(gpt(Arguments{"train", "--resume", older, "--steps", "30", "--lr", "1e-9", "--min-lr", "0", "--warmup", "0",
+                          "--quiet"})
+                .status,
+            0);
+  expect_consistent("run");
+}
+
 TEST_F(Resume, KilledAtAnyMomentItGoesOn) {
   Generator random(static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));
   const Arguments more{"--save-every", "1", "--eval-every", "3", "--eval-batches", "1", "--steps", "1000000"};
@@ -154,7 +294,7 @@ TEST_F(Resume, KilledAtAnyMomentItGoesOn) {
 
 TEST_F(Resume, ASecondCtrlCLeavesAtOnce) {
   const pid_t pid = start(tiny + Arguments{"--steps", "100000000", "--out", "run", "--save-every", "1"});
-  while (!has_checkpoint("run") && running(pid)) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  wait_for_checkpoint("run", pid);
   ::kill(pid, SIGTERM);
   while (read(folder / "err").empty() && running(pid)) std::this_thread::yield();
   ::kill(pid, SIGINT);
@@ -167,8 +307,10 @@ TEST_F(Resume, ASecondCtrlCLeavesAtOnce) {
 
 // What is left behind an earlier checkpoint that a run goes on from belongs to another run.
 TEST_F(Resume, FromAnOlderCheckpointTheLaterOnesGo) {
-  ASSERT_EQ(
-      gpt(tiny + Arguments{"--steps", "12", "--save-every", "3", "--keep", "9", "--out", "run", "--quiet"}).status, 0);
+  ASSERT_EQ(gpt(tiny + Arguments{"--steps", "12", "--save-every", "3", "--eval-every", "12", "--keep", "9", "--out",
+                                 "run", "--quiet"})
+                .status,
+            0);
   const auto older = folder / "run/checkpoints";
   std::filesystem::copy_file(older / "step-000000000003.safetensors", folder / "run/third.safetensors");
   const auto names = [&] {
@@ -225,15 +367,18 @@ TEST_F(Resume, AReadOnlyFolderIsAnErrorBeforeTheFirstStep) {
   const std::string state = read(disk / "run/train_state.safetensors");
   ASSERT_EQ(::mount("none", disk.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr), 0);
   expect_error(gpt({"train", "--resume", "disk/run", "--steps", "9"}), 1, "Read-only file system");
-  expect_error(gpt(tiny + Arguments{"--steps", "3", "--out", "disk/run"}), 1, "Read-only file system");
+  expect_error(gpt(tiny + Arguments{"--steps", "3", "--out", "disk/run", "--overwrite"}), 1, "Read-only file system");
   EXPECT_EQ(read(disk / "run/train_state.safetensors"), state);
 }
 
 TEST_F(Resume, AVanishedFolderIsAnError) {
   const pid_t pid = start(tiny + Arguments{"--steps", "100000000", "--out", "run", "--save-every", "50"});
-  while (!has_checkpoint("run") && running(pid)) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  wait_for_checkpoint("run", pid);
   std::filesystem::rename(folder / "run", folder / "moved");
-  expect_error(finish(pid), 1, "run");
+  const Result result = finish(pid);
+  expect_error(result, 1, "'run/");
+  EXPECT_THAT(result.err, AllOf(HasSubstr("No such file or directory"), HasSubstr("the last checkpoint was of step "),
+                                HasSubstr("but 'run' is not there any more"), Not(HasSubstr("--resume"))));
   EXPECT_GE(load_checkpoint(folder / "moved").trainer.steps, 1);
 }
 
