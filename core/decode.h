@@ -17,9 +17,9 @@ struct KeyValues {
 };
 
 /// packed_attention(.., {.causal = true}) for sequences that go on: rows of qkv are new tokens, lengths[i] of the i-th
-/// sequence; they are added to caches[i] and attend to all that is there. Equal to attention over the whole sequence to
-/// rounding, and bit for bit while the caches are empty. Throws Error while gradients are recorded, as it has none.
-/// (N, 3 C) -> (N, C)
+/// sequence; they are added to caches[i] and attend to all that is there. Equal to attention over the whole sequence
+/// bit for bit while the caches are empty, then to rounding: for values of about 1, within 1e-12 in f64 and 1e-5 in
+/// f32. Throws Error while gradients are recorded, as it has none. (N, 3 C) -> (N, C)
 Tensor cached_attention(const Tensor& qkv, Index heads, std::span<const Index> lengths,
                         std::span<KeyValues* const> caches);
 

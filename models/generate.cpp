@@ -7,6 +7,7 @@
 #include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
 #include <gradus/models/detail/eval_mode.h>
+#include <gradus/models/text.h>
 #include <gradus/models/text_stream.h>
 
 namespace gradus::models {
@@ -79,26 +80,17 @@ Index group_size(const GPT& model, Index count) {
   return std::clamp(most_bytes / bytes, Index{1}, std::min(most, count));
 }
 
-}  // namespace
-
-std::vector<Likely> Drawn::likeliest(std::size_t count) const {
-  return dispatch(logits.dtype(), [&]<class T>() {
-    const auto width = static_cast<std::size_t>(logits.size(-1));
-    const std::span<const T> all = logits.data<T>();
-    return likeliest_tokens(all.subspan(static_cast<std::size_t>(row) * width, width), count, token);
-  });
-}
-
-std::vector<std::vector<std::int32_t>> generate(GPT& model, std::span<const std::vector<std::int32_t>> prompts,
-                                                const GenerateOptions& options, const OnToken& on_token) {
+// generate() for the samples from the `first` of all on.
+std::vector<std::vector<std::int32_t>> generate_from(std::size_t first, GPT& model,
+                                                     std::span<const std::vector<std::int32_t>> prompts,
+                                                     const GenerateOptions& options, const OnToken& on_token) {
   options.validate();
-  check(options.stop_text.empty(), "generate: a stop text needs a tokenizer; use the generate() that takes one");
   const Index block_size = model.config().block_size;
   std::vector<Sample> samples;
   samples.reserve(prompts.size());
   for (const auto& prompt : prompts) {
     check(!prompt.empty(), "generate: a prompt is empty; begin with at least one token, such as the boundary token");
-    samples.emplace_back(prompt, options.seed + samples.size(), block_size);
+    samples.emplace_back(prompt, sample_seed(options.seed, first + samples.size()), block_size);
   }
 
   const detail::EvalMode eval(model);
@@ -131,6 +123,22 @@ std::vector<std::vector<std::int32_t>> generate(GPT& model, std::span<const std:
   return results;
 }
 
+}  // namespace
+
+std::vector<Likely> Drawn::likeliest(std::size_t count) const {
+  return dispatch(logits.dtype(), [&]<class T>() {
+    const auto width = static_cast<std::size_t>(logits.size(-1));
+    const std::span<const T> all = logits.data<T>();
+    return likeliest_tokens(all.subspan(static_cast<std::size_t>(row) * width, width), count, token);
+  });
+}
+
+std::vector<std::vector<std::int32_t>> generate(GPT& model, std::span<const std::vector<std::int32_t>> prompts,
+                                                const GenerateOptions& options, const OnToken& on_token) {
+  check(options.stop_text.empty(), "generate: a stop text needs a tokenizer; use the generate() that takes one");
+  return generate_from(0, model, prompts, options, on_token);
+}
+
 std::vector<std::int32_t> generate(GPT& model, std::span<const std::int32_t> prompt, const GenerateOptions& options) {
   const std::vector<std::int32_t> one(prompt.begin(), prompt.end());
   return generate(model, std::span(&one, 1), options).front();
@@ -144,6 +152,7 @@ std::vector<std::string> generate(GPT& model, const CharTokenizer& tokenizer, st
         tokenizer.vocab_size(), model.config().vocab_size);
   const std::vector<std::int32_t> given = tokenizer.encode(prompt, "prompt");
   const std::vector<std::int32_t> start = start_of(tokenizer, given);
+  const std::string stop_text = normalize_text(options.stop_text, "stop text");
   GenerateOptions by_token = options;
   by_token.stop_text.clear();
   if (tokenizer.has_boundary() && !by_token.stop) by_token.stop = tokenizer.boundary();
@@ -158,10 +167,9 @@ std::vector<std::string> generate(GPT& model, const CharTokenizer& tokenizer, st
     const auto first = static_cast<std::size_t>(done);
     const std::vector<std::vector<std::int32_t>> prompts(static_cast<std::size_t>(std::min(group, count - done)),
                                                          start);
-    std::vector<TextStream> streams(prompts.size(), TextStream(options.stop_text));
+    std::vector<TextStream> streams(prompts.size(), TextStream(stop_text));
     for (std::size_t i = 0; on_text && !given.empty() && i < prompts.size(); ++i) on_text(first + i, texts[first + i]);
-    by_token.seed = options.seed + first;
-    generate(model, prompts, by_token, [&](const Drawn& drawn) {
+    generate_from(first, model, prompts, by_token, [&](const Drawn& drawn) {
       TextStream& stream = streams[drawn.sample];
       if (drawn.token != by_token.stop) {
         add(first + drawn.sample, stream.push(tokenizer.decode(std::span(&drawn.token, 1))));

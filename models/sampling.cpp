@@ -147,8 +147,22 @@ void GenerateOptions::validate() const {
   check(top_p > 0 && top_p <= 1, "generate: top_p is {}, it must be above 0 and at most 1 (1 draws from all tokens)",
         top_p);
   check(min_p >= 0 && min_p <= 1, "generate: min_p is {}, it must be from 0 (draws from all tokens) to 1", min_p);
-  check(std::isfinite(repetition_penalty) && repetition_penalty > 0,
-        "generate: the repetition penalty is {}, it must be above 0 (1 changes nothing)", repetition_penalty);
+  constexpr double strongest = 100;
+  check(repetition_penalty >= 1 / strongest && repetition_penalty <= strongest,
+        "generate: the repetition penalty is {}, it must be from {} to {} (1 changes nothing)", repetition_penalty,
+        1 / strongest, strongest);
+}
+
+// A Generator reads 32 bits of its seed. Multiplying by an odd number and xor with a shift can both be undone, so that
+// different i give different seeds (constants of Wellons' lowbias32).
+std::uint64_t sample_seed(std::uint64_t seed, std::uint64_t i) {
+  auto x = static_cast<std::uint32_t>(i);
+  x ^= x >> 16;
+  x *= 0x7feb352dU;
+  x ^= x >> 15;
+  x *= 0x846ca68bU;
+  x ^= x >> 16;
+  return seed ^ x;
 }
 
 std::int32_t sample_token(std::span<const float> logits, const GenerateOptions& options, Generator& generator,

@@ -19,8 +19,8 @@ struct GenerateOptions {
   Index top_k = 0;                        // draw from the k likeliest tokens only; 0: from all
   double top_p = 1;                       // draw from the likeliest tokens that together have at least this probability
   double min_p = 0;                       // leave out tokens less likely than this part of the likeliest one's
-  double repetition_penalty = 1;          // above 1: what is there already becomes less likely
-  std::uint64_t seed = 42;                // the i-th of several samples is drawn with seed + i
+  double repetition_penalty = 1;          // above 1: what is there already, and in sight, becomes less likely
+  std::uint64_t seed = 42;                // of the first of several samples; see sample_seed()
   std::optional<std::int32_t> stop = {};  // ends a sample when drawn, and is not part of it
   std::string stop_text = {};             // for texts: ends one where this would stand, and is not part of it
   bool use_cache = true;                  // keep keys and values; without, every token costs a pass over the context
@@ -28,6 +28,11 @@ struct GenerateOptions {
   /// Throws Error that says which value is out of its range.
   void validate() const;
 };
+
+/// The seed of the i-th of several samples that are drawn with `seed`: `seed` itself for the first one, and for the
+/// others numbers scattered over all 32 bits, so that seed + 1 gives other samples, not the same ones shifted by one.
+/// No two of the first 2^32 are the same.
+std::uint64_t sample_seed(std::uint64_t seed, std::uint64_t i);
 
 /// Draws a token from one row of logits. In this order: the logits of tokens in `seen`, `stop` aside, are divided by
 /// the repetition penalty, or multiplied with it when negative (Keskar et al. 2019, section 4.1); temperature; top-k;

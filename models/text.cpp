@@ -96,6 +96,32 @@ std::string encode_utf8(std::u32string_view characters) {
   return text;
 }
 
+int display_width(char32_t character) {
+  const auto c = static_cast<utf8proc_int32_t>(character);
+  // A terminal may know a character that utf8proc does not yet: most of the new ones are wide.
+  return utf8proc_category(c) == UTF8PROC_CATEGORY_CN ? 2 : utf8proc_charwidth(c);
+}
+
+std::string printable(std::string_view text) {
+  constexpr char32_t replacement = 0xFFFD;
+  std::u32string characters;
+  for (std::size_t i = 0; i < text.size();) {
+    utf8proc_int32_t c = 0;
+    const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data()) + i;
+    const utf8proc_ssize_t length = utf8proc_iterate(bytes, static_cast<utf8proc_ssize_t>(text.size() - i), &c);
+    i += static_cast<std::size_t>(std::max<utf8proc_ssize_t>(length, 1));
+    if (length <= 0) {
+      characters += replacement;
+      continue;
+    }
+    const utf8proc_category_t category = utf8proc_category(c);
+    const bool breaks_line =
+        category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_ZL || category == UTF8PROC_CATEGORY_ZP;
+    characters += breaks_line ? U' ' : static_cast<char32_t>(c);
+  }
+  return encode_utf8(characters);
+}
+
 std::string normalize_text(std::string_view text, std::string_view name) {
   std::string result = encode_utf8(decode_utf8(text, name));
   // Erasing pair by pair would take quadratic time on a large file.

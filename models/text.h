@@ -24,6 +24,14 @@ std::u32string decode_utf8(std::string_view text, std::string_view name = "text"
 
 std::string encode_utf8(std::u32string_view characters);
 
+/// How many columns of a terminal a character takes (Unicode Standard Annex 11): 2 for Hangul, Han and most emoji, 0
+/// for marks that stand on the character before them and for control characters.
+int display_width(char32_t character);
+
+/// `text` as it can stand in one line on a terminal: control characters (tabs, line breaks, escapes) become spaces,
+/// bytes that are not UTF-8 U+FFFD.
+std::string printable(std::string_view text);
+
 /// Text for training: composed, and with "\n" for every "\r\n". `name` stands in errors.
 std::string normalize_text(std::string_view text, std::string_view name = "text");
 

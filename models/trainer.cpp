@@ -140,9 +140,19 @@ void Trainer::set_state(const TrainerState& state) {
   check(state.steps >= 0 && state.tokens >= 0 && state.seconds >= 0,
         "train: a saved state with {} steps, {} tokens and {} seconds; it is damaged", state.steps, state.tokens,
         state.seconds);
-  default_generator().set_state(state.generator);
-  dataset_.set_state(state.dataset);
+  Generator generator(0);
+  generator.set_state(state.generator);
+  const DatasetState dataset_before = dataset_.state();
+  const nn::NamedTensors optimizer_before = optimizer_.state();
   optimizer_.set_state(state.optimizer);
+  try {
+    dataset_.set_state(state.dataset);
+  } catch (...) {
+    dataset_.set_state(dataset_before);
+    optimizer_.set_state(optimizer_before);
+    throw;
+  }
+  default_generator() = generator;
   steps_done_ = state.steps;
   tokens_done_ = state.tokens;
   seconds_ = state.seconds;

@@ -82,8 +82,8 @@ class Trainer {
 
   TrainerState state() const;
   /// Goes on where another trainer stood, of the same model, weights, data and options: with a budget in steps or
-  /// tokens all that follows has the same bits as if that one had gone on. Sets the default generator. Throws Error for
-  /// a state that does not fit.
+  /// tokens all that follows has the same bits as if that one had gone on. Sets the default generator. Throws Error,
+  /// and changes nothing, for a state that does not fit.
   void set_state(const TrainerState& state);
 
  private:

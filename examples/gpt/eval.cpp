@@ -1,6 +1,7 @@
 // gpt eval: how well a trained model predicts text that it was not trained on, and how sure that is.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -22,13 +23,34 @@ struct EvalArguments {
   bool json = false, best = false;
 };
 
-std::string as_json(const Estimate& x, double low, double high) {
-  if (std::isnan(x.margin)) return fmt::format("{{\"value\": {}, \"low\": null, \"high\": null}}", x.value);
-  return fmt::format("{{\"value\": {}, \"low\": {}, \"high\": {}}}", x.value, low, high);
+// A value and where it lies with 95 % confidence; the ends are NaN when too little was judged to tell.
+struct Interval {
+  double value, low, high;
+
+  template <class F>
+  Interval map(const F& increasing) const {
+    return {increasing(value), increasing(low), increasing(high)};
+  }
+};
+
+Interval interval(const Estimate& x) {
+  return {x.value, x.value - x.margin, x.value + x.margin};
 }
 
-std::string interval(const Estimate& x, double low, double high) {
-  return std::isnan(x.margin) ? std::string() : fmt::format("   95 % sure: {:.4f} to {:.4f}", low, high);
+// JSON has no infinity and no NaN.
+std::string json_number(double x) {
+  return std::isfinite(x) ? fmt::format("{}", x) : "null";
+}
+
+std::string as_json(const Interval& x) {
+  return fmt::format("{{\"value\": {}, \"low\": {}, \"high\": {}}}", json_number(x.value), json_number(x.low),
+                     json_number(x.high));
+}
+
+void print_line(const char* name, const Interval& x) {
+  fmt::print("{:<20}{:.4f}", name, x.value);
+  if (!std::isnan(x.low)) fmt::print("   95 % sure: {:.4f} to {:.4f}", x.low, x.high);
+  fmt::print("\n");
 }
 
 int eval(const EvalArguments& arguments) {
@@ -45,31 +67,29 @@ int eval(const EvalArguments& arguments) {
   const Data data = make_data(source, text, run.data.documents, options, run.tokenizer);
 
   const models::Judgement result = models::judge(run.model, *data.dataset);
-  const Estimate &loss = result.loss, &accuracy = result.accuracy;
+  const Interval loss = interval(result.loss);
   gradus::check(std::isfinite(loss.value), "the loss is {}; the weights in '{}' are damaged or the training went wrong",
                 loss.value, arguments.folder);
-  const double low = loss.value - loss.margin, high = loss.value + loss.margin;
-  const double right_low = std::max(0.0, accuracy.value - accuracy.margin),
-               right_high = std::min(1.0, accuracy.value + accuracy.margin);
-  const Estimate perplexity{std::exp(loss.value), loss.margin}, bits{loss.value / std::numbers::ln2, loss.margin};
+  const Interval accuracy =
+      interval(result.accuracy).map([](double x) { return std::isnan(x) ? x : std::clamp(x, 0.0, 1.0); });
+  const Interval perplexity = loss.map([](double x) { return std::exp(x); });
+  const Interval bits = loss.map([](double x) { return x / std::numbers::ln2; });
   if (arguments.json) {
     fmt::print(
         "{{\"held_out_loss\": {}, \"perplexity\": {}, \"bits_per_character\": {}, \"accuracy\": {}, \"tokens\": {}, "
         "\"sequences\": {}, \"whole_file\": {}, \"confidence\": 0.95, \"intervals\": {{\"held_out_loss\": {}, "
         "\"perplexity\": {}, \"bits_per_character\": {}, \"accuracy\": {}}}}}\n",
-        loss.value, perplexity.value, bits.value, accuracy.value, result.tokens, result.sequences, !trained_on_it,
-        as_json(loss, low, high), as_json(perplexity, std::exp(low), std::exp(high)),
-        as_json(bits, low / std::numbers::ln2, high / std::numbers::ln2), as_json(accuracy, right_low, right_high));
+        loss.value, json_number(perplexity.value), bits.value, accuracy.value, result.tokens, result.sequences,
+        !trained_on_it, as_json(loss), as_json(perplexity), as_json(bits), as_json(accuracy));
     return 0;
   }
   fmt::print("judged on           {} of {}: {} characters{} in {} sequences\n",
              trained_on_it ? "the held-out part" : "all", source, grouped(result.tokens),
              run.data.documents ? " and ends of lines" : "", grouped(result.sequences));
-  fmt::print("accuracy            {:.4f}{}\n", accuracy.value, interval(accuracy, right_low, right_high));
-  fmt::print("perplexity          {:.4f}{}\n", perplexity.value, interval(perplexity, std::exp(low), std::exp(high)));
-  fmt::print("bits per character  {:.4f}{}\n", bits.value,
-             interval(bits, low / std::numbers::ln2, high / std::numbers::ln2));
-  fmt::print("held-out loss       {:.4f}{}\n", loss.value, interval(loss, low, high));
+  print_line("accuracy", accuracy);
+  print_line("perplexity", perplexity);
+  print_line("bits per character", bits);
+  print_line(trained_on_it ? "held-out loss" : "loss", loss);
   return 0;
 }
 

@@ -27,7 +27,7 @@ namespace {
 int report(std::string message, int status) {
   std::ranges::replace(message, '\n', ' ');
   std::fflush(stdout);
-  fmt::print(stderr, "gpt: {}\n", message);
+  std::fputs(fmt::format("gpt: {}\n", message).c_str(), stderr);  // fmt::print would throw if no one reads it any more
   return status;
 }
 
@@ -60,7 +60,8 @@ int main(int argc, char** argv) {
     }
     app.parse(argc, argv);
     const int status = run();
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    const bool lost = std::fflush(stdout) != 0 || std::ferror(stdout) != 0;
+    if (status == 0 && lost) {
       return report("not all of the output could be written; check where it goes and the free space there", 1);
     }
     return status;

@@ -16,6 +16,7 @@
 #include <gradus/models/text.h>
 
 #include "numbers.h"
+#include "output.h"
 
 namespace gpt {
 namespace {
@@ -40,15 +41,17 @@ bool terminal_is_unicode() {
   return unicode;
 }
 
-// The first `width` characters, escape sequences not counted.
+// What of `line` fits into `width` columns. Escape sequences, which are all this file's own and end with 'm', take
+// none.
 std::string cut(const std::string& line, std::size_t width) {
+  const std::u32string characters = gradus::models::decode_utf8(line);
   std::size_t shown = 0;
-  for (std::size_t i = 0; i < line.size(); ++i) {
-    if (line[i] == '\x1b') {
-      i = line.find('m', i);
-      continue;
-    }
-    if ((line[i] & 0xC0) != 0x80 && ++shown > width) return line.substr(0, i) + std::string(plain_text);
+  bool escape = false;
+  for (std::size_t i = 0; i < characters.size(); ++i) {
+    escape |= characters[i] == U'\x1b';
+    if (!escape) shown += static_cast<std::size_t>(gradus::models::display_width(characters[i]));
+    if (shown > width) return gradus::models::encode_utf8(characters.substr(0, i)) + std::string(plain_text);
+    escape &= characters[i] != U'm';
   }
   return line;
 }
@@ -121,8 +124,8 @@ std::vector<std::string> curve(const LossHistory& history, std::size_t width, bo
 
 }  // namespace
 
-Panel::Panel(std::string title, bool quiet)
-    : title_(std::move(title)),
+Panel::Panel(std::string_view title, bool quiet)
+    : title_(gradus::models::printable(title)),
       quiet_(quiet),
       terminal_(::isatty(STDOUT_FILENO) == 1),
       unicode_(terminal_is_unicode()),
@@ -184,13 +187,17 @@ void Panel::update(const gradus::models::Trainer& trainer, const gradus::models:
     const std::vector<std::string> lines = draw(trainer, report, history, terminal_width() - 1);
     for (const std::string& line : lines) frame += line + "\x1b[K\n";
     height_ = lines.size();
-    fmt::print("{}", frame);
+    say("{}", frame);
   } else {
     constexpr int lines = 20;
-    if (report.step > 1 && trainer.progress() * lines < lines_) return;
+    constexpr auto longest_silence = std::chrono::minutes(1);
+    const auto now = std::chrono::steady_clock::now();
+    const bool silent = now - drawn_ >= longest_silence;
+    if (report.step > 1 && trainer.progress() * lines < lines_ && !silent) return;
+    drawn_ = now;
     lines_ = static_cast<int>(trainer.progress() * lines) + 1;
-    fmt::print("{}\n", plain(trainer, report));
-    if (fresh_ && !samples_.empty()) fmt::print("samples {}\n", samples_);
+    say("{}\n", plain(trainer, report));
+    if (fresh_ && !samples_.empty()) say("samples {}\n", samples_);
     fresh_ = false;  // among lines that stay, a figure stands where it was measured
   }
   std::fflush(stdout);
@@ -203,15 +210,11 @@ void Panel::set_held_out(double loss, const gradus::models::HeldOut& all) {
 }
 
 void Panel::set_samples(const std::vector<std::string>& samples) {
-  samples_.clear();
-  for (std::string sample : samples) {
-    std::ranges::replace(sample, '\n', ' ');
-    samples_ += (samples_.empty() ? "" : "  ") + sample;
-  }
+  samples_ = gradus::models::printable(fmt::format("{}", fmt::join(samples, "  ")));
 }
 
 void Panel::finish() {
-  if (height_ > 0) fmt::print("{}\n", plain_text);
+  if (height_ > 0) say("{}\n", plain_text);
   std::fflush(stdout);
 }
 

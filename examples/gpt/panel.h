@@ -1,9 +1,10 @@
 // What one sees while a model trains: on a terminal a panel that is redrawn in place, with a small loss curve; in a
-// pipe or file a plain line every twentieth of the run.
+// pipe or file a plain line every twentieth of the run, and every minute.
 #pragma once
 
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <gradus/models/checkpoint.h>
@@ -15,7 +16,7 @@ namespace gpt {
 
 class Panel {
  public:
-  Panel(std::string title, bool quiet);
+  Panel(std::string_view title, bool quiet);
 
   void update(const gradus::models::Trainer& trainer, const gradus::models::StepReport& report,
               const LossHistory& history);

@@ -31,8 +31,9 @@ std::string shown(const models::CharTokenizer& tokenizer, std::int32_t token) {
 
 void print_probabilities(models::Run& run, const SampleArguments& arguments, Index count) {
   models::GenerateOptions options = arguments.generate;
-  for (Index i = 0; i < count; ++i, ++options.seed) {
+  for (Index i = 0; i < count; ++i) {
     if (i > 0) fmt::print("\n");
+    options.seed = models::sample_seed(arguments.generate.seed, static_cast<std::uint64_t>(i));
     const auto print = [&](const models::Drawn& drawn) {
       const auto likely = drawn.likeliest(static_cast<std::size_t>(arguments.alternatives) + 1);
       const auto chosen = std::ranges::find(likely, drawn.token, &models::Likely::token);
@@ -103,7 +104,8 @@ void add_sample(CLI::App& app, const std::string&, Run& run) {
       ->capture_default_str();
   option("--min-p", generate.min_p, "Leave out characters less likely than P times the likeliest one", "P")
       ->capture_default_str();
-  option("--repetition-penalty", generate.repetition_penalty, "Above 1: what is there already becomes less likely", "X")
+  option("--repetition-penalty", generate.repetition_penalty,
+         "Above 1: what is there already, as far back as the model sees, becomes less likely", "X")
       ->capture_default_str();
   option("--stop", generate.stop_text, "End a sample where it would say this", "TEXT");
   option("--seed", generate.seed, "Another seed, other samples", "N")->check(whole_number())->capture_default_str();

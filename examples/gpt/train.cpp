@@ -16,6 +16,7 @@
 #include "commands.h"
 #include "data.h"
 #include "numbers.h"
+#include "output.h"
 #include "train_arguments.h"
 #include "train_session.h"
 
@@ -92,17 +93,17 @@ void print_header(const Preset& plan, const Data& data, const models::GPT& model
 void print_samples(models::GPT& model, const Data& data, models::GenerateOptions options, Index count) {
   if (const auto* documents = data.documents()) {
     const auto samples = models::generate(model, data.dataset->tokenizer(), "", count, options);
-    fmt::print("\n{} at temperature {:g}\n", counted(count, "sample"), options.temperature);
+    say("\n{} at temperature {:g}\n", counted(count, "sample"), options.temperature);
     Index number = 0, new_ones = 0;
     for (const std::string& sample : samples) {
-      fmt::print("sample {:2}: {}\n", ++number, sample);
+      say("sample {:2}: {}\n", ++number, sample);
       new_ones += documents->contains(sample) ? 0 : 1;
     }
-    fmt::print("{} of {} are new (not in the data)\n\n", new_ones, number);
+    say("{} of {} are new (not in the data)\n\n", new_ones, number);
   } else {
     options.max_tokens = 300;
-    fmt::print("\na sample at temperature {:g}\n{}\n\n", options.temperature,
-               models::generate(model, data.dataset->tokenizer(), "", 1, options).front());
+    say("\na sample at temperature {:g}\n{}\n\n", options.temperature,
+        models::generate(model, data.dataset->tokenizer(), "", 1, options).front());
   }
 }
 
@@ -127,11 +128,18 @@ void check_may_be_written(const std::string& folder, bool overwrite) {
                 folder, folder);
 }
 
+// Without "." and "..", and without a slash at the end, so that its last part is a name.
+fs::path full_path(const fs::path& path) {
+  const fs::path full = fs::absolute(path).lexically_normal();
+  return full.has_filename() ? full : full.parent_path();
+}
+
 // The run folder that a --resume names: itself, or the one of a checkpoint in it.
 std::string run_folder_of(const fs::path& resume) {
   if (fs::is_directory(resume)) return resume.string();
-  const fs::path folder = resume.parent_path();
-  return (folder.filename() == "checkpoints" ? folder.parent_path() : folder).string();
+  fs::path folder = full_path(resume).parent_path();
+  if (folder.filename() == "checkpoints") folder = folder.parent_path();
+  return folder.lexically_proximate(fs::current_path()).string();
 }
 
 // Where weights come from elsewhere: the model's sizes and its vocabulary, if the file tells them.
@@ -147,15 +155,16 @@ Start make_start(TrainArguments& arguments) {
     start.checkpoint = models::load_checkpoint(*arguments.resume);
     start.config = start.checkpoint->model.config();
     start.tokenizer = start.checkpoint->tokenizer;
-    arguments.resume_from(start.checkpoint->settings);
     if (!arguments.source) arguments.source = start.checkpoint->data.source;
+    arguments.resume_from(start.checkpoint->settings);
   } else if (arguments.init_from) {
-    const fs::path path = *arguments.init_from;
+    fs::path path = *arguments.init_from;
     gradus::check(!fs::is_directory(path), "--init-from is the folder '{}'; name a file of weights, such as '{}'",
                   path.native(), (path / models::model_file).native());
+    path = fs::absolute(path);
+    arguments.init_from = path.string();  // valid in any folder
     if (gradus::nn::read_tensors(path).metadata.contains("config.json")) {
-      const models::Run run =
-          models::load_run(path.has_parent_path() ? path.parent_path() : fs::path("."), path.filename().c_str());
+      const models::Run run = models::load_run(path.parent_path(), path.filename().c_str());
       start.config = run.model.config();
       start.tokenizer = run.tokenizer;
     }
@@ -173,22 +182,23 @@ models::GPT make_model(const TrainArguments& arguments, const models::GPTConfig&
   return model;
 }
 
-// A budget in epochs as steps.
-void limit_epochs(Preset& plan, const models::Dataset& dataset) {
+// A budget in epochs as steps. A warm-up that nobody asked for is not longer than that.
+void limit_epochs(Preset& plan, const models::Dataset& dataset, bool warmup_given) {
   if (plan.epochs == 0) return;
-  const auto sequences = static_cast<double>(plan.train.batch_size * plan.train.accumulation);
+  const double sequences = static_cast<double>(plan.train.batch_size) * static_cast<double>(plan.train.accumulation);
   const double all = plan.epochs * static_cast<double>(dataset.size(models::Part::train));
   const Index steps = std::max<Index>(1, std::llround(std::ceil(all / sequences)));
   plan.train.steps = plan.train.steps > 0 ? std::min(plan.train.steps, steps) : steps;
+  if (!warmup_given) plan.train.warmup = std::min(plan.train.warmup, plan.train.steps);
 }
 
 int train(const TrainArguments& given) {
   TrainArguments arguments = given;
   if (arguments.config) arguments.fill_from(models::read_file(*arguments.config), *arguments.config);
-  if (arguments.threads) gradus::set_num_threads(static_cast<int>(*arguments.threads));
   if (arguments.resume && (arguments.out || arguments.init_from)) {
     throw UsageError("--resume goes on in the folder it names; leave --out and --init-from out");
   }
+  const bool warmup_given = arguments.warmup.has_value();
   if (arguments.overwrite && !arguments.out) {
     throw UsageError("--overwrite replaces the run in a folder; name that with --out");
   }
@@ -199,6 +209,7 @@ int train(const TrainArguments& given) {
   if (arguments.resume) take(run_folder_of(*arguments.resume));  // before anything is read of it
   Start start = make_start(arguments);
   Preset plan = arguments.resolve();
+  if (arguments.threads) gradus::set_num_threads(static_cast<int>(*arguments.threads));
   if (start.config) {
     start.config->dropout = plan.model.dropout;
     plan.model = *start.config;
@@ -208,10 +219,12 @@ int train(const TrainArguments& given) {
   }
   const bool own_text = arguments.source.has_value();
   if (!own_text) arguments.source = plan.source;
-  const std::string& source = *arguments.source;
+  const std::string source = *arguments.source;
   const models::GenerateOptions samples{.temperature = plan.temperature, .seed = *arguments.seed};
   samples.validate();
-  if (plan.epochs == 0) plan.train.validate();  // else once the data tell how many steps it is
+  models::TrainOptions checked = plan.train;
+  if (plan.epochs > 0) checked.steps = std::max<Index>(checked.steps, 1);  // how many, the data will tell
+  checked.validate();
 
   // A text of one's own gets a folder of its own, so that it does not replace the model of the preset's data.
   std::string run_name = own_text ? fs::path(source).stem().string() : std::string(plan.name);
@@ -228,19 +241,19 @@ int train(const TrainArguments& given) {
                         start.tokenizer);
   plan.model.vocab_size = data.dataset->tokenizer().vocab_size();
   plan.model.validate();
-  limit_epochs(plan, *data.dataset);
+  limit_epochs(plan, *data.dataset, warmup_given);
 
   models::GPT model = make_model(arguments, plan.model, start);
   models::Trainer trainer(model, *data.dataset, plan.train);
   if (!start.checkpoint) check_may_be_written(out, arguments.overwrite);
   take(out);  // before anything in it is removed
   models::prepare_run_folder(out);
-  take(out);  // where it was not there yet
+  take(out);                            // where it was not there yet
+  arguments.source = data.info.source;  // valid in any folder
   const std::string settings = arguments.to_json();
   if (!arguments.quiet) print_header(plan, data, model, settings);
 
-  const std::string name = fs::path(out).filename().string();
-  SessionOptions options{.name = name,
+  SessionOptions options{.name = full_path(out).filename().string(),
                          .command = arguments.program,
                          .settings = settings,
                          .eval_every = *arguments.eval_every,
@@ -255,10 +268,11 @@ int train(const TrainArguments& given) {
   if (const int signal = session.run(); signal != 0) return 128 + signal;
 
   if (!arguments.quiet) {
+    std::fflush(stdout);  // many samples take a while
     if (*arguments.samples > 0) print_samples(model, data, samples, *arguments.samples);
-    fmt::print("saved in {}; for more samples: {} sample {}\n", out, arguments.program, out);
+    say("saved in {}; for more samples: {} sample {}\n", out, arguments.program, out);
   }
-  fmt::print("held-out loss {:.4f}\n", session.held_out_loss());
+  say("held-out loss {:.4f}\n", session.held_out_loss());
   return 0;
 }
 
@@ -270,7 +284,9 @@ void add_train(CLI::App& app, const std::string& program, Run& run) {
   CLI::App& command = *app.add_subcommand("train", "Train a model and save it");
   add_train_options(command, *arguments);
   command.footer(
-      "Ctrl-C, or SIGTERM, ends the training after the step under way and saves it; Ctrl-C once more ends it at once.\n"
+      "Ctrl-C, SIGTERM or SIGHUP (a closed terminal) ends the training after the step under way and saves it; Ctrl-C "
+      "once\n"
+      "more ends it at once. It does not end when what reads its output does.\n"
       "DIR then holds config.json, tokenizer.json, model.safetensors (the last), best.safetensors (lowest held-out\n"
       "loss), train_state.safetensors and checkpoints/ (to go on from), log.jsonl (a line a step) and loss.svg.\n\n"
       "Examples:\n"

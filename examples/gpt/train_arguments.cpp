@@ -19,6 +19,7 @@ using gradus::models::detail::Json;
 using gradus::models::detail::JsonReader;
 using gradus::optim::Schedule;
 
+constexpr Index most_samples = 1'000'000;
 constexpr const char* schedule_names[] = {"constant", "linear", "cosine"};  // by Schedule::Kind
 
 template <class Arguments, class F>
@@ -116,7 +117,6 @@ void TrainArguments::resume_from(const std::string& settings) {
   };
   fixed("preset", preset, stored.preset);
   fixed("format", format, stored.format);
-  fixed("init-from", init_from, stored.init_from);
   fixed("layers", layers, stored.layers);
   fixed("width", width, stored.width);
   fixed("heads", heads, stored.heads);
@@ -124,6 +124,9 @@ void TrainArguments::resume_from(const std::string& settings) {
   fixed("dropout", dropout, stored.dropout);
   fixed("dtype", dtype, stored.dtype);
   fixed("seed", seed, stored.seed);
+  // What belongs to a value that changes now changes with it, unless it was said too.
+  if (lr && stored.lr && stored.min_lr && !min_lr) min_lr = *stored.min_lr * (*lr / *stored.lr);
+  if (steps && stored.warmup && !warmup) warmup = std::min(*stored.warmup, *steps);
   fill_from(settings, "the settings of the run");
 }
 
@@ -195,15 +198,17 @@ Preset TrainArguments::resolve() {
   if (!patience) patience = 0;
   if (!save_every) save_every = 0;
   if (!keep) keep = 2;
-  const auto not_negative = [](const char* name, Index value, Index least = 0) {
-    gradus::check(value >= least, "{} is {}, it must be at least {}", name, value, least);
+  constexpr Index most = 1'000'000'000'000;
+  const auto check_range = [](const char* name, Index value, Index low, Index high) {
+    gradus::check(value >= low && value <= high, "{} is {}, it must be from {} to {}", name, value, low, high);
   };
-  not_negative("samples", *samples);
-  not_negative("eval-every", *eval_every);
-  not_negative("eval-batches", *eval_batches);
-  not_negative("patience", *patience);
-  not_negative("save-every", *save_every);
-  not_negative("keep", *keep, 1);
+  check_range("samples", *samples, 0, most_samples);
+  check_range("eval-every", *eval_every, 0, most);
+  check_range("eval-batches", *eval_batches, 0, most);
+  check_range("patience", *patience, 0, most);
+  check_range("save-every", *save_every, 0, most);
+  check_range("keep", *keep, 1, most);
+  if (threads) check_range("threads", *threads, 1, gradus::max_threads);
   return plan;
 }
 
@@ -270,7 +275,9 @@ void add_train_options(CLI::App& command, TrainArguments& a) {
   option("--beta1", a.beta1, "AdamW's memory of gradients", "X", recipe);
   option("--beta2", a.beta2, "AdamW's memory of their squares", "X", recipe);
   option("--clip", a.clip, "Largest norm of all gradients; 0: no limit", "X", recipe);
-  option("--label-smoothing", a.label_smoothing, "Part of the target spread evenly over all characters", "P", recipe);
+  option("--label-smoothing", a.label_smoothing,
+         "Part of the target spread evenly over all characters; counts in the training loss, not in the held-out loss",
+         "P", recipe);
 
   constexpr const char* keeping = "Judging and keeping";
   option("--eval-every", a.eval_every, "Steps between measurements of the held-out loss; 0: ten in the run", "N",
@@ -288,7 +295,7 @@ void add_train_options(CLI::App& command, TrainArguments& a) {
   option("--threads", a.threads, "Threads to compute with (default: all cores). Results do not depend on it", "N", rest)
       ->check(CLI::Range(1, gradus::max_threads));
   option("--samples", a.samples, "Samples to show at the end (default: 20)", "N", rest)
-      ->check(CLI::Range(0, 1'000'000));
+      ->check(CLI::Range(Index{0}, most_samples));
   option("--temperature", a.temperature, "Of the samples", "X", rest);
   command.add_flag("--quiet", a.quiet, "Print only the held-out loss at the end")->group(rest);
 }

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cmath>
 #include <csignal>
@@ -18,6 +19,7 @@
 
 #include "loss_svg.h"
 #include "numbers.h"
+#include "output.h"
 
 namespace gpt {
 namespace {
@@ -26,19 +28,46 @@ namespace models = gradus::models;
 using gradus::Index;
 using Clock = std::chrono::steady_clock;
 
-volatile std::sig_atomic_t signal_received = 0;
+// A handler runs on whichever thread the system picks.
+std::atomic<int> signal_received = 0;
+static_assert(std::atomic<int>::is_always_lock_free);
 
-// The first signal asks the training to end after this step; a second one, of either kind, ends the program at once.
+void set_handlers(void (*handler)(int)) {
+  for (const int number : {SIGINT, SIGTERM}) std::signal(number, handler);
+}
+
+// The first signal asks the training to end after this step; a second SIGINT or SIGTERM ends the program at once, a
+// second SIGHUP does not: shell and system both send one when a terminal closes.
 extern "C" void on_signal(int number) {
   signal_received = number;
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  set_handlers(SIG_DFL);
+  std::signal(SIGHUP, SIG_IGN);
   constexpr std::string_view told =
       "\ngpt: stopping after this step; Ctrl-C once more leaves at once, without saving\n";
   const int before = errno;
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, told.data(), told.size());
   errno = before;
 }
+
+// Signals end the training in order while one of these lives. A reader of the output that has gone does not end it, and
+// neither does a terminal that has gone under nohup.
+class Signals {
+ public:
+  Signals() {
+    set_handlers(on_signal);
+    if (hangup_ == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
+    std::signal(SIGPIPE, SIG_IGN);  // for good, so that main() can say that output was lost
+  }
+  ~Signals() {
+    set_handlers(SIG_DFL);
+    std::signal(SIGHUP, hangup_);
+  }
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+
+ private:
+  void (*hangup_)(int) = std::signal(SIGHUP, on_signal);
+};
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -146,6 +175,7 @@ void Session::step() {
     writer_.flush();
   }
   if (best || save_is_due(line.val_loss.has_value())) save();
+  draw_picture(line.val_loss.has_value());
   if (signal_received == 0) panel_.update(trainer_, report, history_);  // else it would overwrite what the signal said
 }
 
@@ -155,11 +185,11 @@ void Session::save() {
   if (writer_.replaces_earlier_run() && measured_ != trainer_.steps_done()) measure();
   writer_.save(model_, trainer_.state(), held_out_);
   saved_ = Clock::now();
-  draw_picture();
 }
 
-void Session::draw_picture() {
-  constexpr double period = 1;  // second
+void Session::draw_picture(bool measured) {
+  if (writer_.replaces_earlier_run()) return;
+  const double period = measured ? 1 : 5;  // seconds
   if (seconds_since(drawn_) < period && !over() && signal_received == 0) return;
   drawn_ = Clock::now();
   models::write_text(folder_ / "loss.svg", loss_svg(history_, options_.name));
@@ -171,9 +201,13 @@ void Session::run_steps() {
     // Killed between its last checkpoint and the models that come after it.
     const bool unfinished = models::moment_of(folder_ / models::model_file).step != trainer_.steps_done();
     if (unfinished && writer_.resume_from() == folder_) save();
-    if (!options_.quiet) {
-      fmt::print("\nnothing is left to do after {} steps; give a larger budget, e.g. --steps {}\n",
-                 grouped(trainer_.steps_done()), 2 * trainer_.steps_done());
+    if (options_.quiet) return;
+    const Index steps = trainer_.steps_done();
+    if (trainer_.done()) {
+      say("\nnothing is left to do after {} steps; give a larger budget, e.g. --steps {}\n", grouped(steps), 2 * steps);
+    } else {
+      say("\npatience ended this run at step {}; to go on, give more of it, e.g. --patience {}, or 0 for no end\n",
+          grouped(steps), 2 * held_out_.since_best);
     }
     return;
   }
@@ -181,18 +215,20 @@ void Session::run_steps() {
     held_out_.first = models::evaluate(model_, *data_.dataset, models::Part::held_out, options_.eval_sequences).loss;
   }
   if (!options_.quiet) {
-    if (trainer_.steps_done() == 0) fmt::print("\nheld-out loss before training {:.4f}\n", held_out_.first);
-    if (trainer_.steps_done() > 0) fmt::print("\nresumed after step {}\n", grouped(trainer_.steps_done()));
+    if (trainer_.steps_done() == 0) say("\nheld-out loss before training {:.4f}\n", held_out_.first);
+    if (trainer_.steps_done() > 0) say("\nresumed after step {}\n", grouped(trainer_.steps_done()));
     std::fflush(stdout);
   }
   while (!over() && signal_received == 0) step();
   // A signal may have come between the step's own save and here.
-  if (trainer_.steps_done() > 0 && writer_.last_saved() != trainer_.steps_done()) save();
+  if (trainer_.steps_done() > 0 && writer_.last_saved() != trainer_.steps_done()) {
+    save();
+    draw_picture(false);
+  }
 }
 
 int Session::run() {
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
+  const Signals signals;
   try {
     run_steps();
   } catch (const std::bad_alloc&) {
@@ -208,7 +244,7 @@ int Session::run() {
   }
   panel_.finish();
   // A run that was over when the signal came ends as if none had come.
-  const int signal = over() ? 0 : static_cast<int>(signal_received);
+  const int signal = over() ? 0 : signal_received.load();
   report_end(signal);
   return signal;
 }
@@ -217,20 +253,20 @@ void Session::report_end(int signal) {
   const std::string steps = grouped(trainer_.steps_done());
   if (signal != 0) {
     if (trainer_.steps_done() == 0) {
-      fmt::print("stopped before the first step; nothing was saved\n");
+      say("stopped before the first step; nothing was saved\n");
     } else {
-      fmt::print("stopped at step {}; saved in {}; to go on: {}\n", steps, folder_.native(), how_to_resume());
+      say("stopped at step {}; saved in {}; to go on: {}\n", steps, folder_.native(), how_to_resume());
     }
     return;
   }
   if (options_.quiet) return;
   if (!trainer_.done()) {
-    fmt::print("stopped early: {} measurements in a row without a new best\n", held_out_.since_best);
+    say("stopped early: {} measurements in a row without a new best\n", held_out_.since_best);
   }
-  fmt::print("held-out loss after training {:.4f} ({} steps, {:.3g} seconds)\n", loss_, steps, trainer_.seconds());
+  say("held-out loss after training {:.4f} ({} steps, {:.3g} seconds)\n", loss_, steps, trainer_.seconds());
   if (held_out_.since_best > 0) {
-    fmt::print("the best was {:.4f} at step {}: {} sample {} --best\n", held_out_.best, grouped(held_out_.best_step),
-               options_.command, folder_.native());
+    say("the best was {:.4f} at step {}: {} sample {} --best\n", held_out_.best, grouped(held_out_.best_step),
+        options_.command, folder_.native());
   }
 }
 

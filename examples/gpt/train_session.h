@@ -44,7 +44,7 @@ class Session {
   bool look_is_due(double progress_before) const;
   bool save_is_due(bool measured) const;
   void save();
-  void draw_picture();
+  void draw_picture(bool measured);
   bool over() const;
   void report_end(int signal);
   std::string how_to_resume() const;

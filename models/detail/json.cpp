@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <concepts>
 #include <utility>
+#include <vector>
 
 #include <gradus/core/check.h>
 
@@ -16,9 +17,16 @@ constexpr int deepest = 16;
 }  // namespace
 
 Json parse_json(std::string_view text, std::string_view name) {
-  const auto watch = [name](int depth, Json::parse_event_t, const Json&) {
+  std::vector<std::set<std::string>> keys;  // of the objects that are open
+  const auto watch = [&](int depth, Json::parse_event_t event, const Json& value) {
     check(depth <= deepest, "{}: the file is nested deeper than {} levels; it is damaged or something else", name,
           deepest);
+    if (event == Json::parse_event_t::object_start) keys.emplace_back();
+    if (event == Json::parse_event_t::object_end) keys.pop_back();
+    if (event == Json::parse_event_t::key) {
+      const auto& key = value.get_ref<const std::string&>();
+      check(keys.back().insert(key).second, "{}: there is a second field \"{}\"; remove one of them", name, key);
+    }
     return true;
   };
   Json json;

@@ -32,6 +32,8 @@ struct Command : ::testing::Test {
     if (pid != 0) return pid;
     const int out_file = ::open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
     const int err_file = ::open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE})
+      std::signal(signal, SIG_DFL);  // tests may run under nohup
     ::dup2(out_file, STDOUT_FILENO);
     ::dup2(err_file, STDERR_FILENO);
     if (file_size > 0) {  // a write beyond it fails as on a full disk

@@ -4,6 +4,9 @@
 #include <sstream>
 #include <thread>
 
+#include <gradus/core/ops.h>
+#include <gradus/models/run_folder.h>
+
 #include "command.h"
 
 namespace gradus::models {
@@ -146,6 +149,23 @@ TEST_F(Command, SamplesInEveryWay) {
   }
 }
 
+// A model so sure of the wrong characters that e^loss is infinite, which JSON cannot say.
+TEST_F(Command, APerplexityWithoutEndIsNullInJson) {
+  ASSERT_EQ(train({"--out", "run", "--quiet"}).status, 0);
+  models::Run run = load_run(folder / "run");
+  for (const auto& [name, parameter] : run.model.named_parameters()) {
+    if (name == "wte.weight") parameter.copy_(parameter * 1e5);
+  }
+  save_run(folder / "run", run.model, run.tokenizer, run.data, run.settings);
+  const Result judged = gpt({"eval", "run", "--json"});
+  EXPECT_EQ(judged.status, 0) << judged.err;
+  const auto json = nlohmann::json::parse(judged.out);
+  EXPECT_GT(json["held_out_loss"], 710);
+  EXPECT_TRUE(json["perplexity"].is_null());
+  EXPECT_TRUE(json["intervals"]["perplexity"]["high"].is_null());
+  EXPECT_LE(json["intervals"]["accuracy"]["high"], 1);
+}
+
 TEST_F(Command, ChecksGradients) {
   ASSERT_EQ(train({"--out", "run", "--quiet"}).status, 0);
   const Result trained = gpt({"check", "run", "--entries", "2", "--sequences", "2"});
@@ -186,7 +206,9 @@ TEST_F(Command, OwnTexts) {
   const Result judged = gpt({"eval", "runs/text", "--data", "text.txt"});
   EXPECT_EQ(last_line(judged.out).substr(20, 6), last_line(running.out).substr(14, 6));
   write(folder / "other.txt", "line 1\nline 2\n");
-  EXPECT_THAT(gpt({"eval", "runs/text", "--data", "other.txt"}).out, HasSubstr("all of other.txt"));
+  EXPECT_THAT(
+      gpt({"eval", "runs/text", "--data", "other.txt"}).out,
+      AllOf(HasSubstr("all of other.txt"), HasSubstr("\nloss                "), ::testing::Not(HasSubstr("held-out"))));
   write(folder / "text.txt", "changed");
   expect_error(gpt({"eval", "runs/text"}), 1, "--data");
 }
@@ -319,7 +341,7 @@ TEST_F(Command, AnUnknownInstructionSetIsAnError) {
 }
 
 TEST_F(Command, CtrlCSavesTheModelSoFar) {
-  for (const int signal : {SIGINT, SIGTERM}) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     const std::string run = fmt::format("run{}", signal);
     const pid_t pid =
         start({"train", "--seconds", "600", "--layers", "1", "--width", "8", "--heads", "2", "--out", run});

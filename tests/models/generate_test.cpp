@@ -172,7 +172,23 @@ TEST(SampleToken, Mistakes) {
   EXPECT_THAT(error({0}, {.top_p = 1.5}), HasSubstr("top_p"));
   EXPECT_THAT(error({0}, {.max_tokens = -1}), HasSubstr("max_tokens"));
   EXPECT_THAT(error({0}, {.min_p = -0.1}), HasSubstr("min_p"));
-  EXPECT_THAT(error({0}, {.repetition_penalty = 0}), HasSubstr("repetition penalty"));
+  for (const double penalty : {0.0, 1e-300, 0.009, 101.0, 1e300, -1.0, static_cast<double>(NAN)}) {
+    EXPECT_THAT(error({0}, {.repetition_penalty = penalty}), HasSubstr("must be from 0.01 to 100"));
+  }
+}
+
+TEST(SampleSeed, AnotherSeedGivesOtherSamples) {
+  std::set<std::uint32_t> seen;
+  constexpr std::uint64_t seeds = 100, samples = 100;
+  for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+    EXPECT_EQ(sample_seed(seed, 0), seed);
+    // What a Generator reads of it.
+    for (std::uint64_t i = 0; i < samples; ++i) seen.insert(static_cast<std::uint32_t>(sample_seed(seed, i)));
+  }
+  EXPECT_EQ(seen.size(), seeds * samples);
+  std::set<std::uint32_t> many;
+  for (std::uint64_t i = 0; i < 100'000; ++i) many.insert(static_cast<std::uint32_t>(sample_seed(7, i)));
+  EXPECT_EQ(many.size(), 100'000U);
 }
 
 struct Generate : ::testing::Test {
@@ -192,7 +208,7 @@ TEST_F(Generate, OneSampleDoesNotDependOnTheOthers) {
   ASSERT_EQ(together.size(), 3U);
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     GenerateOptions alone = options;
-    alone.seed += i;
+    alone.seed = sample_seed(options.seed, i);
     EXPECT_EQ(together[i], generate(*model, std::span(prompts[i]), alone));
     EXPECT_EQ(together[i].size(), 30U);
   }
@@ -282,6 +298,48 @@ TEST(GenerateSpeed, CachedAndUncachedAtALongContext) {
                                       context, milliseconds[0], milliseconds[1], milliseconds[1] / milliseconds[0]));
 }
 
+// What generate.h says of logits: the largest difference as a part of the largest logit.
+TEST(GenerateLogits, CachedOnesDifferFromWholePassesByRoundingAlone) {
+  const NoGrad no_grad;
+  double worst[2] = {};
+  for (int i = 0; i < testing::times(24, 400); ++i) {
+    GPTConfig config = std::array{small_config(40, 64), GPTConfig::microgpt(40),
+                                  GPTConfig::shakespeare_char_cpu(40)}[static_cast<std::size_t>(i) % 3];
+    config.block_size = 64;
+    config.init_std = i % 2 == 0 ? 0.02 : 0.3;
+    manual_seed(static_cast<std::uint64_t>(i));
+    GPT model(config);
+    const bool wide = i % 4 < 2;
+    if (wide) model.to(DType::f64);
+    model.eval();
+    Generator random(static_cast<std::uint64_t>(i));
+    std::vector<std::int32_t> tokens(64);
+    for (std::int32_t& token : tokens) token = static_cast<std::int32_t>(random.below(40));
+    const std::vector<double> whole = model.head(model.features(tokens, std::array<Index, 1>{64})).to_vector();
+    Cache cache;
+    Cache* const caches[] = {&cache};
+    std::vector<Tensor> parts;
+    for (std::size_t begin = 0; begin < tokens.size();) {
+      const std::size_t length = begin == 0 ? static_cast<std::size_t>(1 + random.below(32)) : 1;
+      parts.push_back(model.head(
+          model.features(std::span(tokens).subspan(begin, length), std::array{static_cast<Index>(length)}, caches)));
+      begin += length;
+    }
+    const std::vector<double> cached = concat(parts).to_vector();
+    ASSERT_EQ(cached.size(), whole.size());
+    double largest = 0, difference = 0;
+    for (std::size_t k = 0; k < whole.size(); ++k) {
+      largest = std::max(largest, std::abs(whole[k]));
+      difference = std::max(difference, std::abs(cached[k] - whole[k]));
+    }
+    worst[wide ? 1 : 0] = std::max(worst[wide ? 1 : 0], difference / largest);
+  }
+  EXPECT_LE(worst[0], 1e-4);
+  EXPECT_LE(worst[1], 1e-12);
+  figure("cached logits",
+         fmt::format("differ by at most {:.1e} (f32) and {:.1e} (f64) of the largest logit", worst[0], worst[1]));
+}
+
 TEST_F(Generate, CachedLogitsEqualWholePasses) {
   model->to(DType::f64);
   model->eval();
@@ -331,6 +389,30 @@ TEST_F(Generate, StopTextAndPieces) {
   EXPECT_EQ(pieces, stopped.front());
   EXPECT_THAT(error_of([&] { generate(*model, std::vector<std::vector<std::int32_t>>{{1}}, stopping); }),
               HasSubstr("tokenizer"));
+}
+
+// "a" and a combining accent are one character of the vocabulary; a stop text may be typed either way.
+TEST_F(Generate, AStopTextIsComposedAsTextsAre) {
+  const CharTokenizer text(U"\n\u00E1\uD55C\U0001F600efghijk", false);
+  const GenerateOptions options{.max_tokens = 60};
+  const std::string whole = generate(*model, text, "\xED\x95\x9C", 1, options).front();
+  for (const auto& [typed, composed] :
+       std::vector<std::pair<std::string, std::string>>{{"a\xCC\x81", "\xC3\xA1"},
+                                                        {"\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB", "\xED\x95\x9C"},
+                                                        {"\xF0\x9F\x98\x80", "\xF0\x9F\x98\x80"}}) {
+    const std::size_t first = whole.find(composed, 3);
+    ASSERT_NE(first, std::string::npos) << composed;
+    GenerateOptions stopping = options;
+    stopping.stop_text = typed;
+    std::string pieces;
+    const auto stopped = generate(*model, text, "\xED\x95\x9C", 1, stopping,
+                                  [&](std::size_t, std::string_view piece) { pieces += piece; });
+    EXPECT_EQ(stopped.front(), whole.substr(0, first));
+    EXPECT_EQ(pieces, stopped.front());
+  }
+  GenerateOptions bad = options;
+  bad.stop_text = "\xFF";
+  EXPECT_THAT(error_of([&] { generate(*model, text, "", 1, bad); }), HasSubstr("stop text: byte 0xff"));
 }
 
 TEST(TextStream, NeverSplitsACharacterAndHoldsBackTheStopText) {
@@ -390,6 +472,12 @@ TEST_F(Generate, Texts) {
   EXPECT_THAT(samples, Each(::testing::Not(HasSubstr("\n"))));
   EXPECT_GT(std::set(samples.begin(), samples.end()).size(), 1U);
   EXPECT_EQ(generate(*model, lines, "cab", 2, {.max_tokens = 12})[1], samples[1]);
+  // More samples than are drawn side by side go on as if they were, and the next seed gives others.
+  const auto many = generate(*model, lines, "", 70, {.max_tokens = 12}),
+             next = generate(*model, lines, "", 70, {.max_tokens = 12, .seed = 43});
+  EXPECT_EQ(many[69], generate(*model, lines, "", 1, {.max_tokens = 12, .seed = sample_seed(42, 69)}).front());
+  EXPECT_NE(many[1], next[0]);
+  EXPECT_NE(many[2], next[1]);
 
   const std::vector<std::int32_t> line_break{0};
   const auto from_line_break = generate(*model, std::span(line_break), {.max_tokens = 12});

@@ -273,6 +273,33 @@ TEST(Trainer, ItsStateGoesOnExactly) {
   }
 }
 
+TEST(Trainer, AStateThatDoesNotFitChangesNothing) {
+  const TrainOptions options{.steps = 12, .batch_size = 4};
+  World other(DType::f32, 0.2);
+  Trainer ahead(other.model, other.data, options);
+  for (int i = 0; i < 5; ++i) ahead.step();
+  const TrainerState good = ahead.state();
+  std::vector<TrainerState> bad(4, good);
+  bad[0].generator = "nonsense";
+  bad[1].dataset.position = 1'000'000;
+  bad[2].dataset.generator = "nonsense";
+  bad[3].optimizer.pop_back();
+  const auto losses = [&](bool try_states) {
+    World s(DType::f32, 0.2);
+    Trainer trainer(s.model, s.data, options);
+    std::vector<double> all;
+    for (int i = 0; i < 8; ++i) {
+      for (const TrainerState& state : bad) {
+        if (try_states) error_of([&] { trainer.set_state(state); });
+      }
+      all.push_back(trainer.step().loss);
+    }
+    EXPECT_EQ(trainer.steps_done(), 8);
+    return all;
+  };
+  EXPECT_EQ(losses(true), losses(false));
+}
+
 TEST(Trainer, NamesTheOpThatMadeTheFirstNaN) {
   World s(DType::f32, 0.2);
   Trainer trainer(s.model, s.data, {.steps = 10, .batch_size = 4});
