@@ -182,13 +182,16 @@ class Reader {
   }
 
   void read_bytes(std::span<std::byte> bytes) {
-    const auto count = static_cast<std::streamsize>(bytes.size());
-    stream_.read(reinterpret_cast<char*>(bytes.data()), count);
-    require(stream_.gcount() == count, "it ended early; was it changed while being read?");
+    stream_.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    require_got(bytes.size());
   }
 
   void skip(std::uint64_t count) {
     stream_.ignore(static_cast<std::streamsize>(count));
+    require_got(count);
+  }
+
+  void require_got(std::uint64_t count) const {
     require(stream_.gcount() == static_cast<std::streamsize>(count),
             "it ended early; was it changed while being read?");
   }
