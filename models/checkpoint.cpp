@@ -82,30 +82,42 @@ void read_state(const std::string& text, const std::string& name, Checkpoint& ch
   reader.finish();
 }
 
-Checkpoint load_file(const std::string& path) {
-  const nn::TensorFile file = nn::read_tensors(path);
-  const auto state = file.metadata.find(state_key);
-  check(state != file.metadata.end(),
+// A file's parts, before they are made into a model.
+struct StateFile {
+  nn::TensorFile weights;  // with the file's metadata
+  nn::NamedTensors optimizer;
+  std::string state;
+};
+
+StateFile read_state_file(const std::string& path) {
+  nn::TensorFile file = nn::read_tensors(path);
+  auto state = file.metadata.extract(state_key);
+  check(!state.empty(),
         "'{}' has weights but no state of a training; resume from a {}, or start a training from these weights with "
         "--init-from",
         path, state_file);
-  nn::TensorFile weights;
-  TrainerState trainer;
+  StateFile parts{{{}, std::move(file.metadata)}, {}, std::move(state.mapped())};
   for (const auto& [name, tensor] : file.tensors) {
-    if (name.starts_with(model_prefix)) weights.tensors.emplace_back(name.substr(model_prefix.size()), tensor);
-    if (name.starts_with(optimizer_prefix)) {
-      trainer.optimizer.emplace_back(name.substr(optimizer_prefix.size()), tensor);
-    }
+    const bool is_weight = name.starts_with(model_prefix);
+    check(is_weight || name.starts_with(optimizer_prefix),
+          "'{}' has tensors that are neither the model's nor the optimizer's; it is not a {}", path, state_file);
+    auto& part = is_weight ? parts.weights.tensors : parts.optimizer;
+    part.emplace_back(name.substr((is_weight ? model_prefix : optimizer_prefix).size()), tensor);
   }
-  check(weights.tensors.size() + trainer.optimizer.size() == file.tensors.size(),
-        "'{}' has tensors that are neither the model's nor the optimizer's; it is not a {}", path, state_file);
-  detail::RunConfig config = detail::read_config(file.metadata, weights.tensors, path);
+  return parts;
+}
+
+Checkpoint load_file(const std::string& path) {
+  StateFile file = read_state_file(path);
+  detail::RunConfig config = detail::read_config(file.weights.metadata, file.weights.tensors, path);
   GPT model(config.model);
-  if (weights.tensors.front().second.dtype() == DType::f64) model.to(DType::f64);
-  nn::load_state(model, weights, fmt::format("'{}'", path));
-  Checkpoint checkpoint{std::move(model),           std::move(config.tokenizer), std::move(config.data),
-                        std::move(config.settings), std::move(trainer),          {}};
-  read_state(state->second, fmt::format("{} ({})", path, state_key), checkpoint);
+  if (file.weights.tensors.front().second.dtype() == DType::f64) model.to(DType::f64);
+  nn::load_state(model, file.weights, fmt::format("'{}'", path));
+  Checkpoint checkpoint{std::move(model),       std::move(config.tokenizer),
+                        std::move(config.data), std::move(config.settings),
+                        TrainerState{},         {}};
+  checkpoint.trainer.optimizer = std::move(file.optimizer);
+  read_state(file.state, fmt::format("{} ({})", path, state_key), checkpoint);
   return checkpoint;
 }
 
@@ -140,6 +152,14 @@ Checkpoint load_checkpoint(const fs::path& path) {
     }
     fail("{}; no older checkpoint is there to go on from", problem.what());
   }
+}
+
+fs::path run_folder_of(const fs::path& path) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) return path;
+  fs::path folder = fs::absolute(path).lexically_normal().parent_path();
+  if (folder.filename() == older_folder) folder = folder.parent_path();
+  return folder.lexically_proximate(fs::current_path());
 }
 
 RunWriter::RunWriter(fs::path folder, const CharTokenizer& tokenizer, RunData data, std::string settings, Index keep)
@@ -209,10 +229,9 @@ void RunWriter::set_best_aside() {
     other_best_ = false;
   }
   if (own_best_) {
-    const Generator before = default_generator();  // making a model draws from it, the training must not notice
-    const Checkpoint checkpoint = load_file(last_file_.string());
-    default_generator() = before;
-    save_run(folder_, checkpoint.model, tokenizer_, data_, settings_, best_file, {*last_step_, own_best_});
+    nn::TensorFile weights = read_state_file(last_file_.string()).weights;
+    detail::add_moment(weights.metadata, {*last_step_, own_best_});
+    nn::save_tensors(best.string(), weights.tensors, weights.metadata);
     own_best_.reset();
   }
 }

@@ -45,6 +45,8 @@ struct Checkpoint {
 /// `path`: a run folder, whose newest is read, or one file. Throws Error that names the file and what is wrong with it,
 /// and the newest older checkpoint that is whole, if there is one.
 Checkpoint load_checkpoint(const std::filesystem::path& path);
+/// The run folder that such a path means: itself, or the one that a checkpoint's file is in.
+std::filesystem::path run_folder_of(const std::filesystem::path& path);
 
 /// The folder of a training under way: its log, its checkpoints, its last model and its best. A training that begins
 /// anew in the folder of an earlier one replaces that with its own first save: the checkpoint in one move, and the rest

@@ -6,6 +6,9 @@
 namespace gradus::models::detail {
 namespace {
 
+constexpr const char* step_key = "step";
+constexpr const char* held_out_key = "held_out_loss";
+
 RunData read_data(const Json& json, const std::string& name) {
   JsonReader reader(json, name);
   RunData data;
@@ -60,6 +63,23 @@ RunConfig read_config(const nn::Metadata& metadata, const nn::NamedTensors& tens
         "the same run",
         path, stored, config_name, config.num_parameters());
   return {config, std::move(tokenizer), std::move(data), std::move(settings)};
+}
+
+void add_moment(nn::Metadata& metadata, const Moment& moment) {
+  if (moment.step) metadata.emplace(step_key, std::to_string(*moment.step));
+  if (moment.held_out_loss) metadata.emplace(held_out_key, fmt::format("{}", *moment.held_out_loss));
+}
+
+Moment moment_in(const nn::Metadata& metadata) {
+  const auto number = [&](const char* key) {
+    const auto found = metadata.find(key);
+    const auto json = found != metadata.end() ? try_parse_json(found->second) : std::nullopt;
+    return json && json->is_number() ? json : std::nullopt;
+  };
+  Moment moment;
+  if (const auto step = number(step_key); step && step->is_number_integer()) moment.step = step->get<Index>();
+  if (const auto loss = number(held_out_key)) moment.held_out_loss = loss->get<double>();
+  return moment;
 }
 
 }  // namespace gradus::models::detail

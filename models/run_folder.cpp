@@ -16,8 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* lock_file = ".lock";
-constexpr const char* step_key = "step";
-constexpr const char* held_out_key = "held_out_loss";
 
 // Which process gave the name, if it is one of AtomicFile's: "model.safetensors.PID.N.tmp". 0: it is none.
 long writer_of(const std::string& name) {
@@ -37,18 +35,6 @@ bool is_left_behind(const std::string& name) {
   return writer > 0 && (writer == platform::process_id() || !platform::process_exists(writer));
 }
 
-Moment moment_in(const nn::Metadata& metadata) {
-  const auto number = [&](const char* key) {
-    const auto found = metadata.find(key);
-    const auto json = found != metadata.end() ? detail::try_parse_json(found->second) : std::nullopt;
-    return json && json->is_number() ? json : std::nullopt;
-  };
-  Moment moment;
-  if (const auto step = number(step_key); step && step->is_number_integer()) moment.step = step->get<Index>();
-  if (const auto loss = number(held_out_key)) moment.held_out_loss = loss->get<double>();
-  return moment;
-}
-
 }  // namespace
 
 std::string fingerprint(std::string_view text) {
@@ -62,7 +48,7 @@ FolderContents look_into(const fs::path& folder) {
   if (fs::exists(folder / detail::state_file, error)) return {.run = true};
   if (const fs::path model = folder / model_file; fs::exists(model, error)) {
     try {
-      if (nn::read_tensors(model.string()).metadata.contains(detail::config_file)) return {.run = true};
+      if (nn::read_metadata(model.string()).contains(detail::config_file)) return {.run = true};
     } catch (const Error&) {
       return {.other = model_file};  // damaged, or another program's
     }
@@ -129,8 +115,7 @@ void save_run(const fs::path& folder, const GPT& model, const CharTokenizer& tok
   check_finite(model, folder);
   nn::Metadata metadata = detail::to_metadata(model.config(), tokenizer, data, settings);
   for (const auto& [name, text] : metadata) write_text(folder / name, text);
-  if (moment.step) metadata.emplace(step_key, std::to_string(*moment.step));
-  if (moment.held_out_loss) metadata.emplace(held_out_key, fmt::format("{}", *moment.held_out_loss));
+  detail::add_moment(metadata, moment);
   nn::save_safetensors((folder / file).string(), model, metadata);
 }
 
@@ -144,7 +129,7 @@ Run read_run(const std::string& path) {
   if (std::ranges::any_of(tensors.tensors, is_f64)) model.to(DType::f64);
   nn::load_state(model, tensors, fmt::format("'{}'", path));
   return {std::move(model), std::move(config.tokenizer), std::move(config.data), std::move(config.settings),
-          moment_in(tensors.metadata)};
+          detail::moment_in(tensors.metadata)};
 }
 
 bool is_whole(const std::string& path) {
@@ -162,7 +147,7 @@ Moment moment_of(const fs::path& file) {
   std::error_code error;
   if (!fs::exists(file, error)) return {};
   try {
-    return moment_in(nn::read_tensors(file.string()).metadata);
+    return detail::moment_in(nn::read_metadata(file.string()));
   } catch (const Error&) {
     return {};
   }

@@ -74,16 +74,28 @@ std::uint64_t hash(std::uint64_t h, std::string_view text) {
   return hash(h, std::as_bytes(std::span(text)));
 }
 
-// Of what the header says (under the empty name) and then of each tensor's data, by name, so that an error can tell
-// where a file is damaged.
+// Of the metadata and the tensors' names.
+std::uint64_t header_checksum(const Metadata& metadata, const std::set<std::string>& names) {
+  std::uint64_t sum = 0;
+  for (const auto& [key, value] : metadata) sum = hash(hash(sum, key), value);
+  for (const std::string& name : names) sum = hash(sum, name);
+  return sum;
+}
+
+std::string as_hex(std::uint64_t sum) {
+  return fmt::format("{:016x}", sum);
+}
+
+// Of the header (under the empty name) and then of each tensor's data, by name, so that an error can tell where a file
+// is damaged.
 std::map<std::string, std::uint64_t> checksums(const NamedTensors& tensors, const Metadata& metadata) {
   std::map<std::string, std::uint64_t> sums;
-  for (const auto& [name, x] : tensors)
+  std::set<std::string> names;
+  for (const auto& [name, x] : tensors) {
+    names.insert(name);
     sums[name] = hash(hash(0, fmt::format("{} {}", x.dtype(), x.shape())), bytes_of(x));
-  std::uint64_t header = 0;
-  for (const auto& [key, value] : metadata) header = hash(hash(header, key), value);
-  for (const auto& [name, sum] : sums) header = hash(header, name);
-  sums[""] = header;
+  }
+  sums[""] = header_checksum(metadata, names);
   return sums;
 }
 
@@ -118,19 +130,8 @@ class Reader {
   }
 
   TensorFile read() {
-    require(size_ >= 8, "it has {} bytes, and a safetensors file at least 8; it is cut off or something else", size_);
-    std::uint64_t header_size = 0;
-    read_bytes(std::as_writable_bytes(std::span(&header_size, 1)));
-    require(
-        header_size <= std::min(size_ - 8, max_header),
-        "its header should have {} bytes, but {} follow (and {} is the limit); it is cut off or not a safetensors file",
-        header_size, size_ - 8, max_header);
-    std::string header(header_size, '\0');
-    read_bytes(std::as_writable_bytes(std::span(header)));
-    data_size_ = size_ - 8 - header_size;
-
     TensorFile file;
-    const std::vector<Entry> entries = parse(header, file.metadata);
+    const std::vector<Entry> entries = read_header(file.metadata);
     for (const Entry& entry : entries) {
       if (!entry.dtype) {
         skip(entry.end - entry.begin);
@@ -145,6 +146,18 @@ class Reader {
     return file;
   }
 
+  Metadata read_metadata() {
+    Metadata metadata;
+    std::set<std::string> names;
+    for (const Entry& entry : read_header(metadata)) {
+      if (entry.dtype) names.insert(entry.name);
+    }
+    if (const auto sums = metadata.extract(checksum_key); !sums.empty()) {
+      require_match(sums.mapped().starts_with(as_hex(header_checksum(metadata, names))), "its header");
+    }
+    return metadata;
+  }
+
  private:
   struct Entry {
     std::string name, type;
@@ -153,9 +166,32 @@ class Reader {
     std::uint64_t begin, end;
   };
 
+  std::vector<Entry> read_header(Metadata& metadata) {
+    require(size_ >= 8, "it has {} bytes, and a safetensors file at least 8; it is cut off or something else", size_);
+    std::uint64_t header_size = 0;
+    read_bytes(std::as_writable_bytes(std::span(&header_size, 1)));
+    require(
+        header_size <= std::min(size_ - 8, max_header),
+        "its header should have {} bytes, but {} follow (and {} is the limit); it is cut off or not a safetensors file",
+        header_size, size_ - 8, max_header);
+    std::string header(header_size, '\0');
+    read_bytes(std::as_writable_bytes(std::span(header)));
+    data_size_ = size_ - 8 - header_size;
+
+    return parse(header, metadata);
+  }
+
   template <class... Args>
   void require(bool condition, fmt::format_string<Args...> format, Args&&... args) const {
     if (!condition) fail("read: '{}': {}", path_, fmt::format(format, std::forward<Args>(args)...));
+  }
+
+  void require_match(bool match, const std::string& part) const {
+    require(
+        match,
+        "{} does not match its checksum: the file was damaged, or changed by a program that kept the metadata entry "
+        "'{}'",
+        part, checksum_key);
   }
 
   // Files of other programs have no checksums.
@@ -164,18 +200,13 @@ class Reader {
     if (node.empty()) return;
     std::string_view rest = node.mapped();
     for (const auto& [name, sum] : checksums(file.tensors, file.metadata)) {
-      const std::string found = fmt::format("{:016x}", sum);
-      if (!rest.starts_with(found)) {
-        const auto entry = std::ranges::find(entries, name, &Entry::name);
-        const std::uint64_t start = size_ - data_size_;
-        require(false,
-                "{} does not match its checksum: the file was damaged, or changed by a program that kept the metadata "
-                "entry '{}'",
-                entry == entries.end()
-                    ? std::string("its header")
-                    : fmt::format("tensor '{}' (bytes {} to {})", name, start + entry->begin, start + entry->end),
-                checksum_key);
-      }
+      const std::string found = as_hex(sum);
+      const auto entry = std::ranges::find(entries, name, &Entry::name);
+      const std::uint64_t start = size_ - data_size_;
+      require_match(rest.starts_with(found),
+                    entry == entries.end()
+                        ? "its header"
+                        : fmt::format("tensor '{}' (bytes {} to {})", name, start + entry->begin, start + entry->end));
       rest.remove_prefix(std::min(rest.size(), found.size() + 1));
     }
     require(rest.empty(), "it has more checksums than tensors; it was damaged");
@@ -297,7 +328,7 @@ void save_tensors(const std::string& path, const NamedTensors& tensors, const Me
   header[metadata_key] = metadata;
   std::string sums;
   for (const auto& [name, sum] : checksums(tensors, metadata)) {
-    sums += fmt::format("{}{:016x}", sums.empty() ? "" : " ", sum);
+    sums += (sums.empty() ? "" : " ") + as_hex(sum);
   }
   header[metadata_key][checksum_key] = sums;
   std::unordered_set<std::string> names{metadata_key};
@@ -329,6 +360,10 @@ void save_tensors(const std::string& path, const NamedTensors& tensors, const Me
 
 TensorFile read_tensors(const std::string& path) {
   return Reader(path).read();
+}
+
+Metadata read_metadata(const std::string& path) {
+  return Reader(path).read_metadata();
 }
 
 void save_safetensors(const std::string& path, const Module& module, const Metadata& metadata) {

@@ -26,6 +26,8 @@ struct TensorFile {
 void save_tensors(const std::string& path, const NamedTensors& tensors, const Metadata& metadata = {});
 /// Throws Error, naming the file and what is wrong with it, for anything that is not exactly such a file.
 TensorFile read_tensors(const std::string& path);
+/// Of the same file only what its header says, in the same time whatever its size: damage to the numbers goes unseen.
+Metadata read_metadata(const std::string& path);
 
 /// Every parameter and buffer by its name; a tied weight once, under its first name.
 void save_safetensors(const std::string& path, const Module& module, const Metadata& metadata = {});

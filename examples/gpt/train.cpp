@@ -134,14 +134,6 @@ fs::path full_path(const fs::path& path) {
   return full.has_filename() ? full : full.parent_path();
 }
 
-// The run folder that a --resume names: itself, or the one of a checkpoint in it.
-std::string run_folder_of(const fs::path& resume) {
-  if (fs::is_directory(resume)) return resume.string();
-  fs::path folder = full_path(resume).parent_path();
-  if (folder.filename() == "checkpoints") folder = folder.parent_path();
-  return folder.lexically_proximate(fs::current_path()).string();
-}
-
 // Where weights come from elsewhere: the model's sizes and its vocabulary, if the file tells them.
 struct Start {
   std::optional<models::Checkpoint> checkpoint;
@@ -163,7 +155,7 @@ Start make_start(TrainArguments& arguments) {
                   path.native(), (path / models::model_file).native());
     path = fs::absolute(path);
     arguments.init_from = path.string();  // valid in any folder
-    if (gradus::nn::read_tensors(path).metadata.contains("config.json")) {
+    if (gradus::nn::read_metadata(path).contains("config.json")) {
       const models::Run run = models::load_run(path.parent_path(), path.filename().c_str());
       start.config = run.model.config();
       start.tokenizer = run.tokenizer;
@@ -206,7 +198,7 @@ int train(const TrainArguments& given) {
   const auto take = [&](const std::string& folder) {
     if (!lock && fs::is_directory(folder)) lock.emplace(folder);
   };
-  if (arguments.resume) take(run_folder_of(*arguments.resume));  // before anything is read of it
+  if (arguments.resume) take(models::run_folder_of(*arguments.resume).string());  // before anything is read of it
   Start start = make_start(arguments);
   Preset plan = arguments.resolve();
   if (arguments.threads) gradus::set_num_threads(static_cast<int>(*arguments.threads));
@@ -235,8 +227,8 @@ int train(const TrainArguments& given) {
                   "'{}' is not the text that the run in '{}' was learning from any more; name that text with --data",
                   source, *arguments.resume);
   }
-  const std::string out =
-      start.checkpoint ? run_folder_of(*arguments.resume) : arguments.out.value_or(free_folder("runs/" + run_name));
+  const std::string out = start.checkpoint ? models::run_folder_of(*arguments.resume).string()
+                                           : arguments.out.value_or(free_folder("runs/" + run_name));
   Data data = make_data(source, text, plan.documents, {.block_size = *arguments.context, .seed = *arguments.seed},
                         start.tokenizer);
   plan.model.vocab_size = data.dataset->tokenizer().vocab_size();

@@ -122,7 +122,7 @@ bool Session::look_is_due(double progress_before) const {
   if (options_.eval_every > 0) return trainer_.steps_done() % options_.eval_every == 0;
   constexpr double looks = 10;        // in the whole run,
   constexpr double time_share = 0.1;  // and where the budget is time, as long as they take at most this part of it
-  const bool affordable = trainer_.options().seconds == 0 || looking_ <= time_share * trainer_.seconds();
+  const bool affordable = trainer_.options().seconds == 0 || measuring_ <= time_share * trainer_.seconds();
   return std::floor(trainer_.progress() * looks) > std::floor(progress_before * looks) && affordable;
 }
 
@@ -156,7 +156,7 @@ bool Session::look(models::LogLine& line) {
     panel_.set_samples(
         models::generate(model_, data_.dataset->tokenizer(), "", data_.documents() != nullptr ? documents : 1, few));
   }
-  looking_ += seconds_since(start);
+  measuring_ += seconds_since(start);
   return best;
 }
 

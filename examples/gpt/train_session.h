@@ -61,7 +61,7 @@ class Session {
   Panel panel_;
   double loss_ = 0;              // held-out, as last measured,
   gradus::Index measured_ = -1;  // after this step
-  double looking_ = 0;           // seconds spent measuring
+  double measuring_ = 0;         // seconds spent measuring
   std::chrono::steady_clock::time_point saved_, logged_, drawn_;
 };
 

@@ -30,4 +30,8 @@ nn::Metadata to_metadata(const GPTConfig& model, const CharTokenizer& tokenizer,
 /// `tensors`. Throws Error that names the file in which something is wrong.
 RunConfig read_config(const nn::Metadata& metadata, const nn::NamedTensors& tensors, const std::string& path);
 
+/// Entries "step" and "held_out_loss", those of them that are known.
+void add_moment(nn::Metadata& metadata, const Moment& moment);
+Moment moment_in(const nn::Metadata& metadata);
+
 }  // namespace gradus::models::detail

@@ -182,7 +182,7 @@ TEST_F(Resume, KilledWhileItReplacesARunOneOfTheTwoIsThere) {
 TEST_F(Resume, AFullDiskAtTheFirstSaveLeavesTheRunThatWasToBeReplaced) {
   ASSERT_EQ(gpt(tiny + Arguments{"--steps", "9", "--save-every", "2", "--out", "run", "--quiet"}).status, 0);
   const auto before = contents("run");
-  for (const rlim_t size : {2000, 8000, 20000}) {
+  for (const rlim_t size : {2000U, 8000U, 20000U}) {
     file_size = size;
     const Result full = gpt(tiny + Arguments{"--steps", "9", "--seed", "7", "--out", "run", "--overwrite", "--quiet"});
     expect_error(full, 1, "File too large");

@@ -142,6 +142,25 @@ TEST(Safetensors, TensorsOfWholeNumbersArePassedBy) {
                   "module; 1 that do not fit: weight is I32 and should be f32");
 }
 
+TEST(Safetensors, MetadataAreReadWithoutTheData) {
+  const TempFolder folder;
+  const Metadata metadata{{"step", "7"}};
+  save_tensors(folder / "t", {{"x", tensor({1, 2}, {2, 1})}}, metadata);
+  const std::string good = contents(folder / "t");
+  EXPECT_EQ(read_metadata(folder / "t"), metadata);
+  const auto change = [&](std::size_t place) {
+    std::string bad = good;
+    bad[place] ^= 1;
+    write_file(folder / "t", bad);
+  };
+  change(good.size() - 1);  // in the data
+  EXPECT_EQ(read_metadata(folder / "t"), metadata);
+  change(good.find(R"("7")") + 1);
+  expect_contains(error_of([&] { read_metadata(folder / "t"); }), "its header does not match its checksum");
+  write_file(folder / "t", good.substr(0, good.size() - 1));
+  expect_contains(error_of([&] { read_metadata(folder / "t"); }), "it is cut off or damaged");
+}
+
 TEST(Safetensors, AnEmptyListIsAFile) {
   const TempFolder folder;
   save_tensors(folder / "t", {});
