@@ -33,6 +33,7 @@ struct Case {
   double forward_bytes, backward_bytes;
   double forward_flops = 0, backward_flops = 0;
   double flops() const { return forward_flops + backward_flops; }
+  bool computes() const { return flops() > 0; }
 };
 
 constexpr double f32 = 4;
@@ -94,7 +95,7 @@ work::Work forward(Case (*make)()) {
             const gradus::NoGrad guard;
             c.op();
           },
-          c.forward_flops, c.flops() ? 0 : c.forward_bytes};
+          c.forward_flops, c.computes() ? 0 : c.forward_bytes};
 }
 
 // What backward() does behind an op that has been computed already.
@@ -106,7 +107,7 @@ work::Work backward(Case (*make)()) {
             y.zero_grad();
             for (const Tensor& x : c.leaves) x.zero_grad();
           },
-          c.backward_flops, c.flops() ? 0 : c.backward_bytes};
+          c.backward_flops, c.computes() ? 0 : c.backward_bytes};
 }
 
 work::Work forward_backward(Case (*make)()) {
@@ -116,7 +117,7 @@ work::Work forward_backward(Case (*make)()) {
             c.op().backward(weight);
             for (const Tensor& x : c.leaves) x.zero_grad();
           },
-          c.flops(), c.flops() ? 0 : c.forward_bytes + c.backward_bytes};
+          c.flops(), c.computes() ? 0 : c.forward_bytes + c.backward_bytes};
 }
 
 // AdamW and clipping over GPT-2's largest tensor: clipping reads the gradient and may scale it; the step reads
@@ -155,7 +156,8 @@ const bool added = [] {
                                                       {"attention_T1024", attention<1024>},
                                                       {"attention_T2048", attention<2048>},
                                                       {"attention_T4096", attention<4096>}};
-  for (const auto& [name, make] : cases) {
+  for (const auto& [name, op] : cases) {
+    Case (*const make)() = op;  // clang 14 captures no structured binding
     work::add(std::string("forward/") + name, [make] { return forward(make); });
     work::add(std::string("backward/") + name, [make] { return backward(make); });
     work::add(std::string("forward_backward/") + name, [make] { return forward_backward(make); });

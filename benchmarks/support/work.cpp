@@ -109,8 +109,9 @@ int main(int argc, char** argv) try {
     work::serve();
     return 0;
   }
-  for (const auto& [name, make] : work::all()) {
-    benchmark::RegisterBenchmark(name.c_str(), [&make](benchmark::State& state) { work::benchmark_one(state, make); })
+  for (const auto& entry : work::all()) {
+    const auto run = [&make = entry.second](benchmark::State& state) { work::benchmark_one(state, make); };
+    benchmark::RegisterBenchmark(entry.first.c_str(), run)
         ->Arg(1)
         ->Arg(2)
         ->UseRealTime()

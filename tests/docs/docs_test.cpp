@@ -24,7 +24,6 @@ const fs::path root = GRADUS_SOURCE_DIR;
 
 struct Block {
   std::string language, text;
-  friend bool operator==(const Block&, const Block&) = default;
 };
 
 // The fenced blocks of a page.
