@@ -122,6 +122,12 @@ void File::close() {
   descriptor_ = -1;
 }
 
+void reserve_standard_streams() {
+  int descriptor = 0;
+  while (descriptor >= 0 && descriptor <= STDERR_FILENO) descriptor = ::open("/dev/null", O_RDONLY);
+  if (descriptor > STDERR_FILENO) ::close(descriptor);
+}
+
 std::error_code sync_folder(const std::filesystem::path& folder) {
   File file;
   if (const std::error_code error = file.open(folder, File::Mode::read)) return error;

@@ -54,6 +54,10 @@ class File {
   int descriptor_ = -1;
 };
 
+/// For programs, first thing: gives standard input, output and error that were closed a place where nothing can be read
+/// or written, so that no file gets their numbers and with them what is meant for a terminal.
+void reserve_standard_streams();
+
 /// Waits until the names in `folder` are on the disk.
 std::error_code sync_folder(const std::filesystem::path& folder);
 

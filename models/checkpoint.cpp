@@ -148,7 +148,8 @@ Checkpoint load_checkpoint(const fs::path& path) {
       } catch (const Error&) {
         continue;  // damaged as well: the one before it may be whole
       }
-      fail("{}; an older checkpoint is whole, to go on from it: --resume {}", problem.what(), older.back().native());
+      fail("{}; an older checkpoint is whole, to go on from it: --resume {}", problem.what(),
+           shell_word(older.back().native()));
     }
     fail("{}; no older checkpoint is there to go on from", problem.what());
   }

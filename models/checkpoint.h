@@ -73,6 +73,8 @@ class RunWriter {
   const std::filesystem::path& folder() const { return folder_; }
   /// Whether the next save replaces an earlier run.
   bool replaces_earlier_run() const { return replaces_; }
+  /// Where the log goes with the next save, if it does not have the step that the run goes on from; else empty.
+  const std::filesystem::path& log_aside() const { return log_.aside(); }
   /// The last step that was saved, and what to resume it from.
   std::optional<Index> last_saved() const { return last_step_; }
   std::filesystem::path resume_from() const;

@@ -17,6 +17,7 @@ RunData read_data(const Json& json, const std::string& name) {
   data.held_out = reader.get<double>("held_out");
   data.seed = reader.get<std::uint64_t>("seed");
   data.fingerprint = reader.get<std::string>("fingerprint");
+  if (json.contains("block_size")) data.block_size = reader.get<Index>("block_size");  // older folders have none
   reader.finish();
   return data;
 }
@@ -31,7 +32,8 @@ nn::Metadata to_metadata(const GPTConfig& model, const CharTokenizer& tokenizer,
                        {"documents", data.documents},
                        {"held_out", data.held_out},
                        {"seed", data.seed},
-                       {"fingerprint", data.fingerprint}}},
+                       {"fingerprint", data.fingerprint},
+                       {"block_size", data.block_size}}},
                      {"train", parse_json(settings, "settings")}};
   return {{config_file, dump(json, 2) + "\n"}, {tokenizer_file, tokenizer.to_json()}};
 }
@@ -54,6 +56,10 @@ RunConfig read_config(const nn::Metadata& metadata, const nn::NamedTensors& tens
   std::string settings = json.contains("train") ? dump(reader.field("train"), 2) : "{}";
   reader.finish();
 
+  check(data.block_size >= 0 && data.block_size <= config.block_size,
+        "{} says that sequences of {} tokens were learned, the model reads 1 to {}; it is damaged", config_name,
+        data.block_size, config.block_size);
+  if (data.block_size == 0) data.block_size = config.block_size;
   check(tokenizer.vocab_size() == config.vocab_size, "{} has {} tokens, {} says {}; they are not of the same run",
         tokenizer_name, tokenizer.vocab_size(), config_name, config.vocab_size);
   Index stored = 0;

@@ -114,7 +114,11 @@ void save_run(const fs::path& folder, const GPT& model, const CharTokenizer& tok
               const std::string& settings, const char* file, const Moment& moment) {
   check_finite(model, folder);
   nn::Metadata metadata = detail::to_metadata(model.config(), tokenizer, data, settings);
-  for (const auto& [name, text] : metadata) write_text(folder / name, text);
+  for (const auto& [name, text] : metadata) {
+    std::error_code error;
+    const bool is_there = fs::file_size(folder / name, error) == text.size() && read_file(folder / name) == text;
+    if (!is_there) write_text(folder / name, text);
+  }
   detail::add_moment(metadata, moment);
   nn::save_safetensors((folder / file).string(), model, metadata);
 }

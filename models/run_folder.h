@@ -28,6 +28,7 @@ struct RunData {
   double held_out = 0.1;
   std::uint64_t seed = 42;
   std::string fingerprint = {};  // of the text, to notice that it changed
+  Index block_size = 0;          // how long its sequences were at most; 0: as the model allows
 
   friend bool operator==(const RunData&, const RunData&) = default;
 };

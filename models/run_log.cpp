@@ -10,7 +10,6 @@ namespace {
 
 using detail::Json;
 
-// Shows no line that is not whole: the last one of a program that was killed.
 std::optional<LogLine> parse(std::string_view text) {
   const std::optional<Json> json = detail::try_parse_json(text);
   if (!json || !json->is_object()) return std::nullopt;
@@ -28,14 +27,12 @@ std::optional<LogLine> parse(std::string_view text) {
   return LogLine{static_cast<Index>(*step), static_cast<Index>(*tokens), *loss, *lr, *norm, *speed, number("val_loss")};
 }
 
-// Calls f(line, text up to its end) for each whole line until f returns false.
+// Calls f(line, where the next one begins) for each line that ends, until f returns false.
 template <class F>
 void each_line(std::string_view text, const F& f) {
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = text.find('\n', begin);
-    if (end == std::string_view::npos) return;
-    const auto line = parse(text.substr(begin, end - begin));
-    if (!line || !f(*line, end + 1)) return;
+    if (end == std::string_view::npos || !f(text.substr(begin, end + 1 - begin), end + 1)) return;
     begin = end + 1;
   }
 }
@@ -56,10 +53,16 @@ std::string LogLine::to_json() const {
   return text + "}";
 }
 
-std::vector<LogLine> read_log(const std::filesystem::path& path) {
+std::vector<LogLine> read_log(const std::filesystem::path& path, std::vector<Index>* damaged) {
   std::vector<LogLine> lines;
-  each_line(text_of(path), [&](const LogLine& line, std::size_t) {
-    lines.push_back(line);
+  Index number = 0;
+  each_line(text_of(path), [&](std::string_view text, std::size_t) {
+    ++number;
+    if (const std::optional<LogLine> line = parse(text)) {
+      lines.push_back(*line);
+    } else if (damaged != nullptr) {
+      damaged->push_back(number);
+    }
     return true;
   });
   return lines;
@@ -67,19 +70,21 @@ std::vector<LogLine> read_log(const std::filesystem::path& path) {
 
 void RunLog::go_on_after(const std::string& line) {
   last_ = line;
+  if (line.empty()) return;
   // A program that was killed between stage() and replace() left the log beside.
   for (const std::filesystem::path& place : {path_, staged()}) {
     const std::string text = text_of(place);
-    std::size_t begin = 0, kept = 0;
-    each_line(text, [&](const LogLine&, std::size_t end) {
-      if (fingerprint(std::string_view(text).substr(begin, end - begin)) == line) kept = end;
-      begin = end;
+    std::size_t kept = 0;
+    each_line(text, [&](std::string_view candidate, std::size_t next) {
+      if (fingerprint(candidate) == line) kept = next;
       return kept == 0;
     });
     if (kept == 0) continue;
     pending_ = text.substr(0, kept);
     return;
   }
+  std::error_code error;
+  if (std::filesystem::exists(path_, error)) aside_ = path_.native() + ".old";
 }
 
 std::filesystem::path RunLog::staged() const {
@@ -115,6 +120,8 @@ void RunLog::stage() {
 
 void RunLog::replace() {
   std::error_code error;
+  if (!aside_.empty()) std::filesystem::rename(path_, aside_, error);
+  require(error);
   std::filesystem::rename(staged(), path_, error);
   require(error);
   pending_.clear();

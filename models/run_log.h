@@ -24,9 +24,9 @@ struct LogLine {
   std::string to_json() const;
 };
 
-/// What a log says, up to the first line that is not whole (a training that was killed may have left one). Empty when
-/// there is no file.
-std::vector<LogLine> read_log(const std::filesystem::path& path);
+/// What a log says; a last line that does not end is left out (a training that was killed may have left one). Empty
+/// when there is no file. `damaged`: the numbers, from 1, of lines that cannot be read, which are passed over.
+std::vector<LogLine> read_log(const std::filesystem::path& path, std::vector<Index>* damaged = nullptr);
 
 /// Writes a log. The file that is there changes with the first flush(); or, so that a checkpoint can be replaced in
 /// between, with stage() and replace().
@@ -34,9 +34,11 @@ class RunLog {
  public:
   /// Begins anew.
   explicit RunLog(std::filesystem::path path) : path_(std::move(path)) {}
-  /// Instead goes on after the line whose last() `line` was, if it is there: else the log is another run's. What was
-  /// logged after it goes.
+  /// Instead goes on after the line whose last() `line` was. What was logged after it goes. If it is not there, the log
+  /// is damaged or another run's: the next flush() or replace() then gives it the name aside().
   void go_on_after(const std::string& line);
+  /// Empty, if the line was found.
+  const std::filesystem::path& aside() const { return aside_; }
 
   void write(const LogLine& line);
   /// Brings the lines so far to the file. Throws Error when the disk does not allow it; what it did allow is not
@@ -55,7 +57,7 @@ class RunLog {
   void require(std::error_code error) const;  // that there is none
   std::filesystem::path staged() const;
 
-  std::filesystem::path path_;
+  std::filesystem::path path_, aside_;
   std::string pending_;  // lines that have not reached the file, or all lines while there is no file yet
   std::string last_;
   platform::File file_;

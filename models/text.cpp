@@ -122,6 +122,18 @@ std::string printable(std::string_view text) {
   return encode_utf8(characters);
 }
 
+std::string shell_word(std::string_view text) {
+  constexpr std::string_view plain = "%+,-./:=@_";
+  const auto is_plain = [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           static_cast<unsigned char>(c) >= 0x80 || plain.find(c) != std::string_view::npos;
+  };
+  if (!text.empty() && std::ranges::all_of(text, is_plain)) return std::string(text);
+  std::string word = "'";
+  for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return word + "'";
+}
+
 std::string normalize_text(std::string_view text, std::string_view name) {
   std::string result = encode_utf8(decode_utf8(text, name));
   // Erasing pair by pair would take quadratic time on a large file.

@@ -32,6 +32,9 @@ int display_width(char32_t character);
 /// bytes that are not UTF-8 U+FFFD.
 std::string printable(std::string_view text);
 
+/// `text` as one word of a command line: in single quotes, if a shell would see more in it than letters.
+std::string shell_word(std::string_view text);
+
 /// Text for training: composed, and with "\n" for every "\r\n". `name` stands in errors.
 std::string normalize_text(std::string_view text, std::string_view name = "text");
 

@@ -55,7 +55,14 @@ double Schedule::at_fraction(Index step, double fraction_done) const {
   validate();
   check_step(step);
   check(fraction_done >= 0, "schedule: {} of the budget is used up; it must be at least 0", fraction_done);
-  return decayed(*this, std::min(fraction_done, 1.0)) * rise(*this, step);
+  constexpr double most_warmup = 0.1;
+  const double fraction = std::min(fraction_done, 1.0);
+  const double risen = std::max(rise(*this, step), fraction / most_warmup);
+  if (risen < 1) return max_lr * risen;
+  // The part that the warm-up took, if all steps take as much.
+  const double steps = std::max(1.0, static_cast<double>(step));
+  const double warm = std::min(most_warmup, fraction * static_cast<double>(warmup) / steps);
+  return decayed(*this, (fraction - warm) / (1 - warm));
 }
 
 }  // namespace gradus::optim

@@ -25,8 +25,9 @@ struct Schedule {
   std::optional<Index> total = {};  // steps; at() needs it for linear and cosine
 
   double at(Index step) const;
-  /// For a budget in seconds: the warm-up still counts steps, and the decay follows `fraction_done` (0 at the start, 1
-  /// at the end of the budget; more stays at min_lr), multiplied by the warm-up's rise.
+  /// For a budget in seconds or tokens, of which `fraction_done` is used up: 0 at the start, 1 at the end (more stays
+  /// at min_lr). The warm-up still counts steps, but ends with the first tenth of the budget; the decay begins where it
+  /// ends.
   double at_fraction(Index step, double fraction_done) const;
   /// Throws Error if at() would.
   void validate() const;

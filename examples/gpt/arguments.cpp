@@ -7,12 +7,12 @@
 
 namespace gpt {
 
-CLI::Validator whole_number() {
+CLI::Validator seed_number() {
   const auto check = [](const std::string& text) -> std::string {
     std::uint64_t number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error == std::errc{} && end == text.data() + text.size()) return {};
-    return fmt::format("{} is not a whole number from 0 to 2^64 - 1", text);
+    if (error == std::errc{} && end == text.data() + text.size() && number <= most_seed) return {};
+    return fmt::format("{} is not a whole number from 0 to {}", text, most_seed);
   };
   return CLI::Validator(check, "");
 }

@@ -35,7 +35,7 @@ struct Subject {
 Subject trained(const CheckArguments& given) {
   models::Run run = models::load_run(given.folder);
   const Data data = make_data(run.data.source, read_source(run.data.source), run.data.documents,
-                              {run.model.config().block_size, run.data.held_out, run.data.seed}, run.tokenizer);
+                              {run.data.block_size, run.data.held_out, run.data.seed}, run.tokenizer);
   Subject subject{given.folder, std::move(run.model), {}};
   data.dataset->next(given.sequences, subject.batch);
   return subject;
@@ -113,7 +113,7 @@ void add_check(CLI::App& app, const std::string&, Run& run) {
       ->capture_default_str()
       ->type_name("N");
   command.add_option("--seed", a.seed, "Of the new model's weights and the entries drawn")
-      ->check(whole_number())
+      ->check(seed_number())
       ->capture_default_str()
       ->type_name("N");
   add_threads(command);

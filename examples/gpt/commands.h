@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -24,8 +25,10 @@ void add_eval(CLI::App& app, const std::string& program, Run& run);
 void add_info(CLI::App& app, const std::string& program, Run& run);
 void add_check(CLI::App& app, const std::string& program, Run& run);
 
-/// For seeds: 0 .. 2^64 - 1, written in digits.
-CLI::Validator whole_number();
+/// The generator (mt19937) takes 32 bits of a seed: larger ones would repeat others.
+inline constexpr std::uint64_t most_seed = 0xffffffff;
+/// 0 .. most_seed, written in digits.
+CLI::Validator seed_number();
 
 /// --threads, which all of them have.
 void add_threads(CLI::App& command);

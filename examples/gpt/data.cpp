@@ -25,7 +25,8 @@ std::string read_source(const std::string& source) {
 
 Data make_data(const std::string& source, const std::string& text, bool documents,
                const models::DatasetOptions& options, std::optional<models::CharTokenizer> tokenizer) {
-  Data data{nullptr, {source, documents, options.held_out, options.seed, models::fingerprint(text)}, 0};
+  Data data{
+      nullptr, {source, documents, options.held_out, options.seed, models::fingerprint(text), options.block_size}, 0};
   // `gpt eval` may be called from another folder than `gpt train` was.
   if (!source.starts_with(bundled_prefix)) data.info.source = std::filesystem::absolute(source).string();
   if (documents) {

@@ -62,7 +62,7 @@ int eval(const EvalArguments& arguments) {
                 "'{}' is not the text this model was trained on any more, so its held-out part cannot be found again; "
                 "name a text with --data",
                 source);
-  models::DatasetOptions options{run.model.config().block_size, run.data.held_out, run.data.seed};
+  models::DatasetOptions options{run.data.block_size, run.data.held_out, run.data.seed};
   if (!trained_on_it) options.held_out = 1;
   const Data data = make_data(source, text, run.data.documents, options, run.tokenizer);
 

@@ -62,7 +62,12 @@ void print_cost(const models::GPT& model, Index batch_tokens) {
 
 // Of the log, what the model has been through.
 void print_run(const std::string& folder, const models::Moment& moment) {
-  std::vector<models::LogLine> log = models::read_log(folder + "/log.jsonl");
+  std::vector<Index> damaged;
+  std::vector<models::LogLine> log = models::read_log(folder + "/log.jsonl", &damaged);
+  if (!damaged.empty()) {
+    fmt::print("\nlog.jsonl is damaged: {} of its lines cannot be read, the first is line {}\n", damaged.size(),
+               damaged.front());
+  }
   if (moment.step && !log.empty() && log.back().step > *moment.step) {
     fmt::print("\nthe saved model is of step {}, the log goes on to {}: the training has not ended, or not by itself\n",
                grouped(*moment.step), grouped(log.back().step));

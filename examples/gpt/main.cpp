@@ -7,6 +7,7 @@
 #include <new>
 
 #include <gradus/core/parallel.h>
+#include <gradus/core/platform.h>
 
 #include "commands.h"
 
@@ -34,6 +35,7 @@ int report(std::string message, int status) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  gradus::platform::reserve_standard_streams();
   const std::string program = argc > 0 ? argv[0] : "gpt";
   CLI::App app("Trains small GPTs on the CPU, from text to new text, on gradus' autograd engine.", "gpt");
   app.footer(

@@ -29,8 +29,8 @@ std::string shown(const models::CharTokenizer& tokenizer, std::int32_t token) {
   return text == "\n" ? "'\\n'" : fmt::format("'{}'", text);
 }
 
-void print_probabilities(models::Run& run, const SampleArguments& arguments, Index count) {
-  models::GenerateOptions options = arguments.generate;
+void print_probabilities(models::Run& run, const SampleArguments& arguments, models::GenerateOptions options,
+                         Index count) {
   for (Index i = 0; i < count; ++i) {
     if (i > 0) fmt::print("\n");
     options.seed = models::sample_seed(arguments.generate.seed, static_cast<std::uint64_t>(i));
@@ -59,7 +59,7 @@ int sample(const SampleArguments& arguments) {
   const bool documents = run.tokenizer.has_boundary();
   const Index count = arguments.count > 0 ? arguments.count : (documents && options.temperature > 0 ? 20 : 1);
   if (arguments.show_probs) {
-    print_probabilities(run, arguments, count);
+    print_probabilities(run, arguments, options, count);
     return 0;
   }
   // One sample is shown as it comes; several are drawn side by side and shown in their order once they are there.
@@ -108,7 +108,7 @@ void add_sample(CLI::App& app, const std::string&, Run& run) {
          "Above 1: what is there already, as far back as the model sees, becomes less likely", "X")
       ->capture_default_str();
   option("--stop", generate.stop_text, "End a sample where it would say this", "TEXT");
-  option("--seed", generate.seed, "Another seed, other samples", "N")->check(whole_number())->capture_default_str();
+  option("--seed", generate.seed, "Another seed, other samples", "N")->check(seed_number())->capture_default_str();
   command.add_flag("--best", arguments->best, "Use the model with the lowest held-out loss, not the last one");
   command.add_flag("--show-probs", arguments->show_probs,
                    "Print every character with its probability and the likeliest others; the probabilities are the "

@@ -125,7 +125,7 @@ void check_may_be_written(const std::string& folder, bool overwrite) {
                 found.other);
   gradus::check(overwrite || !found.run,
                 "'{}' holds a run; go on with it: --resume {}, or replace it: --overwrite, or choose another folder",
-                folder, folder);
+                folder, models::shell_word(folder));
 }
 
 // Without "." and "..", and without a slash at the end, so that its last part is a name.
@@ -155,10 +155,15 @@ Start make_start(TrainArguments& arguments) {
                   path.native(), (path / models::model_file).native());
     path = fs::absolute(path);
     arguments.init_from = path.string();  // valid in any folder
-    if (gradus::nn::read_metadata(path).contains("config.json")) {
+    const gradus::nn::Metadata metadata = gradus::nn::read_metadata(path);
+    gradus::check(!metadata.contains("state"),
+                  "'{}' is the state of a training; begin with its weights: --init-from {}, or go on with it: --resume",
+                  path.native(), models::shell_word((models::run_folder_of(path) / models::model_file).native()));
+    if (metadata.contains("config.json")) {
       const models::Run run = models::load_run(path.parent_path(), path.filename().c_str());
       start.config = run.model.config();
       start.tokenizer = run.tokenizer;
+      if (!arguments.dtype && run.model.dtype() == gradus::DType::f64) arguments.dtype = "f64";
     }
   }
   if (start.config) arguments.adopt(*start.config);
@@ -174,14 +179,14 @@ models::GPT make_model(const TrainArguments& arguments, const models::GPTConfig&
   return model;
 }
 
-// A budget in epochs as steps. A warm-up that nobody asked for is not longer than that.
+// A budget in epochs as steps. A warm-up that nobody asked for is not longer than a tenth of that.
 void limit_epochs(Preset& plan, const models::Dataset& dataset, bool warmup_given) {
   if (plan.epochs == 0) return;
   const double sequences = static_cast<double>(plan.train.batch_size) * static_cast<double>(plan.train.accumulation);
   const double all = plan.epochs * static_cast<double>(dataset.size(models::Part::train));
   const Index steps = std::max<Index>(1, std::llround(std::ceil(all / sequences)));
   plan.train.steps = plan.train.steps > 0 ? std::min(plan.train.steps, steps) : steps;
-  if (!warmup_given) plan.train.warmup = std::min(plan.train.warmup, plan.train.steps);
+  if (!warmup_given) plan.train.warmup = std::min(plan.train.warmup, plan.train.steps / most_warmup);
 }
 
 int train(const TrainArguments& given) {
@@ -234,6 +239,7 @@ int train(const TrainArguments& given) {
   plan.model.vocab_size = data.dataset->tokenizer().vocab_size();
   plan.model.validate();
   limit_epochs(plan, *data.dataset, warmup_given);
+  arguments.warmup = plan.train.warmup;
 
   models::GPT model = make_model(arguments, plan.model, start);
   models::Trainer trainer(model, *data.dataset, plan.train);
@@ -262,7 +268,7 @@ int train(const TrainArguments& given) {
   if (!arguments.quiet) {
     std::fflush(stdout);  // many samples take a while
     if (*arguments.samples > 0) print_samples(model, data, samples, *arguments.samples);
-    say("saved in {}; for more samples: {} sample {}\n", out, arguments.program, out);
+    say("saved in {}; for more samples: {} sample {}\n", out, arguments.program, models::shell_word(out));
   }
   say("held-out loss {:.4f}\n", session.held_out_loss());
   return 0;

@@ -172,7 +172,6 @@ Preset TrainArguments::resolve() {
   if (lr) train.min_lr *= *lr / train.lr;  // the decay keeps its shape
   settle(lr, train.lr);
   settle(min_lr, train.min_lr);
-  constexpr Index most_warmup = 10;  // at most a tenth of the run, unless asked for
   if (train.steps > 0) train.warmup = std::min(train.warmup, train.steps / most_warmup);
   settle(warmup, train.warmup);
   if (!schedule) schedule = schedule_names[train.schedule];
@@ -203,6 +202,7 @@ Preset TrainArguments::resolve() {
     gradus::check(value >= low && value <= high, "{} is {}, it must be from {} to {}", name, value, low, high);
   };
   check_range("samples", *samples, 0, most_samples);
+  gradus::check(*seed <= most_seed, "seed is {}, it must be from 0 to {}", *seed, most_seed);
   check_range("eval-every", *eval_every, 0, most);
   check_range("eval-batches", *eval_batches, 0, most);
   check_range("patience", *patience, 0, most);
@@ -268,7 +268,9 @@ void add_train_options(CLI::App& command, TrainArguments& a) {
   option("--accumulation", a.accumulation, "Batches a step; each weighs by its characters", "N", recipe);
   option("--lr", a.lr, "Learning rate after the warm-up", "X", recipe);
   option("--min-lr", a.min_lr, "Learning rate at the end of the decay", "X", recipe);
-  option("--warmup", a.warmup, "Steps in which the learning rate rises", "N", recipe);
+  option("--warmup", a.warmup,
+         "Steps in which the learning rate rises; where the budget is time or characters, at most a tenth of it", "N",
+         recipe);
   option("--schedule", a.schedule, "How the learning rate decays", "constant|linear|cosine", recipe)
       ->check(one_of({"constant", "linear", "cosine"}));
   option("--weight-decay", a.weight_decay, "AdamW's decay of matrices", "X", recipe);
@@ -286,11 +288,12 @@ void add_train_options(CLI::App& command, TrainArguments& a) {
          keeping);
   option("--save-every", a.save_every,
          "Steps between checkpoints; 0: every 30 seconds. One more at each new best and at the end", "N", keeping);
-  option("--keep", a.keep, "Checkpoints to keep, the last one included (default: 2)", "N", keeping);
+  option("--keep", a.keep, "Checkpoints to keep, the last one and those of new bests included (default: 2)", "N",
+         keeping);
 
   constexpr const char* rest = "This run";
   option("--seed", a.seed, "Of the first weights, the held-out part and the order of the data (default: 42)", "N", rest)
-      ->check(whole_number());
+      ->check(seed_number());
   option("--dtype", a.dtype, "Numbers of 32 or 64 bits", "f32|f64", rest)->check(one_of({"f32", "f64"}));
   option("--threads", a.threads, "Threads to compute with (default: all cores). Results do not depend on it", "N", rest)
       ->check(CLI::Range(1, gradus::max_threads));

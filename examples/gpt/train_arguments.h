@@ -13,6 +13,8 @@
 
 namespace gpt {
 
+constexpr gradus::Index most_warmup = 10;  // a warm-up that nobody asked for takes at most a tenth of the steps
+
 template <class T>
 using Given = std::optional<T>;  // empty: not said
 

@@ -91,6 +91,13 @@ Session::Session(const std::filesystem::path& folder, models::GPT& model, Data& 
 void Session::resume(const std::filesystem::path& path, const models::Checkpoint& checkpoint) {
   trainer_.set_state(checkpoint.trainer);
   held_out_ = writer_.continue_from(path, checkpoint);
+  if (!writer_.log_aside().empty()) {
+    std::fputs(fmt::format("gpt: the log in '{}' has no line of step {}; it is damaged or another run's, and goes to "
+                           "'{}' when the run is saved\n",
+                           folder_.native(), trainer_.steps_done(), writer_.log_aside().native())
+                   .c_str(),
+               stderr);
+  }
   for (const models::LogLine& line : models::read_log(folder_ / "log.jsonl")) {
     if (line.step > trainer_.steps_done()) break;  // logged after the checkpoint
     history_.add(line.step, line.train_loss);
@@ -103,7 +110,7 @@ bool Session::over() const {
 }
 
 std::string Session::how_to_resume() const {
-  return fmt::format("{} train --resume {}", options_.command, writer_.resume_from().native());
+  return fmt::format("{} train --resume {}", options_.command, models::shell_word(writer_.resume_from().native()));
 }
 
 std::string Session::what_is_left() const {
@@ -180,7 +187,6 @@ void Session::step() {
 }
 
 void Session::save() {
-  models::check_finite(model_, folder_);
   // An earlier run is replaced only by one whose held-out loss is a number.
   if (writer_.replaces_earlier_run() && measured_ != trainer_.steps_done()) measure();
   writer_.save(model_, trainer_.state(), held_out_);
@@ -266,7 +272,7 @@ void Session::report_end(int signal) {
   say("held-out loss after training {:.4f} ({} steps, {:.3g} seconds)\n", loss_, steps, trainer_.seconds());
   if (held_out_.since_best > 0) {
     say("the best was {:.4f} at step {}: {} sample {} --best\n", held_out_.best, grouped(held_out_.best_step),
-        options_.command, folder_.native());
+        options_.command, models::shell_word(folder_.native()));
   }
 }
 

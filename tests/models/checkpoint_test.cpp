@@ -46,7 +46,7 @@ struct Writing {
   std::vector<std::string> lines;
   DocumentDataset data;
   GPT model;
-  RunData info{"lines.txt", true, 0.1, 42, "abc"};
+  RunData info{"lines.txt", true, 0.1, 42, "abc", 8};
   HeldOut held_out;
   std::optional<Trainer> trainer;
   std::optional<RunWriter> writer;
@@ -503,11 +503,28 @@ TEST(RunLog, GoesOnAfterTheStepThatIsKept) {
     again.flush();
     EXPECT_EQ(read(path), text(1, 3) + other.to_json() + "\n");
   }
+  // A damaged line is kept, one that should be there and is not moves the log out of the way.
+  const std::string damaged = text(1, 1) + "{\"stXp\": 2}\n" + text(3, 5);
+  write(path, damaged);
+  std::vector<Index> numbers;
+  EXPECT_EQ(read_log(path, &numbers).size(), 4U);
+  EXPECT_EQ(numbers, std::vector<Index>{2});
+  {
+    RunLog log(path);
+    log.go_on_after(fingerprint(text(4, 4)));
+    EXPECT_EQ(log.aside(), "");
+    log.flush();
+  }
+  EXPECT_EQ(read(path), text(1, 1) + "{\"stXp\": 2}\n" + text(3, 4));
+  write(path, damaged);
   RunLog anew(path);
-  anew.go_on_after("of another run");
+  anew.go_on_after(fingerprint(text(2, 2)));
+  EXPECT_EQ(anew.aside(), path.native() + ".old");
   anew.write(line(1));
+  EXPECT_EQ(read(path), damaged);
   anew.flush();
   EXPECT_EQ(read(path), text(1, 1));
+  EXPECT_EQ(read(anew.aside()), damaged);
   EXPECT_TRUE(read_log(folder / "none").empty());
   EXPECT_THAT(error_of([&] { RunLog(folder / "none/log.jsonl").sync(); }), HasSubstr("none/log.jsonl"));
 }

@@ -113,10 +113,20 @@ TEST_F(Command, ConfigFileAndWeightsFromElsewhere) {
   expect_error(train({"--config", "bad.json"}), 1, "bad.json: it holds a number that is too large");
 
   const Result tuned = gpt({"train", "--init-from", "run/model.safetensors", "--data", "bundled:names", "--steps", "1",
-                            "--lr", "1e-12", "--out", "tuned", "--quiet"});
+                            "--lr", "1e-12", "--seed", "9", "--out", "tuned", "--quiet"});
   EXPECT_EQ(tuned.status, 0) << tuned.err;
   const auto loss = [&](const char* run) { return nlohmann::json::parse(gpt({"eval", run, "--json"}).out); };
-  EXPECT_NEAR(loss("tuned")["held_out_loss"].get<double>(), loss("run")["held_out_loss"].get<double>(), 0.05);
+  EXPECT_NEAR(loss("tuned")["held_out_loss"].get<double>(), loss("run")["held_out_loss"].get<double>(), 1e-6);
+  // The type comes with the weights, the length of the sequences does not, and eval judges as training did.
+  const Result wide = train(
+      {"--dtype", "f64", "--context", "16", "--data", "bundled:names", "--format", "text", "--out", "wide", "--quiet"});
+  ASSERT_EQ(wide.status, 0) << wide.err;
+  const Result cut = gpt({"train", "--init-from", "wide/model.safetensors", "--data", "bundled:names", "--format",
+                          "text", "--context", "4", "--steps", "1", "--out", "cut", "--quiet"});
+  ASSERT_EQ(cut.status, 0) << cut.err;
+  EXPECT_EQ(load_run(folder / "cut").model.dtype(), DType::f64);
+  EXPECT_EQ(cut.out, fmt::format("held-out loss {:.4f}\n", loss("cut")["held_out_loss"].get<double>()));
+  expect_error(train({"--init-from", "wide/train_state.safetensors"}), 1, "--init-from wide/model.safetensors");
   expect_error(train({"--init-from", "run/model.safetensors", "--layers", "2"}), 1, "--layers is 2");
   expect_error(train({"--init-from", "none.safetensors"}), 1, "none.safetensors");
   expect_error(train({"--init-from", "run"}), 1, "name a file of weights, such as 'run/model.safetensors'");
@@ -144,9 +154,20 @@ TEST_F(Command, SamplesInEveryWay) {
   const std::string stop = one.substr(2, 2);
   EXPECT_EQ(gpt({"sample", "run", "--count", "1", "--seed", "4", "--max-tokens", "40", "--stop", stop}).out,
             one.substr(0, one.find(stop)) + "\n");
-  for (const char* flag : {"--min-p", "--repetition-penalty", "--top-p"}) {
-    EXPECT_EQ(gpt({"sample", "run", flag, "0.9"}).status, 0) << flag;
-  }
+  const auto drawn = [&](std::vector<std::string> flags) {
+    flags.insert(flags.begin(), {"sample", "run", "--count", "3", "--max-tokens", "20"});
+    return gpt(flags);
+  };
+  const std::string likeliest = drawn({"--temperature", "0"}).out;
+  EXPECT_NE(drawn({}).out, likeliest);
+  EXPECT_EQ(drawn({"--top-k", "1"}).out, likeliest);
+  EXPECT_EQ(drawn({"--top-p", "1e-9"}).out, likeliest);
+  EXPECT_EQ(drawn({"--min-p", "1"}).out, likeliest);
+  EXPECT_NE(drawn({"--temperature", "0", "--repetition-penalty", "1e6"}).out, likeliest);
+  const auto shown = [&](const char* cache) {
+    return gpt({"sample", "run", "--count", "1", "--show-probs", "--seed", "3", cache}).out;
+  };
+  EXPECT_EQ(shown("--no-cache"), shown("--show-probs"));
 }
 
 // A model so sure of the wrong characters that e^loss is infinite, which JSON cannot say.

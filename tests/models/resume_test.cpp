@@ -293,16 +293,60 @@ TEST_F(Resume, KilledAtAnyMomentItGoesOn) {
 }
 
 TEST_F(Resume, ASecondCtrlCLeavesAtOnce) {
-  const pid_t pid = start(tiny + Arguments{"--steps", "100000000", "--out", "run", "--save-every", "1"});
-  wait_for_checkpoint("run", pid);
+  ASSERT_EQ(gpt(tiny + Arguments{"--steps", "3", "--out", "run", "--quiet"}).status, 0);
+  const auto before = contents("run");
+  // Steps of minutes, so that the first signal cannot end the run by itself.
+  const pid_t pid = start({"train", "--resume", "run", "--steps", "9", "--accumulation", "1000000"});
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
   ::kill(pid, SIGTERM);
   while (read(folder / "err").empty() && running(pid)) std::this_thread::yield();
+  EXPECT_TRUE(running(pid));
   ::kill(pid, SIGINT);
   const Result left = finish(pid);
-  // Where the step and its save were over between the two, the first one ended it.
-  EXPECT_THAT(left.status, ::testing::AnyOf(128 + SIGINT, 128 + SIGTERM));
+  EXPECT_EQ(left.status, 128 + SIGINT);
   EXPECT_THAT(left.err, HasSubstr("Ctrl-C once more leaves at once"));
-  EXPECT_GE(load_checkpoint(folder / "run").trainer.steps, 1);
+  EXPECT_EQ(contents("run"), before);
+}
+
+// A daemon may be started so. The files then opened must not get the numbers of what is printed to.
+TEST_F(Resume, ClosedStandardStreamsDoNoHarm) {
+  const std::string train = fmt::format("cd {} && {}/gpt train --layers 1 --width 16 --heads 2 --context 8 --batch 4 ",
+                                        folder.path().native(), GRADUS_BIN_DIR);
+  for (const char* const closed : {"<&- >&-", ">&-", "<&- >&- 2>&-"}) {
+    // Exit status 1: not all of the output could be written.
+    const auto ended = gradus::testing::run(train + "--steps 200 --out run --overwrite " + closed);
+    EXPECT_EQ(ended.status, 1) << closed;
+    std::vector<Index> damaged;
+    EXPECT_EQ(read_log(folder / "run/log.jsonl", &damaged).size(), 200U) << closed;
+    EXPECT_TRUE(damaged.empty()) << closed;
+    expect_consistent("run");
+    EXPECT_EQ(gpt({"train", "--resume", "run", "--steps", "201", "--quiet"}).status, 0) << closed;
+  }
+}
+
+TEST_F(Resume, ADamagedLogIsKept) {
+  ASSERT_EQ(gpt(tiny + Arguments{"--steps", "9", "--out", "run", "--quiet"}).status, 0);
+  const std::string log = read(folder / "run/log.jsonl");
+  const auto damaged_at = [&](std::size_t place) {
+    std::string bad = log;
+    bad[place] = 'X';
+    write(folder / "run/log.jsonl", bad);
+    return bad;
+  };
+  std::string damaged = damaged_at(log.find("\"step\": 4") + 2);
+  const Result told = gpt({"info", "run"});
+  EXPECT_THAT(told.out, AllOf(HasSubstr("1 of its lines cannot be read, the first is line 4"), HasSubstr("9 steps")));
+  Result more = gpt({"train", "--resume", "run", "--steps", "10", "--quiet"});
+  EXPECT_EQ(more.err, "");
+  EXPECT_TRUE(read(folder / "run/log.jsonl").starts_with(damaged));
+  damaged = read(folder / "run/log.jsonl");
+  damaged[damaged.size() - 3] = 'X';
+  write(folder / "run/log.jsonl", damaged);
+  more = gpt({"train", "--resume", "run", "--steps", "11", "--quiet"});
+  EXPECT_EQ(more.status, 0);
+  EXPECT_THAT(more.err, HasSubstr("the log in 'run' has no line of step 10"));
+  EXPECT_EQ(read(folder / "run/log.jsonl.old"), damaged);
+  EXPECT_EQ(read_log(folder / "run/log.jsonl").size(), 1U);
 }
 
 // What is left behind an earlier checkpoint that a run goes on from belongs to another run.

@@ -67,13 +67,25 @@ TEST(Schedule, FractionsServeABudgetInSeconds) {
   const Schedule s{.kind = Schedule::cosine, .max_lr = 1, .min_lr = 0.2, .warmup = 1};
   EXPECT_DOUBLE_EQ(s.at_fraction(0, 0), 0.5);
   EXPECT_EQ(s.at_fraction(1, 0), 1);
-  EXPECT_DOUBLE_EQ(s.at_fraction(7, 0.5), 0.6);
+  // 101 steps in all: the decay goes from step 1 to the end.
+  EXPECT_EQ(s.at_fraction(1, 1.0 / 101), 1);
+  EXPECT_DOUBLE_EQ(s.at_fraction(51, 51.0 / 101), 0.6);
   EXPECT_EQ(s.at_fraction(7, 1), 0.2);
   EXPECT_EQ(s.at_fraction(7, 1.7), 0.2);
   const Schedule constant{.max_lr = 1};
   EXPECT_EQ(constant.at_fraction(7, 0.9), 1);
   const Schedule linear{.kind = Schedule::linear, .max_lr = 1};
   EXPECT_DOUBLE_EQ(linear.at_fraction(7, 0.75), 0.25);
+}
+
+// A budget too small for the warm-up: it ends with the first tenth, at the full rate.
+TEST(Schedule, AWarmUpTakesAtMostATenthOfABudget) {
+  const Schedule s{.kind = Schedule::linear, .max_lr = 1, .warmup = 199};
+  EXPECT_DOUBLE_EQ(s.at_fraction(0, 0), 1.0 / 200);
+  EXPECT_DOUBLE_EQ(s.at_fraction(2, 0.05), 0.5);
+  EXPECT_DOUBLE_EQ(s.at_fraction(4, 0.1), 1);
+  EXPECT_DOUBLE_EQ(s.at_fraction(22, 0.55), 0.5);
+  EXPECT_EQ(s.at_fraction(39, 1), 0);
 }
 
 TEST(Schedule, BadNumbersAreErrors) {
