@@ -12,7 +12,7 @@ struct Cost {
   double training_flops;  // forward and twice that backward
   double weights;         // bytes; gradients and AdamW's two moments are as many again, each
   double cache;           // bytes: keys and values of one sequence of block_size tokens
-  double activations;     // bytes that a step keeps for its gradients, for so many tokens; an estimate
+  double activations;     // bytes that a step keeps for its gradients; these come on top, a few at a time
 };
 
 Cost cost_of(const GPTConfig& config, DType dtype, Index batch_tokens);

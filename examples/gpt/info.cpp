@@ -55,7 +55,7 @@ void print_cost(const models::GPT& model, Index batch_tokens) {
              grouped(std::llround(cost.forward_flops)), grouped(std::llround(cost.training_flops)));
   fmt::print("memory\n  to generate {}: weights {}, keys and values of a full context {}\n",
              memory(cost.weights + cost.cache), memory(cost.weights), memory(cost.cache));
-  fmt::print("  to train {}: weights, gradients and two moments {}, activations of {} tokens about {}\n",
+  fmt::print("  to train at least {}: weights, gradients and two moments {}, activations of {} tokens about {}\n",
              memory(4 * cost.weights + cost.activations), memory(4 * cost.weights), grouped(batch_tokens),
              memory(cost.activations));
 }
