@@ -12,7 +12,9 @@ namespace gradus {
 #pragma GCC visibility push(default)
 
 /// Names of leaves, such as a module's named_parameters(); from the dots in them a large graph knows its modules: the
-/// parameter "h.0.attn.weight" belongs to "h.0.attn", which lies in "h.0". A name without a dot belongs to none.
+/// parameter "h.0.attn.weight" belongs to "h.0.attn", which lies in "h.0". A name without a dot belongs to none. An op
+/// without a named input counts to the module that made its newest input, so those of a loss stand, but for the last,
+/// in the last module's box.
 using NamesOfTensors = std::vector<std::pair<std::string, Tensor>>;
 
 /// How much a picture shows.

@@ -57,12 +57,17 @@ class Check {
       check(x.dtype() == DType::f64, "gradcheck: '{}' is {}; leaves must be f64", name, x.dtype());
       const NodePtr& node = x.node_ptr();
       const bool again = std::ranges::any_of(leaves_, [&](const Leaf& leaf) { return leaf.x.node_ptr() == node; });
-      if (x.requires_grad() && !again) leaves_.push_back({name, x, {}, {}});
+      if (!x.requires_grad()) {
+        skipped_.push_back(name);
+      } else if (!again) {
+        leaves_.push_back({name, x, {}, {}});
+      }
     }
   }
 
   GradcheckReport run() {
     GradcheckReport report;
+    report.skipped = skipped_;
     check(grad_enabled(), "gradcheck: called under NoGrad, where nothing is recorded; end its scope first");
     const Tensor y = f_();
     check(y.dtype() == DType::f64,
@@ -391,6 +396,7 @@ class Check {
   GradcheckOptions options_;
   Generator generator_;
   std::vector<Leaf> leaves_;
+  std::vector<std::string> skipped_;
   Tensor weight_;
   std::vector<double> values_;  // f at the inputs
   std::string jump_place_;
@@ -435,6 +441,12 @@ std::string GradcheckReport::text() const {
     return fmt::format("{} {}", count, count == 1 ? one : many);
   };
   std::string text = passed ? "gradcheck passed" : "gradcheck failed: " + reason;
+  if (!skipped.empty()) {
+    const std::size_t shown = std::min<std::size_t>(skipped.size(), 5), more = skipped.size() - shown;
+    text += fmt::format("\n  skipped   {}{}: no gradient is wanted",
+                        fmt::join(skipped.begin(), skipped.begin() + static_cast<std::ptrdiff_t>(shown), ", "),
+                        more == 0 ? "" : fmt::format(" and {} more", more));
+  }
   if (entries.empty()) return text;
   text += fmt::format("\n  compared  {} of {}", counted(checked, "entry", "entries"),
                       counted(entries.size(), "tensor", "tensors"));

@@ -56,7 +56,8 @@ struct GradcheckReport {
   double worst_error = 0;       // the relative error of the worst of `entries`,
   std::size_t worst_input = 0;  // which is this one
   std::vector<GradcheckEntry> entries;
-  std::string kink_place;  // one of the kinks: "input 0[3]"
+  std::vector<std::string> skipped;  // tensors that were not looked at, because they want no gradient
+  std::string kink_place;            // one of the kinks: "input 0[3]"
   // The p in |f(x + h v) - f(x) - h <g, v>| ~ h^p as h shrinks: 2 for a right gradient g, 1 for a wrong one. Empty when
   // it could not be judged; the note then says why.
   std::optional<double> taylor_order;

@@ -173,8 +173,8 @@ Tensor mse_loss(const Tensor& prediction, const Tensor& target);
 Tensor l1_loss(const Tensor& prediction, const Tensor& target);
 /// Mean of d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), d = prediction - target (Huber 1964).
 Tensor huber_loss(const Tensor& prediction, const Tensor& target, double delta = 1);
-/// Mean of -(t log s(x) + (1 - t) log(1 - s(x))) with s = sigmoid and targets t from 0 to 1; equal shapes -> one
-/// number.
+/// Mean of -(t log s(x) + (1 - t) log(1 - s(x))) with s = sigmoid; equal shapes -> one number. Targets t should be from
+/// 0 to 1, which is not checked: others give the formula's value, which has no lower bound.
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target);
 /// Kullback & Leibler's divergence, sum of t (log t - log_prediction) over everything, divided by the first size:
 /// PyTorch's with reduction "batchmean". log_prediction is log_softmax of logits; target holds probabilities.

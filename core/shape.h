@@ -43,7 +43,10 @@ class Shape {
 
   void push_back(Index size) {
     check(rank_ < max_rank, "shape: more than {} dimensions; merge some with reshape", max_rank);
-    check(size >= 0, "shape: size {} in dimension {}; sizes must be at least 0", size, rank_);
+    check(size >= 0,
+          "shape: size {} in dimension {}; sizes must be at least 0, and none is inferred from the others: write every "
+          "size out",
+          size, rank_);
     sizes_[rank_++] = size;
   }
 

@@ -114,8 +114,10 @@ class Tensor {
 
   /// The value of a tensor with one element.
   double item() const;
-  /// The elements in row-major order, to read or write in place. T must be the tensor's own type. Writing is not
-  /// recorded: values that a recorded op still needs for its gradient should be left alone until backward() has run.
+  /// The elements in row-major order, to read or write in place. T must be the tensor's own type. The span is valid
+  /// while a Tensor that holds the elements lives: name the tensor first, for sigmoid(x).data<float>() is of one that
+  /// is gone. Writing is not recorded: values that a recorded op still needs for its gradient should be left alone
+  /// until backward() has run, since nothing notices and the gradient would be wrong.
   template <class T>
   std::span<T> data() const;
   /// A copy of the elements, converted to double.

@@ -1,4 +1,4 @@
-// XOR, the smallest problem that needs a hidden layer: no straight line separates 00 and 11 from 01 and 10. Ten lines.
+// XOR, the smallest problem that needs a hidden layer: no straight line separates 00 and 11 from 01 and 10.
 //
 //   build/bin/xor
 #include <fmt/ranges.h>

@@ -49,8 +49,10 @@ GradcheckReport gradcheck(const nn::Module& module, const std::function<Tensor()
   try {
     return gradcheck(loss, module.named_parameters(), options);
   } catch (const Error& error) {
-    fail("gradcheck: with the module in f64, the loss ended in \"{}\"; tensors that it uses besides must be f64",
-         error.what());
+    fail(
+        "gradcheck: with the module in f64, the loss ended in \"{}\"; tensors that it uses besides must be f64: an "
+        "input, or a member that members() does not name",
+        error.what());
   }
 }
 

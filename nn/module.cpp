@@ -1,7 +1,11 @@
 // Everything a Module offers is one walk over members() with a visitor that picks what it needs.
 #include <gradus/nn/module.h>
 
+#include <algorithm>
+#include <typeinfo>
 #include <unordered_set>
+
+#include <gradus/core/platform.h>
 
 namespace gradus::nn {
 namespace {
@@ -22,6 +26,38 @@ struct ModuleVisitor final : Visitor {
   void on_module(std::string_view name, const Module& module) override { f(name, module); }
 };
 
+// Looks for the first name that is given twice, and for the module that gives it.
+struct TwiceNamed final : Visitor {
+  std::vector<std::pair<std::string, const Module*>> modules;
+  std::unordered_set<std::string> names;
+  std::string message;
+
+  explicit TwiceNamed(const Module& root) : modules{{"", &root}} { root.members(*this); }
+  void on_tensor(std::string_view name, const Tensor&, bool) override { add(std::string(name)); }
+  void on_module(std::string_view name, const Module& module) override {
+    add(std::string(name));
+    modules.emplace_back(std::string(name) + ".", &module);
+  }
+  void add(const std::string& name) {
+    if (names.insert(name).second || !message.empty()) return;
+    auto owner = modules.rbegin();
+    while (!name.starts_with(owner->first)) ++owner;
+    const auto& [path, module] = *owner;
+    message = fmt::format("members: {}{} calls two members '{}'; give each a name of its own",
+                          platform::type_name(typeid(*module).name()),
+                          path.empty() ? "" : fmt::format(" '{}'", path.substr(0, path.size() - 1)),
+                          name.substr(path.size()));
+  }
+};
+
+// Sorting views costs less than a set of strings would: optimizers' loops ask for parameters() at each step.
+void check_names(const Module& module, const NamedTensors& found) {
+  std::vector<std::string_view> names;
+  for (const auto& [name, tensor] : found) names.push_back(name);
+  std::ranges::sort(names);
+  if (std::ranges::adjacent_find(names) != names.end()) fail("{}", TwiceNamed(module).message);
+}
+
 NamedTensors named_tensors(const Module& module, bool buffers, bool remove_duplicate) {
   NamedTensors found;
   std::unordered_set<const Node*> seen;
@@ -30,6 +66,7 @@ NamedTensors named_tensors(const Module& module, bool buffers, bool remove_dupli
     if (seen.insert(&tensor.node()).second || !remove_duplicate) found.emplace_back(name, tensor);
   });
   module.members(visit);
+  check_names(module, found);
   return found;
 }
 

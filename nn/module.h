@@ -15,12 +15,14 @@ namespace gradus::nn {
 class Module;
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
-/// What members() is given: call it with each member and its name. It hands on dotted names ("h.0.attn.c_attn.weight").
+/// What members() is given: call it with each member and a name of its own. It hands on dotted names
+/// ("h.0.attn.c_attn.weight").
 class Visitor {
  public:
   virtual ~Visitor() = default;
 
-  /// A parameter; an undefined one (a bias that was not wanted) is skipped.
+  /// A parameter; an undefined one (a bias that was not wanted) is skipped. One that wants no gradient (made without
+  /// nn::parameter, or frozen with requires_grad(false)) is saved and loaded, but not trained.
   void operator()(std::string_view name, const Tensor& parameter) { visit_tensor(name, parameter, true); }
   /// A tensor that belongs to the module's state but is not trained (a running mean, say).
   void buffer(std::string_view name, const Tensor& tensor) { visit_tensor(name, tensor, false); }
@@ -60,14 +62,14 @@ class Module {
   virtual void members(Visitor& visit) const = 0;
 
   /// Every parameter with its dotted name. A tensor that is used in several places (a tied weight) appears once, under
-  /// its first name, unless remove_duplicate is false.
+  /// its first name, unless remove_duplicate is false. Throws Error if two members have one name.
   NamedTensors named_parameters(bool remove_duplicate = true) const;
   std::vector<Tensor> parameters() const;
   /// Parameters and buffers: what a file of this module holds.
   NamedTensors named_state(bool remove_duplicate = true) const;
   /// This module (named "") and everything below it, each object once.
   std::vector<std::pair<std::string, const Module*>> named_modules() const;
-  /// How many trainable numbers there are; tied ones count once.
+  /// How many numbers the parameters hold, frozen ones too; tied ones count once.
   Index num_parameters() const;
 
   /// Switches this module and everything below it to training, or to evaluation (no dropout).
@@ -90,7 +92,7 @@ class Layer : public Module {
   virtual Tensor operator()(const Tensor& x) const = 0;
 };
 
-/// Marks `values` as trainable.
+/// Marks `values` as trainable: without it a member gets no gradient.
 inline Tensor parameter(Tensor values) {
   values.requires_grad(true);
   return values;

@@ -56,6 +56,10 @@ Optimizer::Optimizer(const char* name, std::vector<ParamGroup> groups, double lr
     }
   }
   check(!slots_.empty(), "{}: there are no parameters to optimize; pass e.g. model.parameters()", name_);
+  check(std::ranges::any_of(slots_, [](const Slot& slot) { return slot.param.requires_grad(); }),
+        "{}: no parameter wants a gradient ({} came, the first {}); make them with nn::parameter(values), or call "
+        "requires_grad(true) on them",
+        name_, slots_.size(), slots_[0].param.shape());
 }
 
 void Optimizer::set_lr(double lr) {

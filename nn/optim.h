@@ -23,8 +23,8 @@ struct ParamGroup {
 /// of norms) does not. A group without members is left out.
 std::vector<ParamGroup> decay_groups(const nn::Module& module, double weight_decay);
 
-/// What all optimizers share: parameters, moments and their state. Parameters must be leaves,
-/// each given once.
+/// What all optimizers share: parameters, moments and their state. Parameters must be leaves, each given once, and at
+/// least one must want a gradient; those that want none are left as they are.
 class Optimizer {
  public:
   Optimizer(const Optimizer&) = delete;  // two would share the moments but not the step counts

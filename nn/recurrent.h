@@ -66,7 +66,7 @@ struct LSTMCell : RecurrentCell {
 struct RecurrentOptions {
   Index num_layers = 1;
   bool bidirectional = false;
-  double dropout = 0;                              // on the output of each layer but the last
+  double dropout = 0;                              // on the output of each layer but the last: nothing with one layer
   RNNActivation activation = RNNActivation::tanh;  // of RNN alone
   bool bias = true;
   DType dtype = DType::f32;

@@ -41,17 +41,19 @@ std::string summary(const Module& module) {
   std::map<std::string, Own> own;
   std::unordered_set<const Node*> parameters, seen;
   for (const Tensor& parameter : module.parameters()) parameters.insert(&parameter.node());
-  Index bytes = 0;
+  Index bytes = 0, frozen = 0;
   for (const auto& [name, tensor] : module.named_state(false)) {
     const std::size_t dot = name.rfind('.');
     const std::string last = dot == std::string::npos ? name : name.substr(dot + 1);
     Own& mine = own[dot == std::string::npos ? "" : name.substr(0, dot)];
-    const bool is_new = seen.insert(&tensor.node()).second, trains = parameters.contains(&tensor.node());
+    const bool is_new = seen.insert(&tensor.node()).second, is_parameter = parameters.contains(&tensor.node());
     if (is_new) bytes += tensor.numel() * static_cast<Index>(size_of(tensor.dtype()));
-    if (is_new && trains) mine.count += tensor.numel();
+    if (is_new && is_parameter) mine.count += tensor.numel();
+    if (is_new && is_parameter && !tensor.requires_grad()) frozen += tensor.numel();
+    const char* const mark = !is_new ? " (tied)" : tensor.requires_grad() ? "" : " (frozen)";
     mine.shapes += fmt::format("{}{}", mine.shapes.empty() ? "" : ", ",
-                               trains ? fmt::format("{} {}{}", last, tensor.shape(), is_new ? "" : " (tied)")
-                                      : fmt::format("[{} {}]", last, tensor.shape()));
+                               is_parameter ? fmt::format("{} {}{}", last, tensor.shape(), mark)
+                                            : fmt::format("[{} {}]", last, tensor.shape()));
   }
   std::vector<Row> rows{{"module", "type", "parameters", "count"}};
   std::vector<std::string> around;  // the modules that the next one lies in
@@ -79,7 +81,8 @@ std::string summary(const Module& module) {
     text += line + "\n" + (&row == &rows.front() ? rule + "\n" : "");
   }
   return text + rule +
-         fmt::format("\n{} parameters; {} bytes with buffers\n", grouped(module.num_parameters()), grouped(bytes));
+         fmt::format("\n{} parameters{}; {} bytes with buffers\n", grouped(module.num_parameters()),
+                     frozen == 0 ? "" : fmt::format(", {} of them frozen", grouped(frozen)), grouped(bytes));
 }
 
 }  // namespace gradus::nn

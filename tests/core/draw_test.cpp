@@ -45,6 +45,17 @@ TEST(Draw, CollapsesALargeGraphByModule) {
   EXPECT_EQ(count(graph_dot(sum(y), names, {.details = 13}), "fillcolor="), 13);  // in and out apart
 }
 
+TEST(Draw, ALossStandsInTheBoxOfTheLastModuleButForItsLastOp) {
+  const NamesOfTensors names{{"in.weight", randn({3, 3}).requires_grad(true)},
+                             {"out.weight", randn({3, 3}).requires_grad(true)}};
+  const Tensor target = ones({2, 3});
+  const Tensor y = linear(tanh(linear(ones({2, 3}), names[0].second)), names[1].second);
+  const std::string dot = graph_dot(mean(exp(y - target)), names, {.details = 5});
+  EXPECT_EQ(count(dot, "fillcolor="), 3);
+  expect_contains(dot, "[label=\"in\\nlinear, tanh\\n");
+  expect_contains(dot, "[label=\"out\\nlinear, sub, exp, sum\\n");
+}
+
 // A recurrent net by itself: its parameters' names have no dots, and it has many more ops than a picture can show.
 TEST(Draw, CutsALargeGraphWithoutModulesIntoEqualPieces) {
   const Tensor weight = randn({3, 3}).requires_grad(true);

@@ -85,7 +85,9 @@ const std::vector<WrongCall>& wrong_calls() {
       {"reshape", [] { reshape(f32(2, 3), list(4)); },
        "reshape: (2, 3) has 6 elements, (4) needs 4; the counts must be equal"},
       {"reshape_negative", [] { reshape(f32(2, 3), list(-1)); },
-       "shape: size -1 in dimension 0; sizes must be at least 0"},
+       "shape: size -1 in dimension 0; sizes must be at least 0, and none is inferred from the others: write every "
+       "size "
+       "out"},
       {"permute_count", [] { permute(f32(2, 3), list(0)); },
        "permute: 1 dimensions named for shape (2, 3); name each of its 2 once"},
       {"permute_twice", [] { permute(f32(2, 3), list(0, 0)); },

@@ -183,6 +183,14 @@ TEST(Readme, TreeNamesEveryFileAndNothingElse) {
   }
 }
 
+TEST(Readme, CountsTheLinesOfAutograd) {
+  const std::string both = read(root / "core/autograd.h") + read(root / "core/autograd.cpp");
+  const auto lines = std::ranges::count(both, '\n');
+  EXPECT_NE(read(root / "README.md").find(fmt::format("`core/autograd`, is {} lines", lines)), std::string::npos)
+      << lines;
+  EXPECT_NE(read(root / "README.ko.md").find(fmt::format("`core/autograd`는 {}줄", lines)), std::string::npos) << lines;
+}
+
 INSTANTIATE_TEST_SUITE_P(Docs, Page, testing::ValuesIn(pages()), [](const auto& page) {
   return std::regex_replace(page.param.stem().string(), std::regex("[^A-Za-z0-9]"), "_");
 });

@@ -220,6 +220,12 @@ const std::vector<WrongCall>& wrong_calls() {
       {"EMA_decay", [] { EMA(Linear(1, 1), 1); }, "EMA: decay is 1; it must be at least 0 and below 1"},
       {"SGD_nothing", [] { optim::SGD(std::vector<Tensor>{}); },
        "SGD: there are no parameters to optimize; pass e.g. model.parameters()"},
+      {"SGD_frozen",
+       [] {
+         optim::SGD({made({3, 2}), made({2})});
+       },
+       "SGD: no parameter wants a gradient (2 came, the first (3, 2)); make them with nn::parameter(values), or call "
+       "requires_grad(true) on them"},
       {"SGD_twice", [] { optim::SGD{twice()}; }, "SGD: parameter 1 (2) was given twice; it would be updated twice"},
       {"SGD_rate", [] { optim::SGD(leaf(), {.lr = -1}); }, "SGD: lr is -1; it must be a finite number of at least 0"},
       {"SGD_nesterov", [] { optim::SGD(leaf(), {.nesterov = true}); },

@@ -66,6 +66,37 @@ TEST(ModuleGradcheck, NamesTheWrongParameterByItsPath) {
   expect_contains(to_string(report), "worst     1.forgotten[");
 }
 
+TEST(ModuleGradcheck, SaysWhatItDidNotLookAt) {
+  const Sequential net{Linear(2, 2), Forgetful()};
+  const Tensor x = randn({3, 2}, f64);
+  for (Tensor param : net[1].parameters()) param.requires_grad(false);
+  const GradcheckReport report = gradcheck(net, [&] { return net(x); });
+  EXPECT_TRUE(report);
+  EXPECT_EQ(report.skipped, (std::vector<std::string>{"1.used", "1.forgotten"}));
+  expect_contains(to_string(report),
+                  "gradcheck passed\n  skipped   1.used, 1.forgotten: no gradient is wanted\n  compared  6 entries");
+  const Sequential deep{Linear(2, 2), Linear(2, 2), Linear(2, 2), Linear(2, 2)};
+  for (Tensor param : deep.parameters()) param.requires_grad(false);
+  expect_contains(to_string(gradcheck(deep, [&] { return deep(x); })),
+                  "\n  skipped   0.weight, 0.bias, 1.weight, 1.bias, 2.weight and 3 more: no gradient is wanted");
+}
+
+struct Unnamed : Layer {  // members() leaves its gain out
+  Linear out{2, 2};
+  Tensor gain = parameter(ones({2}));
+  Tensor operator()(const Tensor& x) const override { return out(x) * gain; }
+  void members(Visitor& visit) const override { visit("out", out); }
+};
+
+TEST(ModuleGradcheck, PointsAtAMemberWithoutAName) {
+  const Unnamed net;
+  const Tensor x = randn({3, 2}, f64);
+  EXPECT_EQ(testing::error_of([&] { gradcheck(net, [&] { return net(x); }); }),
+            "gradcheck: with the module in f64, the loss ended in \"mul: got f64 and f32 tensors; all must have one "
+            "type, convert with to(DType)\"; tensors that it uses besides must be f64: an input, or a member that "
+            "members() does not name");
+}
+
 TEST(ModuleGradcheck, AFailingLossLeavesTheModuleAsItWas) {
   const Linear layer(2, 2);
   const Tensor x = randn({3, 2});  // f32: does not fit

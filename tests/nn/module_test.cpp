@@ -3,7 +3,9 @@
 #include <gradus/nn/embedding.h>
 #include <gradus/nn/mlp.h>
 #include <gradus/nn/norm.h>
+#include <gradus/nn/optim.h>
 #include <gradus/nn/sequential.h>
+#include <gradus/nn/summary.h>
 
 #include <limits>
 #include <numeric>
@@ -81,6 +83,78 @@ TEST(Module, ParametersAreTheModulesOwnAndWantGradients) {
 TEST(Module, CountsTiedNumbersOnce) {
   const Index block = 8 + (4 * 12 + 12) + (4 * 4 + 4) + (4 * 16 + 16) + (16 * 4 + 4);
   EXPECT_EQ(TinyModel().num_parameters(), 5 * 4 + 2 * block + 5);
+}
+
+struct Untrained : Layer {  // its gain was made without nn::parameter
+  Tensor gain = ones({2});
+  Linear out{2, 1};
+  Tensor operator()(const Tensor& x) const override { return out(x * gain); }
+  void members(Visitor& visit) const override {
+    visit("gain", gain);
+    visit("out", out);
+  }
+};
+
+TEST(Module, WhatWantsNoGradientIsSavedAndCountedButNotTrained) {
+  Untrained net;
+  EXPECT_EQ(names_of(net.named_state()), (Names{"gain", "out.weight", "out.bias"}));
+  EXPECT_EQ(net.num_parameters(), 5);
+  net.out.bias.requires_grad(false);  // frozen on purpose
+  EXPECT_EQ(summary(net),
+            "module  type       parameters                        count\n"
+            "----------------------------------------------------------\n"
+            "(all)   Untrained  gain (2) (frozen)                     2\n"
+            "  out   Linear     weight (1, 2), bias (1) (frozen)      3\n"
+            "----------------------------------------------------------\n"
+            "5 parameters, 3 of them frozen; 20 bytes with buffers\n");
+
+  const std::vector<double> weight = net.out.weight.to_vector(), bias = net.out.bias.to_vector();
+  optim::AdamW adam(net.parameters(), {.lr = 0.1, .weight_decay = 0.1});
+  const auto step = [&] {
+    adam.zero_grad();
+    sum(net(ones({1, 2}))).backward();
+    adam.step();
+  };
+  step();
+  EXPECT_EQ(net.gain.to_vector(), (std::vector<double>{1, 1}));
+  EXPECT_EQ(net.out.bias.to_vector(), bias);
+  EXPECT_FALSE(net.out.bias.grad().defined());
+  EXPECT_NE(net.out.weight.to_vector(), weight);
+  net.out.bias.requires_grad(true);  // and on again, in the same optimizer
+  step();
+  EXPECT_NE(net.out.bias.to_vector(), bias);
+}
+
+struct Twins : Module {
+  Linear a{1, 1}, b{1, 1};
+  Tensor scale = parameter(ones({1})), shift = parameter(ones({1}));
+  bool same_modules = true;
+  void members(Visitor& visit) const override {
+    visit("a", a);
+    visit(same_modules ? "a" : "b", b);
+    visit("scale", scale);
+    visit.buffer(same_modules ? "shift" : "scale", shift);
+  }
+};
+
+struct Home : Module {
+  std::vector<Twins> twins{2};
+  void members(Visitor& visit) const override { visit("twins", twins); }
+};
+
+TEST(Module, TwoMembersOfOneNameAreAnError) {
+  Twins twins;
+  const std::string wrong = testing::error_of([&] { twins.named_parameters(); });
+  testing::expect_contains(wrong, "members: gradus::nn::");
+  testing::expect_contains(wrong, "Twins calls two members 'a'; give each a name of its own");
+  EXPECT_EQ(testing::error_of([&] { twins.parameters(); }), wrong);
+  EXPECT_EQ(testing::error_of([&] { twins.named_state(); }), wrong);
+  EXPECT_EQ(testing::error_of([&] { summary(twins); }), wrong);
+
+  Home home;
+  home.twins[0].same_modules = home.twins[1].same_modules = false;
+  EXPECT_EQ(home.parameters().size(), 10U);  // only a buffer is named twice
+  testing::expect_contains(testing::error_of([&] { home.named_state(); }), "Twins 'twins.0' calls two members 'scale'");
 }
 
 TEST(Module, NamedModulesListsEachObjectOnce) {
