@@ -295,8 +295,8 @@ TEST_F(Resume, KilledAtAnyMomentItGoesOn) {
 TEST_F(Resume, ASecondCtrlCLeavesAtOnce) {
   ASSERT_EQ(gpt(tiny + Arguments{"--steps", "3", "--out", "run", "--quiet"}).status, 0);
   const auto before = contents("run");
-  // Steps of minutes, so that the first signal cannot end the run by itself.
-  const pid_t pid = start({"train", "--resume", "run", "--steps", "9", "--accumulation", "1000000"});
+  // Steps of many seconds, so that the first signal cannot end the run by itself.
+  const pid_t pid = start({"train", "--resume", "run", "--steps", "9", "--accumulation", "50000"});
   std::this_thread::sleep_for(std::chrono::milliseconds(500));
   ::kill(pid, SIGTERM);
   while (read(folder / "err").empty() && running(pid)) std::this_thread::yield();
