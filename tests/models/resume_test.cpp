@@ -35,7 +35,7 @@ const Arguments tiny{"train", "--layers", "1", "--width", "16", "--heads", "2", 
 
 struct Resume : testing::Command {
   void SetUp() override {
-    if (testing::emulated()) GTEST_SKIP() << "signals reach the emulator";
+    if (gradus::testing::emulated()) GTEST_SKIP() << "signals reach the emulator";
     std::string text;
     for (int i = 0; i < 400; ++i) text += fmt::format("line {} of {}\n", i * i, i);
     write(folder / "text.txt", text);
