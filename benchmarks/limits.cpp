@@ -1,5 +1,5 @@
 // The machine's limits, which the other suites hold their figures against.
-#include "support/limits.h"
+#include "support/machine_limits.h"
 
 #include <benchmark/benchmark.h>
 

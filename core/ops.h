@@ -127,14 +127,14 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape);             // repeate
 
 // ---- reductions: over all dimensions to one number, or over `dims`, which stay with size 1 when keepdim
 Tensor sum(const Tensor& x);
-Tensor sum(const Tensor& x, std::vector<Index> dims, bool keepdim = false);
+Tensor sum(const Tensor& x, const std::vector<Index>& dims, bool keepdim = false);
 Tensor mean(const Tensor& x);
-Tensor mean(const Tensor& x, std::vector<Index> dims, bool keepdim = false);
+Tensor mean(const Tensor& x, const std::vector<Index>& dims, bool keepdim = false);
 Tensor max(const Tensor& x);  // equal maxima share the gradient evenly
-Tensor max(const Tensor& x, std::vector<Index> dims, bool keepdim = false);
+Tensor max(const Tensor& x, const std::vector<Index>& dims, bool keepdim = false);
 /// The variance; divides by (count - correction): 1 is Bessel's correction, 0 the plain mean of squares.
 Tensor var(const Tensor& x);
-Tensor var(const Tensor& x, std::vector<Index> dims, bool keepdim = false, double correction = 1);
+Tensor var(const Tensor& x, const std::vector<Index>& dims, bool keepdim = false, double correction = 1);
 /// Where the largest value along `dim` stands (the first of equals): plain numbers, no gradient.
 std::vector<Index> argmax(const Tensor& x, Index dim = -1);
 

@@ -171,20 +171,20 @@ Tensor Tensor::transpose(Index dim0, Index dim1) const {
 Tensor Tensor::sum() const {
   return gradus::sum(*this);
 }
-Tensor Tensor::sum(std::vector<Index> dims, bool keepdim) const {
-  return gradus::sum(*this, std::move(dims), keepdim);
+Tensor Tensor::sum(const std::vector<Index>& dims, bool keepdim) const {
+  return gradus::sum(*this, dims, keepdim);
 }
 Tensor Tensor::mean() const {
   return gradus::mean(*this);
 }
-Tensor Tensor::mean(std::vector<Index> dims, bool keepdim) const {
-  return gradus::mean(*this, std::move(dims), keepdim);
+Tensor Tensor::mean(const std::vector<Index>& dims, bool keepdim) const {
+  return gradus::mean(*this, dims, keepdim);
 }
 Tensor Tensor::max() const {
   return gradus::max(*this);
 }
-Tensor Tensor::max(std::vector<Index> dims, bool keepdim) const {
-  return gradus::max(*this, std::move(dims), keepdim);
+Tensor Tensor::max(const std::vector<Index>& dims, bool keepdim) const {
+  return gradus::max(*this, dims, keepdim);
 }
 Tensor Tensor::softmax(Index dim) const {
   return gradus::softmax(*this, dim);

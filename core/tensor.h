@@ -161,11 +161,11 @@ class Tensor {
   Tensor reshape(const Shape& shape) const;
   Tensor transpose(Index dim0 = -2, Index dim1 = -1) const;
   Tensor sum() const;
-  Tensor sum(std::vector<Index> dims, bool keepdim = false) const;
+  Tensor sum(const std::vector<Index>& dims, bool keepdim = false) const;
   Tensor mean() const;
-  Tensor mean(std::vector<Index> dims, bool keepdim = false) const;
+  Tensor mean(const std::vector<Index>& dims, bool keepdim = false) const;
   Tensor max() const;
-  Tensor max(std::vector<Index> dims, bool keepdim = false) const;
+  Tensor max(const std::vector<Index>& dims, bool keepdim = false) const;
   Tensor softmax(Index dim = -1) const;
 
   const NodePtr& node_ptr() const { return node_; }

@@ -25,7 +25,8 @@ Moons make_moons(Index count, double noise, gradus::Generator& generator) {
   std::vector<double> points, labels;
   for (Index i = 0; i < count; ++i) {
     const bool lower = i % 2 == 1;
-    const double angle = std::numbers::pi * static_cast<double>(i / 2) / static_cast<double>(count / 2 - 1);
+    const Index place = i / 2, last = count / 2 - 1;
+    const double angle = std::numbers::pi * static_cast<double>(place) / static_cast<double>(last);
     const double x = std::cos(angle), y = std::sin(angle);
     points.push_back((lower ? 1 - x : x) + noise * generator.normal());
     points.push_back((lower ? 0.5 - y : y) + noise * generator.normal());
@@ -72,9 +73,11 @@ void draw(const nn::Sequential& model, const Moons& moons) {
   constexpr Index columns = 128, rows = 80;
   constexpr double left = -1.5, low = -1.0, cell = 4.0 / columns;
   std::vector<double> grid;
-  for (Index i = 0; i < columns * rows; ++i) {
-    grid.push_back(left + cell * (static_cast<double>(i % columns) + 0.5));
-    grid.push_back(low + cell * (static_cast<double>(i / columns) + 0.5));
+  for (Index row = 0; row < rows; ++row) {
+    for (Index column = 0; column < columns; ++column) {
+      grid.push_back(left + cell * (static_cast<double>(column) + 0.5));
+      grid.push_back(low + cell * (static_cast<double>(row) + 0.5));
+    }
   }
   const std::vector<double> scores = model(gradus::tensor(grid, {columns * rows, 2})).to_vector();
   Svg svg({left, 2.5}, {low, 1.5});

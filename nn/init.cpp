@@ -15,8 +15,8 @@ Fans fans(const char* name, const Tensor& weight) {
       weight.rank() >= 2 && weight.numel() > 0,
       "{}: weight {} has no fan; it needs at least the two dimensions (out, in), for a vector use normal_ or uniform_",
       name, weight.shape());
-  const double in = static_cast<double>(weight.numel() / weight.size(0));
-  return {in, in / static_cast<double>(weight.size(1)) * static_cast<double>(weight.size(0))};
+  const Index in = weight.numel() / weight.size(0), out = weight.numel() / weight.size(1);
+  return {static_cast<double>(in), static_cast<double>(out)};
 }
 
 double kaiming_std(const char* name, const Tensor& weight, double a, Fan fan, Nonlinearity nonlinearity) {

@@ -10,6 +10,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -37,6 +38,12 @@ inline constexpr bool sanitized = true;
 #else
 inline constexpr bool sanitized = false;
 #endif
+
+/// Whether the programs run on an emulated processor (make test-arm): ten to fifty times slower, and the emulator, not
+/// the system, handles processes. Tests skip then that are about moments, signals and processes, not about numbers.
+inline bool emulated() {
+  return std::getenv("GRADUS_EMULATED") != nullptr;
+}
 
 /// The text of the Error that `f` throws, empty if it throws none.
 template <class F>

@@ -15,7 +15,7 @@ int main() {
   torch::nn::Sequential net(torch::nn::Linear(2, 8), torch::nn::Tanh(), torch::nn::Linear(8, 1));
   torch::optim::Adam adam(net->parameters(), torch::optim::AdamOptions(0.05));
   const auto step = [&] {
-    const torch::Tensor loss = torch::binary_cross_entropy_with_logits(net->forward(x), y);
+    torch::Tensor loss = torch::binary_cross_entropy_with_logits(net->forward(x), y);
     adam.zero_grad();
     loss.backward();
     adam.step();

@@ -17,7 +17,7 @@
 
 #include <fmt/format.h>
 
-#include "limits.h"
+#include "machine_limits.h"
 
 namespace work {
 namespace {

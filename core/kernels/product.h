@@ -172,9 +172,9 @@ template <int V, class T>
 GRADUS_INLINE void tile_of(Index rows, T* c, Index c_stride, Factor<T> a, const T* b, Index n, Index k, bool accumulate,
                            const T* bias) {
   switch (rows) {
-#define GRADUS_TILE(R)                                                                          \
-  case R:                                                                                       \
-    if constexpr (R <= tile_rows) tile<R, V, false>(c, c_stride, a, b, n, k, accumulate, bias); \
+#define GRADUS_TILE(R)                                                                              \
+  case R:                                                                                           \
+    if constexpr ((R) <= tile_rows) tile<(R), V, false>(c, c_stride, a, b, n, k, accumulate, bias); \
     return;
     GRADUS_TILE(1)
     GRADUS_TILE(2)

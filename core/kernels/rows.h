@@ -67,7 +67,7 @@ GRADUS_INLINE T log_of(T x) {
 template <class T>
 GRADUS_INLINE T sqrt_of(T x) {
   alignas(64) T part[width<T>];
-  xsimd::sqrt(Vec<T>(x)).store_aligned(part);
+  root(Vec<T>(x)).store_aligned(part);
   return part[0];
 }
 

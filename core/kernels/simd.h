@@ -28,6 +28,7 @@
 #endif
 
 #include <cstdint>
+#include <type_traits>
 
 #define GRADUS_INLINE __attribute__((always_inline)) inline
 
@@ -72,6 +73,15 @@ GRADUS_INLINE T largest(Vec<T> v) {
   T best = part[0];
   for (Index i = 1; i < width<T>; ++i) best = part[i] > best || part[i] != part[i] ? part[i] : best;
   return best;
+}
+
+/// The square root. xsimd 8.1 approximates that of floats on NEON, and then has a NaN for infinity.
+template <class T, class A>
+GRADUS_INLINE xsimd::batch<T, A> root(xsimd::batch<T, A> x) {
+#if XSIMD_WITH_NEON64
+  if constexpr (std::is_same_v<T, float>) return vsqrtq_f32(x);
+#endif
+  return xsimd::sqrt(x);
 }
 
 /// Larger of two, NaN if either is NaN.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -154,17 +155,18 @@ Tensor max_core(const Tensor& x, Cut cut, const Shape& shape) {
   });
   return record("max", y, {x}, [cut](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
-      const T *px = in[0].values<T>(), *best = out.values<T>(), *dy = out.grad_or_null<T>();
-      T* dx = in[0].grad_or_null<T>();
+      const T *values = in[0].values<T>(), *best = out.values<T>(), *dy = out.grad_or_null<T>();
+      T* const grad = in[0].grad_or_null<T>();
       const Index block = cut.n * cut.inner;
-      for (Index o = 0; o < cut.outer; ++o, px += block, dx += block, best += cut.inner, dy += cut.inner) {
-        for (Index j = 0; j < cut.inner; ++j) {
-          Index equal = 0;
-          const auto is_best = [&](Index i) { return px[i] == best[j] || (px[i] != px[i] && best[j] != best[j]); };
-          for (Index i = j; i < block; i += cut.inner) equal += is_best(i) ? 1 : 0;
-          const T share = dy[j] / static_cast<T>(equal);
-          for (Index i = j; i < block; i += cut.inner) dx[i] += is_best(i) ? share : T(0);
-        }
+      for (Index k = 0; k < cut.outer * cut.inner; ++k) {
+        const Index first = k / cut.inner * block + k % cut.inner;
+        const auto is_best = [x = values + first, top = best[k]](Index i) {
+          return x[i] == top || (std::isnan(x[i]) && std::isnan(top));
+        };
+        Index equal = 0;
+        for (Index i = 0; i < block; i += cut.inner) equal += is_best(i) ? 1 : 0;
+        const T share = dy[k] / static_cast<T>(equal);
+        for (Index i = 0; i < block; i += cut.inner) grad[first + i] += is_best(i) ? share : T(0);
       }
     });
   });
@@ -172,7 +174,7 @@ Tensor max_core(const Tensor& x, Cut cut, const Shape& shape) {
 
 }  // namespace
 
-Tensor sum(const Tensor& x, std::vector<Index> dims, bool keepdim) {
+Tensor sum(const Tensor& x, const std::vector<Index>& dims, bool keepdim) {
   return reduce("sum", x, dims, keepdim, sum_core);
 }
 Tensor sum(const Tensor& x) {
@@ -180,7 +182,7 @@ Tensor sum(const Tensor& x) {
   return sum_core(x, Cut({x.numel()}, 1), {});
 }
 
-Tensor mean(const Tensor& x, std::vector<Index> dims, bool keepdim) {
+Tensor mean(const Tensor& x, const std::vector<Index>& dims, bool keepdim) {
   const Tensor total = reduce("mean", x, dims, keepdim, sum_core);
   return total * (static_cast<double>(total.numel()) / static_cast<double>(x.numel()));
 }
@@ -189,7 +191,7 @@ Tensor mean(const Tensor& x) {
   return sum(x) * (1 / static_cast<double>(x.numel()));
 }
 
-Tensor max(const Tensor& x, std::vector<Index> dims, bool keepdim) {
+Tensor max(const Tensor& x, const std::vector<Index>& dims, bool keepdim) {
   return reduce("max", x, dims, keepdim, max_core);
 }
 Tensor max(const Tensor& x) {
@@ -197,10 +199,10 @@ Tensor max(const Tensor& x) {
   return max_core(x, Cut({x.numel()}, 1), {});
 }
 
-Tensor var(const Tensor& x, std::vector<Index> dims, bool keepdim, double correction) {
+Tensor var(const Tensor& x, const std::vector<Index>& dims, bool keepdim, double correction) {
   const Tensor total = reduce("var", x, dims, true, sum_core);
   const Tensor centered = x - total * (static_cast<double>(total.numel()) / static_cast<double>(x.numel()));
-  const Tensor squares = sum(centered * centered, std::move(dims), keepdim);
+  const Tensor squares = sum(centered * centered, dims, keepdim);
   const double count = static_cast<double>(x.numel()) / static_cast<double>(std::max<Index>(1, squares.numel()));
   return squares * (1 / std::max(0.0, count - correction));
 }

@@ -86,6 +86,7 @@ std::span<const Preset> presets() {
 
 std::vector<std::string> preset_names() {
   std::vector<std::string> result;
+  result.reserve(std::size(all));
   for (const Preset& preset : all) result.emplace_back(preset.name);
   return result;
 }

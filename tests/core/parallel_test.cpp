@@ -187,6 +187,7 @@ TEST(ParallelFor, WorksInTheChildOfFork) {
 #if defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "ThreadSanitizer does not let the child of a program with threads start some";
 #endif
+  if (testing::emulated()) GTEST_SKIP() << "qemu does not let the child of a program with threads go on";
   const WithThreads guard(3);
   ASSERT_EQ(exit_status_of_sum(), 0);  // the workers run
   const pid_t child = ::fork();

@@ -70,6 +70,7 @@ TEST_F(Command, TheRunFolderAndInfo) {
 }
 
 TEST_F(Command, OnATerminalAPanelIsDrawnInPlace) {
+  if (gradus::testing::emulated()) GTEST_SKIP() << "too slow for a panel";
   const auto on_terminal = [&](const std::string& environment) {
     const std::string command = fmt::format(
         "cd {} && {} script -qec '{}/gpt train --layers 1 --width 8 --heads 2 --seconds 0.6 --out run --overwrite "

@@ -20,6 +20,9 @@ using testing::write;
 const std::string tiny = "--layers 1 --width 8 --heads 2";
 
 struct Terminal : testing::Command {
+  void SetUp() override {
+    if (gradus::testing::emulated()) GTEST_SKIP() << "signals reach the emulator";
+  }
   // What gpt writes to a terminal of 80 columns, UTF-8.
   std::string on_terminal(const std::string& arguments) const {
     const auto result =
