@@ -98,16 +98,18 @@ work::Work forward(Case (*make)()) {
           c.forward_flops, c.computes() ? 0 : c.forward_bytes};
 }
 
-// What backward() does behind an op that has been computed already.
+// What backward() does behind an op that has been computed already, and that lets go of its graph.
 work::Work backward(Case (*make)()) {
   const Case c = make();
-  const Tensor y = c.op(), weight = gradus::ones_like(y);
-  return {[=] {
-            y.backward(weight, true);
-            y.zero_grad();
-            for (const Tensor& x : c.leaves) x.zero_grad();
-          },
-          c.backward_flops, c.computes() ? 0 : c.backward_bytes};
+  const auto y = std::make_shared<Tensor>();
+  return {.run = [y, weight = gradus::ones_like(c.op())] { y->backward(weight); },
+          .flops = c.backward_flops,
+          .bytes = c.computes() ? 0 : c.backward_bytes,
+          .prepare =
+              [y, c] {
+                for (const Tensor& x : c.leaves) x.zero_grad();
+                *y = c.op();
+              }};
 }
 
 work::Work forward_backward(Case (*make)()) {

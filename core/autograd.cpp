@@ -108,7 +108,7 @@ void Tensor::backward(const Tensor& weight, bool retain_graph) const {
   for (const NodePtr& node : nodes) {
     if (!node->is_leaf()) node->grad.reset();  // what an earlier, retained backward left
   }
-  if (root.grad || retain_graph || root.is_leaf()) {
+  if (retain_graph || root.is_leaf()) {
     dispatch(root.dtype, [&]<class T>() {
       kernels::kernels<T>().add(root.grad_or_null<T>(), weight.node().values<T>(), root.numel());
     });

@@ -10,9 +10,10 @@ namespace work {
 
 struct Work {
   std::function<void()> run;
-  double flops = 0, bytes = 0;  // of one run, held against the machine's limits; 0: not a matter of that
-  double count = 1;             // one run is that many
-  const char* unit = nullptr;   // of these: the time of one is reported, too
+  double flops = 0, bytes = 0;            // of one run, held against the machine's limits; 0: not a matter of that
+  double count = 1;                       // one run is that many
+  const char* unit = nullptr;             // of these: the time of one is reported, too
+  std::function<void()> prepare = [] {};  // before each run, not timed
 };
 
 /// `make` is called when the work's turn comes, so that work that is not asked for takes no time and no memory.

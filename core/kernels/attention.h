@@ -3,6 +3,8 @@
 // exponentials, from which the gradient recomputes the weights (as in Dao et al. 2022, section 3.1).
 #pragma once
 
+#include <limits>
+
 #include <gradus/core/kernels/kernels.h>
 #include <gradus/core/kernels/loops.h>
 #include <gradus/core/kernels/math.h>
@@ -57,9 +59,100 @@ GRADUS_INLINE Index whole_panels(const Attention<T>& in, Index seen) {
   return columns < in.S ? columns : in.S;
 }
 
+// A document no longer than a vector, such as a name, has a query a lane: a key's scores are one vector, and the
+// softmax runs down the lanes. Products of this size spend their time on packing and on tiles' ends.
+template <class T>
+GRADUS_INLINE bool is_short(const Attention<T>& in) {
+  return in.S <= width<T> && in.T_ <= in.S && in.T_ > 0;
+}
+
+// sums[c] = sum over r < rows of x[r] * factors[r * stride + c]
+template <class T>
+GRADUS_INLINE void combine(T* sums, const Vec<T>* x, const T* factors, Index stride, Index rows, Index cols) {
+  for (Index c = 0; c < cols; ++c) {
+    Vec<T> sum(0);
+    for (Index r = 0; r < rows; ++r) sum = fma(x[r], Vec<T>(factors[r * stride + c]), sum);
+    store(sums + c * width<T>, sum);
+  }
+}
+
+// The inner products of one row with every lane's column.
+template <class T>
+GRADUS_INLINE Vec<T> against(const T* row, const T* columns, Index n) {
+  Vec<T> sum(0);
+  for (Index i = 0; i < n; ++i) sum = fma(Vec<T>(row[i]), load(columns + i * width<T>), sum);
+  return sum;
+}
+
+// The lanes whose queries may see key j.
+template <class T>
+GRADUS_INLINE Mask<T> sees(const Attention<T>& in, Index j) {
+  alignas(64) T place[width<T>];
+  for (Index i = 0; i < width<T>; ++i) place[i] = static_cast<T>(i);
+  return Vec<T>::load_aligned(place) >= Vec<T>(in.causal ? static_cast<T>(j - (in.S - in.T_)) : T(0));
+}
+
+template <class T>
+void short_attention(const Attention<T>& in, T* out, T* lse, T* queries_t, T* out_t) {
+  constexpr Index w = width<T>;
+  transpose_block(queries_t, w, w, in.q, in.q_stride, in.T_, in.D);
+  Vec<T> weights[w];
+  Vec<T> max(-std::numeric_limits<T>::infinity()), sum(0);
+  for (Index j = 0; j < in.S; ++j) {
+    weights[j] = against(in.k + j * in.k_stride, queries_t, in.D) * Vec<T>(in.scale);
+    max = xsimd::select(sees(in, j), larger(weights[j], max), max);
+  }
+  for (Index j = 0; j < in.S; ++j) {
+    weights[j] = xsimd::select(sees(in, j), exponential(weights[j] - max), Vec<T>(0));
+    sum += weights[j];
+  }
+  const Vec<T> share = Vec<T>(1) / sum;
+  for (Index j = 0; j < in.S; ++j) weights[j] *= share;
+  put(lse, max + xsimd::log(sum), in.T_);
+  combine(out_t, weights, in.v, in.v_stride, in.S, in.E);
+  transpose_block(out, in.out_stride, in.E, out_t, w, in.E, in.T_);
+}
+
+template <class T>
+void short_attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, T* queries_t, T* dout_t, T* result_t) {
+  constexpr Index w = width<T>;
+  transpose_block(queries_t, w, w, in.q, in.q_stride, in.T_, in.D);
+  transpose_block(dout_t, w, w, grad.dout, in.out_stride, in.T_, in.E);
+  const Vec<T> shift = get(grad.lse, in.T_), scale(in.scale);
+  Vec<T> weights[w], dscores[w];
+  Vec<T> delta(0);
+  for (Index j = 0; j < in.S; ++j) {
+    const Vec<T> score = against(in.k + j * in.k_stride, queries_t, in.D);
+    weights[j] = xsimd::select(sees(in, j), exponential(score * scale - shift), Vec<T>(0));
+    dscores[j] = against(in.v + j * in.v_stride, dout_t, in.E);
+    delta = fma(weights[j], dscores[j], delta);
+  }
+  for (Index j = 0; j < in.S; ++j) dscores[j] = weights[j] * (dscores[j] - delta) * scale;
+  if (grad.dq != nullptr) {
+    combine(result_t, dscores, in.k, in.k_stride, in.S, in.D);
+    transpose_block(grad.dq, in.q_stride, in.D, result_t, w, in.D, in.T_, grad.adds_q);
+  }
+  if (grad.dk == nullptr && grad.dv == nullptr) return;
+  for (Index j = in.S; j < w; ++j) weights[j] = dscores[j] = Vec<T>(0);
+  transpose_square(weights);
+  transpose_square(dscores);
+  if (grad.dk != nullptr) {
+    combine(result_t, dscores, in.q, in.q_stride, in.T_, in.D);
+    transpose_block(grad.dk, in.k_stride, in.D, result_t, w, in.D, in.S, grad.adds_k);
+  }
+  if (grad.dv != nullptr) {
+    combine(result_t, weights, grad.dout, in.out_stride, in.T_, in.E);
+    transpose_block(grad.dv, in.v_stride, in.E, result_t, w, in.E, in.S, grad.adds_v);
+  }
+}
+
 template <class T>
 void attention(const Attention<T>& in, T* out, T* lse, T* scratch) {
   const AttentionScratch<T> s(scratch, in);
+  if (is_short(in)) {
+    short_attention(in, out, lse, s.keys_t, s.block);
+    return;
+  }
   pack_b(s.keys_t, Factor<T>{in.k, 1, in.k_stride}, in.D, in.S);
   pack_b(s.keys, Factor<T>{in.v, in.v_stride, 1}, in.S, in.E);
   // Panels of V hold all S keys of a few columns; a block that sees fewer keys reads the first rows of each panel.
@@ -100,6 +193,10 @@ GRADUS_INLINE void clear(T* p, Index stride, Index rows, Index cols) {
 template <class T>
 void attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, T* scratch) {
   const AttentionScratch<T> s(scratch, in);
+  if (is_short(in)) {
+    short_attention_grad(in, grad, s.keys_t, s.values_t, s.block);
+    return;
+  }
   pack_b(s.keys_t, Factor<T>{in.k, 1, in.k_stride}, in.D, in.S);
   pack_b(s.values_t, Factor<T>{in.v, 1, in.v_stride}, in.E, in.S);
   if (grad.dq != nullptr) pack_b(s.keys, Factor<T>{in.k, in.k_stride, 1}, in.S, in.D);

@@ -113,9 +113,11 @@ void pack_a(T* packed, const Product<T>& p, Index begin, Index end) {
 
 // C (R, n) = or += A B + bias, n within the last of V vectors. Everything unrolls, so the sums live in registers; rows
 // of A are addressed from every fourth one, which leaves registers for the sums' addresses too. The common case stores
-// whole vectors right away; the ragged edge has code of its own, or gcc 12 spills the sums.
+// whole vectors right away; the ragged edge has code of its own, or gcc 12 spills the sums. Rows of B, of V whole
+// vectors, lie b_row apart.
 template <int R, int V, bool packed, class T>
-void tile(T* c, Index c_stride, Factor<T> a, const T* b, Index n, Index k, bool accumulate, const T* bias) {
+void tile(T* c, Index c_stride, Factor<T> a, const T* b, Index b_row, Index n, Index k, bool accumulate,
+          const T* bias) {
   const Index last = n - (V - 1) * width<T>;
   Vec<T> sums[R][V];
 #pragma GCC unroll 4
@@ -139,7 +141,7 @@ void tile(T* c, Index c_stride, Factor<T> a, const T* b, Index n, Index k, bool 
 #pragma GCC unroll 4
       for (int j = 0; j < V; ++j) sums[i][j] = fma(x, from_b[j], sums[i][j]);
     }
-    b += V * width<T>;
+    b += b_row;
     a0 += step;
     if constexpr (!packed) {
       a4 += step;
@@ -169,12 +171,12 @@ void tile(T* c, Index c_stride, Factor<T> a, const T* b, Index n, Index k, bool 
 }
 
 template <int V, class T>
-GRADUS_INLINE void tile_of(Index rows, T* c, Index c_stride, Factor<T> a, const T* b, Index n, Index k, bool accumulate,
-                           const T* bias) {
+GRADUS_INLINE void tile_of(Index rows, T* c, Index c_stride, Factor<T> a, const T* b, Index b_row, Index n, Index k,
+                           bool accumulate, const T* bias) {
   switch (rows) {
-#define GRADUS_TILE(R)                                                                              \
-  case R:                                                                                           \
-    if constexpr ((R) <= tile_rows) tile<(R), V, false>(c, c_stride, a, b, n, k, accumulate, bias); \
+#define GRADUS_TILE(R)                                                                                     \
+  case R:                                                                                                  \
+    if constexpr ((R) <= tile_rows) tile<(R), V, false>(c, c_stride, a, b, b_row, n, k, accumulate, bias); \
     return;
     GRADUS_TILE(1)
     GRADUS_TILE(2)
@@ -196,15 +198,25 @@ GRADUS_INLINE void tile_of(Index rows, T* c, Index c_stride, Factor<T> a, const 
 
 // A tile of `rows` rows and n columns, at most a panel.
 template <class T>
-GRADUS_INLINE void tile_of_any(Index rows, T* c, Index c_stride, Factor<T> a, const T* panel_b, Index n, Index k,
+GRADUS_INLINE void tile_of_any(Index rows, T* c, Index c_stride, Factor<T> a, const T* b, Index b_row, Index n, Index k,
                                bool accumulate, const T* bias) {
   const Index vectors = vectors_for<T>(n);
   if (vectors == 1) {
-    tile_of<1>(rows, c, c_stride, a, panel_b, n, k, accumulate, bias);
+    tile_of<1>(rows, c, c_stride, a, b, b_row, n, k, accumulate, bias);
   } else if (vectors == 2) {
-    tile_of<2>(rows, c, c_stride, a, panel_b, n, k, accumulate, bias);
+    tile_of<2>(rows, c, c_stride, a, b, b_row, n, k, accumulate, bias);
   } else if constexpr (tile_vectors >= 3) {
-    tile_of<3>(rows, c, c_stride, a, panel_b, n, k, accumulate, bias);
+    tile_of<3>(rows, c, c_stride, a, b, b_row, n, k, accumulate, bias);
+  }
+}
+
+// C (m, n) = or += A B + bias for at most a panel of columns, in tiles from the top.
+template <class T>
+GRADUS_INLINE void product_of_panel(T* c, Index c_stride, Factor<T> a, const T* b, Index b_row, Index m, Index n,
+                                    Index k, bool accumulate, const T* bias) {
+  for (Index i = 0; i < m; i += tile_rows) {
+    tile_of_any(m - i < tile_rows ? m - i : tile_rows, c + i * c_stride, c_stride,
+                Factor<T>{a.p + i * a.row, a.row, a.col}, b, b_row, n, k, accumulate, bias);
   }
 }
 
@@ -213,13 +225,10 @@ template <class T>
 void product_of_packed(T* c, Index c_stride, Factor<T> a, const T* packed_b, Index m, Index n, Index k, bool accumulate,
                        const T* bias = nullptr) {
   for (Index j = 0; j < n; j += panel<T>) {
-    const Index cols = n - j < panel<T> ? n - j : panel<T>;
-    for (Index i = 0; i < m; i += tile_rows) {
-      tile_of_any(m - i < tile_rows ? m - i : tile_rows, c + i * c_stride + j, c_stride,
-                  Factor<T>{a.p + i * a.row, a.row, a.col}, packed_b, cols, k, accumulate,
-                  bias == nullptr ? nullptr : bias + j);
-    }
-    packed_b += k * vectors_for<T>(cols) * width<T>;
+    const Index cols = n - j < panel<T> ? n - j : panel<T>, padded = vectors_for<T>(cols) * width<T>;
+    product_of_panel(c + j, c_stride, a, packed_b, padded, m, cols, k, accumulate,
+                     bias == nullptr ? nullptr : bias + j);
+    packed_b += k * padded;
   }
 }
 
@@ -246,13 +255,23 @@ void product(const Product<T>& p, Index i0, Index i1, Index j0, Index j1) {
     for (Index j = j0; j < j1; j += group<T>) {
       const Index cols = j1 - j < group<T> ? j1 - j : group<T>;
       const Factor<T> b{p.b.p + l * p.b.row + j * p.b.col, p.b.row, p.b.col};
-      pack_b(packed_b, b, depth, cols);
       if (p.packed_a == nullptr) {
-        const Factor<T> rows{p.a.p + i0 * p.a.row + l * p.a.col, p.a.row, p.a.col};
-        product_of_packed(p.c + i0 * p.c_stride + j, p.c_stride, rows, packed_b, i1 - i0, cols, depth, accumulate,
-                          bias == nullptr ? nullptr : bias + j);
+        // What is used little, or lies close together, is read where it is: packing would cost more than it saves.
+        const bool in_place = b.col == 1 && (i1 - i0 <= 8 * tile_rows || b.row <= 2 * group<T>);
+        const Index direct = in_place ? cols / width<T> * width<T> : 0;
+        const Factor<T> a{p.a.p + i0 * p.a.row + l * p.a.col, p.a.row, p.a.col};
+        T* const c = p.c + i0 * p.c_stride + j;
+        for (Index q = 0; q < direct; q += panel<T>) {
+          product_of_panel(c + q, p.c_stride, a, b.p + q, b.row, i1 - i0, direct - q < panel<T> ? direct - q : panel<T>,
+                           depth, accumulate, bias == nullptr ? nullptr : bias + j + q);
+        }
+        if (direct == cols) continue;
+        pack_b(packed_b, Factor<T>{b.p + direct * b.col, b.row, b.col}, depth, cols - direct);
+        product_of_packed(c + direct, p.c_stride, a, packed_b, i1 - i0, cols - direct, depth, accumulate,
+                          bias == nullptr ? nullptr : bias + j + direct);
         continue;
       }
+      pack_b(packed_b, b, depth, cols);
       const Factor<T> next{b.p + group<T> * b.col, b.row, b.col};
       constexpr Index lines = product_depth * group<T> * static_cast<Index>(sizeof(T)) / 64;
       const Index tiles = (i1 - i0 + tile_rows - 1) / tile_rows * (group<T> / panel<T>),
@@ -272,10 +291,11 @@ void product(const Product<T>& p, Index i0, Index i1, Index j0, Index j1) {
             T* const corner = p.c + i * p.c_stride + j + q;
             const Factor<T> strip{p.packed_a + packed_a_offset(p, l, i), 1, tile_rows};
             if (i + tile_rows <= i_end && wide == panel<T>) {
-              tile<tile_rows, tile_vectors, true>(corner, p.c_stride, strip, panel_b, wide, depth, accumulate, bias_q);
+              tile<tile_rows, tile_vectors, true>(corner, p.c_stride, strip, panel_b, panel<T>, wide, depth, accumulate,
+                                                  bias_q);
             } else {
-              tile_of_any(i_end - i < tile_rows ? i_end - i : tile_rows, corner, p.c_stride, strip, panel_b, wide,
-                          depth, accumulate, bias_q);
+              tile_of_any(i_end - i < tile_rows ? i_end - i : tile_rows, corner, p.c_stride, strip, panel_b,
+                          vectors_for<T>(wide) * width<T>, wide, depth, accumulate, bias_q);
             }
           }
           panel_b += depth * panel<T>;

@@ -73,10 +73,10 @@ GRADUS_INLINE void transpose_square(Vec<float> (&rows)[8]) {
 
 #endif
 
-/// to[j * to_row + i] = from[i * from_row + j] for i < rows, j < cols; zeros for rows <= i < lanes.
+/// to[j * to_row + i] = or += from[i * from_row + j] for i < rows, j < cols; zeros for rows <= i < lanes.
 template <class T>
 GRADUS_INLINE void transpose_block(T* to, Index to_row, Index lanes, const T* from, Index from_row, Index rows,
-                                   Index cols) {
+                                   Index cols, bool adds = false) {
   for (Index i0 = 0; i0 < lanes; i0 += width<T>) {
     const Index high = lanes - i0 < width<T> ? lanes - i0 : width<T>;
     for (Index j0 = 0; j0 < cols; j0 += width<T>) {
@@ -89,7 +89,7 @@ GRADUS_INLINE void transpose_block(T* to, Index to_row, Index lanes, const T* fr
       transpose_square(square);
 #pragma GCC unroll 16
       for (Index j = 0; j < width<T>; ++j) {
-        if (j < wide) put(to + (j0 + j) * to_row + i0, square[j], high);
+        if (j < wide) add_to(to + (j0 + j) * to_row + i0, square[j], high, adds);
       }
     }
   }
