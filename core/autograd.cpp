@@ -13,6 +13,9 @@ namespace {
 
 thread_local int no_grad_depth = 0;
 
+// Lamport's clock (1978): a thread counts by itself, and is put forward by what it takes over from another.
+thread_local std::uint64_t clock = 0;
+
 using NodeList = std::vector<NodePtr, PoolAllocator<NodePtr>>;
 
 // All recorded nodes that `root` depends on, itself included. A list, not recursion: graphs may be a
@@ -60,6 +63,10 @@ bool grad_enabled() {
   return no_grad_depth == 0;
 }
 
+std::uint64_t detail::next_id() {
+  return ++clock;
+}
+
 bool detail::wants_grad(const char* name, const Tensor& y, InputList inputs) {
   if (const AnomalyMode* const anomaly = anomaly_mode()) anomaly->check_forward(name, y, inputs);
   return grad_enabled() &&
@@ -73,7 +80,10 @@ void detail::attach(Node& node, const char* name, InputList inputs, std::shared_
   node.op = name;
   node.requires_grad = true;
   node.inputs.reserve(inputs.size());
-  for (const Tensor& input : inputs) node.inputs.push_back(input.node_ptr());
+  for (const Tensor& input : inputs) {
+    node.inputs.push_back(input.node_ptr());
+    if (input.defined() && input.node().id >= node.id) node.id = clock = input.node().id + 1;
+  }
   node.backward = std::move(backward);
 }
 
@@ -104,7 +114,8 @@ void Tensor::backward(const Tensor& weight, bool retain_graph) const {
           "retain_graph = true, or compute the value again",
           node->op);
   }
-  std::ranges::sort(nodes, std::ranges::greater{}, [](const NodePtr& node) { return node->id; });
+  const auto id = [](const NodePtr& node) { return node->id; };
+  if (!std::ranges::is_sorted(nodes, std::ranges::greater{}, id)) std::ranges::sort(nodes, std::ranges::greater{}, id);
   for (const NodePtr& node : nodes) {
     if (!node->is_leaf()) node->grad.reset();  // what an earlier, retained backward left
   }

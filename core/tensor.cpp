@@ -2,7 +2,6 @@
 #include <gradus/core/tensor.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 
 #include <gradus/core/autograd.h>
@@ -10,8 +9,6 @@
 
 namespace gradus {
 namespace {
-
-std::atomic<std::uint64_t> next_id{1};
 
 // Nodes whose last owner let go while another node was being destroyed on this thread. Destroying them from this list,
 // instead of from inside their user's destructor, keeps the stack flat however deep the graph is.
@@ -22,11 +19,6 @@ struct Graveyard {
 
 // Never destroyed, because tensors may outlive the thread's other locals; empty between uses, so nothing leaks.
 thread_local Graveyard* graveyard = nullptr;
-
-const Node& no_node() {
-  static const Node none({}, DType::f32, {});
-  return none;
-}
 
 template <class From>
 Tensor from_values(std::span<const From> values, const Shape& shape, DType dtype) {
@@ -48,7 +40,12 @@ Tensor filled(const Shape& shape, DType dtype, Fill fill) {
 
 }  // namespace
 
-Node::Node(Shape s, DType t, Buffer values) : shape(s), dtype(t), id(next_id.fetch_add(1)), data(std::move(values)) {}
+const Node& detail::no_node() {
+  static const Node none({}, DType::f32, {});
+  return none;
+}
+
+Node::Node(Shape s, DType t, Buffer values) : shape(s), dtype(t), id(detail::next_id()), data(std::move(values)) {}
 
 Node::~Node() {
   if (inputs.empty()) return;
@@ -69,10 +66,6 @@ Node::~Node() {
 void Node::make_grad(bool zeroed) const {
   grad = Buffer(numel(), dtype);
   if (zeroed) grad.fill_zero(static_cast<std::size_t>(numel()) * size_of(dtype));
-}
-
-const Node& Inputs::operator[](std::size_t i) const {
-  return nodes_[i] == nullptr ? no_node() : *nodes_[i];
 }
 
 Tensor Tensor::empty(const Shape& shape, DType dtype) {

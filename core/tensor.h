@@ -55,7 +55,7 @@ struct Node {
   bool requires_grad = false;
   bool released = false;  // its backward ran and the graph behind it was let go
   bool visited = false;   // used by backward() while it collects the graph
-  std::uint64_t id = 0;   // creation order: every input is older than its output
+  std::uint64_t id = 0;   // order of creation on a thread: every input has a lower one than its output
   const char* op = "";    // "softmax": for printing, errors, the graph picture; empty for a leaf
   Buffer data;
   mutable Buffer grad;  // empty until something adds to it
@@ -92,6 +92,13 @@ struct Node {
   }
   void make_grad(bool zeroed) const;
 };
+
+namespace detail {
+const Node& no_node();
+}
+inline const Node& Inputs::operator[](std::size_t i) const {
+  return nodes_[i] == nullptr ? detail::no_node() : *nodes_[i];
+}
 
 /// An array of numbers in f32 or f64, of up to eight dimensions, contiguous and row-major. A handle: a copy shares the
 /// numbers, the gradient and the history, as a second Python name does.
