@@ -59,7 +59,13 @@ work::Work random_tokens(const Step& size) {
   for (std::int32_t& token : tokens) token = static_cast<std::int32_t>(generator.below(size.vocabulary));
   for (std::int32_t& target : targets) target = static_cast<std::int32_t>(generator.below(size.vocabulary));
   const auto run = [=] { trainer->update(cross_entropy(trainer->model(tokens, size.batch, size.length), targets)); };
-  return {run, 0, 0, static_cast<double>(size.batch * size.length), "token"};
+  // The products alone: one multiply-add forward and two backward for each weight and token, and in attention two
+  // products forward and five backward, half of which is hidden.
+  const double width = static_cast<double>(size.width), count = static_cast<double>(size.batch * size.length);
+  const double weights =
+      12.0 * static_cast<double>(size.layers) * width * width + static_cast<double>(size.vocabulary) * width;
+  const double attention = 7 * static_cast<double>(size.layers * size.length) * width;
+  return {run, count * (6 * weights + attention), 0, count, "token"};
 }
 
 // microgpt's model on 16 names a step, as long as they are, fetched from the data set.

@@ -4,6 +4,8 @@ function(gradus_library component)
   add_library(${library} ${ARGN})
   add_library(gradus::${component} ALIAS ${library})
   gradus_compile_options(${library})
+  # Products and sums are contracted where the kernels say so and nowhere else: the same bits on every processor.
+  target_compile_options(${library} PRIVATE -ffp-contract=off)
   target_compile_options(${library} PRIVATE $<$<CONFIG:>:-O2>)  # a project around it may name no build type
   target_compile_features(${library} PUBLIC cxx_std_20)
   target_include_directories(${library} PUBLIC

@@ -240,6 +240,8 @@ def torch_table(rows, limits, bytes_bar=False):
         elif row["name"] in TIMES_TORCH:
             wanted = TIMES_TORCH[row["name"]]
             bars.append(bar(f"{wanted} x", row["ratio"] >= wanted))
+            if at_limit and row["ratio"] < wanted:
+                bars.append(f"the limit allows {row['torch'] / at_limit:.2f} x")
         cells = [time_text(row[key]) for key in ("gradus_1", "gradus_2", "torch_1", "torch_2")]
         lines.append([row["name"], *cells, f"{row['ratio']:.2f} x", share, threads_bar(row), "; ".join(bars)])
     return table(

@@ -106,7 +106,7 @@ void short_attention(const Attention<T>& in, T* out, T* lse, T* queries_t, T* ou
     weights[j] = xsimd::select(sees(in, j), exponential(weights[j] - max), Vec<T>(0));
     sum += weights[j];
   }
-  const Vec<T> share = Vec<T>(1) / sum;
+  const Vec<T> share = quotient(Vec<T>(1), sum);
   for (Index j = 0; j < in.S; ++j) weights[j] *= share;
   put(lse, max + xsimd::log(sum), in.T_);
   combine(out_t, weights, in.v, in.v_stride, in.S, in.E);

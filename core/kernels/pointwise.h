@@ -24,7 +24,7 @@ GRADUS_INLINE V rectified(V x) {  // a NaN stays one
 
 template <class V>
 GRADUS_INLINE V logistic(V x) {
-  return V(1) / (V(1) + exponential(-x));
+  return quotient(V(1), V(1) + exponential(-x));
 }
 
 // x between -bound and bound; a NaN stays one. Past the bound an activation and its slope have reached their limits,
@@ -92,7 +92,7 @@ GRADUS_INLINE V power(V a, V b) {
   const V whole = xsimd::select(
       n == V(1), a, xsimd::select(n == V(2), square, xsimd::select(n == V(3), square * a, square * square)));
   const auto is_whole = n == V(1) || n == V(2) || n == V(3) || n == V(4);
-  V y = xsimd::select(is_whole, xsimd::select(b < V(0), V(1) / whole, whole), xsimd::pow(a, b));
+  V y = xsimd::select(is_whole, xsimd::select(b < V(0), quotient(V(1), whole), whole), xsimd::pow(a, b));
   y = xsimd::select(b == V(T(0.5)), root(a), y);
   y = xsimd::select(a == V(0) && !is_whole, xsimd::select(b < V(0), V(T(1) / T(0)), xsimd::select(b > V(0), V(0), b)),
                     y);

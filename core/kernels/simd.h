@@ -84,6 +84,15 @@ GRADUS_INLINE xsimd::batch<T, A> root(xsimd::batch<T, A> x) {
   return xsimd::sqrt(x);
 }
 
+/// a / b. xsimd 8.1 approximates the quotient of floats on NEON.
+template <class T, class A>
+GRADUS_INLINE xsimd::batch<T, A> quotient(xsimd::batch<T, A> a, xsimd::batch<T, A> b) {
+#if XSIMD_WITH_NEON64
+  if constexpr (std::is_same_v<T, float>) return vdivq_f32(a, b);
+#endif
+  return a / b;
+}
+
 /// Larger of two, NaN if either is NaN.
 template <class V>
 GRADUS_INLINE V larger(V a, V b) {

@@ -23,7 +23,7 @@ void adam(T* param, T* m, T* v, const T* grad, Index n, const AdamCoefficients<T
     const Vec<T> second = keep_v * get(v + i, k) + take_v * (g * g);
     put(m + i, first, k);
     put(v + i, second, k);
-    put(param + i, p - step * first / (root(second) * correction + eps), k);
+    put(param + i, p - quotient(step * first, root(second) * correction + eps), k);
   });
 }
 

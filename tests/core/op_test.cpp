@@ -288,6 +288,37 @@ TEST_P(EachLargeOp, EqualsTheReference) {
   for (std::size_t i = 0; i < inputs.size(); ++i) expect_near(coarse.grads[i], fine.grads[i], 5e-4);
 }
 
+// One direction for all elements: a piece of work whose gradient is another piece's changes the slope by about its
+// share of the gradient, which is thousands of times what is allowed.
+TEST_P(EachLargeOp, GradientsEqualTheSlopeAlongADirection) {
+  const std::vector<Array> inputs = make_inputs(row(), row().large);
+  const std::vector<Tensor> x = make_tensors(row(), inputs, DType::f64);
+  const Tensor y = row().f(x);
+  backward(y);
+  const std::vector<double> weight = output_weight(y.numel());
+  const double h = row().gradcheck_step;
+  std::mt19937 engine(9);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (!differentiable(row(), i)) continue;
+    const std::vector<double> gradient = x[i].grad().to_vector();
+    std::vector<Array> above = inputs, below = inputs;
+    double analytic = 0, squares = 0;
+    for (std::size_t j = 0; j < gradient.size(); ++j) {
+      const double u = engine() % 2 == 0 ? 1 : -1;
+      above[i].values[j] += h * u;
+      below[i].values[j] -= h * u;
+      analytic += gradient[j] * u;
+      squares += gradient[j] * gradient[j];
+    }
+    const NoGrad guard;
+    const std::vector<double> high = row().f(make_tensors(row(), above, DType::f64)).to_vector();
+    const std::vector<double> low = row().f(make_tensors(row(), below, DType::f64)).to_vector();
+    double numeric = 0;
+    for (std::size_t j = 0; j < high.size(); ++j) numeric += (high[j] - low[j]) / (2 * h) * weight[j];
+    EXPECT_NEAR(analytic, numeric, 1e-6 * std::sqrt(squares)) << "input " << i;
+  }
+}
+
 TEST_P(EachOp, InstructionSetsAgree) {
   const std::vector<Array> inputs = make_inputs(row(), row().shapes);
   const std::vector<std::string_view> sets = available_instruction_sets();
