@@ -223,5 +223,11 @@ struct ComputesAtTheEnd {
   }
 } computes_at_the_end;
 
+// So that there has been a pool by then, whichever tests were asked for.
+struct StartsThePool : ::testing::Environment {
+  void TearDown() override { EXPECT_EQ(exit_status_of_sum(), 0); }
+};
+const auto* const starts_the_pool = ::testing::AddGlobalTestEnvironment(new StartsThePool);
+
 }  // namespace
 }  // namespace gradus::testing
