@@ -42,7 +42,6 @@ constexpr Kernels<T> make_table() {
       .cross_entropy_grad = cross_entropy_grad<T>,
       .tile_rows = tile_rows,
       .group_cols = group<T>,
-      .pack_rows = pack_rows,
       .pack_a = pack_a<T>,
       .product = product<T>,
       .attention_scratch = attention_scratch<T>,

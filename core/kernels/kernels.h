@@ -119,7 +119,6 @@ struct Kernels {
 
   // products
   Index tile_rows, group_cols;  // rows and columns to cut C at
-  Index pack_rows;              // of A, to give to pack_a at a time
   // packed: m rounded up to tile_rows, times k
   void (*pack_a)(T* packed, const Product<T>& p, Index begin, Index end);
   void (*product)(const Product<T>& p, Index i0, Index i1, Index j0, Index j1);

@@ -19,9 +19,6 @@ inline constexpr int tile_rows = 8, tile_vectors = 3;  // 24 + 3 + 1 of 32
 inline constexpr int tile_rows = 4, tile_vectors = 2;  // 8 + 2 + 1, and one for the product, of 16
 #endif
 
-// Rows of A to pack at a time.
-inline constexpr Index pack_rows = 8 * tile_rows;
-
 template <class T>
 inline constexpr Index panel = tile_vectors* width<T>;
 
@@ -76,26 +73,27 @@ void pack_b(T* packed, Factor<T> b, Index k, Index n) {
 
 // Rows begin .. end-1 of A, in strips of tile_rows rows; in each, column after column, a low last strip filled up with
 // zeros. Whole vectors are stored, each over the tail of the one before: a masked store would cost more than the rest.
-// The last columns' vectors would reach into the next strip, which another thread may be packing, and are cut.
 template <class T>
 void pack_a(T* packed, const Product<T>& p, Index begin, Index end) {
   constexpr Index w = width<T>, vectors = (tile_rows + w - 1) / w;
   for (Index l = 0; l < p.k; l += product_depth) {
     const Index depth = p.k - l < product_depth ? p.k - l : product_depth;
-    const Index whole = depth - (vectors * w > tile_rows ? w : 0);
-    const T* const source = p.a.p + l * p.a.col;
-    if (p.a.col == 1) {
-      for (Index i = begin; i < end; i += tile_rows) {
-        T* const strip = packed + packed_a_offset(p, l, i);
-        for (Index v = vectors - 1; v >= 0; --v) {  // downwards: the last one spills into the next column's first rows
-          const Index first = v * w, rows = end - i - first, high = rows < 0 ? 0 : rows < w ? rows : w;
-          const Index room = tile_rows - first < w ? tile_rows - first : w;
+    for (Index i = begin; i < end; i += tile_rows) {
+      const Index rows = end - i < tile_rows ? end - i : tile_rows;
+      const T* const source = p.a.p + i * p.a.row + l * p.a.col;
+      T* const strip = packed + packed_a_offset(p, l, i);
+      // The last columns' vectors would reach into the next strip, which another thread may be packing.
+      const Index whole = depth - (vectors * w > tile_rows ? w : 0);
+      for (Index v = vectors - 1; v >= 0; --v) {  // downwards: the last one spills into the next column's first rows
+        const Index first = v * w, high = rows - first < 0 ? 0 : rows - first < w ? rows - first : w;
+        const Index room = tile_rows - first < w ? tile_rows - first : w;
+        if (p.a.col == 1) {
           for (Index j = 0; j < depth; j += w) {
             const Index wide = depth - j < w ? depth - j : w;
             Vec<T> square[w];
 #pragma GCC unroll 16
             for (Index r = 0; r < w; ++r) {
-              square[r] = r < high ? get(source + (i + first + r) * p.a.row + j, wide) : Vec<T>(0);
+              square[r] = r < high ? get(source + (first + r) * p.a.row + j, wide) : Vec<T>(0);
             }
             transpose_square(square);
 #pragma GCC unroll 16
@@ -103,24 +101,9 @@ void pack_a(T* packed, const Product<T>& p, Index begin, Index end) {
               if (q < wide) put(strip + (j + q) * tile_rows + first, square[q], j + q < whole ? w : room);
             }
           }
-        }
-      }
-      continue;
-    }
-    // The transposed view of a row-major matrix: a.row is 1. Its rows are often pages apart, so each is read for
-    // several strips while it is there.
-    for (Index i = begin; i < end; i += pack_rows) {
-      const Index until = end - i < pack_rows ? end : i + pack_rows;
-      for (Index j = 0; j < depth; ++j) {
-        for (Index s = i; s < until; s += tile_rows) {
-          T* const column = packed + packed_a_offset(p, l, s) + j * tile_rows;
-#pragma GCC unroll 4
-          for (Index first = 0; first < tile_rows; first += w) {
-            const Index rows = end - s - first, room = tile_rows - first < w ? tile_rows - first : w;
-            const Vec<T> part = rows >= w  ? load(source + j * p.a.col + s + first)
-                                : rows > 0 ? load_part(source + j * p.a.col + s + first, rows)
-                                           : Vec<T>(0);
-            put(column + first, part, j < whole ? w : room);
+        } else {  // the transposed view of a row-major matrix: a.row is 1
+          for (Index j = 0; j < depth; ++j) {
+            put(strip + j * tile_rows + first, get(source + j * p.a.col + first, high), j < whole ? w : room);
           }
         }
       }
@@ -273,8 +256,10 @@ void product(const Product<T>& p, Index i0, Index i1, Index j0, Index j1) {
       const Index cols = j1 - j < group<T> ? j1 - j : group<T>;
       const Factor<T> b{p.b.p + l * p.b.row + j * p.b.col, p.b.row, p.b.col};
       if (p.packed_a == nullptr) {
-        // What is used little, or lies close together, is read where it is: packing would cost more than it saves.
-        const bool in_place = b.col == 1 && (i1 - i0 <= 8 * tile_rows || b.row <= 2 * group<T>);
+        // What is used little, or stays in the L1 cache as it lies, is read where it is: packing would cost more than
+        // it saves.
+        constexpr Index l1_cache = 32768 / sizeof(T);
+        const bool in_place = b.col == 1 && (i1 - i0 <= 2 * tile_rows || b.row * depth <= l1_cache);
         const Index direct = in_place ? cols / width<T> * width<T> : 0;
         const Factor<T> a{p.a.p + i0 * p.a.row + l * p.a.col, p.a.row, p.a.col};
         T* const c = p.c + i0 * p.c_stride + j;

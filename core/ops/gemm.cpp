@@ -51,7 +51,7 @@ void gemm(T* c, Index c_stride, kernels::Factor<T> a, kernels::Factor<T> b, Inde
   Buffer packed;
   if (n > kernel.group_cols && m >= kernel.tile_rows && k >= 16) {
     packed = Buffer(round_up(m, kernel.tile_rows) * k, dtype_of<T>());
-    const Index grain = round_up(std::max<Index>(1, 16384 / k), kernel.pack_rows);
+    const Index grain = round_up(std::max<Index>(1, 16384 / k), kernel.tile_rows);
     parallel_for(m, grain, [&](Index begin, Index end) { kernel.pack_a(packed.as<T>(), product, begin, end); });
     product.packed_a = packed.as<T>();
   }
