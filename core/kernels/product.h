@@ -129,6 +129,7 @@ void tile(T* c, Index c_stride, Factor<T> a, const T* b, Index b_row, Index n, I
 #pragma GCC unroll 16
   for (int i = 0; i < R; ++i) __builtin_prefetch(c + i * c_stride, 1);
   const Index row = packed ? 1 : a.row, row3 = 3 * row, step = packed ? tile_rows : a.col;
+  const Index b_step = packed ? V * width<T> : b_row;  // where A is packed, so is B
   const T *a0 = a.p, *a4 = a.p + 4 * row, *a8 = a.p + 8 * row;
   for (Index l = 0; l < k; ++l) {
     Vec<T> from_b[V];
@@ -141,7 +142,7 @@ void tile(T* c, Index c_stride, Factor<T> a, const T* b, Index b_row, Index n, I
 #pragma GCC unroll 4
       for (int j = 0; j < V; ++j) sums[i][j] = fma(x, from_b[j], sums[i][j]);
     }
-    b += b_row;
+    b += b_step;
     a0 += step;
     if constexpr (!packed) {
       a4 += step;
