@@ -59,6 +59,14 @@ GRADUS_INLINE Index whole_panels(const Attention<T>& in, Index seen) {
   return columns < in.S ? columns : in.S;
 }
 
+// K^T times the scale, so that scores come out scaled: both passes see the same bits, and none exceeds its row's
+// maximum or the log of the sum, however large they are.
+template <class T>
+GRADUS_INLINE void pack_scaled_keys(const AttentionScratch<T>& s, const Attention<T>& in) {
+  pack_b(s.keys_t, Factor<T>{in.k, 1, in.k_stride}, in.D, in.S);
+  scale(s.keys_t, in.scale, in.D * s.row);
+}
+
 // A document no longer than a vector, such as a name, has a query a lane: a key's scores are one vector, and the
 // softmax runs down the lanes. Products of this size spend their time on packing and on tiles' ends.
 template <class T>
@@ -96,14 +104,15 @@ template <class T>
 void short_attention(const Attention<T>& in, T* out, T* lse, T* queries_t, T* out_t) {
   constexpr Index w = width<T>;
   transpose_block(queries_t, w, w, in.q, in.q_stride, in.T_, in.D);
+  scale(queries_t, in.scale, in.D * w);
   Vec<T> weights[w];
   Vec<T> max(-std::numeric_limits<T>::infinity()), sum(0);
   for (Index j = 0; j < in.S; ++j) {
-    weights[j] = against(in.k + j * in.k_stride, queries_t, in.D) * Vec<T>(in.scale);
-    max = xsimd::select(sees(in, j), larger(weights[j], max), max);
+    weights[j] = against(in.k + j * in.k_stride, queries_t, in.D);
+    max = xsimd::select(sees(in, j), xsimd::max(weights[j], max), max);
   }
   for (Index j = 0; j < in.S; ++j) {
-    weights[j] = xsimd::select(sees(in, j), exponential(weights[j] - max), Vec<T>(0));
+    weights[j] = xsimd::select(sees(in, j), exponential_of_negative(weights[j] - max), Vec<T>(0));
     sum += weights[j];
   }
   const Vec<T> share = quotient(Vec<T>(1), sum);
@@ -117,17 +126,18 @@ template <class T>
 void short_attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, T* queries_t, T* dout_t, T* result_t) {
   constexpr Index w = width<T>;
   transpose_block(queries_t, w, w, in.q, in.q_stride, in.T_, in.D);
+  scale(queries_t, in.scale, in.D * w);
   transpose_block(dout_t, w, w, grad.dout, in.out_stride, in.T_, in.E);
-  const Vec<T> shift = get(grad.lse, in.T_), scale(in.scale);
+  const Vec<T> shift = get(grad.lse, in.T_), factor(in.scale);
   Vec<T> weights[w], dscores[w];
   Vec<T> delta(0);
   for (Index j = 0; j < in.S; ++j) {
     const Vec<T> score = against(in.k + j * in.k_stride, queries_t, in.D);
-    weights[j] = xsimd::select(sees(in, j), exponential(score * scale - shift), Vec<T>(0));
+    weights[j] = xsimd::select(sees(in, j), exponential_of_negative(score - shift), Vec<T>(0));
     dscores[j] = against(in.v + j * in.v_stride, dout_t, in.E);
     delta = fma(weights[j], dscores[j], delta);
   }
-  for (Index j = 0; j < in.S; ++j) dscores[j] = weights[j] * (dscores[j] - delta) * scale;
+  for (Index j = 0; j < in.S; ++j) dscores[j] = weights[j] * (dscores[j] - delta) * factor;
   if (grad.dq != nullptr) {
     combine(result_t, dscores, in.k, in.k_stride, in.S, in.D);
     transpose_block(grad.dq, in.q_stride, in.D, result_t, w, in.D, in.T_, grad.adds_q);
@@ -153,25 +163,24 @@ void attention(const Attention<T>& in, T* out, T* lse, T* scratch) {
     short_attention(in, out, lse, s.keys_t, s.block);
     return;
   }
-  pack_b(s.keys_t, Factor<T>{in.k, 1, in.k_stride}, in.D, in.S);
+  pack_scaled_keys(s, in);
   pack_b(s.keys, Factor<T>{in.v, in.v_stride, 1}, in.S, in.E);
   // Panels of V hold all S keys of a few columns; a block that sees fewer keys reads the first rows of each panel.
   for (Index begin = 0; begin < in.T_; begin += query_block) {
     const Index end = begin + query_block < in.T_ ? begin + query_block : in.T_;
     const Index seen = visible(in, end);
+    T sums[query_block];  // of a row's weights, by which its output is divided: fewer numbers than its weights
     product_of_packed(s.scores, s.row, Factor<T>{in.q + begin * in.q_stride, in.q_stride, 1}, s.keys_t, end - begin,
                       whole_panels(in, seen), in.D, false);
     for (Index t = begin; t < end; ++t) {
       T* const row = s.scores + (t - begin) * s.row;
       const Index keys = visible(in, t + 1);
       for (Index j = keys; j < seen; ++j) row[j] = 0;
-      lse[t] = 0;
+      lse[t] = 0, sums[t - begin] = 1;
       if (keys == 0) continue;  // a query before the first key: attends to nothing, its output is 0
-      scale(row, in.scale, keys);
       const T max = row_max(row, keys);
-      const T sum = exp_row(row, row, max, keys);
-      scale(row, T(1) / sum, keys);
-      lse[t] = max + log_of(sum);
+      sums[t - begin] = exp_row(row, row, max, keys);
+      lse[t] = max + log_of(sums[t - begin]);
     }
     const T* packed = s.keys;
     for (Index j = 0; j < in.E; j += panel<T>) {
@@ -180,6 +189,7 @@ void attention(const Attention<T>& in, T* out, T* lse, T* scratch) {
                         end - begin, cols, seen, false);
       packed += in.S * round_up<T>(cols);
     }
+    for (Index t = begin; t < end; ++t) scale(out + t * in.out_stride, T(1) / sums[t - begin], in.E);
   }
 }
 
@@ -197,7 +207,7 @@ void attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, T* scr
     short_attention_grad(in, grad, s.keys_t, s.values_t, s.block);
     return;
   }
-  pack_b(s.keys_t, Factor<T>{in.k, 1, in.k_stride}, in.D, in.S);
+  pack_scaled_keys(s, in);
   pack_b(s.values_t, Factor<T>{in.v, 1, in.v_stride}, in.E, in.S);
   if (grad.dq != nullptr) pack_b(s.keys, Factor<T>{in.k, in.k_stride, 1}, in.S, in.D);
   if (grad.dk != nullptr && !grad.adds_k) clear(grad.dk, in.k_stride, in.S, in.D);
@@ -219,7 +229,7 @@ void attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, T* scr
       const Vec<T> delta(sum_of<T>(in.E, [&](Index i, Index m) { return get(o + i, m) * get(d + i, m); }));
       const Vec<T> factor(in.scale), shift(grad.lse[t]);
       each_vector<T>(keys, [&](Index i, Index m) {
-        const Vec<T> weight = exponential(get(p + i, m) * factor - shift);
+        const Vec<T> weight = exponential_of_negative(get(p + i, m) - shift);
         put(p + i, weight, m);
         put(ds + i, weight * (get(ds + i, m) - delta) * factor, m);
       });

@@ -23,15 +23,16 @@ GRADUS_INLINE V rectified(V x) {  // a NaN stays one
 }
 
 template <class V>
-GRADUS_INLINE V logistic(V x) {
-  return quotient(V(1), V(1) + exponential(-x));
+GRADUS_INLINE V logistic(V x) {  // in terms of exp(-|x|), which cannot overflow
+  const V e = exponential_of_negative(-xsimd::abs(x));
+  return quotient(xsimd::select(x < V(0), e, V(1)), V(1) + e);
 }
 
 // x between -bound and bound; a NaN stays one. Past the bound an activation and its slope have reached their limits,
 // and formulas that would meet 0 times infinity do not.
 template <class V>
 GRADUS_INLINE V bounded(V x, V bound) {
-  return xsimd::select(x < -bound, -bound, xsimd::select(x > bound, bound, x));
+  return xsimd::min(bound, xsimd::max(-bound, x));
 }
 
 template <class V>
@@ -55,7 +56,7 @@ template <class V>
 GRADUS_INLINE V gelu_erf_slope(V unbounded) {
   using T = typename V::value_type;
   const V x = bounded(unbounded, V(40));
-  const V phi = V(T(0.39894228040143267794)) * exponential(V(T(-0.5)) * x * x);
+  const V phi = V(T(0.39894228040143267794)) * exponential_of_negative(V(T(-0.5)) * x * x);
   return V(T(0.5)) * (V(1) + xsimd::erf(x * V(T(0.70710678118654752440)))) + x * phi;
 }
 
@@ -72,8 +73,9 @@ struct GeluTanh {
   }
 };
 template <class V>
-GRADUS_INLINE V gelu_tanh(V x) {
-  return xsimd::select(x < V(-40), V(0), x * logistic(GeluTanh<V>(x).two_u));
+GRADUS_INLINE V gelu_tanh(V unbounded) {
+  const V x = xsimd::max(V(-40), unbounded);
+  return x * logistic(GeluTanh<V>(x).two_u);
 }
 template <class V>
 GRADUS_INLINE V gelu_tanh_slope(V unbounded) {

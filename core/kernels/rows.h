@@ -20,23 +20,33 @@ double squared_norm(const T* x, Index n) {
   });
 }
 
+/// The largest of n > 0 numbers. A NaN may be overlooked: exp(x - max) has one all the same. Four maxima side by side:
+/// 0.3 ns a vector, where one that looked for NaNs took 3.5.
 template <class T>
 GRADUS_INLINE T row_max(const T* x, Index n) {
-  if (n < width<T>) {
+  constexpr Index w = width<T>;
+  if (n < w) {
     T best = x[0];
-    for (Index i = 1; i < n; ++i) best = x[i] > best || x[i] != x[i] ? x[i] : best;
+    for (Index i = 1; i < n; ++i) best = x[i] > best ? x[i] : best;
     return best;
   }
-  Vec<T> best = load(x);
-  for (Index i = width<T>; i + width<T> <= n; i += width<T>) best = larger(best, load(x + i));
-  return largest(larger(best, load(x + n - width<T>)));  // the last vector overlaps: a maximum may count twice
+  Vec<T> m0 = load(x + n - w), m1 = m0, m2 = m0, m3 = m0;  // may overlap others: a maximum may count twice
+  Index i = 0;
+  for (; i + 4 * w <= n; i += 4 * w) {
+    m0 = xsimd::max(m0, load(x + i));
+    m1 = xsimd::max(m1, load(x + i + w));
+    m2 = xsimd::max(m2, load(x + i + 2 * w));
+    m3 = xsimd::max(m3, load(x + i + 3 * w));
+  }
+  for (; i + w <= n; i += w) m0 = xsimd::max(m0, load(x + i));
+  return largest(xsimd::max(xsimd::max(m0, m1), xsimd::max(m2, m3)));
 }
 
 /// y = exp(x - max); returns the sum of y.
 template <class T>
 GRADUS_INLINE T exp_row(const T* x, T* y, T max, Index n) {
   return sum_of<T>(n, [&](Index i, Index m) {
-    const Vec<T> e = exponential(get(x + i, m) - Vec<T>(max));
+    const Vec<T> e = exponential_of_negative(get(x + i, m) - Vec<T>(max));
     put(y + i, e, m);
     return keep<T>(e, m);
   });
@@ -74,7 +84,8 @@ GRADUS_INLINE T sqrt_of(T x) {
 /// log of the sum of exp(x - max)
 template <class T>
 GRADUS_INLINE T log_sum_exp(const T* x, T max, Index n) {
-  return log_of(sum_of<T>(n, [&](Index i, Index m) { return keep<T>(exponential(get(x + i, m) - Vec<T>(max)), m); }));
+  return log_of(
+      sum_of<T>(n, [&](Index i, Index m) { return keep<T>(exponential_of_negative(get(x + i, m) - Vec<T>(max)), m); }));
 }
 
 template <class T>
@@ -92,8 +103,9 @@ template <class T>
 void log_softmax_grad(T* dx, bool adds, const T* dy, const T* y, Index rows, Index cols) {
   for (; rows > 0; --rows, dx += cols, dy += cols, y += cols) {
     const Vec<T> s(sum(dy, cols));
-    each_vector<T>(cols,
-                   [&](Index i, Index m) { add_to(dx + i, get(dy + i, m) - exponential(get(y + i, m)) * s, m, adds); });
+    each_vector<T>(cols, [&](Index i, Index m) {
+      add_to(dx + i, get(dy + i, m) - exponential_of_negative(get(y + i, m)) * s, m, adds);
+    });
   }
 }
 
@@ -213,7 +225,7 @@ void cross_entropy_grad(T* dx, bool adds, T scale, const T* x, const std::int32_
     }
     const Vec<T> first(max[r]), second(log_sum[r]);
     each_vector<T>(cols, [&](Index i, Index m) {
-      add_to(dx + i, s * (exponential((get(x + i, m) - first) - second) - share), m, adds);
+      add_to(dx + i, s * (exponential_of_negative((get(x + i, m) - first) - second) - share), m, adds);
     });
     dx[targets[r]] -= scale * (1 - smoothing);
   }

@@ -65,13 +65,13 @@ GRADUS_INLINE T total(Vec<T> v) {
 #endif
 }
 
-/// The largest element; NaN if one is NaN.
+/// The largest element; any, if one is NaN.
 template <class T>
 GRADUS_INLINE T largest(Vec<T> v) {
   alignas(64) T part[width<T>];
   v.store_aligned(part);
   T best = part[0];
-  for (Index i = 1; i < width<T>; ++i) best = part[i] > best || part[i] != part[i] ? part[i] : best;
+  for (Index i = 1; i < width<T>; ++i) best = part[i] > best ? part[i] : best;
   return best;
 }
 
