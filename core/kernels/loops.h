@@ -119,6 +119,17 @@ GRADUS_INLINE void each_vector(Index count, const Body& body) {
   if (i < count) body(i, count - i);
 }
 
+/// Calls for what a stream that is at p will read, or write, a page later: the processor's own prefetching stops where a
+/// page ends, and a loop with an exponential in it hides few misses. softmax of (12288, 1024): 10.0 ms without, 6.6 with.
+template <class T>
+GRADUS_INLINE void prefetch(const T* p) {
+  __builtin_prefetch(p + 4096 / sizeof(T));
+}
+template <class T>
+GRADUS_INLINE void prefetch_for_writing(T* p) {
+  __builtin_prefetch(p + 4096 / sizeof(T), 1);
+}
+
 /// The first n lanes, the others 0: the tail of a loop runs the same formula as its body.
 template <class T>
 GRADUS_INLINE Vec<T> get(const T* p, Index n) {
@@ -156,6 +167,33 @@ GRADUS_INLINE T sum_of(Index n, const F& f) {
   for (; i + w <= n; i += w) s0 += f(i, w);
   if (i < n) s1 += f(i, n - i);
   return total((s0 + s1) + (s2 + s3));
+}
+
+template <class T>
+struct Pair {
+  Vec<T> first, second;
+};
+template <class T>
+struct Sums {
+  T first, second;
+};
+
+/// sum_of for two sums in one pass over what they share: f gives a pair of vectors.
+template <class T, class F>
+GRADUS_INLINE Sums<T> sums_of(Index n, const F& f) {
+  constexpr Index w = width<T>;
+  Pair<T> even{Vec<T>(0), Vec<T>(0)}, odd = even;
+  const auto add = [](Pair<T>& sum, Pair<T> terms) {
+    sum.first += terms.first;
+    sum.second += terms.second;
+  };
+  Index i = 0;
+  for (; i + 2 * w <= n; i += 2 * w) {
+    add(even, f(i, w));
+    add(odd, f(i + w, w));
+  }
+  for (; i < n; i += w) add(even, f(i, n - i < w ? n - i : w));
+  return {total(even.first + odd.first), total(even.second + odd.second)};
 }
 
 /// sum_of for long sums: blocks of 4096 add up in double, so that many small terms do not drown.

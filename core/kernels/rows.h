@@ -46,6 +46,8 @@ GRADUS_INLINE T row_max(const T* x, Index n) {
 template <class T>
 GRADUS_INLINE T exp_row(const T* x, T* y, T max, Index n) {
   return sum_of<T>(n, [&](Index i, Index m) {
+    prefetch(x + i);
+    prefetch_for_writing(y + i);
     const Vec<T> e = exponential_of_negative(get(x + i, m) - Vec<T>(max));
     put(y + i, e, m);
     return keep<T>(e, m);
@@ -141,19 +143,22 @@ void layer_norm_grad(T* dx, bool adds, T* dweight, T* dbias, const T* dy, const 
     const auto g = [&](Index i, Index m) {
       return weight == nullptr ? get(dy + i, m) : get(dy + i, m) * get(weight + i, m);
     };
+    Vec<T> mean_g(0), mean_gn(0);
     if (dx != nullptr) {
       const T n = static_cast<T>(cols);
-      const Vec<T> mean_g(sum_of<T>(cols, g) / n);
-      const Vec<T> mean_gn(sum_of<T>(cols, [&](Index i, Index m) { return g(i, m) * normal(i, m); }) / n);
-      each_vector<T>(cols, [&](Index i, Index m) {
-        add_to(dx + i, inverse * (g(i, m) - mean_g - normal(i, m) * mean_gn), m, adds);
+      const Sums<T> sums = sums_of<T>(cols, [&](Index i, Index m) {
+        const Vec<T> v = g(i, m);
+        return Pair<T>{v, v * normal(i, m)};
       });
-      dx += cols;
+      mean_g = Vec<T>(sums.first / n), mean_gn = Vec<T>(sums.second / n);
     }
-    if (dweight != nullptr) {
-      each_vector<T>(cols, [&](Index i, Index m) { add_to(dweight + i, get(dy + i, m) * normal(i, m), m); });
-    }
-    if (dbias != nullptr) add(dbias, dy, cols);
+    each_vector<T>(cols, [&](Index i, Index m) {
+      const Vec<T> n = normal(i, m);
+      if (dx != nullptr) add_to(dx + i, inverse * (g(i, m) - mean_g - n * mean_gn), m, adds);
+      if (dweight != nullptr) add_to(dweight + i, get(dy + i, m) * n, m);
+      if (dbias != nullptr) add_to(dbias + i, get(dy + i, m), m);
+    });
+    if (dx != nullptr) dx += cols;
   }
 }
 
@@ -182,17 +187,18 @@ void rms_norm_grad(T* dx, bool adds, T* dweight, const T* dy, const T* x, const 
     const auto g = [&](Index i, Index m) {
       return weight == nullptr ? get(dy + i, m) : get(dy + i, m) * get(weight + i, m);
     };
+    const auto normal = [&](Index i, Index m) { return get(x + i, m) * inverse; };
+    Vec<T> mean_gn(0);
     if (dx != nullptr) {
-      const Vec<T> mean_gn(sum_of<T>(cols, [&](Index i, Index m) { return g(i, m) * get(x + i, m) * inverse; }) /
-                           static_cast<T>(cols));
-      each_vector<T>(cols, [&](Index i, Index m) {
-        add_to(dx + i, inverse * (g(i, m) - get(x + i, m) * inverse * mean_gn), m, adds);
-      });
-      dx += cols;
+      const T sum = sum_of<T>(cols, [&](Index i, Index m) { return g(i, m) * normal(i, m); });
+      mean_gn = Vec<T>(sum / static_cast<T>(cols));
     }
-    if (dweight != nullptr) {
-      each_vector<T>(cols, [&](Index i, Index m) { add_to(dweight + i, get(dy + i, m) * get(x + i, m) * inverse, m); });
-    }
+    each_vector<T>(cols, [&](Index i, Index m) {
+      const Vec<T> n = normal(i, m);
+      if (dx != nullptr) add_to(dx + i, inverse * (g(i, m) - n * mean_gn), m, adds);
+      if (dweight != nullptr) add_to(dweight + i, get(dy + i, m) * n, m);
+    });
+    if (dx != nullptr) dx += cols;
   }
 }
 
