@@ -169,7 +169,9 @@ void attention(const Attention<T>& in, T* out, T* lse, T* scratch) {
   for (Index begin = 0; begin < in.T_; begin += query_block) {
     const Index end = begin + query_block < in.T_ ? begin + query_block : in.T_;
     const Index seen = visible(in, end);
-    T sums[query_block];  // of a row's weights, by which its output is divided: fewer numbers than its weights
+    // Of a row's weights. Its output is divided by it, which is fewer numbers than the weights; values of more than the
+    // largest T / S would overflow before that.
+    T sums[query_block];
     product_of_packed(s.scores, s.row, Factor<T>{in.q + begin * in.q_stride, in.q_stride, 1}, s.keys_t, end - begin,
                       whole_panels(in, seen), in.D, false);
     for (Index t = begin; t < end; ++t) {
