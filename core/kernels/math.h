@@ -43,6 +43,26 @@ GRADUS_INLINE Vec<float> exponential_of_negative(Vec<float> unbounded) {
   return p.e_to_rest * __builtin_bit_cast(V, p.n << 23) * V(0x1p-64F);
 }
 
+/// 1 + 2^t for t <= 190, infinite where that is past the largest float. 2^rest = 1 + rest p(rest), where p is the
+/// polynomial of degree 5 with the least relative error, 7.5e-9, among those that begin with float's ln 2.
+GRADUS_INLINE Vec<float> one_plus_exp2(Vec<float> unbounded) {
+  using V = Vec<float>;
+  using Bits = Vec<std::int32_t>;
+  const V t = xsimd::max(V(-62), unbounded);  // less does not show beside 1
+  const V to_integer(0x1.8p23F - 64), shifted = t + to_integer;
+  const V r = t - (shifted - to_integer), square = r * r;
+  const V low = fma(V(2.4022650377e-1F), r, V(6.9314718246e-1F)),
+          middle = fma(V(9.6181509671e-3F), r, V(5.5503670868e-2F)),
+          high = fma(V(1.5429504408e-4F), r, V(1.3387403466e-3F));
+  const V two_to_r = fma(r, fma(square, fma(square, high, middle), low), V(1));
+  const Bits scaled = __builtin_bit_cast(Bits, two_to_r) + (__builtin_bit_cast(Bits, shifted) << 23);  // 2^(t - 64)
+  return fma(__builtin_bit_cast(V, scaled), V(0x1p64F), V(1));
+}
+
+GRADUS_INLINE Vec<double> one_plus_exp2(Vec<double> t) {
+  return Vec<double>(1) + xsimd::exp2(t);
+}
+
 GRADUS_INLINE Vec<double> exponential(Vec<double> x) {
   return xsimd::exp(x);
 }

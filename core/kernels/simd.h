@@ -30,7 +30,8 @@
 #include <cstdint>
 #include <type_traits>
 
-#define GRADUS_INLINE __attribute__((always_inline)) inline
+#define GRADUS_INLINED __attribute__((always_inline))  // for lambdas
+#define GRADUS_INLINE GRADUS_INLINED inline
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 
