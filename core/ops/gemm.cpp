@@ -51,7 +51,11 @@ void gemm(T* c, Index c_stride, kernels::Factor<T> a, kernels::Factor<T> b, Inde
   Buffer packed;
   if (n > kernel.group_cols && m >= kernel.tile_rows && k >= 16) {
     packed = Buffer(round_up(m, kernel.tile_rows) * k, dtype_of<T>());
-    const Index grain = round_up(std::max<Index>(1, 16384 / k), kernel.tile_rows);
+    // Rows of a transposed A come as columns: a few cache lines of each of its own rows, since a line that two tasks
+    // share is fetched by both, but enough tasks for a few threads.
+    constexpr Index few_lines = 3 * 64 / static_cast<Index>(sizeof(T));
+    const Index least = a.col == 1 ? 1 : std::clamp(m / 4, few_lines, 2 * few_lines);
+    const Index grain = round_up(std::max(least, 16384 / k), kernel.tile_rows);
     parallel_for(m, grain, [&](Index begin, Index end) { kernel.pack_a(packed.as<T>(), product, begin, end); });
     product.packed_a = packed.as<T>();
   }
