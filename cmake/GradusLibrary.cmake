@@ -11,6 +11,7 @@ function(gradus_library component)
   target_include_directories(${library} PUBLIC
     "$<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>"
     "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
+  gradus_precompile_headers(${library} gradus_core)
   set_target_properties(${library} PROPERTIES
     EXPORT_NAME ${component}
     INSTALL_RPATH "$ORIGIN"  # the components lie side by side
