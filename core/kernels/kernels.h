@@ -78,9 +78,9 @@ template <class T>
 struct Kernels {
   const char* isa;
 
-  // pointwise
-  void (*unary)(UnaryOp op, const T* x, T* y, Index n, T a, T b);
-  void (*unary_grad)(UnaryOp op, T* dx, bool adds, const T* dy, const T* x, const T* y, Index n, T a, T b);
+  // pointwise; far, here and below: the whole output is larger than caches
+  void (*unary)(UnaryOp op, const T* x, T* y, Index n, T a, T b, bool far);
+  void (*unary_grad)(UnaryOp op, T* dx, bool adds, const T* dy, const T* x, const T* y, Index n, T a, T b, bool far);
   // a_step and b_step are 1, or 0 for one number repeated
   void (*binary)(BinaryOp op, const T* a, Index a_step, const T* b, Index b_step, T* y, Index n);
   // first: the gradient of a (dx points there) or of b; where that argument's step is 0, sums into one number
@@ -99,7 +99,7 @@ struct Kernels {
 
   // rows
   void (*softmax)(const T* x, T* y, Index rows, Index cols);
-  void (*softmax_grad)(T* dx, bool adds, const T* dy, const T* y, Index rows, Index cols);
+  void (*softmax_grad)(T* dx, bool adds, const T* dy, const T* y, Index rows, Index cols, bool far);
   void (*log_softmax)(const T* x, T* y, Index rows, Index cols);
   void (*log_softmax_grad)(T* dx, bool adds, const T* dy, const T* y, Index rows, Index cols);
   // mean, rstd: (rows), kept for the gradient; weight, bias: (cols) or null

@@ -162,34 +162,37 @@ GRADUS_INLINE V share_above(V a, V b) {  // of max(a, b), the share of the gradi
 // Inlined, or every vector would be a call that fetches all the formula's constants: the exponential took twice as
 // long.
 template <class F, class T>
-void unary_loop(const T* x, T* y, Index n, T a, T b) {
-  each_vector<T>(n, [&](Index i, Index m) GRADUS_INLINED { put(y + i, F::f(get(x + i, m), Vec<T>(a), Vec<T>(b)), m); });
+void unary_loop(const T* x, T* y, Index n, T a, T b, bool far) {
+  const Output<T> out(y, far);
+  each_vector<T>(n, [&](Index i, Index m) GRADUS_INLINED { out.put(i, F::f(get(x + i, m), Vec<T>(a), Vec<T>(b)), m); });
 }
 
 template <class F, class T>
-void unary_grad_loop(T* dx, bool adds, const T* dy, const T* x, const T* y, Index n, T a, T b) {
+void unary_grad_loop(T* dx, bool adds, const T* dy, const T* x, const T* y, Index n, T a, T b, bool far) {
+  const Output<T> out(dx, far && !adds);
   each_vector<T>(n, [&](Index i, Index m) GRADUS_INLINED {
-    add_to(dx + i, get(dy + i, m) * F::df(get(x + i, m), get(y + i, m), Vec<T>(a), Vec<T>(b)), m, adds);
+    const Vec<T> share = get(dy + i, m) * F::df(get(x + i, m), get(y + i, m), Vec<T>(a), Vec<T>(b));
+    out.put(i, adds ? get(dx + i, m) + share : share, m);
   });
 }
 
 template <class T>
-void unary(UnaryOp op, const T* x, T* y, Index n, T a, T b) {
+void unary(UnaryOp op, const T* x, T* y, Index n, T a, T b, bool far) {
   switch (op) {
 #define UNARY(name, formula, slope) \
   case UnaryOp::name:               \
-    return unary_loop<Unary_##name>(x, y, n, a, b);
+    return unary_loop<Unary_##name>(x, y, n, a, b, far);
 #include <gradus/core/kernels/unary.def>
 #undef UNARY
   }
 }
 
 template <class T>
-void unary_grad(UnaryOp op, T* dx, bool adds, const T* dy, const T* x, const T* y, Index n, T a, T b) {
+void unary_grad(UnaryOp op, T* dx, bool adds, const T* dy, const T* x, const T* y, Index n, T a, T b, bool far) {
   switch (op) {
 #define UNARY(name, formula, slope) \
   case UnaryOp::name:               \
-    return unary_grad_loop<Unary_##name>(dx, adds, dy, x, y, n, a, b);
+    return unary_grad_loop<Unary_##name>(dx, adds, dy, x, y, n, a, b, far);
 #include <gradus/core/kernels/unary.def>
 #undef UNARY
   }

@@ -62,10 +62,14 @@ void softmax(const T* x, T* y, Index rows, Index cols) {
 
 // dx = y (dy - <dy, y>)
 template <class T>
-void softmax_grad(T* dx, bool adds, const T* dy, const T* y, Index rows, Index cols) {
-  for (; rows > 0; --rows, dx += cols, dy += cols, y += cols) {
+void softmax_grad(T* dx, bool adds, const T* dy, const T* y, Index rows, Index cols, bool far) {
+  const Output<T> out(dx, far && !adds && cols % width<T> == 0);
+  for (Index r = 0; r < rows; ++r, dy += cols, y += cols) {
     const Vec<T> dot(sum_of<T>(cols, [&](Index i, Index m) { return get(dy + i, m) * get(y + i, m); }));
-    each_vector<T>(cols, [&](Index i, Index m) { add_to(dx + i, get(y + i, m) * (get(dy + i, m) - dot), m, adds); });
+    each_vector<T>(cols, [&](Index i, Index m) {
+      const Vec<T> share = get(y + i, m) * (get(dy + i, m) - dot);
+      out.put(r * cols + i, adds ? get(dx + r * cols + i, m) + share : share, m);
+    });
   }
 }
 

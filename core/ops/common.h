@@ -19,6 +19,12 @@ inline Index row_grain(Index cols) {
   return std::max<Index>(1, pointwise_grain / 4 / std::max<Index>(1, cols));
 }
 
+/// Whether n elements are more than caches hold.
+template <class T>
+bool far(Index n) {
+  return n >= (Index{1} << 25) / static_cast<Index>(sizeof(T));
+}
+
 inline void check_same_dtype(const char* op, const Tensor& a,
                              std::initializer_list<std::reference_wrapper<const Tensor>> others) {
   for (const Tensor& other : others) {

@@ -25,7 +25,8 @@ Tensor unary(UnaryOp op, const Tensor& x, double a = 0, double b = 0) {
     const T* const from = x.node().values<T>();
     T* const to = y.node().values<T>();
     parallel_for(x.numel(), pointwise_grain, [&](Index begin, Index end) {
-      kernels::kernels<T>().unary(op, from + begin, to + begin, end - begin, static_cast<T>(a), static_cast<T>(b));
+      kernels::kernels<T>().unary(op, from + begin, to + begin, end - begin, static_cast<T>(a), static_cast<T>(b),
+                                  far<T>(x.numel()));
     });
   });
   return record(unary_names[static_cast<std::size_t>(op)], y, {x}, [op, a, b](const Node& out, Inputs in) {
@@ -34,7 +35,7 @@ Tensor unary(UnaryOp op, const Tensor& x, double a = 0, double b = 0) {
       const T *const dy = out.grad_or_null<T>(), *const px = in[0].values<T>(), *const py = out.values<T>();
       parallel_for(out.numel(), pointwise_grain, [&, dx = dx, adds = adds](Index begin, Index end) {
         kernels::kernels<T>().unary_grad(op, dx + begin, adds, dy + begin, px + begin, py + begin, end - begin,
-                                         static_cast<T>(a), static_cast<T>(b));
+                                         static_cast<T>(a), static_cast<T>(b), far<T>(out.numel()));
       });
     });
   });

@@ -29,7 +29,7 @@ Tensor softmax(const Tensor& input, Index dim) {
         parallel_for(rows, row_grain(cols), [&](Index begin, Index end) {
           const Index i = begin * cols;
           kernels::kernels<T>().softmax_grad(dx.p + i, dx.adds, out.grad_or_null<T>() + i, out.values<T>() + i,
-                                             end - begin, cols);
+                                             end - begin, cols, far<T>(out.numel()));
         });
       });
     });

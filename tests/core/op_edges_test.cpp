@@ -214,6 +214,28 @@ TEST(NaN, PassesThroughWhatComparesNumbers) {
   });
 }
 
+// Outputs of 32 MB and more are stored past the caches.
+TEST(LargeOutputs, HaveTheBitsOfSmallOnes) {
+  everywhere([](DType dtype) {
+    for (const Index cols : {1024, 1025}) {
+      const Tensor small = randn({4, cols}, dtype);
+      const Tensor large = (zeros({2049, 4, cols}, dtype) + small).detach();
+      for (const auto f :
+           {+[](const Tensor& x) { return gelu(x, Gelu::tanh); }, +[](const Tensor& x) { return softmax(x); }}) {
+        Tensor a = small.detach(), b = large.detach();
+        a.requires_grad(true);
+        b.requires_grad(true);
+        const Tensor from_a = f(a), from_b = f(b);
+        from_a.backward(small);
+        from_b.backward(large);
+        const NoGrad guard;
+        EXPECT_EQ(max(abs(from_b - from_a)).item(), 0);
+        EXPECT_EQ(max(abs(b.grad() - a.grad())).item(), 0);
+      }
+    }
+  });
+}
+
 TEST(ExtremeValues, GiveNoNaNWhereMathHasNone) {
   everywhere([](DType dtype) {
     const double tiny = dtype == DType::f32 ? 1e-40 : 1e-310;  // subnormal
