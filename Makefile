@@ -48,6 +48,7 @@ bench: $(release_dir)/build.ninja ## build and run the benchmarks
 	@set -e; for program in $$(find build/bin -name 'bench_*' | sort); do echo "== $$program"; $$program $(ARGS); done
 
 bench-peers: $(release_dir)/build.ninja | setup-peers ## time gradus beside PyTorch, OpenBLAS and oneDNN and write docs/performance.md
+	cmake --preset release > /dev/null # setup-peers may have brought what was not there before
 	cmake --build --preset release -j $(JOBS) --target benchmarks peers
 	/usr/bin/python3 benchmarks/peers/compare.py $(ARGS)
 

@@ -78,7 +78,7 @@ template <class T>
 struct Kernels {
   const char* isa;
 
-  // pointwise; far, here and below: the whole output is larger than caches
+  // pointwise; far, here and below: all of the output is more than caches hold
   void (*unary)(UnaryOp op, const T* x, T* y, Index n, T a, T b, bool far);
   void (*unary_grad)(UnaryOp op, T* dx, bool adds, const T* dy, const T* x, const T* y, Index n, T a, T b, bool far);
   // a_step and b_step are 1, or 0 for one number repeated
@@ -119,8 +119,9 @@ struct Kernels {
 
   // products
   Index tile_rows, group_cols;  // rows and columns to cut C at
-  // packed: m rounded up to tile_rows, times k
-  void (*pack_a)(T* packed, const Product<T>& p, Index begin, Index end);
+  // packed: m rounded up to tile_rows, times k; rows i0 .. i1-1 and columns l0 .. l1-1 of A, where i0 is a multiple of
+  // tile_rows and l0 one of product_depth
+  void (*pack_a)(T* packed, const Product<T>& p, Index i0, Index i1, Index l0, Index l1);
   void (*product)(const Product<T>& p, Index i0, Index i1, Index j0, Index j1);
 
   // attention; scratch: attention_scratch() elements. lse: (T_)

@@ -182,6 +182,10 @@ class Output {
       kernels::GRADUS_ISA_NAME::put(p_ + i, v, n);
     }
   }
+  /// = or += v
+  GRADUS_INLINE void add_to(Index i, Vec<T> v, Index n, bool adds) const {
+    put(i, adds ? get(p_ + i, n) + v : v, n);
+  }
 
  private:
   T* const p_;

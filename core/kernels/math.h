@@ -43,8 +43,9 @@ GRADUS_INLINE Vec<float> exponential_of_negative(Vec<float> unbounded) {
   return p.e_to_rest * __builtin_bit_cast(V, p.n << 23) * V(0x1p-64F);
 }
 
-/// 1 + 2^t for t <= 190, infinite where that is past the largest float. 2^rest = 1 + rest p(rest), where p is the
-/// polynomial of degree 5 with the least relative error, 7.5e-9, among those that begin with float's ln 2.
+/// 1 + 2^t for t <= 190, within 1.2 ulp, and infinite where that is past the largest number; a NaN need not stay one.
+/// 2^rest = 1 + rest p(rest), where p is the polynomial of degree 5 with the least relative error, 7.5e-9, among those
+/// that begin with float's ln 2.
 GRADUS_INLINE Vec<float> one_plus_exp2(Vec<float> unbounded) {
   using V = Vec<float>;
   using Bits = Vec<std::int32_t>;

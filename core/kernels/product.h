@@ -71,22 +71,23 @@ void pack_b(T* packed, Factor<T> b, Index k, Index n) {
   }
 }
 
-// Rows begin .. end-1 of A, in strips of tile_rows rows; in each, column after column, a low last strip filled up with
-// zeros. Whole vectors are stored, each over the tail of the one before: a masked store would cost more than the rest.
-// A transposed A is read a few of its rows at a time, all strips' shares of them: one strip after the other would fetch
-// every cache line once for each strip that it reaches into, as rows that lie a power of two apart displace each other.
+// Rows i0 .. i1-1 and columns l0 .. l1-1 of A, in strips of tile_rows rows; in each, column after column, a low last
+// strip filled up with zeros. Whole vectors are stored, each over the tail of the one before: a masked store would cost
+// more than the rest. A transposed A is read a few of its rows at a time, all strips' shares of them: one strip after
+// the other would fetch every cache line once for each strip that it reaches into, as rows that lie a power of two
+// apart displace each other.
 template <class T>
-void pack_a(T* packed, const Product<T>& p, Index begin, Index end) {
+void pack_a(T* packed, const Product<T>& p, Index i0, Index i1, Index l0, Index l1) {
   constexpr Index w = width<T>, vectors = (tile_rows + w - 1) / w;
-  for (Index l = 0; l < p.k; l += product_depth) {
+  for (Index l = l0; l < l1; l += product_depth) {
     const Index depth = p.k - l < product_depth ? p.k - l : product_depth;
     // The last columns' vectors would reach into the next strip, which another thread may be packing.
     const Index whole = depth - (vectors * w > tile_rows ? w : 0);
     const Index block = p.a.col == 1 ? depth : 8;
     for (Index j0 = 0; j0 < depth; j0 += block) {
       const Index j1 = depth - j0 < block ? depth : j0 + block;
-      for (Index i = begin; i < end; i += tile_rows) {
-        const Index rows = end - i < tile_rows ? end - i : tile_rows;
+      for (Index i = i0; i < i1; i += tile_rows) {
+        const Index rows = i1 - i < tile_rows ? i1 - i : tile_rows;
         const T* const source = p.a.p + i * p.a.row + l * p.a.col;
         T* const strip = packed + packed_a_offset(p, l, i);
         for (Index v = vectors - 1; v >= 0; --v) {  // downwards: the last one spills into the next column's first rows

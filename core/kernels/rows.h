@@ -66,10 +66,8 @@ void softmax_grad(T* dx, bool adds, const T* dy, const T* y, Index rows, Index c
   const Output<T> out(dx, far && !adds && cols % width<T> == 0);
   for (Index r = 0; r < rows; ++r, dy += cols, y += cols) {
     const Vec<T> dot(sum_of<T>(cols, [&](Index i, Index m) { return get(dy + i, m) * get(y + i, m); }));
-    each_vector<T>(cols, [&](Index i, Index m) {
-      const Vec<T> share = get(y + i, m) * (get(dy + i, m) - dot);
-      out.put(r * cols + i, adds ? get(dx + r * cols + i, m) + share : share, m);
-    });
+    each_vector<T>(
+        cols, [&](Index i, Index m) { out.add_to(r * cols + i, get(y + i, m) * (get(dy + i, m) - dot), m, adds); });
   }
 }
 

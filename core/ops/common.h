@@ -19,7 +19,7 @@ inline Index row_grain(Index cols) {
   return std::max<Index>(1, pointwise_grain / 4 / std::max<Index>(1, cols));
 }
 
-/// Whether n elements are more than caches hold.
+/// Whether n elements are more than caches hold: 32 MB, the last-level cache of the processors at hand.
 template <class T>
 bool far(Index n) {
   return n >= (Index{1} << 25) / static_cast<Index>(sizeof(T));

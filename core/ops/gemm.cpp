@@ -51,12 +51,19 @@ void gemm(T* c, Index c_stride, kernels::Factor<T> a, kernels::Factor<T> b, Inde
   Buffer packed;
   if (n > kernel.group_cols && m >= kernel.tile_rows && k >= 16) {
     packed = Buffer(round_up(m, kernel.tile_rows) * k, dtype_of<T>());
-    // Rows of a transposed A come as columns: a few cache lines of each of its own rows, since a line that two tasks
-    // share is fetched by both, but enough tasks for a few threads.
-    constexpr Index few_lines = 3 * 64 / static_cast<Index>(sizeof(T));
-    const Index least = a.col == 1 ? 1 : std::clamp(m / 4, few_lines, 2 * few_lines);
-    const Index grain = round_up(std::max(least, 16384 / k), kernel.tile_rows);
-    parallel_for(m, grain, [&](Index begin, Index end) { kernel.pack_a(packed.as<T>(), product, begin, end); });
+    // A task packs some 16,384 elements. Of a transposed A, whose rows lie across its own, it takes a few of those for
+    // the length of six cache lines: a line that two tasks share is fetched by both.
+    constexpr Index six_lines = 6 * 64 / static_cast<Index>(sizeof(T)), task = 16384;
+    const bool transposed = a.col != 1;
+    const Index high = round_up(transposed ? six_lines : std::max<Index>(1, task / k), kernel.tile_rows);
+    const Index deep = transposed ? round_up(task / six_lines, kernels::product_depth) : k;
+    const Index across = blocks(m, high);
+    parallel_for(across * blocks(k, deep), 1, [&](Index begin, Index end) {
+      for (Index t = begin; t < end; ++t) {
+        const Index i = t % across * high, l = t / across * deep;
+        kernel.pack_a(packed.as<T>(), product, i, std::min(m, i + high), l, std::min(k, l + deep));
+      }
+    });
     product.packed_a = packed.as<T>();
   }
   const auto [down, across] = cut(m, n, k, kernel.tile_rows, kernel.group_cols);

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <numeric>
 
 #include <gradus/core/autograd.h>
@@ -332,6 +333,28 @@ TEST(Exp, IsWithinHalfAsMuchAgainAsOneUlp) {
                        std::isinf(ulp) ? 0.0 : std::abs(static_cast<double>(y[i]) - exact) / static_cast<double>(ulp));
     }
     EXPECT_LE(worst, 1.5);
+  });
+}
+
+// Relative to the result, however small: 3 roundings, and 3 of what the exponent e^-2u is taken of.
+TEST(Gelu, KeepsItsDigitsForNegativeNumbers) {
+  std::vector<float> values;
+  for (std::uint32_t bits = std::bit_cast<std::uint32_t>(1e-6F); std::bit_cast<float>(bits) < 9.5F; bits += 499) {
+    values.push_back(std::bit_cast<float>(bits));
+    values.push_back(-std::bit_cast<float>(bits));
+  }
+  const Tensor x = tensor(values, {static_cast<Index>(values.size())});
+  everywhere([&](DType dtype) {
+    if (dtype != DType::f32) return;
+    const Tensor result = gelu(x, Gelu::tanh);
+    const auto y = result.data<float>();
+    double worst = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const double v = values[i], two_u = 2 * std::sqrt(2 / std::numbers::pi) * (v + 0.044715 * v * v * v);
+      const double exact = v / (1 + std::exp(-two_u)), rounding = std::ldexp(std::abs(exact), -24);
+      worst = std::max(worst, std::abs(static_cast<double>(y[i]) - exact) / (rounding * (3 + 3 * std::abs(two_u))));
+    }
+    EXPECT_LE(worst, 1);
   });
 }
 

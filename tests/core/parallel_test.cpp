@@ -202,8 +202,9 @@ TEST(ParallelFor, WorksInTheChildOfFork) {
     const int result = exit_status_of_sum() + (num_threads() == 3 ? 0 : 2);
 #if defined(__SANITIZE_ADDRESS__)
     std::_Exit(result);  // LeakSanitizer would report the parent's threads, which the child leaves behind on purpose
-#endif
+#else
     std::exit(result);
+#endif
   }
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
