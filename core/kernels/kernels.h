@@ -119,8 +119,8 @@ struct Kernels {
 
   // products
   Index tile_rows, group_cols;  // rows and columns to cut C at
-  // packed: m rounded up to tile_rows, times k; rows i0 .. i1-1 and columns l0 .. l1-1 of A, where i0 is a multiple of
-  // tile_rows and l0 one of product_depth
+  // packed: m rounded up to tile_rows, times k; rows i0 .. i1-1 and columns l0 .. l1-1 of A, where i0 and i1 are
+  // multiples of tile_rows, l0 and l1 of product_depth, or i1 is m and l1 is k
   void (*pack_a)(T* packed, const Product<T>& p, Index i0, Index i1, Index l0, Index l1);
   void (*product)(const Product<T>& p, Index i0, Index i1, Index j0, Index j1);
 

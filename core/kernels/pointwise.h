@@ -61,7 +61,8 @@ GRADUS_INLINE V gelu_erf_slope(V unbounded) {
 }
 
 // The same paper's approximation x/2 (1 + tanh(u)), u = sqrt(2 / pi) (x + 0.044715 x^3), written as x / (1 + 2^t) with
-// t = -2 u / ln 2: one power, and down to x = -10, where the result leaves f32, no digits lost to a difference.
+// t = -2 u / ln 2: one power, and no digits lost to a difference. In f32 2^t overflows below x = -10.06, where the
+// result would be smaller than 3e-38 and is 0.
 template <class V>
 struct GeluTanh {
   using T = typename V::value_type;

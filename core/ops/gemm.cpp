@@ -51,11 +51,11 @@ void gemm(T* c, Index c_stride, kernels::Factor<T> a, kernels::Factor<T> b, Inde
   Buffer packed;
   if (n > kernel.group_cols && m >= kernel.tile_rows && k >= 16) {
     packed = Buffer(round_up(m, kernel.tile_rows) * k, dtype_of<T>());
-    // A task packs some 16,384 elements. Of a transposed A, whose rows lie across its own, it takes a few of those for
-    // the length of six cache lines: a line that two tasks share is fetched by both.
+    // A task packs 16,384 elements or somewhat more. A transposed A is cut along k too, and a task takes at least six
+    // cache lines of each of its rows in memory: a line that two tasks share is fetched by both.
     constexpr Index six_lines = 6 * 64 / static_cast<Index>(sizeof(T)), task = 16384;
     const bool transposed = a.col != 1;
-    const Index high = round_up(transposed ? six_lines : std::max<Index>(1, task / k), kernel.tile_rows);
+    const Index high = round_up(std::max(transposed ? six_lines : Index{1}, task / k), kernel.tile_rows);
     const Index deep = transposed ? round_up(task / six_lines, kernels::product_depth) : k;
     const Index across = blocks(m, high);
     parallel_for(across * blocks(k, deep), 1, [&](Index begin, Index end) {
