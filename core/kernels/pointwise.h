@@ -69,8 +69,8 @@ struct GeluTanh {
   static constexpr T lowest = std::is_same_v<T, float> ? -11 : -40;  // 1 + 2^t is infinite there, in this type
   static constexpr T two_root = T(1.5957691216057307117), cubic = T(0.044715), log2_e = T(1.4426950408889634074);
   V x, square, divisor;
-  explicit GRADUS_INLINE GeluTanh(V bounded)
-      : x(bounded),
+  explicit GRADUS_INLINE GeluTanh(V at_least_lowest)
+      : x(at_least_lowest),
         square(x * x),
         divisor(one_plus_exp2(x * fma(V(-two_root * log2_e * cubic), square, V(-two_root * log2_e)))) {}
 };
@@ -82,7 +82,7 @@ GRADUS_INLINE V gelu_tanh(V unbounded) {
 template <class V>
 GRADUS_INLINE V gelu_tanh_slope(V unbounded) {
   using G = GeluTanh<V>;
-  const G g(xsimd::min(V(-G::lowest), xsimd::max(V(G::lowest), unbounded)));
+  const G g(bounded(unbounded, V(-G::lowest)));
   const V s = quotient(V(1), g.divisor),
           x_slope_two_u = g.x * fma(V(3 * G::two_root * G::cubic), g.square, V(G::two_root));
   return fma(s * x_slope_two_u, V(1) - s, s);

@@ -94,8 +94,8 @@ void pack_a(T* packed, const Product<T>& p, Index i0, Index i1, Index l0, Index 
           const Index first = v * w, high = rows - first < 0 ? 0 : rows - first < w ? rows - first : w;
           const Index room = tile_rows - first < w ? tile_rows - first : w;
           if (p.a.col == 1) {
-            for (Index j = 0; j < depth; j += w) {
-              const Index wide = depth - j < w ? depth - j : w;
+            for (Index j = j0; j < j1; j += w) {
+              const Index wide = j1 - j < w ? j1 - j : w;
               Vec<T> square[w];
 #pragma GCC unroll 16
               for (Index r = 0; r < w; ++r) {
