@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <unordered_map>
@@ -30,6 +31,25 @@ std::optional<Found> first_not_finite(const Buffer& buffer, DType dtype, Index n
 }
 
 using Nodes = std::vector<const Node*>;  // null for an input that was left out
+
+// FNV-1a over the numbers' bits (Fowler, Noll & Vo 1991).
+std::uint64_t checksum(const Node& node) {
+  return dispatch(node.dtype, [&]<class T>() {
+    using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+    std::uint64_t hash = 0xcbf29ce484222325U;
+    for (const T value : std::span(node.data.as<T>(), static_cast<std::size_t>(node.numel()))) {
+      hash = (hash ^ std::bit_cast<Bits>(value)) * 0x100000001b3U;
+    }
+    return hash;
+  });
+}
+
+// The result of `op` and its inputs, in this order.
+Nodes values_of(const Node& op) {
+  Nodes values{&op};
+  for (const NodePtr& input : op.inputs) values.push_back(input.get());
+  return values;
+}
 
 bool all_finite(const Nodes& inputs) {
   return std::ranges::none_of(inputs, [](const Node* node) {
@@ -106,6 +126,20 @@ void AnomalyMode::check_forward(const char* op, const Tensor& y, detail::InputLi
        described(nodes), place(nodes),
        all_finite(nodes) ? "keep its inputs where it is finite, or lower the learning rate"
                          : "an input came so: look at what wrote it");
+}
+
+void AnomalyMode::note_values(const Node& op) {
+  Checksums sums{op.id, {}};
+  for (const Node* const values : values_of(op)) sums.of_values.push_back(values == nullptr ? 0 : checksum(*values));
+  noted_[&op] = std::move(sums);
+}
+
+bool AnomalyMode::has_changed(const Node& op, const Node& values) const {
+  const auto noted = noted_.find(&op);
+  if (noted == noted_.end() || noted->second.op_id != op.id) return false;
+  const Nodes all = values_of(op);
+  const auto place = static_cast<std::size_t>(std::ranges::find(all, &values) - all.begin());
+  return noted->second.of_values[place] != checksum(values);
 }
 
 void AnomalyMode::check_weight(const Tensor& weight) const {

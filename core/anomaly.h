@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -13,7 +14,8 @@ namespace gradus {
 
 /// While one lives, every op on this thread is looked at, forward and backward: the first whose result, or whose
 /// gradient of an input, is not finite ends in an Error with the op, the place and value, the shapes and ranges of its
-/// inputs, the module it is in or behind, and the step. Every value is read once more, so training takes longer.
+/// inputs, the module it is in or behind, and the step. So does an op whose gradient needs values that were written
+/// through data() since. Every value is read a few times more, so training takes longer.
 ///     AnomalyMode watch(model.named_parameters());
 /// What is meant to be infinite, such as a mask of -inf, ends in an Error as well.
 class AnomalyMode {
@@ -31,12 +33,21 @@ class AnomalyMode {
   void check_forward(const char* op, const Tensor& y, detail::InputList inputs) const;
   void check_backward(const Node& node) const;
   void check_weight(const Tensor& weight) const;
+  /// A checksum of each of the op's inputs and of its result; whether one of them has another one by now.
+  void note_values(const Node& op);
+  bool has_changed(const Node& op, const Node& values) const;
 
  private:
+  struct Checksums {
+    std::uint64_t op_id;  // addresses are used again
+    std::vector<std::uint64_t> of_values;
+  };
+
   std::string place(const std::vector<const Node*>& inputs) const;
 
   std::vector<std::pair<std::string, Tensor>> names_;
   std::optional<Index> step_;
+  std::unordered_map<const Node*, Checksums> noted_;
   AnomalyMode* outer_;
 };
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
+#include <vector>
 
 #include <gradus/core/anomaly.h>
 #include <gradus/core/kernels/kernels.h>
@@ -13,8 +15,12 @@ namespace {
 
 thread_local int no_grad_depth = 0;
 
-// Lamport's clock (1978): a thread counts by itself, and is put forward by what it takes over from another.
+// Lamport's clock (1978): each thread counts by itself, and moves on to the time of what it gets from another thread.
 thread_local std::uint64_t clock = 0;
+
+void move_on(std::uint64_t time) {
+  clock = std::max(clock, time);
+}
 
 using NodeList = std::vector<NodePtr, PoolAllocator<NodePtr>>;
 
@@ -44,6 +50,99 @@ NodeList reachable(const NodePtr& root) {
   return nodes;
 }
 
+// What wrote `values`, an input or the result of `op`, after `op` recorded them; null: nothing.
+const char* written_since(const Node& values, const Node& op, const AnomalyMode* anomaly) {
+  if (values.data.written() > op.id) return values.data.writer();
+  return anomaly != nullptr && anomaly->has_changed(op, values) ? "a write through data()" : nullptr;
+}
+
+// While one lives, an op whose backward runs gets an error when it reads values that were written since it recorded
+// them. Values that it does not read may change.
+class Guard {
+ public:
+  Guard(const Node& op, const AnomalyMode* anomaly) : op_(op) {
+    errors_.reserve(op.inputs.size() + 1);
+    protect(op, "its result", anomaly);
+    for (std::size_t i = 0; i < op.inputs.size(); ++i) {
+      if (op.inputs[i] != nullptr) protect(*op.inputs[i], fmt::format("its input {}", i), anomaly);
+    }
+  }
+  ~Guard() {
+    op_.stale = nullptr;
+    for (const NodePtr& input : op_.inputs) {
+      if (input != nullptr) input->stale = nullptr;
+    }
+  }
+  Guard(const Guard&) = delete;
+  Guard& operator=(const Guard&) = delete;
+
+ private:
+  void protect(const Node& values, const std::string& what, const AnomalyMode* anomaly) {
+    const char* const writer = written_since(values, op_, anomaly);
+    if (writer == nullptr || values.stale != nullptr) return;
+    errors_.push_back(fmt::format(
+        "{}: backward needs {} {} as it was when the op ran, but {} has changed it since; call backward() before the "
+        "change, compute the loss again after it, or change a clone()",
+        op_.op, what, to_string(values.shape), writer));
+    values.stale = &errors_.back();
+  }
+
+  const Node& op_;
+  std::vector<std::string> errors_;
+};
+
+struct Inspection {
+  bool wanted = false;        // an input wants a gradient; it may have been switched off since it was used
+  std::uint64_t written = 0;  // when the last of the op's values was written
+};
+
+Inspection inspect(const Node& op) {
+  Inspection found{.written = op.data.written()};
+  for (const NodePtr& input : op.inputs) {
+    if (input == nullptr) continue;
+    check(input->dtype == op.dtype || std::strcmp(op.op, "to") == 0,
+          "backward: an input of '{}' has become {} since {} was computed from it; compute the loss again after "
+          "to(DType)",
+          op.op, input->dtype, op.dtype);
+    found.wanted |= input->requires_grad;
+    found.written = std::max(found.written, input->data.written());
+  }
+  return found;
+}
+
+// An input that the op was given twice starts from zeros: the op writes the first share of a gradient and adds others,
+// but it asks for all of them before it writes one. A leaf's gradient that another tensor shares is about to change.
+void prepare_grads(const Node& op) {
+  struct Unmark {
+    const Node& op;
+    ~Unmark() {
+      for (const NodePtr& input : op.inputs) {
+        if (input != nullptr && input->requires_grad) input->visited = false;
+      }
+    }
+  } const unmark{op};
+  for (const NodePtr& input : op.inputs) {
+    if (input == nullptr || !input->requires_grad) continue;
+    if (input->visited && !input->grad) input->make_grad(true);
+    input->visited = true;
+    if (input->grad.is_shared()) detail::mark_written(input->grad, "backward");
+  }
+}
+
+void run_backward(const Node& op, const AnomalyMode* anomaly) {
+  const Inspection found = inspect(op);
+  // A result without elements gives its inputs nothing: an op that loops over its result would leave their gradients
+  // unwritten.
+  if (!found.wanted || std::ranges::find(op.shape, 0) != op.shape.end()) return;
+  prepare_grads(op);
+  if (found.written <= op.id && anomaly == nullptr) {
+    (*op.backward)(op, Inputs(op.inputs));
+    return;
+  }
+  const Guard guard(op, anomaly);
+  (*op.backward)(op, Inputs(op.inputs));
+}
+
 void release(Node& node) {
   node.released = true;
   node.backward.reset();
@@ -67,6 +166,11 @@ std::uint64_t detail::next_id() {
   return ++clock;
 }
 
+void detail::mark_written(const Buffer& values, const char* writer) {
+  move_on(values.recorded());
+  values.set_written(next_id(), writer);
+}
+
 bool detail::wants_grad(const char* name, const Tensor& y, InputList inputs) {
   if (const AnomalyMode* const anomaly = anomaly_mode()) anomaly->check_forward(name, y, inputs);
   return grad_enabled() &&
@@ -80,11 +184,21 @@ void detail::attach(Node& node, const char* name, InputList inputs, std::shared_
   node.op = name;
   node.requires_grad = true;
   node.inputs.reserve(inputs.size());
+  std::uint64_t newest = node.data.written();
   for (const Tensor& input : inputs) {
     node.inputs.push_back(input.node_ptr());
-    if (input.defined() && input.node().id >= node.id) node.id = clock = input.node().id + 1;
+    if (input.defined()) newest = std::max({newest, input.node().id, input.node().data.written()});
+  }
+  if (newest >= node.id) {
+    move_on(newest);
+    node.id = next_id();
+  }
+  node.data.set_recorded(node.id);
+  for (const Tensor& input : inputs) {
+    if (input.defined()) input.node().data.set_recorded(node.id);
   }
   node.backward = std::move(backward);
+  if (AnomalyMode* const anomaly = anomaly_mode()) anomaly->note_values(node);
 }
 
 void Tensor::backward(bool retain_graph) const {
@@ -106,7 +220,8 @@ void Tensor::backward(const Tensor& weight, bool retain_graph) const {
         "backward: the weight is {} {} but the tensor is {} {}; they must agree", weight.dtype(), weight.shape(),
         root.dtype, root.shape);
 
-  if (const AnomalyMode* const anomaly = detail::anomaly_mode()) anomaly->check_weight(weight);
+  const AnomalyMode* const anomaly = detail::anomaly_mode();
+  if (anomaly != nullptr) anomaly->check_weight(weight);
   NodeList nodes = reachable(node_);
   for (const NodePtr& node : nodes) {
     check(!node->released,
@@ -119,30 +234,23 @@ void Tensor::backward(const Tensor& weight, bool retain_graph) const {
   for (const NodePtr& node : nodes) {
     if (!node->is_leaf()) node->grad.reset();  // what an earlier, retained backward left
   }
-  if (retain_graph || root.is_leaf()) {
+  const Buffer& given = weight.node().data;
+  if (retain_graph || root.is_leaf() ||
+      given.is_shared()) {  // what is shared may be a gradient that is about to change
     dispatch(root.dtype, [&]<class T>() {
       kernels::kernels<T>().add(root.grad_or_null<T>(), weight.node().values<T>(), root.numel());
     });
   } else {
-    root.grad = weight.node().data;  // only read, and let go once the root's backward has run
+    root.grad = given;  // only read, and let go once the root's backward has run
   }
 
   for (NodePtr& node : nodes) {
     if (node->backward == nullptr) continue;  // the root is a leaf: its gradient is the weight
-    bool wanted = false;                      // an input may have been switched off since it was used
-    for (const NodePtr& input : node->inputs) {
-      if (input == nullptr) continue;
-      check(input->dtype == node->dtype || std::strcmp(node->op, "to") == 0,
-            "backward: an input of '{}' has become {} since {} was computed from it; compute the loss again after "
-            "to(DType)",
-            node->op, input->dtype, node->dtype);
-      wanted |= input->requires_grad;
-    }
-    if (wanted) (*node->backward)(*node, Inputs(node->inputs));
+    run_backward(*node, anomaly);
     for (const NodePtr& input : node->inputs) {  // what an op had nothing to add to is zero, not missing
       if (input != nullptr && input->requires_grad && !input->grad) input->make_grad(true);
     }
-    if (const AnomalyMode* const anomaly = detail::anomaly_mode()) anomaly->check_backward(*node);
+    if (anomaly != nullptr) anomaly->check_backward(*node);
     if (!retain_graph) release(*node);
     node.reset();  // frees the values too unless somebody else holds them
   }

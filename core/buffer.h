@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 #include <gradus/core/dtype.h>
@@ -56,6 +57,22 @@ class Buffer {
 
   explicit operator bool() const { return block_ != nullptr; }
   void reset() noexcept { release(); }
+  /// Whether other handles hold the same memory.
+  bool is_shared() const { return block_ != nullptr && block_->references.load(std::memory_order_acquire) > 1; }
+
+  /// What backward() needs to notice values that changed under it: when an op last recorded them, and when and by what
+  /// they were last written in place, on the clock that numbers the nodes. 0: never.
+  std::uint64_t recorded() const { return block_ ? block_->recorded.load(std::memory_order_relaxed) : 0; }
+  std::uint64_t written() const { return block_ ? block_->written.load(std::memory_order_relaxed) : 0; }
+  const char* writer() const { return block_ ? block_->writer.load(std::memory_order_relaxed) : ""; }
+  void set_recorded(std::uint64_t time) const {
+    if (block_ && time > recorded()) block_->recorded.store(time, std::memory_order_relaxed);
+  }
+  void set_written(std::uint64_t time, const char* writer) const {
+    if (!block_) return;
+    block_->writer.store(writer, std::memory_order_relaxed);
+    block_->written.store(time, std::memory_order_relaxed);
+  }
 
   /// The first element, or null for an empty handle.
   template <class T>
@@ -69,6 +86,8 @@ class Buffer {
   struct alignas(64) Block {
     std::atomic<int> references;
     std::size_t bytes;  // of the whole allocation, this header included
+    std::atomic<std::uint64_t> recorded{0}, written{0};
+    std::atomic<const char*> writer{""};
   };
   void release() noexcept;
 

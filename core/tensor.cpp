@@ -118,6 +118,7 @@ Tensor Tensor::clone() const {
 
 void Tensor::fill_(double value) const {
   dispatch(dtype(), [&]<class T>() { std::ranges::fill(data<T>(), static_cast<T>(value)); });
+  mark_written("fill_");
 }
 
 void Tensor::copy_(const Tensor& values) const {
@@ -126,6 +127,11 @@ void Tensor::copy_(const Tensor& values) const {
         "convert it first",
         values.dtype(), values.shape(), dtype(), shape());
   dispatch(dtype(), [&]<class T>() { std::ranges::copy(values.data<T>(), data<T>().begin()); });
+  mark_written("copy_");
+}
+
+void Tensor::mark_written(const char* writer) const {
+  detail::mark_written(node().data, writer);
 }
 
 Tensor Tensor::exp() const {
@@ -184,9 +190,9 @@ Tensor Tensor::softmax(Index dim) const {
 }
 
 Tensor full(const Shape& shape, double value, DType dtype) {
-  Tensor x = Tensor::empty(shape, dtype);
-  x.fill_(value);
-  return x;
+  return filled(shape, dtype, [&](auto values) {
+    std::ranges::fill(values, static_cast<typename decltype(values)::element_type>(value));
+  });
 }
 Tensor zeros(const Shape& shape, DType dtype) {
   return full(shape, 0, dtype);

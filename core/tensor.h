@@ -57,6 +57,8 @@ struct Node {
   bool visited = false;   // used by backward() while it collects the graph
   std::uint64_t id = 0;   // order of creation on a thread: every input has a lower one than its output
   const char* op = "";    // "softmax": for printing, errors, the graph picture; empty for a leaf
+  mutable const std::string* stale =
+      nullptr;  // set by backward() while an op runs that recorded other values: its error
   Buffer data;
   mutable Buffer grad;  // empty until something adds to it
   std::vector<NodePtr, PoolAllocator<NodePtr>> inputs;
@@ -70,8 +72,11 @@ struct Node {
   bool is_leaf() const { return backward == nullptr && !released; }
   Index numel() const { return shape.numel(); }
 
+  /// The values. Throws Error in a backward that would read values which have changed since the op recorded them.
   template <class T>
   T* values() const {
+    if (stale != nullptr) [[unlikely]]
+      fail("{}", *stale);
     return data.as<T>();
   }
   /// The gradient, to be read by this node's own backward or added to by its users'; zeros when nothing was added yet.
@@ -83,7 +88,8 @@ struct Node {
   }
   /// The same for an op that gives every element a share: while nothing was added yet there are no zeros to add to, so
   /// the first op writes its share. That saves a pass of writing and one of reading over each gradient. `once` is false
-  /// for an op that comes by an element several times, and has to add from the start.
+  /// for an op that comes by an element several times, and has to add from the start. backward() has zeros made for a
+  /// tensor that an op was given twice, and calls no op whose result has no elements.
   template <class T>
   GradShare<T> grad_share(bool once = true) const {
     const bool adds = static_cast<bool>(grad) || !once;
@@ -124,7 +130,7 @@ class Tensor {
   /// The elements in row-major order, to read or write in place. T must be the tensor's own type. The span is valid
   /// while a Tensor that holds the elements lives: name the tensor first, for sigmoid(x).data<float>() is of one that
   /// is gone. Writing is not recorded: values that a recorded op still needs for its gradient should be left alone
-  /// until backward() has run, since nothing notices and the gradient would be wrong.
+  /// until backward() has run. Call mark_written() after writing, and backward() notices; AnomalyMode notices always.
   template <class T>
   std::span<T> data() const;
   /// A copy of the elements, converted to double.
@@ -151,9 +157,12 @@ class Tensor {
   /// Converted to `dtype` (differentiable); the tensor itself when it has that type.
   Tensor to(DType dtype) const;
 
-  /// In place, not recorded: like writing through data(), not between an op and its backward().
+  /// In place, not recorded. backward() throws Error when it needs the values from before.
   void fill_(double value) const;
   void copy_(const Tensor& values) const;
+  /// Tells backward() that the values were changed in place, as the functions of this library do themselves; for values
+  /// that you write through data(). `writer` is named in the error and must outlive the tensor, as "a literal" does.
+  void mark_written(const char* writer) const;
 
   // The ops of ops.h that read well as members.
   Tensor exp() const;

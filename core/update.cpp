@@ -39,6 +39,7 @@ void adam_update(const Tensor& param, const Tensor& m, const Tensor& v, const Te
       kernels::kernels<T>().adam(p + begin, pm + begin, pv + begin, g + begin, end - begin, coefficients);
     });
   });
+  param.mark_written("Adam");
 }
 
 void sgd_update(const Tensor& param, const Tensor& momentum_buffer, const Tensor& grad, const SgdStep& step) {
@@ -61,6 +62,7 @@ void sgd_update(const Tensor& param, const Tensor& momentum_buffer, const Tensor
       }
     });
   });
+  param.mark_written("SGD");
 }
 
 double squared_norm(const Tensor& x) {
@@ -85,6 +87,7 @@ void scale_(const Tensor& x, double factor) {
       kernels::kernels<T>().scale(p + begin, static_cast<T>(factor), end - begin);
     });
   });
+  x.mark_written("scale_");
 }
 
 }  // namespace gradus

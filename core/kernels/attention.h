@@ -1,6 +1,7 @@
 // Attention of one head over one document, in blocks of query rows: a block's scores against all keys it may see fit in
-// the cache, so nothing of size T x S is ever stored. Forward keeps one number a row, the log of the sum of the
-// exponentials, from which the gradient recomputes the weights (as in Dao et al. 2022, section 3.1).
+// the cache, so nothing of size T x S is ever stored. Forward keeps two numbers per row, the maximum and the log of the
+// sum of exp(score - maximum), from which the gradient recomputes the weights (as in Dao et al. 2022, section 3.1).
+// They stay apart: added up, large scores would swallow the logarithm.
 #pragma once
 
 #include <limits>
@@ -60,7 +61,7 @@ GRADUS_INLINE Index whole_panels(const Attention<T>& in, Index seen) {
 }
 
 // K^T times the scale, so that scores come out scaled: both passes see the same bits, and none exceeds its row's
-// maximum or the log of the sum, however large they are.
+// maximum, however large they are.
 template <class T>
 GRADUS_INLINE void pack_scaled_keys(const AttentionScratch<T>& s, const Attention<T>& in) {
   pack_b(s.keys_t, Factor<T>{in.k, 1, in.k_stride}, in.D, in.S);
@@ -101,7 +102,7 @@ GRADUS_INLINE Mask<T> sees(const Attention<T>& in, Index j) {
 }
 
 template <class T>
-void short_attention(const Attention<T>& in, T* out, T* lse, T* queries_t, T* out_t) {
+void short_attention(const Attention<T>& in, T* out, T* max_of_rows, T* log_sum_of_rows, T* queries_t, T* out_t) {
   constexpr Index w = width<T>;
   transpose_block(queries_t, w, w, in.q, in.q_stride, in.T_, in.D);
   scale(queries_t, in.scale, in.D * w);
@@ -117,9 +118,16 @@ void short_attention(const Attention<T>& in, T* out, T* lse, T* queries_t, T* ou
   }
   const Vec<T> share = quotient(Vec<T>(1), sum);
   for (Index j = 0; j < in.S; ++j) weights[j] *= share;
-  put(lse, max + xsimd::log(sum), in.T_);
+  put(max_of_rows, max, in.T_);
+  put(log_sum_of_rows, xsimd::log(sum), in.T_);
   combine(out_t, weights, in.v, in.v_stride, in.S, in.E);
   transpose_block(out, in.out_stride, in.E, out_t, w, in.E, in.T_);
+}
+
+// to (rows, cols) = or += the transpose of columns (cols, a vector wide).
+template <class T>
+GRADUS_INLINE void put_transposed(T* to, Index to_row, Index cols, const T* columns, Index rows, bool adds) {
+  with_constant(adds, [&](auto adding) { transpose_block(to, to_row, cols, columns, width<T>, cols, rows, adding); });
 }
 
 template <class T>
@@ -128,19 +136,19 @@ void short_attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, 
   transpose_block(queries_t, w, w, in.q, in.q_stride, in.T_, in.D);
   scale(queries_t, in.scale, in.D * w);
   transpose_block(dout_t, w, w, grad.dout, in.out_stride, in.T_, in.E);
-  const Vec<T> shift = get(grad.lse, in.T_), factor(in.scale);
+  const Vec<T> max = get(grad.max, in.T_), log_sum = get(grad.log_sum, in.T_), factor(in.scale);
   Vec<T> weights[w], dscores[w];
   Vec<T> delta(0);
   for (Index j = 0; j < in.S; ++j) {
     const Vec<T> score = against(in.k + j * in.k_stride, queries_t, in.D);
-    weights[j] = xsimd::select(sees(in, j), exponential_of_negative(score - shift), Vec<T>(0));
+    weights[j] = xsimd::select(sees(in, j), exponential_of_negative((score - max) - log_sum), Vec<T>(0));
     dscores[j] = against(in.v + j * in.v_stride, dout_t, in.E);
     delta = fma(weights[j], dscores[j], delta);
   }
   for (Index j = 0; j < in.S; ++j) dscores[j] = weights[j] * (dscores[j] - delta) * factor;
   if (grad.dq != nullptr) {
     combine(result_t, dscores, in.k, in.k_stride, in.S, in.D);
-    transpose_block(grad.dq, in.q_stride, in.D, result_t, w, in.D, in.T_, grad.adds_q);
+    put_transposed(grad.dq, in.q_stride, in.D, result_t, in.T_, grad.adds_q);
   }
   if (grad.dk == nullptr && grad.dv == nullptr) return;
   for (Index j = in.S; j < w; ++j) weights[j] = dscores[j] = Vec<T>(0);
@@ -148,19 +156,19 @@ void short_attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, 
   transpose_square(dscores);
   if (grad.dk != nullptr) {
     combine(result_t, dscores, in.q, in.q_stride, in.T_, in.D);
-    transpose_block(grad.dk, in.k_stride, in.D, result_t, w, in.D, in.S, grad.adds_k);
+    put_transposed(grad.dk, in.k_stride, in.D, result_t, in.S, grad.adds_k);
   }
   if (grad.dv != nullptr) {
     combine(result_t, weights, grad.dout, in.out_stride, in.T_, in.E);
-    transpose_block(grad.dv, in.v_stride, in.E, result_t, w, in.E, in.S, grad.adds_v);
+    put_transposed(grad.dv, in.v_stride, in.E, result_t, in.S, grad.adds_v);
   }
 }
 
 template <class T>
-void attention(const Attention<T>& in, T* out, T* lse, T* scratch) {
+void attention(const Attention<T>& in, T* out, T* max_of_rows, T* log_sum_of_rows, T* scratch) {
   const AttentionScratch<T> s(scratch, in);
   if (is_short(in)) {
-    short_attention(in, out, lse, s.keys_t, s.block);
+    short_attention(in, out, max_of_rows, log_sum_of_rows, s.keys_t, s.block);
     return;
   }
   pack_scaled_keys(s, in);
@@ -178,11 +186,11 @@ void attention(const Attention<T>& in, T* out, T* lse, T* scratch) {
       T* const row = s.scores + (t - begin) * s.row;
       const Index keys = visible(in, t + 1);
       for (Index j = keys; j < seen; ++j) row[j] = 0;
-      lse[t] = 0, sums[t - begin] = 1;
+      max_of_rows[t] = log_sum_of_rows[t] = 0, sums[t - begin] = 1;
       if (keys == 0) continue;  // a query before the first key: attends to nothing, its output is 0
-      const T max = row_max(row, keys);
-      sums[t - begin] = exp_row(row, row, max, keys);
-      lse[t] = max + log_of(sums[t - begin]);
+      max_of_rows[t] = row_max(row, keys);
+      sums[t - begin] = exp_row(row, row, max_of_rows[t], keys);
+      log_sum_of_rows[t] = log_of(sums[t - begin]);
     }
     const T* packed = s.keys;
     for (Index j = 0; j < in.E; j += panel<T>) {
@@ -200,8 +208,9 @@ GRADUS_INLINE void clear(T* p, Index stride, Index rows, Index cols) {
   for (; rows > 0; --rows, p += stride) each_vector<T>(cols, [&](Index i, Index m) { put(p + i, Vec<T>(0), m); });
 }
 
-// With P the weights, dP = dO V^T and delta = rowsum(dO O):  dS = P (dP - delta) scale,
-// dQ = dS K,  dK = dS^T Q,  dV = P^T dO.
+// With P the weights, dP = dO V^T and delta = rowsum(P dP):  dS = P (dP - delta) scale,
+// dQ = dS K,  dK = dS^T Q,  dV = P^T dO. (rowsum(dO O) is delta too, but rounds in another way, and a row with one
+// weight of 1 would have a gradient that is not 0.)
 template <class T>
 void attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, T* scratch) {
   const AttentionScratch<T> s(scratch, in);
@@ -226,15 +235,14 @@ void attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, T* scr
       T* const ds = s.dscores + (t - begin) * s.row;
       const Index keys = visible(in, t + 1);
       for (Index j = keys; j < seen; ++j) p[j] = ds[j] = 0;
-      const T* const o = grad.out + t * in.out_stride;
-      const T* const d = grad.dout + t * in.out_stride;
-      const Vec<T> delta(sum_of<T>(in.E, [&](Index i, Index m) { return get(o + i, m) * get(d + i, m); }));
-      const Vec<T> factor(in.scale), shift(grad.lse[t]);
-      each_vector<T>(keys, [&](Index i, Index m) {
-        const Vec<T> weight = exponential_of_negative(get(p + i, m) - shift);
+      const Vec<T> max(grad.max[t]), log_sum(grad.log_sum[t]), factor(in.scale);
+      const Vec<T> delta(sum_of<T>(keys, [&](Index i, Index m) {
+        const Vec<T> weight = exponential_of_negative((get(p + i, m) - max) - log_sum);
         put(p + i, weight, m);
-        put(ds + i, weight * (get(ds + i, m) - delta) * factor, m);
-      });
+        return keep<T>(weight * get(ds + i, m), m);
+      }));
+      each_vector<T>(keys,
+                     [&](Index i, Index m) { put(ds + i, get(p + i, m) * (get(ds + i, m) - delta) * factor, m); });
     }
     if (grad.dv != nullptr) {
       pack_b(s.block, dout, rows, in.E);

@@ -171,8 +171,10 @@ void unary_loop(const T* x, T* y, Index n, T a, T b, bool far) {
 template <class F, class T>
 void unary_grad_loop(T* dx, bool adds, const T* dy, const T* x, const T* y, Index n, T a, T b, bool far) {
   const Output<T> out(dx, far && !adds);
-  each_vector<T>(n, [&](Index i, Index m) GRADUS_INLINED {
-    out.add_to(i, get(dy + i, m) * F::df(get(x + i, m), get(y + i, m), Vec<T>(a), Vec<T>(b)), m, adds);
+  with_constant(adds, [&](auto adding) GRADUS_INLINED {
+    each_vector<T>(n, [&](Index i, Index m) GRADUS_INLINED {
+      out.add_to(i, get(dy + i, m) * F::df(get(x + i, m), get(y + i, m), Vec<T>(a), Vec<T>(b)), m, adding);
+    });
   });
 }
 
@@ -198,26 +200,48 @@ void unary_grad(UnaryOp op, T* dx, bool adds, const T* dy, const T* x, const T* 
   }
 }
 
+/// An argument that moves on element by element, or one number repeated (step 0), which then stands in every lane of a
+/// vector of its own: the loop reads both in the same way.
 template <class T>
-GRADUS_INLINE Vec<T> get_stepped(const T* p, Index i, Index step, Index n) {
-  return step == 0 ? Vec<T>(*p) : get(p + i, n);
-}
+class Argument {
+ public:
+  GRADUS_INLINE Argument(const T* p, Index step) : p_(p), step_(step) {
+    if (step != 0) return;
+    Vec<T>(*p).store_aligned(repeated_);
+    p_ = repeated_;
+  }
+  Argument(const Argument&) = delete;
+  Argument& operator=(const Argument&) = delete;
+  GRADUS_INLINE Vec<T> get(Index i, Index n) const { return kernels::GRADUS_ISA_NAME::get(p_ + i * step_, n); }
+
+ private:
+  alignas(64) T repeated_[width<T>];
+  const T* p_;
+  Index step_;
+};
 
 template <class F, class T>
 void binary_loop(const T* a, Index a_step, const T* b, Index b_step, T* y, Index n) {
-  each_vector<T>(
-      n, [&](Index i, Index m) { put(y + i, F::f(get_stepped(a, i, a_step, m), get_stepped(b, i, b_step, m)), m); });
+  const Argument<T> from_a(a, a_step), from_b(b, b_step);
+  each_vector<T>(n, [&](Index i, Index m) { put(y + i, F::f(from_a.get(i, m), from_b.get(i, m)), m); });
 }
 
 template <class F, bool first, class T>
 void binary_grad_loop(T* dx, bool adds, const T* dy, const T* a, Index a_step, const T* b, Index b_step, const T* y,
                       Index n) {
+  const Argument<T> from_a(a, a_step), from_b(b, b_step);
   const auto share = [&](Index i, Index m) {
-    const Vec<T> va = get_stepped(a, i, a_step, m), vb = get_stepped(b, i, b_step, m), vy = get(y + i, m);
-    return get(dy + i, m) * (first ? F::da(va, vb, vy) : F::db(va, vb, vy));
+    const Vec<T> va = from_a.get(i, m), vb = from_b.get(i, m), vy = get(y + i, m);
+    if constexpr (first) {
+      return get(dy + i, m) * F::da(va, vb, vy);
+    } else {
+      return get(dy + i, m) * F::db(va, vb, vy);
+    }
   };
   if ((first ? a_step : b_step) != 0) {
-    each_vector<T>(n, [&](Index i, Index m) { add_to(dx + i, share(i, m), m, adds); });
+    with_constant(adds, [&](auto adding) {
+      each_vector<T>(n, [&](Index i, Index m) { add_to(dx + i, share(i, m), m, adding); });
+    });
   } else {
     const T sum = static_cast<T>(sum_in_blocks<T>(n, [&](Index i, Index m) { return keep<T>(share(i, m), m); }));
     *dx = adds ? *dx + sum : sum;
@@ -287,11 +311,17 @@ GRADUS_INLINE std::uint32_t hash(std::uint32_t x) {
 template <class T>
 void dropout(T* y, const T* x, Index n, Index first, std::uint64_t seed, std::uint32_t threshold, T keep, bool adds) {
   const auto low = static_cast<std::uint32_t>(seed), high = static_cast<std::uint32_t>(seed >> 32);
-  for (Index i = 0; i < n; ++i) {
-    const std::uint32_t number = hash(hash(static_cast<std::uint32_t>(first + i) + low) ^ high) >> 8;
-    const T value = number >= threshold ? x[i] * keep : T(0);
-    y[i] = adds ? y[i] + value : value;
-  }
+  with_constant(adds, [&](auto adding) {
+    for (Index i = 0; i < n; ++i) {
+      const std::uint32_t number = hash(hash(static_cast<std::uint32_t>(first + i) + low) ^ high) >> 8;
+      const T value = number >= threshold ? x[i] * keep : T(0);
+      if constexpr (adding) {
+        y[i] += value;
+      } else {
+        y[i] = value;
+      }
+    }
+  });
 }
 
 }  // namespace gradus::kernels::GRADUS_ISA_NAME

@@ -156,26 +156,23 @@ void tile(T* c, Index c_stride, Factor<T> a, const T* b, Index b_row, Index n, I
       a8 += step;
     }
   }
-  if (last == width<T>) {
+  with_constant(accumulate, [&](auto adding) GRADUS_INLINED {
+    if (last == width<T>) {
+#pragma GCC unroll 16
+      for (int i = 0; i < R; ++i) {
+#pragma GCC unroll 4
+        for (int j = 0; j < V; ++j) add_to(c + i * c_stride + j * width<T>, sums[i][j], width<T>, adding);
+      }
+      return;
+    }
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) {
 #pragma GCC unroll 4
       for (int j = 0; j < V; ++j) {
-        T* const p = c + i * c_stride + j * width<T>;
-        store(p, accumulate ? sums[i][j] + load(p) : sums[i][j]);
+        add_to(c + i * c_stride + j * width<T>, sums[i][j], j + 1 < V ? width<T> : last, adding);
       }
     }
-    return;
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < R; ++i) {
-#pragma GCC unroll 4
-    for (int j = 0; j < V; ++j) {
-      const Index m = j + 1 < V ? width<T> : last;
-      T* const p = c + i * c_stride + j * width<T>;
-      put(p, accumulate ? sums[i][j] + get(p, m) : sums[i][j], m);
-    }
-  }
+  });
 }
 
 template <int V, class T>

@@ -64,11 +64,13 @@ void softmax(const T* x, T* y, Index rows, Index cols) {
 template <class T>
 void softmax_grad(T* dx, bool adds, const T* dy, const T* y, Index rows, Index cols, bool far) {
   const Output<T> out(dx, far && !adds && cols % width<T> == 0);
-  for (Index r = 0; r < rows; ++r, dy += cols, y += cols) {
-    const Vec<T> dot(sum_of<T>(cols, [&](Index i, Index m) { return get(dy + i, m) * get(y + i, m); }));
-    each_vector<T>(
-        cols, [&](Index i, Index m) { out.add_to(r * cols + i, get(y + i, m) * (get(dy + i, m) - dot), m, adds); });
-  }
+  with_constant(adds, [&](auto adding) {
+    for (Index r = 0; r < rows; ++r, dy += cols, y += cols) {
+      const Vec<T> dot(sum_of<T>(cols, [&](Index i, Index m) { return get(dy + i, m) * get(y + i, m); }));
+      each_vector<T>(
+          cols, [&](Index i, Index m) { out.add_to(r * cols + i, get(y + i, m) * (get(dy + i, m) - dot), m, adding); });
+    }
+  });
 }
 
 template <class T>
@@ -105,11 +107,31 @@ void log_softmax(const T* x, T* y, Index rows, Index cols) {
 // dx = dy - softmax sum(dy)
 template <class T>
 void log_softmax_grad(T* dx, bool adds, const T* dy, const T* y, Index rows, Index cols) {
-  for (; rows > 0; --rows, dx += cols, dy += cols, y += cols) {
-    const Vec<T> s(sum(dy, cols));
-    each_vector<T>(cols, [&](Index i, Index m) {
-      add_to(dx + i, get(dy + i, m) - exponential_of_negative(get(y + i, m)) * s, m, adds);
-    });
+  with_constant(adds, [&](auto adding) {
+    for (; rows > 0; --rows, dx += cols, dy += cols, y += cols) {
+      const Vec<T> s(sum(dy, cols));
+      each_vector<T>(cols, [&](Index i, Index m) {
+        add_to(dx + i, get(dy + i, m) - exponential_of_negative(get(y + i, m)) * s, m, adding);
+      });
+    }
+  });
+}
+
+// v times, or plus, the n numbers at p, where there are any.
+template <class T, bool present>
+GRADUS_INLINE Vec<T> times(Vec<T> v, const T* p, Index n, std::bool_constant<present> /*weighted*/) {
+  if constexpr (present) {
+    return v * get(p, n);
+  } else {
+    return v;
+  }
+}
+template <class T, bool present>
+GRADUS_INLINE Vec<T> plus(Vec<T> v, const T* p, Index n, std::bool_constant<present> /*biased*/) {
+  if constexpr (present) {
+    return v + get(p, n);
+  } else {
+    return v;
   }
 }
 
@@ -126,25 +148,26 @@ void layer_norm(const T* x, const T* weight, const T* bias, T* y, T* mean, T* rs
                        static_cast<T>(cols);
     rstd[r] = T(1) / sqrt_of(variance + eps);
     const Vec<T> inverse(rstd[r]);
-    each_vector<T>(cols, [&](Index i, Index m) {
-      Vec<T> v = (get(x + i, m) - mu) * inverse;
-      if (weight != nullptr) v = v * get(weight + i, m);
-      if (bias != nullptr) v = v + get(bias + i, m);
-      put(y + i, v, m);
+    with_constant(weight != nullptr, [&](auto weighted) {
+      with_constant(bias != nullptr, [&](auto biased) {
+        each_vector<T>(cols, [&](Index i, Index m) {
+          const Vec<T> v = times<T>((get(x + i, m) - mu) * inverse, weight + i, m, weighted);
+          put(y + i, plus<T>(v, bias + i, m, biased), m);
+        });
+      });
     });
   }
 }
 
 // With n = (x - mean) rstd and g = dy weight:  dx = rstd (g - mean(g) - n mean(g n)),  dweight = dy n,  dbias = dy.
-template <class T>
-void layer_norm_grad(T* dx, bool adds, T* dweight, T* dbias, const T* dy, const T* x, const T* weight, const T* mean,
-                     const T* rstd, Index rows, Index cols) {
+template <class T, class Adding, class Weighted>
+GRADUS_INLINE void layer_norm_grad_rows(T* dx, Adding adding, T* dweight, T* dbias, const T* dy, const T* x,
+                                        const T* weight, Weighted weighted, const T* mean, const T* rstd, Index rows,
+                                        Index cols) {
   for (Index r = 0; r < rows; ++r, x += cols, dy += cols) {
     const Vec<T> mu(mean[r]), inverse(rstd[r]);
     const auto normal = [&](Index i, Index m) { return (get(x + i, m) - mu) * inverse; };
-    const auto g = [&](Index i, Index m) {
-      return weight == nullptr ? get(dy + i, m) : get(dy + i, m) * get(weight + i, m);
-    };
+    const auto g = [&](Index i, Index m) { return times<T>(get(dy + i, m), weight + i, m, weighted); };
     Vec<T> mean_g(0), mean_gn(0);
     if (dx != nullptr) {
       const T n = static_cast<T>(cols);
@@ -156,12 +179,21 @@ void layer_norm_grad(T* dx, bool adds, T* dweight, T* dbias, const T* dy, const 
     }
     each_vector<T>(cols, [&](Index i, Index m) {
       const Vec<T> n = normal(i, m);
-      if (dx != nullptr) add_to(dx + i, inverse * (g(i, m) - mean_g - n * mean_gn), m, adds);
+      if (dx != nullptr) add_to(dx + i, inverse * (g(i, m) - mean_g - n * mean_gn), m, adding);
       if (dweight != nullptr) add_to(dweight + i, get(dy + i, m) * n, m);
       if (dbias != nullptr) add_to(dbias + i, get(dy + i, m), m);
     });
     if (dx != nullptr) dx += cols;
   }
+}
+template <class T>
+void layer_norm_grad(T* dx, bool adds, T* dweight, T* dbias, const T* dy, const T* x, const T* weight, const T* mean,
+                     const T* rstd, Index rows, Index cols) {
+  with_constant(adds, [&](auto adding) {
+    with_constant(weight != nullptr, [&](auto weighted) {
+      layer_norm_grad_rows(dx, adding, dweight, dbias, dy, x, weight, weighted, mean, rstd, rows, cols);
+    });
+  });
 }
 
 template <class T>
@@ -173,22 +205,20 @@ void rms_norm(const T* x, const T* weight, T* y, T* rstd, Index rows, Index cols
     });
     rstd[r] = T(1) / sqrt_of(square / static_cast<T>(cols) + eps);
     const Vec<T> inverse(rstd[r]);
-    each_vector<T>(cols, [&](Index i, Index m) {
-      const Vec<T> v = get(x + i, m) * inverse;
-      put(y + i, weight == nullptr ? v : v * get(weight + i, m), m);
+    with_constant(weight != nullptr, [&](auto weighted) {
+      each_vector<T>(
+          cols, [&](Index i, Index m) { put(y + i, times<T>(get(x + i, m) * inverse, weight + i, m, weighted), m); });
     });
   }
 }
 
 // With n = x rstd and g = dy weight:  dx = rstd (g - n mean(g n)),  dweight = dy n.
-template <class T>
-void rms_norm_grad(T* dx, bool adds, T* dweight, const T* dy, const T* x, const T* weight, const T* rstd, Index rows,
-                   Index cols) {
+template <class T, class Adding, class Weighted>
+GRADUS_INLINE void rms_norm_grad_rows(T* dx, Adding adding, T* dweight, const T* dy, const T* x, const T* weight,
+                                      Weighted weighted, const T* rstd, Index rows, Index cols) {
   for (Index r = 0; r < rows; ++r, x += cols, dy += cols) {
     const Vec<T> inverse(rstd[r]);
-    const auto g = [&](Index i, Index m) {
-      return weight == nullptr ? get(dy + i, m) : get(dy + i, m) * get(weight + i, m);
-    };
+    const auto g = [&](Index i, Index m) { return times<T>(get(dy + i, m), weight + i, m, weighted); };
     const auto normal = [&](Index i, Index m) { return get(x + i, m) * inverse; };
     Vec<T> mean_gn(0);
     if (dx != nullptr) {
@@ -197,11 +227,20 @@ void rms_norm_grad(T* dx, bool adds, T* dweight, const T* dy, const T* x, const 
     }
     each_vector<T>(cols, [&](Index i, Index m) {
       const Vec<T> n = normal(i, m);
-      if (dx != nullptr) add_to(dx + i, inverse * (g(i, m) - n * mean_gn), m, adds);
+      if (dx != nullptr) add_to(dx + i, inverse * (g(i, m) - n * mean_gn), m, adding);
       if (dweight != nullptr) add_to(dweight + i, get(dy + i, m) * n, m);
     });
     if (dx != nullptr) dx += cols;
   }
+}
+template <class T>
+void rms_norm_grad(T* dx, bool adds, T* dweight, const T* dy, const T* x, const T* weight, const T* rstd, Index rows,
+                   Index cols) {
+  with_constant(adds, [&](auto adding) {
+    with_constant(weight != nullptr, [&](auto weighted) {
+      rms_norm_grad_rows(dx, adding, dweight, dy, x, weight, weighted, rstd, rows, cols);
+    });
+  });
 }
 
 // The row's maximum and the logarithm of its sum stay apart: added up, large logits would swallow the logarithm.
@@ -226,17 +265,19 @@ template <class T>
 void cross_entropy_grad(T* dx, bool adds, T scale, const T* x, const std::int32_t* targets, std::int32_t ignore,
                         T smoothing, const T* max, const T* log_sum, Index rows, Index cols) {
   const Vec<T> s(scale), share(smoothing / static_cast<T>(cols));
-  for (Index r = 0; r < rows; ++r, x += cols, dx += cols) {
-    if (targets[r] == ignore) {
-      if (!adds) each_vector<T>(cols, [&](Index i, Index m) { put(dx + i, Vec<T>(0), m); });
-      continue;
+  with_constant(adds, [&](auto adding) {
+    for (Index r = 0; r < rows; ++r, x += cols, dx += cols) {
+      if (targets[r] == ignore) {
+        if (!adds) each_vector<T>(cols, [&](Index i, Index m) { put(dx + i, Vec<T>(0), m); });
+        continue;
+      }
+      const Vec<T> first(max[r]), second(log_sum[r]);
+      each_vector<T>(cols, [&](Index i, Index m) {
+        add_to(dx + i, s * (exponential_of_negative((get(x + i, m) - first) - second) - share), m, adding);
+      });
+      dx[targets[r]] -= scale * (1 - smoothing);
     }
-    const Vec<T> first(max[r]), second(log_sum[r]);
-    each_vector<T>(cols, [&](Index i, Index m) {
-      add_to(dx + i, s * (exponential_of_negative((get(x + i, m) - first) - second) - share), m, adds);
-    });
-    dx[targets[r]] -= scale * (1 - smoothing);
-  }
+  });
 }
 
 }  // namespace gradus::kernels::GRADUS_ISA_NAME

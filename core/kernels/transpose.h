@@ -74,9 +74,9 @@ GRADUS_INLINE void transpose_square(Vec<float> (&rows)[8]) {
 #endif
 
 /// to[j * to_row + i] = or += from[i * from_row + j] for i < rows, j < cols; zeros for rows <= i < lanes.
-template <class T>
+template <bool adds = false, class T>
 GRADUS_INLINE void transpose_block(T* to, Index to_row, Index lanes, const T* from, Index from_row, Index rows,
-                                   Index cols, bool adds = false) {
+                                   Index cols, std::bool_constant<adds> adding = {}) {
   for (Index i0 = 0; i0 < lanes; i0 += width<T>) {
     const Index high = lanes - i0 < width<T> ? lanes - i0 : width<T>;
     for (Index j0 = 0; j0 < cols; j0 += width<T>) {
@@ -89,7 +89,7 @@ GRADUS_INLINE void transpose_block(T* to, Index to_row, Index lanes, const T* fr
       transpose_square(square);
 #pragma GCC unroll 16
       for (Index j = 0; j < width<T>; ++j) {
-        if (j < wide) add_to(to + (j0 + j) * to_row + i0, square[j], high, adds);
+        if (j < wide) add_to(to + (j0 + j) * to_row + i0, square[j], high, adding);
       }
     }
   }

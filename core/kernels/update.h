@@ -12,18 +12,20 @@ void adam(T* param, T* m, T* v, const T* grad, Index n, const AdamCoefficients<T
   const AdamCoefficients<T> c = coefficients;
   const Vec<T> keep_m(c.keep_m), take_m(c.take_m), keep_v(c.keep_v), take_v(c.take_v);
   const Vec<T> step(c.step_size), correction(c.inv_sqrt_correction), eps(c.eps), decay(c.decay);
-  each_vector<T>(n, [&](Index i, Index k) {
-    Vec<T> p = get(param + i, k), g = get(grad + i, k);
-    if (c.decoupled) {
-      p = p - decay * p;
-    } else {
-      g = g + decay * p;
-    }
-    const Vec<T> first = keep_m * get(m + i, k) + take_m * g;
-    const Vec<T> second = keep_v * get(v + i, k) + take_v * (g * g);
-    put(m + i, first, k);
-    put(v + i, second, k);
-    put(param + i, p - quotient(step * first, root(second) * correction + eps), k);
+  with_constant(c.decoupled, [&](auto decoupled) {
+    each_vector<T>(n, [&](Index i, Index k) {
+      Vec<T> p = get(param + i, k), g = get(grad + i, k);
+      if constexpr (decltype(decoupled)::value) {
+        p = p - decay * p;
+      } else {
+        g = g + decay * p;
+      }
+      const Vec<T> first = keep_m * get(m + i, k) + take_m * g;
+      const Vec<T> second = keep_v * get(v + i, k) + take_v * (g * g);
+      put(m + i, first, k);
+      put(v + i, second, k);
+      put(param + i, p - quotient(step * first, root(second) * correction + eps), k);
+    });
   });
 }
 

@@ -49,7 +49,7 @@ struct Packed {
 
   // Pair i: head i % heads of document i / heads; `at` is where its rows of q, and of the result, start.
   struct Place {
-    Index qkv, out, lse, length;
+    Index qkv, out, row, length;
   };
   Place place(Index i) const {
     const auto document = static_cast<std::size_t>(i / heads);
@@ -103,7 +103,7 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   Shape shape = q.shape();
   shape.set(-1, E);
   Tensor y = Tensor::empty(shape, q.dtype());
-  const Buffer lse(count * queries, q.dtype());
+  const Buffer max(count * queries, q.dtype()), log_sum(count * queries, q.dtype());
   dispatch(q.dtype(), [&]<class T>() {
     const T *const pq = q.node().values<T>(), *const pk = k.node().values<T>(), *const pv = v.node().values<T>();
     T* const out = y.node().values<T>();
@@ -111,12 +111,12 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
     const Buffer scratch = scratch_for<T>(batch.pair(0, pq, pk, pv), size);
     parallel_for(count, batch.grain(), [&](Index begin, Index end) {
       for (Index i = begin; i < end; ++i) {
-        kernels::kernels<T>().attention(batch.pair(i, pq, pk, pv), out + i * queries * E, lse.as<T>() + i * queries,
-                                        scratch.as<T>() + thread_index() * size);
+        kernels::kernels<T>().attention(batch.pair(i, pq, pk, pv), out + i * queries * E, max.as<T>() + i * queries,
+                                        log_sum.as<T>() + i * queries, scratch.as<T>() + thread_index() * size);
       }
     });
   });
-  return record("scaled_dot_product_attention", y, {q, k, v}, [batch, lse](const Node& out, Inputs in) {
+  return record("scaled_dot_product_attention", y, {q, k, v}, [batch, max, log_sum](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const T *const pq = in[0].values<T>(), *const pk = in[1].values<T>(), *const pv = in[2].values<T>();
       const GradShare<T> dq = in[0].grad_share<T>(), dk = in[1].grad_share<T>(), dv = in[2].grad_share<T>();
@@ -127,7 +127,7 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
           const Index o = i * batch.T_ * batch.E;
           kernels::kernels<T>().attention_grad(
               batch.pair(i, pq, pk, pv),
-              {out.values<T>() + o, out.grad_or_null<T>() + o, lse.as<T>() + i * batch.T_,
+              {out.grad_or_null<T>() + o, max.as<T>() + i * batch.T_, log_sum.as<T>() + i * batch.T_,
                (dq + i * batch.T_ * batch.D).p, (dk + i * batch.S * batch.D).p, (dv + i * batch.S * batch.E).p, dq.adds,
                dk.adds, dv.adds},
               scratch.as<T>() + thread_index() * size);
@@ -152,7 +152,7 @@ Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> l
   check(packed.starts.back() == qkv.size(0), "packed_attention: the lengths add up to {} but qkv {} has {} rows",
         packed.starts.back(), qkv.shape(), qkv.size(0));
   Tensor y = Tensor::empty({qkv.size(0), width}, qkv.dtype());
-  const Buffer lse(qkv.size(0) * heads, qkv.dtype());
+  const Buffer max(qkv.size(0) * heads, qkv.dtype()), log_sum(qkv.size(0) * heads, qkv.dtype());
   dispatch(qkv.dtype(), [&]<class T>() {
     const T* const p = qkv.node().values<T>();
     T* const out = y.node().values<T>();
@@ -161,12 +161,12 @@ Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> l
     parallel_for(packed.documents() * heads, packed.grain(), [&](Index begin, Index end) {
       for (Index i = begin; i < end; ++i) {
         const auto at = packed.place(i);
-        kernels::kernels<T>().attention(packed.pair(at, p), out + at.out, lse.as<T>() + at.lse,
-                                        scratch.as<T>() + thread_index() * size);
+        kernels::kernels<T>().attention(packed.pair(at, p), out + at.out, max.as<T>() + at.row,
+                                        log_sum.as<T>() + at.row, scratch.as<T>() + thread_index() * size);
       }
     });
   });
-  return record("packed_attention", y, {qkv}, [packed = std::move(packed), lse](const Node& out, Inputs in) {
+  return record("packed_attention", y, {qkv}, [packed = std::move(packed), max, log_sum](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const T* const p = in[0].values<T>();
       const auto [dp, adds] = in[0].grad_share<T>();
@@ -179,7 +179,7 @@ Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> l
                        T* const dq = dp + at.qkv;
                        kernels::kernels<T>().attention_grad(
                            packed.pair(at, p),
-                           {out.values<T>() + at.out, out.grad_or_null<T>() + at.out, lse.as<T>() + at.lse, dq,
+                           {out.grad_or_null<T>() + at.out, max.as<T>() + at.row, log_sum.as<T>() + at.row, dq,
                             dq + packed.width(), dq + 2 * packed.width(), adds, adds, adds},
                            scratch.as<T>() + thread_index() * size);
                      }

@@ -80,33 +80,39 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv2dO
         gather_patches(cols.as<T>(), px + b * image, C, w);
         T* const to = py + b * O * P;
         for (Index o = 0; o < O && pb != nullptr; ++o) std::fill_n(to + o * P, P, pb[o]);
-        gemm(to, P, factor(pw, K), factor<T>(cols.as<T>(), P), O, P, K, pb != nullptr);
+        gemm(to, factor(pw, K), factor<T>(cols.as<T>(), P), O, P, K, pb != nullptr);
       }
     });
   });
   return record("conv2d", y, {x, weight, bias}, [w, B, C, O, K, P, image, grain](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
-      const T *const dy = out.grad_or_null<T>(), *const px = in[0].values<T>(), *const pw = in[1].values<T>();
+      const T* const dy = out.grad_or_null<T>();
       T *const dx = in[0].grad_or_null<T>(), *const dw = in[1].grad_or_null<T>(), *const db = in[2].grad_or_null<T>();
       if (dx != nullptr) {  // patches of dx = weight^T dy
+        const T* const pw = in[1].values<T>();
         parallel_for(B, grain, [&](Index begin, Index end) {
           const Buffer cols(K * P, dtype_of<T>());
           for (Index b = begin; b < end; ++b) {
-            gemm(cols.as<T>(), P, factor(pw, K, true), factor(dy + b * O * P, P), K, P, O, false);
+            gemm(cols.as<T>(), factor(pw, K, true), factor(dy + b * O * P, P), K, P, O, false);
             add_patches(dx + b * image, cols.as<T>(), C, w);
           }
         });
       }
       if (dw != nullptr) {  // sum over the batch of dy patches^T
+        const T* const px = in[0].values<T>();
         sum_over_rows(dw, O * K, B, [&](T* sum, Index begin, Index end) {
           const Buffer cols(K * P, dtype_of<T>());
           for (Index b = begin; b < end; ++b) {
             gather_patches(cols.as<T>(), px + b * image, C, w);
-            gemm(sum, K, factor(dy + b * O * P, P), factor<T>(cols.as<T>(), P, true), O, K, P, true);
+            gemm(sum, factor(dy + b * O * P, P), factor<T>(cols.as<T>(), P, true), O, K, P, true);
           }
         });
       }
-      for (Index i = 0; i < B * O && db != nullptr; ++i) db[i % O] += kernels::kernels<T>().sum(dy + i * P, P);
+      if (db != nullptr) {
+        sum_in_tree(db, O, Index{0}, B, row_block, [&](T* sums, Index begin, Index end) {
+          for (Index i = begin * O; i < end * O; ++i) sums[i % O] += kernels::kernels<T>().sum(dy + i * P, P);
+        });
+      }
     });
   });
 }

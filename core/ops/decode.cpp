@@ -75,7 +75,8 @@ Tensor cached_attention(const Tensor& qkv, Index heads, std::span<const Index> l
     kernels::Attention<T> largest{};
     largest.T_ = longest, largest.S = most_keys, largest.D = largest.E = D;
     const Index size = longest == 1 ? (most_keys + 15) / 16 * 16 : (kernel.attention_scratch(largest) + 15) / 16 * 16;
-    const Buffer scratch(size * num_threads(), qkv.dtype()), lse(longest * num_threads(), qkv.dtype());
+    const Buffer scratch(size * num_threads(), qkv.dtype()), max(longest * num_threads(), qkv.dtype()),
+        log_sum(longest * num_threads(), qkv.dtype());
     const Index work = 2 * most_keys * D * longest;
     std::vector<Index, PoolAllocator<Index>> starts{0};
     for (const Index length : lengths) starts.push_back(starts.back() + length);
@@ -90,7 +91,8 @@ Tensor cached_attention(const Tensor& qkv, Index heads, std::span<const Index> l
                      if (in.T_ == 1) {
                        kernel.attend(out, in.q, in.k, in.v, in.S, D, in.scale, own);
                      } else {
-                       kernel.attention(in, out, lse.as<T>() + thread_index() * longest, own);
+                       kernel.attention(in, out, max.as<T>() + thread_index() * longest,
+                                        log_sum.as<T>() + thread_index() * longest, own);
                      }
                    }
                  });

@@ -34,12 +34,15 @@ Tensor embedding(const Tensor& weight, std::span<const std::int32_t> ids, const 
     dispatch(out.dtype, [&]<class T>() {
       T* const dtable = in[0].grad_or_null<T>();
       const T* const dy = out.grad_or_null<T>();
-      const Index grain = std::max<Index>(64, pointwise_grain / std::max<Index>(1, n));
-      parallel_for(cols, grain, [&](Index begin, Index end) {
-        for (Index i = 0; i < n; ++i) {
-          kernels::kernels<T>().add(dtable + kept[static_cast<std::size_t>(i)] * cols + begin, dy + i * cols + begin,
-                                    end - begin);
-        }
+      const Index size = in[0].numel(), block = std::max(row_block, 16 * in[0].shape[0]);
+      sum_in_tree(dtable, size, Index{0}, n, block, [&](T* table, Index first, Index last) {
+        const Index grain = std::max<Index>(64, pointwise_grain / std::max<Index>(1, last - first));
+        parallel_for(cols, grain, [&](Index begin, Index end) {
+          for (Index i = first; i < last; ++i) {
+            kernels::kernels<T>().add(table + kept[static_cast<std::size_t>(i)] * cols + begin, dy + i * cols + begin,
+                                      end - begin);
+          }
+        });
       });
     });
   });

@@ -5,8 +5,7 @@
 
 #include <algorithm>
 
-#include <gradus/core/buffer.h>
-#include <gradus/core/parallel.h>
+#include <gradus/core/ops/common.h>
 
 namespace gradus {
 namespace {
@@ -43,11 +42,20 @@ Cut cut(Index m, Index n, Index k, Index tile_rows, Index group_cols) {
 }  // namespace
 
 template <class T>
-void gemm(T* c, Index c_stride, kernels::Factor<T> a, kernels::Factor<T> b, Index m, Index n, Index k, bool accumulate,
-          const T* bias) {
+void gemm(T* c, kernels::Factor<T> a, kernels::Factor<T> b, Index m, Index n, Index k, bool accumulate, const T* bias) {
   if (m == 0 || n == 0) return;
+  if (constexpr Index deep = 256 * kernels::product_depth; k > deep) {  // more slices of k than may be added in a row
+    for (Index i = 0; i < m; ++i) {
+      if (!accumulate) std::fill_n(c + i * n, n, T(0));
+      if (bias != nullptr) kernels::kernels<T>().add(c + i * n, bias, n);
+    }
+    sum_in_tree(c, m * n, Index{0}, k, deep, [&](T* to, Index begin, Index end) {
+      gemm(to, {a.p + begin * a.col, a.row, a.col}, {b.p + begin * b.row, b.row, b.col}, m, n, end - begin, true);
+    });
+    return;
+  }
   const kernels::Kernels<T>& kernel = kernels::kernels<T>();
-  kernels::Product<T> product{c, c_stride, a, b, m, n, k, accumulate, bias, nullptr};
+  kernels::Product<T> product{c, n, a, b, m, n, k, accumulate, bias, nullptr};
   Buffer packed;
   if (n > kernel.group_cols && m >= kernel.tile_rows && k >= 16) {
     packed = Buffer(round_up(m, kernel.tile_rows) * k, dtype_of<T>());
@@ -77,9 +85,9 @@ void gemm(T* c, Index c_stride, kernels::Factor<T> a, kernels::Factor<T> b, Inde
   });
 }
 
-template void gemm<float>(float*, Index, kernels::Factor<float>, kernels::Factor<float>, Index, Index, Index, bool,
+template void gemm<float>(float*, kernels::Factor<float>, kernels::Factor<float>, Index, Index, Index, bool,
                           const float*);
-template void gemm<double>(double*, Index, kernels::Factor<double>, kernels::Factor<double>, Index, Index, Index, bool,
+template void gemm<double>(double*, kernels::Factor<double>, kernels::Factor<double>, Index, Index, Index, bool,
                            const double*);
 
 }  // namespace gradus

@@ -12,9 +12,9 @@ kernels::Factor<T> factor(const T* p, Index cols, bool transposed = false) {
   return transposed ? kernels::Factor<T>{p, 1, cols} : kernels::Factor<T>{p, cols, 1};
 }
 
-/// C (m, n) = A (m, k) B (k, n) + bias (n), or C += A B + bias. C's rows are c_stride apart; bias may be null.
+/// C (m, n) = A (m, k) B (k, n) + bias (n), or C += A B + bias. Bias may be null.
 template <class T>
-void gemm(T* c, Index c_stride, kernels::Factor<T> a, kernels::Factor<T> b, Index m, Index n, Index k, bool accumulate,
+void gemm(T* c, kernels::Factor<T> a, kernels::Factor<T> b, Index m, Index n, Index k, bool accumulate,
           const T* bias = nullptr);
 
 }  // namespace gradus

@@ -46,15 +46,32 @@ struct Batch {
   }
 };
 
-// Products of a batch, of `work` multiply-adds each, run side by side unless they write to the same place; each is then
-// serial inside.
+// Products of a batch, of `work` multiply-adds each, run side by side; each is then serial inside, unless it is the
+// only one.
 template <class F>
-void each_product(Index count, Index work, bool together, const F& f) {
+void each_product(Index count, Index work, const F& f) {
   constexpr Index small_task = 300'000;
-  const Index grain = together ? count : std::max<Index>(1, small_task / std::max<Index>(1, work));
+  const Index grain = std::max<Index>(1, small_task / std::max<Index>(1, work));
   parallel_for(count, grain, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) f(static_cast<std::size_t>(i));
   });
+}
+
+// The gradient of a factor of `size` elements a matrix: product(to, i, adds) = or += the share of the batch's i-th
+// product. A matrix that several products share gets their sum.
+template <class T, class F>
+void add_grad(const Node& input, Index count, Index size, Index work, const F& product) {
+  const bool once = count * size == input.numel();
+  const GradShare<T> share = input.grad_share<T>(once);
+  if (!share || size == 0) return;
+  if (once) {
+    each_product(count, work, [&](std::size_t i) { product(share.p, i, share.adds); });
+    return;
+  }
+  sum_in_tree(share.p, input.numel(), Index{0}, count, std::max(row_block, 16 * input.numel() / size),
+              [&](T* to, Index begin, Index end) {
+                for (Index i = begin; i < end; ++i) product(to, static_cast<std::size_t>(i), true);
+              });
 }
 
 Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
@@ -81,8 +98,8 @@ Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool 
   dispatch(a.dtype(), [&]<class T>() {
     const T *const pa = a.node().values<T>(), *const pb = b.node().values<T>();
     T* const pc = c.node().values<T>();
-    each_product(batch.count, m * n * k, batch.count == 1, [&](std::size_t i) {
-      gemm(pc + static_cast<Index>(i) * m * n, n, factor(pa + batch.a[i], a_cols, transpose_a),
+    each_product(batch.count, m * n * k, [&](std::size_t i) {
+      gemm(pc + static_cast<Index>(i) * m * n, factor(pa + batch.a[i], a_cols, transpose_a),
            factor(pb + batch.b[i], b_cols, transpose_b), m, n, k, false);
     });
   });
@@ -91,32 +108,24 @@ Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool 
       [batch = std::move(batch), a_cols, b_cols, m, n, k, transpose_a, transpose_b](const Node& out, Inputs in) {
         dispatch(out.dtype, [&]<class T>() {
           const T* const dc = out.grad_or_null<T>();
-          // A factor that several products of the batch share must be added to one after another.
-          const bool a_once = batch.count * m * k == in[0].numel(), b_once = batch.count * k * n == in[1].numel();
-          if (const GradShare<T> da = in[0].grad_share<T>(a_once)) {
-            const T* const pb = in[1].values<T>();
-            each_product(batch.count, m * n * k, !a_once || batch.count == 1, [&](std::size_t i) {
-              const auto dci = factor(dc + static_cast<Index>(i) * m * n, n),
-                         bt = factor(pb + batch.b[i], b_cols, !transpose_b);
-              if (transpose_a) {  // dA^T = dC B^T, so dA = B dC^T
-                gemm(da.p + batch.a[i], a_cols, {bt.p, bt.col, bt.row}, {dci.p, dci.col, dci.row}, k, m, n, da.adds);
-              } else {
-                gemm(da.p + batch.a[i], a_cols, dci, bt, m, k, n, da.adds);
-              }
-            });
-          }
-          if (const GradShare<T> db = in[1].grad_share<T>(b_once)) {
-            const T* const pa = in[0].values<T>();
-            each_product(batch.count, m * n * k, !b_once || batch.count == 1, [&](std::size_t i) {
-              const auto dci = factor(dc + static_cast<Index>(i) * m * n, n),
-                         at = factor(pa + batch.a[i], a_cols, !transpose_a);
-              if (transpose_b) {
-                gemm(db.p + batch.b[i], b_cols, {dci.p, dci.col, dci.row}, {at.p, at.col, at.row}, n, k, m, db.adds);
-              } else {
-                gemm(db.p + batch.b[i], b_cols, at, dci, k, n, m, db.adds);
-              }
-            });
-          }
+          add_grad<T>(in[0], batch.count, m * k, m * n * k, [&](T* to, std::size_t i, bool adds) {
+            const auto dci = factor(dc + static_cast<Index>(i) * m * n, n),
+                       bt = factor(in[1].values<T>() + batch.b[i], b_cols, !transpose_b);
+            if (transpose_a) {  // dA^T = dC B^T, so dA = B dC^T
+              gemm(to + batch.a[i], {bt.p, bt.col, bt.row}, {dci.p, dci.col, dci.row}, k, m, n, adds);
+            } else {
+              gemm(to + batch.a[i], dci, bt, m, k, n, adds);
+            }
+          });
+          add_grad<T>(in[1], batch.count, k * n, m * n * k, [&](T* to, std::size_t i, bool adds) {
+            const auto dci = factor(dc + static_cast<Index>(i) * m * n, n),
+                       at = factor(in[0].values<T>() + batch.a[i], a_cols, !transpose_a);
+            if (transpose_b) {
+              gemm(to + batch.b[i], {dci.p, dci.col, dci.row}, {at.p, at.col, at.row}, n, k, m, adds);
+            } else {
+              gemm(to + batch.b[i], at, dci, k, n, m, adds);
+            }
+          });
         });
       });
 }
@@ -160,9 +169,10 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
     const T *const px = x.node().values<T>(), *const pw = weight.node().values<T>();
     const T* const pbias = values_or_null<const T>(bias);
     T* const py = y.node().values<T>();
-    constexpr Index few_rows = 4;  // for which packing the weights costs more than reading them where they are
-    if (rows > few_rows) {
-      gemm(py, out_size, factor(px, in_size), factor(pw, in_size, true), rows, out_size, in_size, false, pbias);
+    constexpr Index few_rows = 4;      // for which packing the weights costs more than reading them where they are
+    constexpr Index long_row = 16384;  // beyond it the rounding of one sum after another would show
+    if (rows > few_rows || in_size > long_row) {
+      gemm(py, factor(px, in_size), factor(pw, in_size, true), rows, out_size, in_size, false, pbias);
       return;
     }
     constexpr Index group = 16, work = 100'000;  // multiply-adds that take some 10 us
@@ -176,11 +186,11 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
     dispatch(out.dtype, [&]<class T>() {
       const T* const dy = out.grad_or_null<T>();
       if (const GradShare<T> dx = in[0].grad_share<T>()) {
-        gemm(dx.p, in_size, factor(dy, out_size), factor(in[1].values<T>(), in_size), rows, in_size, out_size, dx.adds);
+        gemm(dx.p, factor(dy, out_size), factor(in[1].values<T>(), in_size), rows, in_size, out_size, dx.adds);
       }
       if (const GradShare<T> dweight = in[1].grad_share<T>()) {
-        gemm(dweight.p, in_size, factor(dy, out_size, true), factor(in[0].values<T>(), in_size), out_size, in_size,
-             rows, dweight.adds);
+        gemm(dweight.p, factor(dy, out_size, true), factor(in[0].values<T>(), in_size), out_size, in_size, rows,
+             dweight.adds);
       }
       if (T* const dbias = in[2].grad_or_null<T>(); dbias != nullptr) {
         sum_over_rows(dbias, out_size, rows, [&](T* sums, Index begin, Index end) {

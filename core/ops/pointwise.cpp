@@ -1,11 +1,32 @@
 // Pointwise ops. The formulas and their slopes are in kernels/unary.def and binary.def; broadcasting, for values and
 // for gradients, is here and nowhere else.
 #include <array>
+#include <string_view>
 
 #include <gradus/core/ops/common.h>
 
 namespace gradus {
 namespace {
+
+// Whether a formula, as text, has the variable `name` in it.
+constexpr bool mentions(std::string_view formula, char name) {
+  const auto is_word = [](char c) { return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  for (std::size_t i = 0; i < formula.size(); ++i) {
+    if (formula[i] != name || (i > 0 && is_word(formula[i - 1]))) continue;
+    if (i + 1 == formula.size() || !is_word(formula[i + 1])) return true;
+  }
+  return false;
+}
+
+// The values that a gradient reads: the others may change after the op.
+struct Reads {
+  bool a, b, y;
+};
+
+template <class T>
+const T* values_if(bool read, const Node& node) {
+  return read ? node.values<T>() : node.data.as<T>();
+}
 
 constexpr std::array unary_names{
 #define UNARY(name, y, dy) #name,
@@ -14,6 +35,22 @@ constexpr std::array unary_names{
 };
 constexpr std::array binary_names{
 #define BINARY(name, y, da, db) #name,
+#include <gradus/core/kernels/binary.def>
+#undef BINARY
+};
+
+constexpr std::array unary_reads{
+#define UNARY(name, y, dy) Reads{mentions(#dy, 'x'), false, mentions(#dy, 'y')},
+#include <gradus/core/kernels/unary.def>
+#undef UNARY
+};
+constexpr std::array first_reads{
+#define BINARY(name, y, da, db) Reads{mentions(#da, 'a'), mentions(#da, 'b'), mentions(#da, 'y')},
+#include <gradus/core/kernels/binary.def>
+#undef BINARY
+};
+constexpr std::array second_reads{
+#define BINARY(name, y, da, db) Reads{mentions(#db, 'a'), mentions(#db, 'b'), mentions(#db, 'y')},
 #include <gradus/core/kernels/binary.def>
 #undef BINARY
 };
@@ -32,7 +69,9 @@ Tensor unary(UnaryOp op, const Tensor& x, double a = 0, double b = 0) {
   return record(unary_names[static_cast<std::size_t>(op)], y, {x}, [op, a, b](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const auto [dx, adds] = in[0].grad_share<T>();
-      const T *const dy = out.grad_or_null<T>(), *const px = in[0].values<T>(), *const py = out.values<T>();
+      const Reads reads = unary_reads[static_cast<std::size_t>(op)];
+      const T *const px = values_if<T>(reads.a, in[0]), *const py = values_if<T>(reads.y, out);
+      const T* const dy = out.grad_or_null<T>();
       parallel_for(out.numel(), pointwise_grain, [&, dx = dx, adds = adds](Index begin, Index end) {
         kernels::kernels<T>().unary_grad(op, dx + begin, adds, dy + begin, px + begin, py + begin, end - begin,
                                          static_cast<T>(a), static_cast<T>(b), far<T>(out.numel()));
@@ -154,11 +193,13 @@ Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
   return record(name, y, {a, b}, [op](const Node& out, Inputs in) {
     const Broadcast pieces(out.op, in[0].shape, in[1].shape);
     dispatch(out.dtype, [&]<class T>() {
-      const T *const pa = in[0].values<T>(), *const pb = in[1].values<T>();
-      const T *const py = out.values<T>(), *const dy = out.grad_or_null<T>();
+      const T* const dy = out.grad_or_null<T>();
       for (const bool first : {true, false}) {
         const Node& input = in[first ? 0 : 1];
         if (!input.requires_grad) continue;
+        const Reads reads = (first ? first_reads : second_reads)[static_cast<std::size_t>(op)];
+        const T *const pa = values_if<T>(reads.a, in[0]), *const pb = values_if<T>(reads.b, in[1]),
+                       *const py = values_if<T>(reads.y, out);
         // An element that is used in several runs gathers one share after another.
         const GradShare<T> dx = input.grad_share<T>(!pieces.repeats(first));
         const bool sums = (first ? pieces.a_step : pieces.b_step) == 0;
@@ -166,22 +207,17 @@ Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
           kernels::kernels<T>().binary_grad(op, first, to.p + (first ? i : j), to.adds, dy + k, pa + i, pieces.a_step,
                                             pb + j, pieces.b_step, py + k, n);
         };
-        constexpr Index long_sum = 1024;
-        if (const Index size = input.numel(); pieces.repeats(first) && pieces.runs > long_sum) {
-          // Blocks of a long sum are added up by themselves: one after another, small terms would drown.
-          const Index block = std::max(long_sum, 16 * size / pieces.run);
-          const Buffer partial(size, out.dtype);
-          for (Index r = 0; r < pieces.runs; r += block) {
-            partial.fill_zero(static_cast<std::size_t>(size) * sizeof(T));
-            for (Index run = r; run < std::min(pieces.runs, r + block); ++run) {
+        if (pieces.repeats(first)) {
+          const Index block = std::max(row_block, 16 * input.numel() / pieces.run);
+          sum_in_tree(dx.p, input.numel(), Index{0}, pieces.runs, block, [&](T* to, Index begin, Index end) {
+            for (Index run = begin; run < end; ++run) {
               const auto offsets = pieces.start_of(run);
-              add_piece({partial.as<T>(), true}, offsets.a, offsets.b, run * pieces.run, pieces.run);
+              add_piece({to, true}, offsets.a, offsets.b, run * pieces.run, pieces.run);
             }
-            kernels::kernels<T>().add(dx.p, partial.as<T>(), size);
-          }
+          });
           continue;
         }
-        pieces.each_piece(pieces.repeats(first) || (sums && pieces.runs == 1),
+        pieces.each_piece(sums && pieces.runs == 1,
                           [&](Index i, Index j, Index k, Index n) { add_piece(dx, i, j, k, n); });
       }
     });

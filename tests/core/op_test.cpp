@@ -1,13 +1,17 @@
 // Every suite here runs over every row of the op table, and where kernels matter for every instruction set this machine
 // has. The gradients of f(x) are those of sum(f(x) * weight) with random weights.
+#include <array>
 #include <cctype>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <numeric>
 #include <random>
 #include <set>
 #include <sstream>
+
+#include <fmt/format.h>
 
 #include <gradus/core/autograd.h>
 #include <gradus/core/gradcheck.h>
@@ -316,6 +320,187 @@ TEST_P(EachLargeOp, GradientsEqualTheSlopeAlongADirection) {
     double numeric = 0;
     for (std::size_t j = 0; j < high.size(); ++j) numeric += (high[j] - low[j]) / (2 * h) * weight[j];
     EXPECT_NEAR(analytic, numeric, 1e-6 * std::sqrt(squares)) << "input " << i;
+  }
+}
+
+// ---- what an op must not take for granted: fresh gradients, different inputs, elements
+
+using Grads = std::vector<std::vector<double>>;
+
+Grads grads_of(const std::vector<Tensor>& x) {
+  Grads grads;
+  for (const Tensor& input : x) {
+    grads.push_back(input.grad().defined() ? input.grad().to_vector() : std::vector<double>{});
+  }
+  return grads;
+}
+
+// The row's own shapes, and last sizes short of a vector, past one and past two of the widest.
+std::vector<std::vector<Shape>> few_shapes(const OpRow& row) {
+  std::vector<std::vector<Shape>> all{row.shapes};
+  if (row.sized) {
+    for (const Index n : {3, 19, 37}) all.push_back(row.sized(n));
+  }
+  return all;
+}
+
+std::vector<double> sum_of(const std::vector<double>& a, const std::vector<double>& b) {
+  if (a.empty()) return b;
+  std::vector<double> sum = a;
+  for (std::size_t i = 0; i < b.size(); ++i) sum[i] += b[i];
+  return sum;
+}
+
+TEST_P(EachOp, AddsToAGradientThatIsThere) {
+  for (const std::vector<Shape>& shapes : few_shapes(row())) {
+    const std::vector<Array> inputs = make_inputs(row(), shapes);
+    for (const std::string_view isa : available_instruction_sets()) {
+      for (const DType dtype : {DType::f32, DType::f64}) {
+        SCOPED_TRACE(fmt::format("{} {} {}", isa, name_of(dtype), shapes.back()));
+        const WithInstructionSet guard(isa);
+        const Outcome alone = run(row(), inputs, dtype);
+        const std::vector<Tensor> x = make_tensors(row(), inputs, dtype);
+        for (const Tensor& input : x) {
+          if (input.requires_grad()) backward(input * 8);
+        }
+        const Grads before = grads_of(x);
+        backward(row().f(x));
+        const Grads after = grads_of(x);
+        for (std::size_t i = 0; i < x.size(); ++i) {
+          // Where a gradient is a sum of several terms, this sum starts from what is there and rounds differently.
+          const double tolerance = dtype == DType::f32 ? std::max(row().f32_grad_tolerance, 4e-6) : 1e-12;
+          expect_near(after[i], sum_of(before[i], alone.grads[i]), tolerance);
+        }
+      }
+    }
+    if (HasFailure()) return;
+  }
+}
+
+// Inputs `first` and `second`, of one shape, are one tensor: its gradient is the sum of what two tensors would get.
+void expect_alias_adds_up(const OpRow& row, std::vector<Array> inputs, std::size_t first, std::size_t second,
+                          DType dtype) {
+  inputs[second] = inputs[first];
+  const Outcome apart = run(row, inputs, dtype);
+  std::vector<Tensor> x = make_tensors(row, inputs, dtype);
+  if (!differentiable(row, first)) std::swap(first, second);
+  x[second] = x[first];
+  backward(row.f(x));
+  const Grads together = grads_of(x);
+  const double tolerance = dtype == DType::f32 ? std::max(row.f32_grad_tolerance, 4e-6) : 1e-12;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    SCOPED_TRACE(fmt::format("inputs {} and {} are one: gradient of {}", first, second, i));
+    const bool shared = i == first || i == second;
+    expect_near(together[i], shared ? sum_of(apart.grads[first], apart.grads[second]) : apart.grads[i], tolerance);
+  }
+}
+
+TEST_P(EachOp, TakesOneTensorForSeveralInputs) {
+  for (const std::vector<Shape>& shapes : few_shapes(row())) {
+    const std::vector<Array> inputs = make_inputs(row(), shapes);
+    const auto may_be_one = [&](std::size_t i, std::size_t j) {
+      return shapes[i] == shapes[j] && (differentiable(row(), i) || differentiable(row(), j));
+    };
+    for (const std::string_view isa : available_instruction_sets()) {
+      for (const DType dtype : {DType::f32, DType::f64}) {
+        SCOPED_TRACE(fmt::format("{} {} {}", isa, name_of(dtype), shapes.back()));
+        const WithInstructionSet guard(isa);
+        for (std::size_t i = 0; i < shapes.size(); ++i) {
+          for (std::size_t j = i + 1; j < shapes.size(); ++j) {
+            if (may_be_one(i, j)) expect_alias_adds_up(row(), inputs, i, j, dtype);
+          }
+        }
+      }
+    }
+    if (HasFailure()) return;
+  }
+}
+
+TEST_P(EachOp, TakesOneTensorForAllInputs) {
+  const std::size_t count = row().shapes.size();
+  for (const std::vector<Shape>& shapes : few_shapes(row())) {
+    if (count < 2 || !row().no_gradient.empty()) return;
+    if (!std::all_of(shapes.begin(), shapes.end(), [&](const Shape& shape) { return shape == shapes[0]; })) return;
+    const std::vector<Array> inputs(count, make_inputs(row(), shapes)[0]);
+    for (const std::string_view isa : available_instruction_sets()) {
+      for (const DType dtype : {DType::f32, DType::f64}) {
+        SCOPED_TRACE(fmt::format("{} {} {}", isa, name_of(dtype), shapes.back()));
+        const WithInstructionSet guard(isa);
+        std::vector<double> sum;
+        for (const std::vector<double>& grad : run(row(), inputs, dtype).grads) sum = sum_of(sum, grad);
+        const Tensor x = tensor(inputs[0].values, inputs[0].shape, dtype).requires_grad(true);
+        backward(row().f(std::vector<Tensor>(count, x)));
+        expect_near(x.grad().to_vector(), sum, dtype == DType::f32 ? std::max(row().f32_grad_tolerance, 4e-6) : 1e-12);
+      }
+    }
+    if (HasFailure()) return;
+  }
+}
+
+// Blocks of the pool hold NaN when they are handed out next: what an op does not write shows.
+void poison_the_pool() {
+  constexpr std::size_t largest = 4096, step = 64, blocks = 8;
+  for (std::size_t bytes = step; bytes <= largest; bytes += step) {
+    std::array<void*, blocks> taken{};
+    for (void*& block : taken) std::memset(block = pool_allocate(bytes), 0xff, bytes);
+    for (void* const block : taken) pool_free(block, bytes);
+  }
+}
+
+// f on inputs of these shapes: an Error, or gradients that agree with differences; zeros when f has no elements.
+void expect_gradients_of_no_elements(const OpRow& row, const std::vector<Shape>& shapes, DType dtype) {
+  const std::vector<Array> inputs = make_inputs(row, shapes);
+  const std::vector<Tensor> x = make_tensors(row, inputs, dtype);
+  Tensor y;
+  try {
+    const NoGrad guard;
+    y = row.f(x);
+  } catch (const Error&) {
+    return;  // the op needs elements, or its other arguments are made for other shapes
+  }
+  poison_the_pool();
+  y = row.f(x);
+  if (!y.requires_grad()) return;
+  backward(y);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (!differentiable(row, i)) continue;
+    SCOPED_TRACE(fmt::format("gradient of input {} {}, result {}", i, shapes[i], y.shape()));
+    ASSERT_TRUE(x[i].grad().defined());
+    if (y.numel() > 0) continue;
+    EXPECT_EQ(x[i].grad().to_vector(), std::vector<double>(inputs[i].values.size(), 0.0));
+  }
+  const std::vector<double> values = y.to_vector();
+  const bool finite = std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); });
+  const bool comparable =
+      std::any_of(x.begin(), x.end(), [](const Tensor& in) { return in.requires_grad() && in.numel() > 0; });
+  if (dtype == DType::f64 && finite && comparable && y.numel() > 0) {
+    EXPECT_TRUE(gradcheck(row.f, make_tensors(row, inputs, dtype), {.step = row.gradcheck_step, .taylor = false}));
+  }
+}
+
+// Each size of the row's shapes is 0 in turn: wherever it stands, and in one place alone.
+TEST_P(EachOp, TakesASizeOfZero) {
+  std::set<Index> sizes;
+  std::vector<std::vector<Shape>> cases;
+  for (std::size_t i = 0; i < row().shapes.size(); ++i) {
+    for (Index d = 0; d < row().shapes[i].rank(); ++d) {
+      sizes.insert(row().shapes[i][d]);
+      cases.push_back(row().shapes);
+      cases.back()[i].set(d, 0);
+    }
+  }
+  for (const Index size : sizes) {
+    cases.push_back(row().shapes);
+    for (Shape& shape : cases.back()) {
+      for (Index d = 0; d < shape.rank(); ++d) shape.set(d, shape[d] == size ? 0 : shape[d]);
+    }
+  }
+  for (const std::vector<Shape>& shapes : cases) {
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      SCOPED_TRACE(fmt::format("{} {}", name_of(dtype), fmt::join(shapes, " ")));
+      expect_gradients_of_no_elements(row(), shapes, dtype);
+    }
+    if (HasFailure()) return;
   }
 }
 
