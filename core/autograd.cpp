@@ -235,8 +235,8 @@ void Tensor::backward(const Tensor& weight, bool retain_graph) const {
     if (!node->is_leaf()) node->grad.reset();  // what an earlier, retained backward left
   }
   const Buffer& given = weight.node().data;
-  if (retain_graph || root.is_leaf() ||
-      given.is_shared()) {  // what is shared may be a gradient that is about to change
+  // What somebody else holds as well may be a gradient that is about to change.
+  if (retain_graph || root.is_leaf() || given.is_shared()) {
     dispatch(root.dtype, [&]<class T>() {
       kernels::kernels<T>().add(root.grad_or_null<T>(), weight.node().values<T>(), root.numel());
     });

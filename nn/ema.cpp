@@ -33,6 +33,7 @@ void EMA::update() {
 
 void EMA::swap() {
   each_pair(values_, averages_, [](auto values, auto averages) { std::ranges::swap_ranges(values, averages); });
+  for (const auto& [name, tensor] : values_) tensor.mark_written("EMA::swap");
 }
 
 }  // namespace gradus::nn

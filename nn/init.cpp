@@ -57,12 +57,14 @@ void normal_(const Tensor& x, double mean, double std, Generator& generator) {
   check(std::isfinite(mean) && std::isfinite(std) && std >= 0,
         "normal_: mean {}, std {}; both must be finite and std at least 0", mean, std);
   dispatch(x.dtype(), [&]<class T>() { generator.fill_normal(x.data<T>(), mean, std); });
+  x.mark_written("normal_");
 }
 
 void uniform_(const Tensor& x, double low, double high, Generator& generator) {
   check(std::isfinite(low) && std::isfinite(high) && low <= high,
         "uniform_: from {} to {}; both must be finite and in this order", low, high);
   dispatch(x.dtype(), [&]<class T>() { generator.fill_uniform(x.data<T>(), low, high); });
+  x.mark_written("uniform_");
 }
 
 void constant_(const Tensor& x, double value) {

@@ -134,9 +134,12 @@ void Module::to(DType dtype) {
           tensor.node().op);
     Node& node = tensor.node();
     if (node.dtype == dtype) return;
-    node.data = tensor.detach().to(dtype).node().data;
+    const Buffer converted = tensor.detach().to(dtype).node().data;
+    converted.set_recorded(node.data.recorded());
+    node.data = converted;
     node.dtype = dtype;
     node.grad.reset();
+    tensor.mark_written("to");
   });
   members(visit);
 }

@@ -34,6 +34,7 @@ void RMSprop::update(const Slot& slot, const Tensor& grad, double lr) const {
       p[i] -= rate * move;
     }
   });
+  slot.param.mark_written("RMSprop");
 }
 
 }  // namespace gradus::optim

@@ -424,7 +424,9 @@ LoadReport load_state(const Module& module, const TensorFile& file, const std::s
   const NoGrad no_grad;
   for (const auto& [name, tensor] : state) {
     const auto found = given.find(&tensor.node());
-    if (found != given.end()) tensor.copy_(found->second->second.to(tensor.dtype()));
+    if (found == given.end()) continue;
+    tensor.copy_(found->second->second.to(tensor.dtype()));
+    tensor.mark_written("load_safetensors");
   }
   return report;
 }

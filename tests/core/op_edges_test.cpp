@@ -604,6 +604,58 @@ TEST(Attention, OfQueriesWithoutKeysIsZero) {
   });
 }
 
+// Two equal keys far above the others share the weight, however large their scores are; one alone takes all of it, and
+// a softmax that cannot move gives no gradient.
+TEST(Attention, KeepsItsDigitsWhenScoresAreLarge) {
+  everywhere([](DType dtype) {
+    for (const Index keys : {2, 3, 40}) {
+      for (const double size : {1e3, 1e5, 1e7, 1e8}) {
+        SCOPED_TRACE(fmt::format("{} keys, scores of {}", keys, size));
+        Tensor q = full({1, 1}, size, dtype), k = zeros({keys, 1}, dtype), v = arange(static_cast<double>(keys), dtype);
+        v = reshape(v, {keys, 1});
+        k.copy_(concat({ones({2, 1}, dtype), zeros({keys - 2, 1}, dtype)}));
+        for (Tensor* const x : {&q, &k, &v}) x->requires_grad(true);
+        scaled_dot_product_attention(q, k, v, {.scale = 1}).backward();
+        for (Index i = 0; i < keys; ++i) {
+          EXPECT_EQ(v.grad().to_vector()[static_cast<std::size_t>(i)], i < 2 ? 0.5 : 0) << "value " << i;
+        }
+      }
+    }
+  });
+}
+
+TEST(Attention, OfASaturatedRowHasGradientZero) {
+  everywhere([](DType dtype) {
+    for (const Index keys : {2, 40}) {
+      Generator generator(3);
+      Tensor q = full({1, 4}, 1e6, dtype), k = rand({keys, 4}, dtype, generator),
+             v = randn({keys, 5}, dtype, generator);
+      for (Tensor* const x : {&q, &k, &v}) x->requires_grad(true);
+      scaled_dot_product_attention(q, k, v).backward(randn({1, 5}, dtype, generator));
+      for (const Tensor& x : {q, k}) {
+        for (const double slope : x.grad().to_vector()) EXPECT_EQ(slope, 0) << keys << " keys";
+      }
+    }
+  });
+}
+
+// All three shares of one gradient, with more keys than a vector has lanes and with fewer.
+TEST(Attention, OfOneTensorWithItselfAddsUpItsGradients) {
+  everywhere([](DType dtype) {
+    for (const Index tokens : {5, 33, 100}) {
+      Generator generator(3);
+      const Tensor values = randn({tokens, 4}, dtype, generator), weight = randn({tokens, 4}, dtype, generator);
+      std::vector<Tensor> apart;
+      for (int i = 0; i < 3; ++i) apart.push_back(values.detach().requires_grad(true));
+      scaled_dot_product_attention(apart[0], apart[1], apart[2]).backward(weight);
+      Tensor x = values.detach();
+      x.requires_grad(true);
+      scaled_dot_product_attention(x, x, x).backward(weight);
+      expect_close(x.grad(), apart[0].grad() + apart[1].grad() + apart[2].grad(), dtype == DType::f32 ? 1e-5 : 1e-13);
+    }
+  });
+}
+
 TEST(Norms, SubtractTheMeanOnce) {
   everywhere([](DType dtype) {
     // A constant row has no spread: 0 after layer_norm, and the same sign everywhere after rms_norm.
@@ -642,22 +694,16 @@ TEST(EmptyTensors, PassThroughEveryKindOfOp) {
   EXPECT_EQ(slice(w, 0, 2, 2).shape(), (Shape{0, 3}));
 }
 
-// Sums of many terms of one sign: one f32 accumulator would be off by more than a hundredth, and one for each vector
-// lane by 3e-5; blocks of 4096 leave what 256 additions into a lane of SSE2 lose.
-TEST(Sum, OfManyNumbersKeepsItsDigits) {
-  everywhere([](DType dtype) {
-    constexpr Index n = 3'000'000;
-    EXPECT_NEAR(sum(full({n}, 0.1, dtype)).item() / (0.1 * n), 1, 4e-6);
-    EXPECT_NEAR(mean(full({n}, 0.1, dtype)).item(), 0.1, 4e-7);
-    Tensor factor = ones({}, dtype);  // its gradient is the sum of all the others
-    factor.requires_grad(true);
-    sum(factor * full({n}, 0.1, dtype)).backward();
-    EXPECT_NEAR(factor.grad().item() / (0.1 * n), 1, 4e-6);
-    Tensor bias = zeros({2}, dtype);
-    bias.requires_grad(true);
-    sum(full({n / 2, 2}, 0.1, dtype) * (bias + ones({n / 2, 2}, dtype))).backward();
-    EXPECT_NEAR(bias.grad().to_vector()[1] / (0.05 * n), 1, 1e-5);
-  });
+TEST(EmptyTensors, DivideNothingByTheirSizes) {
+  EXPECT_EQ((zeros({32, 64, 0}) + ones({1, 64, 1})).shape(), (Shape{32, 64, 0}));
+  EXPECT_EQ(var(zeros({40, 2000, 0}), {0, 2}).shape(), (Shape{2000}));
+  Tensor b = ones({1, 64, 1}), temperature = ones({});
+  b.requires_grad(true);
+  temperature.requires_grad(true);
+  sum(zeros({32, 64, 0}) + b).backward();
+  sum(softmax(zeros({0, 10}) / temperature)).backward();
+  EXPECT_EQ(b.grad().to_vector(), std::vector<double>(64, 0));
+  EXPECT_EQ(temperature.grad().item(), 0);
 }
 
 }  // namespace

@@ -895,7 +895,8 @@ void add_row_wise(std::vector<OpRow>& rows) {
 std::vector<std::int32_t> picks(Index count, Index below, std::int32_t every_third = -1) {
   std::vector<std::int32_t> ids;
   for (Index i = 0; i < count; ++i) {
-    ids.push_back(every_third >= 0 || i % 3 != 1 ? static_cast<std::int32_t>((i * 7 + 3) % below) : every_third);
+    const Index id = (i * 7 + 3) % std::max<Index>(1, below);
+    ids.push_back(every_third >= 0 || i % 3 != 1 ? static_cast<std::int32_t>(id) : every_third);
   }
   return ids;
 }
@@ -969,7 +970,7 @@ void add_networks(std::vector<OpRow>& rows) {
         CrossEntropy{"vector", {7}, -1}, CrossEntropy{"smoothed", {5, 7}, -1, Domain::any, 0.1},
         CrossEntropy{"smoothed_ignored_targets", {5, 7}, -100, Domain::any, 0.3}}) {
     const auto targets = [ignored = c.ignored](const Shape& shape) {
-      return picks(shape.numel() / shape[-1], shape[-1], ignored == -1 ? 0 : ignored);
+      return picks(shape.as_matrix().rows, shape[-1], ignored == -1 ? 0 : ignored);
     };
     rows.push_back(
         {.op = "cross_entropy",
