@@ -4,10 +4,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <string>
-#include <vector>
 
 #include <gradus/core/anomaly.h>
+#include <gradus/core/detail/in_place.h>
 #include <gradus/core/kernels/kernels.h>
 
 namespace gradus {
@@ -17,10 +16,6 @@ thread_local int no_grad_depth = 0;
 
 // Lamport's clock (1978): each thread counts by itself, and moves on to the time of what it gets from another thread.
 thread_local std::uint64_t clock = 0;
-
-void move_on(std::uint64_t time) {
-  clock = std::max(clock, time);
-}
 
 using NodeList = std::vector<NodePtr, PoolAllocator<NodePtr>>;
 
@@ -49,47 +44,6 @@ NodeList reachable(const NodePtr& root) {
   unmark();
   return nodes;
 }
-
-// What wrote `values`, an input or the result of `op`, after `op` recorded them; null: nothing.
-const char* written_since(const Node& values, const Node& op, const AnomalyMode* anomaly) {
-  if (values.data.written() > op.id) return values.data.writer();
-  return anomaly != nullptr && anomaly->has_changed(op, values) ? "a write through data()" : nullptr;
-}
-
-// While one lives, an op whose backward runs gets an error when it reads values that were written since it recorded
-// them. Values that it does not read may change.
-class Guard {
- public:
-  Guard(const Node& op, const AnomalyMode* anomaly) : op_(op) {
-    errors_.reserve(op.inputs.size() + 1);
-    protect(op, "its result", anomaly);
-    for (std::size_t i = 0; i < op.inputs.size(); ++i) {
-      if (op.inputs[i] != nullptr) protect(*op.inputs[i], fmt::format("its input {}", i), anomaly);
-    }
-  }
-  ~Guard() {
-    op_.stale = nullptr;
-    for (const NodePtr& input : op_.inputs) {
-      if (input != nullptr) input->stale = nullptr;
-    }
-  }
-  Guard(const Guard&) = delete;
-  Guard& operator=(const Guard&) = delete;
-
- private:
-  void protect(const Node& values, const std::string& what, const AnomalyMode* anomaly) {
-    const char* const writer = written_since(values, op_, anomaly);
-    if (writer == nullptr || values.stale != nullptr) return;
-    errors_.push_back(fmt::format(
-        "{}: backward needs {} {} as it was when the op ran, but {} has changed it since; call backward() before the "
-        "change, compute the loss again after it, or change a clone()",
-        op_.op, what, to_string(values.shape), writer));
-    values.stale = &errors_.back();
-  }
-
-  const Node& op_;
-  std::vector<std::string> errors_;
-};
 
 struct Inspection {
   bool wanted = false;        // an input wants a gradient; it may have been switched off since it was used
@@ -139,7 +93,7 @@ void run_backward(const Node& op, const AnomalyMode* anomaly) {
     (*op.backward)(op, Inputs(op.inputs));
     return;
   }
-  const Guard guard(op, anomaly);
+  const detail::ChangeGuard guard(op, anomaly);
   (*op.backward)(op, Inputs(op.inputs));
 }
 
@@ -162,13 +116,8 @@ bool grad_enabled() {
   return no_grad_depth == 0;
 }
 
-std::uint64_t detail::next_id() {
-  return ++clock;
-}
-
-void detail::mark_written(const Buffer& values, const char* writer) {
-  move_on(values.recorded());
-  values.set_written(next_id(), writer);
+std::uint64_t detail::next_id(std::uint64_t above) {
+  return clock = std::max(clock, above) + 1;
 }
 
 bool detail::wants_grad(const char* name, const Tensor& y, InputList inputs) {
@@ -189,10 +138,7 @@ void detail::attach(Node& node, const char* name, InputList inputs, std::shared_
     node.inputs.push_back(input.node_ptr());
     if (input.defined()) newest = std::max({newest, input.node().id, input.node().data.written()});
   }
-  if (newest >= node.id) {
-    move_on(newest);
-    node.id = next_id();
-  }
+  if (newest >= node.id) node.id = next_id(newest);
   node.data.set_recorded(node.id);
   for (const Tensor& input : inputs) {
     if (input.defined()) input.node().data.set_recorded(node.id);

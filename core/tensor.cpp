@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include <gradus/core/autograd.h>
+#include <gradus/core/detail/in_place.h>
 #include <gradus/core/ops.h>
 
 namespace gradus {

@@ -160,6 +160,7 @@ TEST(InPlace, AnotherThreadsWriteIsNoticed) {
 TEST(InPlace, AnOpThatFillsItsResultBeforeRecordIsFine) {
   const Tensor x = leaf({1, 2});
   Tensor y = zeros_like(x);
+  const Tensor earlier = y * x;  // an op has recorded what was there before
   y.copy_(x * 3);
   y = record("triple", y, {x}, [](const Node& out, Inputs in) {
     for (Index i = 0; i < out.numel(); ++i) in[0].grad_or_null<double>()[i] += 3 * out.grad_or_null<double>()[i];
