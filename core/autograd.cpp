@@ -45,28 +45,45 @@ NodeList reachable(const NodePtr& root) {
   return nodes;
 }
 
+bool has_no_elements(const Shape& shape) {
+  bool found = false;
+  for (const Index size : shape) found |= size == 0;
+  return found;
+}
+
+// What an op's backward has to know of its inputs.
 struct Inspection {
-  bool wanted = false;        // an input wants a gradient; it may have been switched off since it was used
-  std::uint64_t written = 0;  // when the last of the op's values was written
+  bool wanted = false;   // one wants a gradient; it may have been switched off since it was used
+  bool shared = false;   // somebody else holds a gradient that is about to change
+  bool changed = false;  // one of the op's values was written since it recorded them
 };
 
 Inspection inspect(const Node& op) {
-  Inspection found{.written = op.data.written()};
-  for (const NodePtr& input : op.inputs) {
+  Inspection found{.changed = op.data.version() != op.versions.result};
+  std::uint32_t others = 0;
+  for (std::size_t i = 0; i < op.inputs.size(); ++i) {
+    const Node* const input = op.inputs[i].get();
     if (input == nullptr) continue;
     check(input->dtype == op.dtype || std::strcmp(op.op, "to") == 0,
           "backward: an input of '{}' has become {} since {} was computed from it; compute the loss again after "
           "to(DType)",
           op.op, input->dtype, op.dtype);
     found.wanted |= input->requires_grad;
-    found.written = std::max(found.written, input->data.written());
+    found.shared |= input->grad.is_shared();
+    const std::uint32_t version = input->data.version();
+    if (i < 2) {
+      found.changed |= version != op.versions.inputs[i];
+    } else {
+      others += version;
+    }
   }
+  found.changed |= others != op.versions.others;
   return found;
 }
 
-// An input that the op was given twice starts from zeros: the op writes the first share of a gradient and adds others,
-// but it asks for all of them before it writes one. A leaf's gradient that another tensor shares is about to change.
-void prepare_grads(const Node& op) {
+// An op asks for all shares of its inputs' gradients before it writes one, so an input that it was given twice must
+// start from zeros: the second share would be written over the first.
+void start_repeated_inputs(const Node& op) {
   struct Unmark {
     const Node& op;
     ~Unmark() {
@@ -79,7 +96,6 @@ void prepare_grads(const Node& op) {
     if (input == nullptr || !input->requires_grad) continue;
     if (input->visited && !input->grad) input->make_grad(true);
     input->visited = true;
-    if (input->grad.is_shared()) detail::mark_written(input->grad, "backward");
   }
 }
 
@@ -87,9 +103,14 @@ void run_backward(const Node& op, const AnomalyMode* anomaly) {
   const Inspection found = inspect(op);
   // A result without elements gives its inputs nothing: an op that loops over its result would leave their gradients
   // unwritten.
-  if (!found.wanted || std::ranges::find(op.shape, 0) != op.shape.end()) return;
-  prepare_grads(op);
-  if (found.written <= op.id && anomaly == nullptr) {
+  if (!found.wanted || has_no_elements(op.shape)) return;
+  if (op.inputs.size() > 2 || (op.inputs.size() == 2 && op.inputs[0] == op.inputs[1])) start_repeated_inputs(op);
+  if (found.shared) {
+    for (const NodePtr& input : op.inputs) {
+      if (input != nullptr && input->grad) input->grad.mark_written("backward");
+    }
+  }
+  if (!found.changed && anomaly == nullptr) {
     (*op.backward)(op, Inputs(op.inputs));
     return;
   }
@@ -116,8 +137,8 @@ bool grad_enabled() {
   return no_grad_depth == 0;
 }
 
-std::uint64_t detail::next_id(std::uint64_t above) {
-  return clock = std::max(clock, above) + 1;
+std::uint64_t detail::next_id() {
+  return ++clock;
 }
 
 bool detail::wants_grad(const char* name, const Tensor& y, InputList inputs) {
@@ -133,15 +154,12 @@ void detail::attach(Node& node, const char* name, InputList inputs, std::shared_
   node.op = name;
   node.requires_grad = true;
   node.inputs.reserve(inputs.size());
-  std::uint64_t newest = node.data.written();
+  node.versions.result = node.data.version();
   for (const Tensor& input : inputs) {
     node.inputs.push_back(input.node_ptr());
-    if (input.defined()) newest = std::max({newest, input.node().id, input.node().data.written()});
-  }
-  if (newest >= node.id) node.id = next_id(newest);
-  node.data.set_recorded(node.id);
-  for (const Tensor& input : inputs) {
-    if (input.defined()) input.node().data.set_recorded(node.id);
+    if (!input.defined()) continue;
+    if (input.node().id >= node.id) node.id = clock = input.node().id + 1;
+    node.versions.of_input(node.inputs.size() - 1) += input.node().data.version();
   }
   node.backward = std::move(backward);
   if (AnomalyMode* const anomaly = anomaly_mode()) anomaly->note_values(node);

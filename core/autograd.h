@@ -33,8 +33,8 @@ struct BackwardOf final : Backward {
 };
 
 using InputList = std::span<const std::reference_wrapper<const Tensor>>;
-/// For a new node: above those of all nodes that this thread has made or used so far, and above `above`.
-std::uint64_t next_id(std::uint64_t above = 0);
+/// For a new node: above those of all nodes that this thread has made or used so far.
+std::uint64_t next_id();
 /// Whether record() has to note the op; under AnomalyMode it looks at y too.
 bool wants_grad(const char* name, const Tensor& y, InputList inputs);
 void attach(Node& node, const char* name, InputList inputs, std::shared_ptr<const Backward> backward);

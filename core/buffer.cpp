@@ -170,7 +170,7 @@ Buffer::Buffer(Index count, DType dtype) {
   constexpr auto limit = std::numeric_limits<Index>::max() / 16;
   check(count >= 0 && count <= limit, "memory: {} elements asked for; check the shapes", count);
   const std::size_t bytes = sizeof(Block) + static_cast<std::size_t>(count) * size_of(dtype);
-  block_ = new (pool_allocate(bytes)) Block{1, bytes};
+  block_ = new (pool_allocate(bytes)) Block{1, 0, bytes, ""};
 }
 
 void Buffer::release() noexcept {

@@ -60,18 +60,15 @@ class Buffer {
   /// Whether other handles hold the same memory.
   bool is_shared() const { return block_ != nullptr && block_->references.load(std::memory_order_acquire) > 1; }
 
-  /// What backward() needs to notice values that changed under it: when an op last recorded them, and when and by what
-  /// they were last written in place, on the clock that numbers the nodes. 0: never.
-  std::uint64_t recorded() const { return block_ ? block_->recorded.load(std::memory_order_relaxed) : 0; }
-  std::uint64_t written() const { return block_ ? block_->written.load(std::memory_order_relaxed) : 0; }
-  const char* writer() const { return block_ ? block_->writer.load(std::memory_order_relaxed) : ""; }
-  void set_recorded(std::uint64_t time) const {
-    if (block_ && time > recorded()) block_->recorded.store(time, std::memory_order_relaxed);
-  }
-  void set_written(std::uint64_t time, const char* writer) const {
-    if (!block_) return;
-    block_->writer.store(writer, std::memory_order_relaxed);
-    block_->written.store(time, std::memory_order_relaxed);
+  /// How often the values were written in place, and by what the last time: backward() compares. Not for an empty
+  /// handle.
+  std::uint32_t version() const { return block_->version.load(std::memory_order_relaxed); }
+  const char* writer() const { return block_->writer; }
+  /// For values that take the place of others.
+  void set_version(std::uint32_t version) const { block_->version.store(version, std::memory_order_relaxed); }
+  void mark_written(const char* writer) const {
+    block_->writer = writer;
+    block_->version.store(version() + 1, std::memory_order_relaxed);
   }
 
   /// The first element, or null for an empty handle.
@@ -85,9 +82,9 @@ class Buffer {
  private:
   struct alignas(64) Block {
     std::atomic<int> references;
+    std::atomic<std::uint32_t> version;
     std::size_t bytes;  // of the whole allocation, this header included
-    std::atomic<std::uint64_t> recorded{0}, written{0};
-    std::atomic<const char*> writer{""};
+    const char* writer;
   };
   void release() noexcept;
 

@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include <gradus/core/autograd.h>
-#include <gradus/core/detail/in_place.h>
 #include <gradus/core/ops.h>
 
 namespace gradus {
@@ -132,7 +131,7 @@ void Tensor::copy_(const Tensor& values) const {
 }
 
 void Tensor::mark_written(const char* writer) const {
-  detail::mark_written(node().data, writer);
+  node().data.mark_written(writer);
 }
 
 Tensor Tensor::exp() const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstdint>
 #include <initializer_list>
 #include <iosfwd>
 #include <memory>
@@ -47,18 +48,27 @@ struct GradShare {
   GradShare operator+(Index i) const { return {p == nullptr ? p : p + i, adds}; }
 };
 
+/// How often an op's values had been written in place: its result, its first two inputs, and all its other inputs
+/// together. Counts only grow, so a sum stays the same only if none of them has changed.
+struct Versions {
+  std::uint32_t result = 0, inputs[2] = {0, 0}, others = 0;
+  std::uint32_t& of_input(std::size_t i) { return i < 2 ? inputs[i] : others; }
+};
+
 /// A vertex of the graph: values, gradient, and what they were computed from. Programs use Tensor; this is what ops and
 /// backward functions see.
 struct Node {
   Shape shape;
   DType dtype = DType::f32;
   bool requires_grad = false;
-  bool released = false;  // its backward ran and the graph behind it was let go
-  bool visited = false;   // used by backward() while it collects the graph
-  std::uint64_t id = 0;   // order of creation on a thread: every input has a lower one than its output
-  const char* op = "";    // "softmax": for printing, errors, the graph picture; empty for a leaf
-  mutable const std::string* stale =
-      nullptr;  // set by backward() while an op runs that recorded other values: its error
+  bool released = false;         // its backward ran and the graph behind it was let go
+  bool visited = false;          // used by backward() while it collects the graph
+  mutable bool guarded = false;  // used by backward() while it runs this op with `stale` set on some of its values
+  std::uint64_t id = 0;          // order of creation on a thread: every input has a lower one than its output
+  const char* op = "";           // "softmax": for printing, errors, the graph picture; empty for a leaf
+  // Set by backward() while an op runs that recorded other values than these: its error.
+  mutable const std::string* stale = nullptr;
+  Versions versions;  // of the op's values when it was recorded
   Buffer data;
   mutable Buffer grad;  // empty until something adds to it
   std::vector<NodePtr, PoolAllocator<NodePtr>> inputs;

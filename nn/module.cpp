@@ -134,9 +134,9 @@ void Module::to(DType dtype) {
           tensor.node().op);
     Node& node = tensor.node();
     if (node.dtype == dtype) return;
-    const Buffer converted = tensor.detach().to(dtype).node().data;
-    converted.set_recorded(node.data.recorded());
-    node.data = converted;
+    const std::uint32_t version = node.data.version();
+    node.data = tensor.detach().to(dtype).node().data;
+    node.data.set_version(version);
     node.dtype = dtype;
     node.grad.reset();
     tensor.mark_written("to");

@@ -1,5 +1,4 @@
-// Values that are written in place between an op and its backward: noted when they are written, refused when the op
-// reads them.
+// Values that are written in place between an op and its backward: an error when the op reads them.
 #pragma once
 
 #include <string>
@@ -8,9 +7,6 @@
 #include <gradus/core/anomaly.h>
 
 namespace gradus::detail {
-
-/// Notes that `values` were written by `writer`, later than every op that recorded them.
-void mark_written(const Buffer& values, const char* writer);
 
 /// While one lives, `op`, whose backward runs, gets an Error when it reads values that were written since it recorded
 /// them. Values that it does not read may change.
@@ -22,7 +18,7 @@ class ChangeGuard {
   ChangeGuard& operator=(const ChangeGuard&) = delete;
 
  private:
-  void protect(const Node& values, const std::string& what, const AnomalyMode* anomaly);
+  void protect(const Node& values, const std::string& what, bool counted, const AnomalyMode* anomaly);
 
   const Node& op_;
   std::vector<std::string> errors_;

@@ -247,16 +247,23 @@ GRADUS_INLINE T sum_between(Index begin, Index end, const F& f) {
   return total((s0 + s1) + (s2 + s3));
 }
 
-/// Sum over i in 0 .. n-1 of f(i, m), in blocks when it is long.
+/// The same from 0 on, in double from block to block.
+template <class T, class F>
+GRADUS_INLINE double sum_in_blocks(Index n, const F& f) {
+  double result = 0;
+  for (Index begin = 0; begin < n; begin += sum_block) {
+    result += static_cast<double>(sum_between<T>(begin, n - begin < sum_block ? n : begin + sum_block, f));
+  }
+  return result;
+}
+
+/// Sum over i in 0 .. n-1 of f(i, m), in blocks when it is long. Both ways are inlined: a call would make f's variables
+/// live in memory.
 template <class T, class F>
 GRADUS_INLINE T sum_of(Index n, const F& f) {
-  double result = 0;
-  for (Index begin = 0;; begin += sum_block) {
-    const T sum = sum_between<T>(begin, n - begin < sum_block ? n : begin + sum_block, f);
-    if (n <= sum_block) return sum;
-    result += static_cast<double>(sum);
-    if (n - begin <= sum_block) return static_cast<T>(result);
-  }
+  if (n <= sum_block) [[likely]]
+    return sum_between<T>(0, n, f);
+  return static_cast<T>(sum_in_blocks<T>(n, f));
 }
 
 template <class T>
@@ -268,39 +275,35 @@ struct Sums {
   T first, second;
 };
 
-/// sum_of for two sums in one pass over what they share: f gives a pair of vectors.
+/// Two sums in one pass over what they share: f gives a pair of vectors.
 template <class T, class F>
-GRADUS_INLINE Sums<T> sums_of(Index n, const F& f) {
+GRADUS_INLINE Sums<T> sums_between(Index begin, Index end, const F& f) {
   constexpr Index w = width<T>;
+  Pair<T> even{Vec<T>(0), Vec<T>(0)}, odd = even;
   const auto add = [](Pair<T>& sum, Pair<T> terms) {
     sum.first += terms.first;
     sum.second += terms.second;
   };
-  double first = 0, second = 0;
-  for (Index i = 0;;) {
-    const Index end = n - i < sum_block ? n : i + sum_block;
-    Pair<T> even{Vec<T>(0), Vec<T>(0)}, odd = even;
-    for (; i + 2 * w <= end; i += 2 * w) {
-      add(even, f(i, w));
-      add(odd, f(i + w, w));
-    }
-    for (; i < end; i += w) add(even, f(i, end - i < w ? end - i : w));
-    const Sums<T> sums{total(even.first + odd.first), total(even.second + odd.second)};
-    if (n <= sum_block) return sums;
-    first += static_cast<double>(sums.first);
-    second += static_cast<double>(sums.second);
-    if (i >= n) return {static_cast<T>(first), static_cast<T>(second)};
+  Index i = begin;
+  for (; i + 2 * w <= end; i += 2 * w) {
+    add(even, f(i, w));
+    add(odd, f(i + w, w));
   }
+  for (; i < end; i += w) add(even, f(i, end - i < w ? end - i : w));
+  return {total(even.first + odd.first), total(even.second + odd.second)};
 }
 
-/// sum_of in double to the end.
 template <class T, class F>
-GRADUS_INLINE double sum_in_blocks(Index n, const F& f) {
-  double result = 0;
+GRADUS_INLINE Sums<T> sums_of(Index n, const F& f) {
+  if (n <= sum_block) [[likely]]
+    return sums_between<T>(0, n, f);
+  double first = 0, second = 0;
   for (Index begin = 0; begin < n; begin += sum_block) {
-    result += static_cast<double>(sum_between<T>(begin, n - begin < sum_block ? n : begin + sum_block, f));
+    const Sums<T> sums = sums_between<T>(begin, n - begin < sum_block ? n : begin + sum_block, f);
+    first += static_cast<double>(sums.first);
+    second += static_cast<double>(sums.second);
   }
-  return result;
+  return {static_cast<T>(first), static_cast<T>(second)};
 }
 
 }  // namespace gradus::kernels::GRADUS_ISA_NAME

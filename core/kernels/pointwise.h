@@ -230,7 +230,7 @@ template <class F, bool first, class T>
 void binary_grad_loop(T* dx, bool adds, const T* dy, const T* a, Index a_step, const T* b, Index b_step, const T* y,
                       Index n) {
   const Argument<T> from_a(a, a_step), from_b(b, b_step);
-  const auto share = [&](Index i, Index m) {
+  const auto share = [&](Index i, Index m) GRADUS_INLINED {
     const Vec<T> va = from_a.get(i, m), vb = from_b.get(i, m), vy = get(y + i, m);
     if constexpr (first) {
       return get(dy + i, m) * F::da(va, vb, vy);
@@ -239,8 +239,8 @@ void binary_grad_loop(T* dx, bool adds, const T* dy, const T* a, Index a_step, c
     }
   };
   if ((first ? a_step : b_step) != 0) {
-    with_constant(adds, [&](auto adding) {
-      each_vector<T>(n, [&](Index i, Index m) { add_to(dx + i, share(i, m), m, adding); });
+    with_constant(adds, [&](auto adding) GRADUS_INLINED {
+      each_vector<T>(n, [&](Index i, Index m) GRADUS_INLINED { add_to(dx + i, share(i, m), m, adding); });
     });
   } else {
     const T sum = static_cast<T>(sum_in_blocks<T>(n, [&](Index i, Index m) { return keep<T>(share(i, m), m); }));

@@ -21,12 +21,16 @@ constexpr bool mentions(std::string_view formula, char name) {
 // The values that a gradient reads: the others may change after the op.
 struct Reads {
   bool a, b, y;
-};
 
-template <class T>
-const T* values_if(bool read, const Node& node) {
-  return read ? node.values<T>() : node.data.as<T>();
-}
+  // Throws Error where values are read that have changed.
+  void check(const Node& out, const Node& first, const Node& second) const {
+    dispatch(out.dtype, [&]<class T>() {
+      if (a) first.values<T>();
+      if (b) second.values<T>();
+      if (y) out.values<T>();
+    });
+  }
+};
 
 constexpr std::array unary_names{
 #define UNARY(name, y, dy) #name,
@@ -69,9 +73,9 @@ Tensor unary(UnaryOp op, const Tensor& x, double a = 0, double b = 0) {
   return record(unary_names[static_cast<std::size_t>(op)], y, {x}, [op, a, b](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const auto [dx, adds] = in[0].grad_share<T>();
-      const Reads reads = unary_reads[static_cast<std::size_t>(op)];
-      const T *const px = values_if<T>(reads.a, in[0]), *const py = values_if<T>(reads.y, out);
-      const T* const dy = out.grad_or_null<T>();
+      if (out.guarded) [[unlikely]]
+        unary_reads[static_cast<std::size_t>(op)].check(out, in[0], in[0]);
+      const T *const dy = out.grad_or_null<T>(), *const px = in[0].data.as<T>(), *const py = out.data.as<T>();
       parallel_for(out.numel(), pointwise_grain, [&, dx = dx, adds = adds](Index begin, Index end) {
         kernels::kernels<T>().unary_grad(op, dx + begin, adds, dy + begin, px + begin, py + begin, end - begin,
                                          static_cast<T>(a), static_cast<T>(b), far<T>(out.numel()));
@@ -193,13 +197,14 @@ Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
   return record(name, y, {a, b}, [op](const Node& out, Inputs in) {
     const Broadcast pieces(out.op, in[0].shape, in[1].shape);
     dispatch(out.dtype, [&]<class T>() {
-      const T* const dy = out.grad_or_null<T>();
+      const T *const pa = in[0].data.as<T>(), *const pb = in[1].data.as<T>();
+      const T *const py = out.data.as<T>(), *const dy = out.grad_or_null<T>();
       for (const bool first : {true, false}) {
         const Node& input = in[first ? 0 : 1];
         if (!input.requires_grad) continue;
-        const Reads reads = (first ? first_reads : second_reads)[static_cast<std::size_t>(op)];
-        const T *const pa = values_if<T>(reads.a, in[0]), *const pb = values_if<T>(reads.b, in[1]),
-                       *const py = values_if<T>(reads.y, out);
+        if (out.guarded) [[unlikely]] {
+          (first ? first_reads : second_reads)[static_cast<std::size_t>(op)].check(out, in[0], in[1]);
+        }
         // An element that is used in several runs gathers one share after another.
         const GradShare<T> dx = input.grad_share<T>(!pieces.repeats(first));
         const bool sums = (first ? pieces.a_step : pieces.b_step) == 0;
