@@ -81,7 +81,7 @@ Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool 
   dispatch(a.dtype(), [&]<class T>() {
     const T *const pa = a.node().values<T>(), *const pb = b.node().values<T>();
     T* const pc = c.node().values<T>();
-    each_product(batch.count, m * n * k, batch.count == 1, [&](std::size_t i) {
+    each_product(batch.count, saturating_product({m, n, k}), batch.count == 1, [&](std::size_t i) {
       gemm(pc + static_cast<Index>(i) * m * n, n, factor(pa + batch.a[i], a_cols, transpose_a),
            factor(pb + batch.b[i], b_cols, transpose_b), m, n, k, false);
     });
@@ -95,7 +95,7 @@ Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool 
           const bool a_once = batch.count * m * k == in[0].numel(), b_once = batch.count * k * n == in[1].numel();
           if (const GradShare<T> da = in[0].grad_share<T>(a_once)) {
             const T* const pb = in[1].values<T>();
-            each_product(batch.count, m * n * k, !a_once || batch.count == 1, [&](std::size_t i) {
+            each_product(batch.count, saturating_product({m, n, k}), !a_once || batch.count == 1, [&](std::size_t i) {
               const auto dci = factor(dc + static_cast<Index>(i) * m * n, n),
                          bt = factor(pb + batch.b[i], b_cols, !transpose_b);
               if (transpose_a) {  // dA^T = dC B^T, so dA = B dC^T
@@ -107,7 +107,7 @@ Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool 
           }
           if (const GradShare<T> db = in[1].grad_share<T>(b_once)) {
             const T* const pa = in[0].values<T>();
-            each_product(batch.count, m * n * k, !b_once || batch.count == 1, [&](std::size_t i) {
+            each_product(batch.count, saturating_product({m, n, k}), !b_once || batch.count == 1, [&](std::size_t i) {
               const auto dci = factor(dc + static_cast<Index>(i) * m * n, n),
                          at = factor(pa + batch.a[i], a_cols, !transpose_a);
               if (transpose_b) {
