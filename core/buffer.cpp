@@ -179,12 +179,16 @@ class SharedLists {
 
 constinit SharedLists shared_lists;
 
+// How often a thread had to exceed the budget: the others then look for surplus too.
+std::atomic<std::size_t> exceeded{0};
+
 struct FreeLists {
   std::array<FreeBlock*, classes> heads{};
   std::ptrdiff_t change = 0;      // of bytes_in_use, not yet reported: a shared counter costs as much as an allocation
   std::size_t round = 0;          // how often surplus was looked for
   std::ptrdiff_t held = 0;        // bytes on these lists, as if `change` were 0
   std::ptrdiff_t ceiling = step;  // of held, past which surplus is looked for
+  std::size_t seen_exceeded = 0;
 
   void count(std::ptrdiff_t bytes) {
     constexpr std::ptrdiff_t worth_reporting = 1 << 16;
@@ -196,6 +200,11 @@ struct FreeLists {
     held -= change;
     report(std::exchange(change, 0));
     if (held > ceiling) give_away_surplus();
+    if (const std::size_t now = exceeded.load(std::memory_order_relaxed); now != seen_exceeded) {
+      seen_exceeded = now;
+      ceiling = 0;
+      give_away_surplus();
+    }
   }
 
   // The lists hold more than ever before, since sizes change, or blocks come that other threads made. What was not
@@ -236,6 +245,7 @@ struct FreeLists {
       while (heads[i] != nullptr) to_system(std::exchange(heads[i], heads[i]->next), class_bytes(i));
     }
     held = change;
+    ceiling = step;
   }
 
   static constexpr std::ptrdiff_t step = 1 << 18;  // the least growth that is looked into
@@ -303,6 +313,7 @@ void* find_block(FreeLists& free, std::size_t& index, bool may_be_larger) {
     return std::exchange(free.heads[found], free.heads[found]->next);
   }
   free.make_room(class_bytes(index));
+  if (over_budget(class_bytes(index))) exceeded.fetch_add(1, std::memory_order_relaxed);
   return nullptr;
 }
 

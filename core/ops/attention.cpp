@@ -138,9 +138,11 @@ Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> l
   packed.starts.reserve(lengths.size() + 1);
   for (const Index length : lengths) {
     check(length >= 0, "packed_attention: a document of length {}; lengths must be at least 0", length);
-    check(length <= qkv.size(0) - packed.starts.back(),
-          "packed_attention: the lengths add up to more than the {} rows of qkv {}", qkv.size(0), qkv.shape());
-    packed.starts.push_back(packed.starts.back() + length);
+    Index end = 0;
+    check(!__builtin_add_overflow(packed.starts.back(), length, &end),
+          "packed_attention: the lengths add up to more than fits in 63 bits; qkv {} has {} rows", qkv.shape(),
+          qkv.size(0));
+    packed.starts.push_back(end);
   }
   check(packed.starts.back() == qkv.size(0), "packed_attention: the lengths add up to {} but qkv {} has {} rows",
         packed.starts.back(), qkv.shape(), qkv.size(0));

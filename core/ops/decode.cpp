@@ -46,17 +46,19 @@ Tensor cached_attention(const Tensor& qkv, Index heads, std::span<const Index> l
         lengths.size(), caches.size());
   const Index width = qkv.size(1) / 3, D = width / heads;
   Index total = 0, longest = 0, most_keys = 0;
+  for (const Index length : lengths) {
+    check(length >= 1, "cached_attention: a sequence with {} new tokens; it must have at least 1", length);
+    check(!__builtin_add_overflow(total, length, &total),
+          "cached_attention: the lengths add up to more than fits in 63 bits; qkv {} has {} rows", qkv.shape(),
+          qkv.size(0));
+  }
+  check(total == qkv.size(0), "cached_attention: the lengths add up to {} but qkv {} has {} rows", total, qkv.shape(),
+        qkv.size(0));
   for (std::size_t i = 0; i < lengths.size(); ++i) {
-    check(lengths[i] >= 1, "cached_attention: a sequence with {} new tokens; it must have at least 1", lengths[i]);
-    check(lengths[i] <= qkv.size(0) - total, "cached_attention: the lengths add up to more than the {} rows of qkv {}",
-          qkv.size(0), qkv.shape());
-    total += lengths[i];
     longest = std::max(longest, lengths[i]);
     reserve(*caches[i], heads, caches[i]->length + lengths[i], D, qkv.dtype());
     most_keys = std::max(most_keys, caches[i]->length + lengths[i]);
   }
-  check(total == qkv.size(0), "cached_attention: the lengths add up to {} but qkv {} has {} rows", total, qkv.shape(),
-        qkv.size(0));
 
   Tensor y = Tensor::empty({total, width}, qkv.dtype());
   const double scale = 1 / std::sqrt(static_cast<double>(D));
