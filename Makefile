@@ -2,13 +2,14 @@
 .DEFAULT_GOAL := help
 ARGS ?=
 JOBS ?= $(shell nproc)
-PRESETS := release debug asan tsan clang arm fuzz
+PRESETS := release filled debug asan tsan clang arm fuzz
 
 # A processor from before AVX: an instruction of a newer set that leaked into shared code ends the program here.
 emulated := qemu-x86_64 -cpu Nehalem
 
 # Where each preset of CMakePresets.json builds.
 release_dir := build
+filled_dir := build-filled
 debug_dir := build-debug
 asan_dir := build-asan
 tsan_dir := build-tsan
@@ -16,7 +17,7 @@ clang_dir := build-clang
 arm_dir := build-arm
 fuzz_dir := build-fuzz
 
-.PHONY: help build train examples test test-arm bench bench-peers debug asan tsan clang baseline reference correctness
+.PHONY: help build train examples test test-arm bench bench-peers filled debug asan tsan clang baseline reference correctness
 .PHONY: install-test soak docs fuzz mutants format format-check tidy clean setup setup-clang setup-arm setup-format
 .PHONY: setup-tidy setup-baseline setup-reference setup-peers setup-docs setup-fuzz setup-mutants
 
@@ -56,6 +57,9 @@ define test_preset
 	cmake --build --preset $@ -j $(JOBS)
 	ctest --preset $@ $(ARGS)
 endef
+
+filled: $(filled_dir)/build.ninja ## run all tests with memory handed out filled with signalling NaNs
+	$(test_preset)
 
 debug: $(debug_dir)/build.ninja ## run all tests in a debug build
 	$(test_preset)
@@ -118,7 +122,7 @@ $($(1)_dir)/build.ninja: CMakePresets.json | $(2)
 	cmake --preset $(1)
 	@touch $$@
 endef
-$(foreach preset,release debug asan tsan,$(eval $(call configure,$(preset),setup)))
+$(foreach preset,release filled debug asan tsan,$(eval $(call configure,$(preset),setup)))
 $(eval $(call configure,clang,setup-clang))
 $(eval $(call configure,arm,setup-arm))
 $(eval $(call configure,fuzz,setup-fuzz))

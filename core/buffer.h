@@ -1,5 +1,6 @@
 // Memory for tensors, graph nodes and closures: 64-byte aligned blocks kept on per-size free lists of the thread that
-// frees them, so a training step that repeats the same sizes asks the system for nothing.
+// frees them, so a training step that repeats the same sizes asks the system for nothing. What a thread does not use
+// again other threads get, and all blocks together are bounded by twice the most that was in use.
 #pragma once
 
 #include <atomic>
@@ -17,7 +18,7 @@ namespace gradus {
 void* pool_allocate(std::size_t bytes);
 /// Gives back a block; `bytes` is what was asked for.
 void pool_free(void* block, std::size_t bytes) noexcept;
-/// Returns the calling thread's free blocks to the system.
+/// Returns to the system the free blocks of the calling thread, and those that threads gave away for others to use.
 void empty_cache();
 
 /// Exact for the calling thread; every other thread may hold back 64 KB of its latest changes.
@@ -25,6 +26,7 @@ struct MemoryStats {
   std::size_t system_allocations;  // blocks asked from the system since the program started, by all threads
   std::size_t bytes_in_use;        // in blocks that are not on a free list
   std::size_t peak_bytes_in_use;
+  std::size_t bytes_held;  // on free lists, of all threads; with those in use about twice the peak at most
 };
 MemoryStats memory_stats();
 
@@ -40,7 +42,8 @@ struct PoolAllocator {
   friend bool operator==(const PoolAllocator&, const PoolAllocator&) { return true; }
 };
 
-/// A shared, reference-counted array of numbers; copying shares. Fresh memory is not initialized.
+/// A shared, reference-counted array of numbers; copying shares. Fresh memory is not initialized; where gradus is built
+/// with GRADUS_FILL_MEMORY it holds signalling NaNs of its type, so that what nobody wrote shows.
 class Buffer {
  public:
   Buffer() = default;
@@ -83,7 +86,7 @@ class Buffer {
   struct alignas(64) Block {
     std::atomic<int> references;
     std::atomic<std::uint32_t> version;
-    std::size_t bytes;  // of the whole allocation, this header included
+    std::size_t bytes;  // of the whole block, this header included
     const char* writer;
   };
   void release() noexcept;

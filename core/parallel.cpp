@@ -1,7 +1,8 @@
 // The pool: workers spin for a short while after a job, because the next one usually follows within microseconds, and
 // then sleep. One job runs at a time; chunks are handed out by an atomic counter. A job waits only for workers that
 // joined it: one that is not running, because the machine is busy with something else, is not missed (waiting for it
-// made training on a loaded machine seven times slower than one thread).
+// made training on a loaded machine seven times slower than one thread). Nobody joins the workers when the program
+// ends: it may end while they, or threads of the program's own, compute.
 #include <gradus/core/parallel.h>
 
 #include <atomic>
@@ -17,14 +18,15 @@
 #include <thread>
 #include <vector>
 
+#include <gradus/core/buffer.h>
 #include <gradus/core/platform.h>
 
 namespace gradus {
 namespace {
 
-thread_local int this_thread_index = 0;
+using detail::Job;
+
 thread_local bool inside_job = false;
-std::atomic<bool> pool_ended{false};  // the program is exiting; destructors of its own may still compute
 
 int default_threads() {
   if (const char* text = std::getenv("GRADUS_NUM_THREADS"); text != nullptr && *text != '\0') {
@@ -45,13 +47,41 @@ void relax() {
 #endif
 }
 
+// Chunks are counted, not their first indices: adding the grain once more than there are chunks could overflow.
+Index chunks(const Job& job) {
+  return (job.n - 1) / job.grain + 1;
+}
+
+void run_chunk(const Job& job, Index chunk, std::byte* scratch) {
+  const Index begin = chunk * job.grain;
+  job.function(job.context, begin, begin + std::min(job.grain, job.n - begin), scratch);
+}
+
+// Scratch memory for some threads, each piece in cache lines of its own.
+struct Scratch {
+  Buffer memory;
+  std::size_t piece = 0;  // bytes
+  Scratch() = default;
+  Scratch(const Job& job, int threads) {
+    if (job.scratch == 0) return;
+    constexpr Index line = 16;
+    const Index size = saturating_product({(job.scratch - 1) / line + 1, line});
+    memory = Buffer(saturating_product({size, threads}), job.dtype);
+    piece = static_cast<std::size_t>(size) * size_of(job.dtype);
+  }
+  std::byte* of(int thread) const {
+    return memory ? memory.as<std::byte>() + static_cast<std::size_t>(thread) * piece : nullptr;
+  }
+};
+
+void run_serially(const Job& job) {
+  const Scratch scratch(job, 1);
+  for (Index chunk = 0; chunk < chunks(job); ++chunk) run_chunk(job, chunk, scratch.of(0));
+}
+
 class Pool {
  public:
   explicit Pool(int threads) : threads_(threads) {}
-  ~Pool() {
-    stop_workers();
-    pool_ended = true;
-  }
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
@@ -65,21 +95,23 @@ class Pool {
     refused_ = false;
   }
 
-  void run(Index n, Index grain, detail::ChunkFunction function, const void* context) {
+  void run(const Job& job) {
     std::unique_lock lock(job_mutex_, std::defer_lock);
     if (threads() == 1 || !lock.try_lock()) {  // holds no lock, so a nested call may try again
-      for (Index begin = 0; begin < n; begin += grain) function(context, begin, std::min(n, begin + grain));
+      run_serially(job);
       return;
     }
+    const Scratch scratch(job, threads());  // which stays as it is while the lock is held
     if (workers_.empty() && !refused_) start_workers();
-    job_ = {n, grain, function, context};
+    job_ = job;
+    scratch_ = &scratch;
     next_.store(0, std::memory_order_relaxed);
     {
       const std::lock_guard wake(sleep_mutex_);
       state_.store(next_generation() | open, std::memory_order_release);
     }
     if (sleepers_.load(std::memory_order_acquire) > 0) wake_.notify_all();
-    work();
+    work(0);
     state_.fetch_and(~open, std::memory_order_relaxed);
     for (int spins = 0; (state_.load(std::memory_order_acquire) & joined) != 0; ++spins) {
       if (spins < 10'000) {
@@ -92,19 +124,13 @@ class Pool {
   }
 
  private:
-  struct Job {
-    Index n = 0, grain = 1;
-    detail::ChunkFunction function = nullptr;
-    const void* context = nullptr;
-  };
-
-  void work() {
+  void work(int thread) {
     inside_job = true;
-    for (;;) {
-      const Index begin = next_.fetch_add(job_.grain, std::memory_order_relaxed);
-      if (begin >= job_.n) break;
+    for (const Index count = chunks(job_);;) {
+      const Index chunk = next_.fetch_add(1, std::memory_order_relaxed);
+      if (chunk >= count) break;
       try {
-        job_.function(job_.context, begin, std::min(job_.n, begin + job_.grain));
+        run_chunk(job_, chunk, scratch_->of(thread));
       } catch (...) {  // out of memory, say: the first to fail is reported, by the caller's thread
         const std::lock_guard lock(sleep_mutex_);
         if (!error_) error_ = std::current_exception();
@@ -114,14 +140,13 @@ class Pool {
   }
 
   void worker(int index, std::uint64_t seen) {
-    this_thread_index = index;
     for (;;) {
       wait_for_job(seen);
       if (stopping_.load(std::memory_order_relaxed)) return;
       std::uint64_t state = state_.load(std::memory_order_acquire);
       while ((state & open) != 0) {
         if (state_.compare_exchange_weak(state, state + 1, std::memory_order_acquire)) {
-          work();
+          work(index);
           state_.fetch_sub(1, std::memory_order_release);
           break;
         }
@@ -180,7 +205,8 @@ class Pool {
   std::mutex job_mutex_;
   std::vector<std::thread> workers_;
   std::atomic<int> threads_;
-  Job job_;
+  Job job_{};
+  const Scratch* scratch_ = nullptr;
   std::exception_ptr error_;
   bool refused_ = false;
   alignas(64) std::atomic<Index> next_{0};
@@ -191,11 +217,16 @@ class Pool {
   std::condition_variable wake_;
 };
 
+// Never destroyed: the program may end at any moment, with a job running or from inside one, and destructors that run
+// then may compute. fork() copies the pool but not its threads: the child makes a new one in its place, whose threads
+// start when they are needed.
 Pool& pool() {
-  static Pool instance(default_threads());
-  // fork() copies the pool but not its threads: the child makes a new one in its place, whose threads start when they
-  // are needed. The old one is not destroyed, since that would wait for threads that are not there.
-  static const bool prepared = platform::after_fork([] { ::new (&instance) Pool(instance.threads()); });
+  alignas(Pool) static std::byte place[sizeof(Pool)];
+  static Pool& instance = *::new (static_cast<void*>(place)) Pool(default_threads());
+  static const bool prepared = [] {
+    platform::keep_loaded();
+    return platform::after_fork([] { ::new (static_cast<void*>(place)) Pool(instance.threads()); });
+  }();
   check(prepared, "parallel_for: the system has no memory to prepare for fork(); free some");
   return instance;
 }
@@ -211,16 +242,15 @@ void set_num_threads(int threads) {
 int num_threads() {
   return pool().threads();
 }
-int thread_index() {
-  return this_thread_index;
-}
 
-void detail::run_chunks(Index n, Index grain, ChunkFunction function, const void* context) {
-  if (inside_job || pool_ended.load(std::memory_order_relaxed)) {
-    for (Index begin = 0; begin < n; begin += grain) function(context, begin, std::min(n, begin + grain));
-    return;
+void detail::run_chunks(const Job& job) {
+  check(job.grain > 0, "parallel_for: a grain of {}; it must be at least 1", job.grain);
+  check(job.scratch >= 0, "parallel_for_scratch: {} elements of scratch memory; it must be at least 0", job.scratch);
+  if (inside_job || job.n <= job.grain) {
+    run_serially(job);
+  } else {
+    pool().run(job);
   }
-  pool().run(n, grain, function, context);
 }
 
 }  // namespace gradus

@@ -1,11 +1,12 @@
 // parallel_for on one persistent pool. Work is cut by its size alone, never by the number of threads, so results have
 // the same bits at any thread count; threads only decide who computes which chunk. The pool's threads start with the
-// first parallel_for that has work for them and end with the program. Any thread may call, also several at once: one
-// has the pool and the others work alone. After fork() the child has a pool of its own.
+// first parallel_for that has work for them and are there until the program has ended. Any thread may call, also
+// several at once: one has the pool and the others work alone. After fork() the child has a pool of its own.
 #pragma once
 
 #include <type_traits>
 
+#include <gradus/core/dtype.h>
 #include <gradus/core/shape.h>
 
 namespace gradus {
@@ -17,18 +18,21 @@ inline constexpr int max_threads = 256;
 void set_num_threads(int threads);
 int num_threads();
 
-/// 0 .. num_threads()-1 inside a chunk: which thread runs it; for scratch memory that is not shared.
-int thread_index();
-
 namespace detail {
-using ChunkFunction = void (*)(const void* context, Index begin, Index end);
-void run_chunks(Index n, Index grain, ChunkFunction function, const void* context);
+struct Job {
+  Index n, grain;
+  void (*function)(const void* context, Index begin, Index end, void* scratch);
+  const void* context;
+  Index scratch = 0;  // elements for each thread, of type dtype
+  DType dtype = DType::f32;
+};
+void run_chunks(const Job& job);
 }  // namespace detail
 
 /// Calls f(begin, end) for consecutive ranges of `grain` indices (the last may be shorter) that cover 0 .. n-1, on the
 /// pool's threads. Runs serially, in order, when there is one range, one thread, or a parallel_for is running already.
 /// f must write to places of its own range only. What f throws reaches the caller once all threads are done.
-/// `grain`: enough indices for some 10 us of work.
+/// `grain`: enough indices for some 10 us of work; at least 1, or Error is thrown.
 template <class F>
 void parallel_for(Index n, Index grain, const F& f) {
   if (n <= 0) return;
@@ -36,8 +40,23 @@ void parallel_for(Index n, Index grain, const F& f) {
     f(Index{0}, n);
     return;
   }
-  detail::run_chunks(
-      n, grain, [](const void* context, Index begin, Index end) { (*static_cast<const F*>(context))(begin, end); }, &f);
+  const auto call = [](const void* context, Index begin, Index end, void*) {
+    (*static_cast<const F*>(context))(begin, end);
+  };
+  detail::run_chunks({n, grain, call, &f});
+}
+
+/// The same for work that needs memory of its own: f(begin, end, scratch) may use `size` elements of T (f32 or f64)
+/// from `scratch` on, aligned to 64 bytes and not initialized, which no other chunk uses meanwhile. The pool makes one
+/// such piece for each of its threads: only it knows how many will take part, since set_num_threads() may be called at
+/// any time.
+template <class T, class F>
+void parallel_for_scratch(Index n, Index grain, Index size, const F& f) {
+  if (n <= 0) return;
+  const auto call = [](const void* context, Index begin, Index end, void* scratch) {
+    (*static_cast<const F*>(context))(begin, end, static_cast<T*>(scratch));
+  };
+  detail::run_chunks({n, grain, call, &f, size, dtype_of<T>()});
 }
 
 #pragma GCC visibility pop

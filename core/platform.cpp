@@ -1,10 +1,14 @@
 #include <gradus/core/platform.h>
 
 #include <cxxabi.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/file.h>
 #include <unistd.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 #if defined(__linux__)
 #include <sched.h>
 #include <sys/mman.h>
@@ -42,6 +46,12 @@ void* allocate(std::size_t bytes) {
   return std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
 }
 
+void release_free_memory() {
+#if defined(__GLIBC__)
+  ::malloc_trim(0);
+#endif
+}
+
 int processors() {
 #if defined(__linux__)
   cpu_set_t allowed;
@@ -52,6 +62,17 @@ int processors() {
 
 bool after_fork(void (*in_child)()) {
   return ::pthread_atfork(nullptr, nullptr, in_child) == 0;
+}
+
+bool around_fork(void (*before)(), void (*after)()) {
+  return ::pthread_atfork(before, after, after) == 0;
+}
+
+void keep_loaded() {
+  Dl_info self{};
+  if (::dladdr(reinterpret_cast<void*>(&keep_loaded), &self) == 0 || self.dli_fname == nullptr) return;
+  // The handle is not closed. There is none for the program itself, which is not unloaded either.
+  static_cast<void>(::dlopen(self.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE));
 }
 
 std::string type_name(const char* mangled) {

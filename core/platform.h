@@ -15,11 +15,22 @@ namespace gradus::platform {
 /// `bytes` of memory aligned to 64, or null when there is none left. std::free gives it back.
 void* allocate(std::size_t bytes);
 
+/// Gives the system what lies free between the blocks of the C library's heap, where that library can.
+void release_free_memory();
+
 /// How many processors this process may use, at least 1: under taskset or in a container fewer than there are.
 int processors();
 
 /// Has `in_child` called in each child that fork() makes from now on. False when the system has no memory for that.
 bool after_fork(void (*in_child)());
+
+/// Has `before` called before each fork() from now on, and `after` after it in parent and child. False when the system
+/// has no memory for that.
+bool around_fork(void (*before)(), void (*after)());
+
+/// Keeps the shared object that this library is part of loaded until the program ends, whatever dlclose() is asked:
+/// threads may be running its code, and have destructors of it to call when they end. Does nothing in a program.
+void keep_loaded();
 
 /// "gradus::nn::Linear" for what typeid(..).name() gives.
 std::string type_name(const char* mangled);

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -15,6 +16,17 @@ namespace gradus {
 #pragma GCC visibility push(default)
 
 using Index = std::int64_t;
+
+/// The product of sizes (at least 0), or the largest Index where it does not fit: more than there is memory for.
+constexpr Index saturating_product(std::initializer_list<Index> sizes) {
+  Index product = 1;
+  bool fits = true;
+  for (const Index size : sizes) {
+    if (size == 0) return 0;
+    fits = fits && !__builtin_mul_overflow(product, size, &product);
+  }
+  return fits ? product : std::numeric_limits<Index>::max();
+}
 
 /// The sizes of up to max_rank dimensions: Shape{2, 3}. Throws Error for a negative size and for more dimensions.
 class Shape {
@@ -50,12 +62,15 @@ class Shape {
     sizes_[rank_++] = size;
   }
 
-  /// How many elements a tensor of this shape has: the product of the sizes, 1 for rank 0.
+  /// How many elements a tensor of this shape has: the product of the sizes, 1 for rank 0. Throws Error where it does
+  /// not fit in 63 bits, or would not but for a size of 0: so the product of any of the sizes fits too.
   Index numel() const {
     Index product = 1;
     for (const Index size : *this) {
       check(!__builtin_mul_overflow(product, size, &product), "shape: more elements than fit in 63 bits");
     }
+    if (product == 0) [[unlikely]]
+      check_empty();
     return product;
   }
 
@@ -87,6 +102,8 @@ class Shape {
   }
 
  private:
+  void check_empty() const;
+
   std::array<Index, max_rank> sizes_{};
   std::size_t rank_ = 0;
 };

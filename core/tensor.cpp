@@ -41,7 +41,7 @@ Tensor filled(const Shape& shape, DType dtype, Fill fill) {
 }  // namespace
 
 const Node& detail::no_node() {
-  static const Node none({}, DType::f32, {});
+  static const Node& none = *new Node({}, DType::f32, {});  // not destroyed: threads may compute while the program ends
   return none;
 }
 
@@ -245,7 +245,10 @@ Tensor rand(const Shape& shape, DType dtype) {
 Tensor arange(double start, double end, double step, DType dtype) {
   check(step != 0 && std::isfinite(start) && std::isfinite(end) && std::isfinite(step) && (end - start) / step >= 0,
         "arange: start {}, end {}, step {} never arrives; the step must lead from start to end", start, end, step);
-  const auto count = static_cast<Index>(std::ceil((end - start) / step));
+  const double exact = std::ceil((end - start) / step);
+  check(exact < 0x1p62, "arange: start {}, end {}, step {} make more numbers than there is memory for", start, end,
+        step);
+  const auto count = static_cast<Index>(exact);
   return filled({count}, dtype, [&](auto values) {
     double i = 0;
     for (auto& value : values) value = static_cast<std::remove_reference_t<decltype(value)>>(start + step * i++);

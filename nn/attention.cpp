@@ -20,7 +20,7 @@ Index checked_heads(const char* name, Index n_embd, Index n_head) {
 }  // namespace
 
 CausalSelfAttention::CausalSelfAttention(Index n_embd, Index n_head, CausalSelfAttentionOptions options)
-    : c_attn(n_embd, 3 * n_embd, {options.bias, options.dtype}),
+    : c_attn(n_embd, saturating_product({3, n_embd}), {options.bias, options.dtype}),
       c_proj(n_embd, n_embd, {options.bias, options.dtype}),
       dropout(options.dropout),
       n_head_(checked_heads("CausalSelfAttention", n_embd, n_head)) {}

@@ -29,21 +29,30 @@ DataLoader::DataLoader(std::vector<Tensor> tensors, std::vector<std::int32_t> la
 }
 
 Index DataLoader::size() const {
-  return options_.drop_last ? count_ / options_.batch_size : (count_ + options_.batch_size - 1) / options_.batch_size;
+  const Index whole = count_ / options_.batch_size;
+  return options_.drop_last || count_ % options_.batch_size == 0 ? whole : whole + 1;
 }
 
 DataLoader::Iterator DataLoader::begin() {
+  check_has_examples();
   if (options_.shuffle) order_ = (own_ ? *own_ : default_generator()).permutation(count_);
   return {this, 0};
 }
 
+void DataLoader::check_has_examples() const {
+  check(!tensors_.empty(), "DataLoader: its examples were moved to another one; use that one");
+}
+
 Batch DataLoader::batch(Index place) const {
+  check_has_examples();
+  check(place < size(), "DataLoader: batch {} was asked for, but an epoch has {}; stop at end()", place, size());
   const auto from = order_.begin() + static_cast<std::ptrdiff_t>(place * options_.batch_size);
   const Index n = std::min(options_.batch_size, count_ - place * options_.batch_size);
   return rows({from, from + static_cast<std::ptrdiff_t>(n)});
 }
 
 Batch DataLoader::rows(std::vector<Index> rows) const {
+  check_has_examples();
   Batch batch;
   for (const Index row : rows) {
     check(count_ > 0, "DataLoader: row {} was asked for, but the tensors have no rows; give it some", row);

@@ -56,7 +56,10 @@ class DataLoader {
     using reference = Batch;
 
     Iterator() = default;
-    Batch operator*() const { return loader_->batch(place_); }
+    Batch operator*() const {
+      check(loader_ != nullptr, "DataLoader: a default-made iterator has no batch; take the one of begin()");
+      return loader_->batch(place_);
+    }
     Iterator& operator++() {
       ++place_;
       return *this;
@@ -75,6 +78,7 @@ class DataLoader {
   Iterator end() const { return {this, size()}; }
 
  private:
+  void check_has_examples() const;
   Batch batch(Index place) const;
 
   std::vector<Tensor> tensors_;

@@ -19,8 +19,8 @@ struct MLPOptions {
 /// dropout(c_proj(activation(c_fc(x)))): (.., n_embd) -> (.., n_embd). Vaswani et al. 2017, section 3.3.
 struct MLP : Layer {
   explicit MLP(Index n_embd, MLPOptions options = {})
-      : c_fc(n_embd, options.hidden ? options.hidden : 4 * n_embd, {options.bias, options.dtype}),
-        c_proj(options.hidden ? options.hidden : 4 * n_embd, n_embd, {options.bias, options.dtype}),
+      : c_fc(n_embd, options.hidden ? options.hidden : saturating_product({4, n_embd}), {options.bias, options.dtype}),
+        c_proj(c_fc.weight.size(0), n_embd, {options.bias, options.dtype}),
         dropout(options.dropout),
         activation(options.activation) {}
 

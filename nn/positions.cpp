@@ -2,6 +2,7 @@
 #include <gradus/nn/positions.h>
 
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include <gradus/core/autograd.h>
@@ -83,6 +84,8 @@ Tensor RotaryPositions::operator()(const Tensor& x, Index start) const {
   check_place("RotaryPositions", x, size_);
   check(start >= 0, "RotaryPositions: the first row stands at place {}; places count from 0", start);
   const Index rows = x.size(-2), half = size_ / 2;
+  check(start <= std::numeric_limits<Index>::max() - rows, "RotaryPositions: {} rows from place {} on are too many",
+        rows, start);
   const auto [sin, cos] = table(start, rows, half, base_, x.dtype());
   const Tensor a = slice(x, -1, 0, half), b = slice(x, -1, half, size_);
   return concat({a * cos - b * sin, b * cos + a * sin}, -1);

@@ -50,11 +50,12 @@ void check_sizes(const char* name, Index input, Index hidden) {
 
 RecurrentCell::RecurrentCell(const char* name, Index input, Index hidden, Index gates, bool bias, DType dtype) {
   check_sizes(name, input, hidden);
-  weight_ih = uniform_parameter({gates * hidden, input}, hidden, dtype);
-  weight_hh = uniform_parameter({gates * hidden, hidden}, hidden, dtype);
+  const Index rows = saturating_product({gates, hidden});
+  weight_ih = uniform_parameter({rows, input}, hidden, dtype);
+  weight_hh = uniform_parameter({rows, hidden}, hidden, dtype);
   if (!bias) return;
-  bias_ih = uniform_parameter({gates * hidden}, hidden, dtype);
-  bias_hh = uniform_parameter({gates * hidden}, hidden, dtype);
+  bias_ih = uniform_parameter({rows}, hidden, dtype);
+  bias_hh = uniform_parameter({rows}, hidden, dtype);
 }
 
 void RecurrentCell::members(Visitor& visit) const {
@@ -103,11 +104,11 @@ Recurrent::Recurrent(const char* name, Kind kind, Index input, Index hidden, Rec
     : name_(name), kind_(kind), input_(input), hidden_(hidden), options_(options), dropout_(options.dropout) {
   check_sizes(name, input, hidden);
   check(options.num_layers > 0, "{}: {} layers; there must be at least 1", name, options.num_layers);
-  const Index rows = hidden * (kind == Kind::rnn ? 1 : kind == Kind::gru ? 3 : 4);
-  const Index ways = options.bidirectional ? 2 : 1;
-  for (Index i = 0; i < options.num_layers * ways; ++i) {
+  const Index rows = saturating_product({hidden, kind == Kind::rnn ? 1 : kind == Kind::gru ? 3 : 4});
+  const Index ways = options.bidirectional ? 2 : 1, wide = saturating_product({ways, hidden});
+  for (Index i = 0; i < saturating_product({options.num_layers, ways}); ++i) {
     Direction d;
-    d.weight_ih = uniform_parameter({rows, i < ways ? input : ways * hidden}, hidden, options.dtype);
+    d.weight_ih = uniform_parameter({rows, i < ways ? input : wide}, hidden, options.dtype);
     d.weight_hh = uniform_parameter({rows, hidden}, hidden, options.dtype);
     if (options.bias) {
       d.bias_ih = uniform_parameter({rows}, hidden, options.dtype);
@@ -155,6 +156,7 @@ Tensor Recurrent::run_direction(const Tensor& x, const Direction& weights, LSTMS
 }
 
 RecurrentResult Recurrent::run(const Tensor& x, const Tensor& h, const Tensor& c) const {
+  check(!directions_.empty(), "{}: its weights were moved to another one; use that one", name_);
   check_defined(name_, {x});
   check(x.rank() == 3 && x.size(1) > 0 && x.size(2) == input_,
         "{}: x {} must be (batch, time, {}) with at least one step", name_, x.shape(), input_);

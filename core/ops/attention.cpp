@@ -27,7 +27,7 @@ struct Batch {
     return {q + i * T_ * D,          k + i * S * D, v + i * S * E, D, D, E, E, T_, S, D, E,
             scale_of<T>(options, D), options.causal};
   }
-  Index grain() const { return pair_grain(T_ * S * (D + E)); }
+  Index grain() const { return pair_grain(saturating_product({T_, S, D + E})); }
 };
 
 struct Packed {
@@ -44,7 +44,7 @@ struct Packed {
   }
   Index grain() const {
     const Index length = starts.back() / std::max<Index>(1, documents());
-    return pair_grain(2 * length * length * head_size);
+    return pair_grain(saturating_product({2, length, length, head_size}));
   }
 
   // Pair i: head i % heads of document i / heads; `at` is where its rows of q, and of the result, start.
@@ -76,13 +76,6 @@ struct Packed {
   }
 };
 
-// Scratch for every thread that may take part.
-template <class T>
-Buffer scratch_for(const kernels::Attention<T>& largest, Index& size) {
-  size = (kernels::kernels<T>().attention_scratch(largest) + 15) / 16 * 16;
-  return {size * num_threads(), dtype_of<T>()};
-}
-
 }  // namespace
 
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v, AttentionOptions options) {
@@ -107,12 +100,11 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   dispatch(q.dtype(), [&]<class T>() {
     const T *const pq = q.node().values<T>(), *const pk = k.node().values<T>(), *const pv = v.node().values<T>();
     T* const out = y.node().values<T>();
-    Index size = 0;
-    const Buffer scratch = scratch_for<T>(batch.pair(0, pq, pk, pv), size);
-    parallel_for(count, batch.grain(), [&](Index begin, Index end) {
+    const Index size = count == 0 ? 0 : kernels::kernels<T>().attention_scratch(batch.pair(0, pq, pk, pv));
+    parallel_for_scratch<T>(count, batch.grain(), size, [&](Index begin, Index end, T* scratch) {
       for (Index i = begin; i < end; ++i) {
         kernels::kernels<T>().attention(batch.pair(i, pq, pk, pv), out + i * queries * E, max.as<T>() + i * queries,
-                                        log_sum.as<T>() + i * queries, scratch.as<T>() + thread_index() * size);
+                                        log_sum.as<T>() + i * queries, scratch);
       }
     });
   });
@@ -120,9 +112,8 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
     dispatch(out.dtype, [&]<class T>() {
       const T *const pq = in[0].values<T>(), *const pk = in[1].values<T>(), *const pv = in[2].values<T>();
       const GradShare<T> dq = in[0].grad_share<T>(), dk = in[1].grad_share<T>(), dv = in[2].grad_share<T>();
-      Index size = 0;
-      const Buffer scratch = scratch_for<T>(batch.pair(0, pq, pk, pv), size);
-      parallel_for(batch.count, batch.grain(), [&](Index begin, Index end) {
+      const Index size = batch.count == 0 ? 0 : kernels::kernels<T>().attention_scratch(batch.pair(0, pq, pk, pv));
+      parallel_for_scratch<T>(batch.count, batch.grain(), size, [&](Index begin, Index end, T* scratch) {
         for (Index i = begin; i < end; ++i) {
           const Index o = i * batch.T_ * batch.E;
           kernels::kernels<T>().attention_grad(
@@ -130,7 +121,7 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
               {out.grad_or_null<T>() + o, max.as<T>() + i * batch.T_, log_sum.as<T>() + i * batch.T_,
                (dq + i * batch.T_ * batch.D).p, (dk + i * batch.S * batch.D).p, (dv + i * batch.S * batch.E).p, dq.adds,
                dk.adds, dv.adds},
-              scratch.as<T>() + thread_index() * size);
+              scratch);
         }
       });
     });
@@ -139,7 +130,7 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
 
 Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> lengths, AttentionOptions options) {
   check_defined("packed_attention", {qkv});
-  check(qkv.rank() == 2 && heads >= 1 && qkv.size(1) % (3 * heads) == 0 && qkv.size(1) > 0,
+  check(qkv.rank() == 2 && heads >= 1 && qkv.size(1) > 0 && qkv.size(1) % 3 == 0 && qkv.size(1) / 3 % heads == 0,
         "packed_attention: qkv {} must be (tokens, 3 x width) with the width a multiple of {} heads", qkv.shape(),
         heads);
   const Index width = qkv.size(1) / 3;
@@ -147,7 +138,11 @@ Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> l
   packed.starts.reserve(lengths.size() + 1);
   for (const Index length : lengths) {
     check(length >= 0, "packed_attention: a document of length {}; lengths must be at least 0", length);
-    packed.starts.push_back(packed.starts.back() + length);
+    Index end = 0;
+    check(!__builtin_add_overflow(packed.starts.back(), length, &end),
+          "packed_attention: the lengths add up to more than fits in 63 bits; qkv {} has {} rows", qkv.shape(),
+          qkv.size(0));
+    packed.starts.push_back(end);
   }
   check(packed.starts.back() == qkv.size(0), "packed_attention: the lengths add up to {} but qkv {} has {} rows",
         packed.starts.back(), qkv.shape(), qkv.size(0));
@@ -156,13 +151,12 @@ Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> l
   dispatch(qkv.dtype(), [&]<class T>() {
     const T* const p = qkv.node().values<T>();
     T* const out = y.node().values<T>();
-    Index size = 0;
-    const Buffer scratch = scratch_for<T>(packed.pair<T>({0, 0, 0, packed.longest()}, p), size);
-    parallel_for(packed.documents() * heads, packed.grain(), [&](Index begin, Index end) {
+    const Index size = kernels::kernels<T>().attention_scratch(packed.pair<T>({0, 0, 0, packed.longest()}, p));
+    parallel_for_scratch<T>(packed.documents() * heads, packed.grain(), size, [&](Index begin, Index end, T* scratch) {
       for (Index i = begin; i < end; ++i) {
         const auto at = packed.place(i);
         kernels::kernels<T>().attention(packed.pair(at, p), out + at.out, max.as<T>() + at.row,
-                                        log_sum.as<T>() + at.row, scratch.as<T>() + thread_index() * size);
+                                        log_sum.as<T>() + at.row, scratch);
       }
     });
   });
@@ -170,20 +164,19 @@ Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> l
     dispatch(out.dtype, [&]<class T>() {
       const T* const p = in[0].values<T>();
       const auto [dp, adds] = in[0].grad_share<T>();
-      Index size = 0;
-      const Buffer scratch = scratch_for<T>(packed.pair<T>({0, 0, 0, packed.longest()}, p), size);
-      parallel_for(packed.documents() * packed.heads, packed.grain(),
-                   [&, dp = dp, adds = adds](Index begin, Index end) {
-                     for (Index i = begin; i < end; ++i) {
-                       const auto at = packed.place(i);
-                       T* const dq = dp + at.qkv;
-                       kernels::kernels<T>().attention_grad(
-                           packed.pair(at, p),
-                           {out.grad_or_null<T>() + at.out, max.as<T>() + at.row, log_sum.as<T>() + at.row, dq,
-                            dq + packed.width(), dq + 2 * packed.width(), adds, adds, adds},
-                           scratch.as<T>() + thread_index() * size);
-                     }
-                   });
+      const Index size = kernels::kernels<T>().attention_scratch(packed.pair<T>({0, 0, 0, packed.longest()}, p));
+      parallel_for_scratch<T>(packed.documents() * packed.heads, packed.grain(), size,
+                              [&, dp = dp, adds = adds](Index begin, Index end, T* scratch) {
+                                for (Index i = begin; i < end; ++i) {
+                                  const auto at = packed.place(i);
+                                  T* const dq = dp + at.qkv;
+                                  kernels::kernels<T>().attention_grad(
+                                      packed.pair(at, p),
+                                      {out.grad_or_null<T>() + at.out, max.as<T>() + at.row, log_sum.as<T>() + at.row,
+                                       dq, dq + packed.width(), dq + 2 * packed.width(), adds, adds, adds},
+                                      scratch);
+                                }
+                              });
     });
   });
 }

@@ -35,6 +35,14 @@ void add_patches(T* image, const T* cols, Index channels, const Window& w) {
 
 }  // namespace
 
+Index window_places(Index in, Index kernel, Index stride, Index padding, Index dilation) {
+  Index padded = 0, reach = 0;  // of the kernel, from its first tap to its last
+  const bool too_long = __builtin_mul_overflow(padding, Index{2}, &padded) ||
+                        __builtin_add_overflow(padded, in, &padded) ||
+                        __builtin_mul_overflow(dilation, kernel - 1, &reach);
+  return too_long || padded <= reach ? 0 : (padded - reach - 1) / stride + 1;
+}
+
 Window make_window(const char* op, const Tensor& x, Size2 kernel, Size2 stride, Size2 padding, Size2 dilation) {
   check(kernel.height > 0 && kernel.width > 0, "{}: a kernel of {} x {}; both must be at least 1", op, kernel.height,
         kernel.width);
@@ -45,13 +53,20 @@ Window make_window(const char* op, const Tensor& x, Size2 kernel, Size2 stride, 
   check(dilation.height > 0 && dilation.width > 0, "{}: a dilation of {} x {}; both must be at least 1", op,
         dilation.height, dilation.width);
   Window w{{x.size(-2), x.size(-1)}, {0, 0}, kernel, stride, padding, dilation};
-  const Index room_down = w.in.height + 2 * padding.height - dilation.height * (kernel.height - 1) - 1;
-  const Index room_across = w.in.width + 2 * padding.width - dilation.width * (kernel.width - 1) - 1;
-  check(room_down >= 0 && room_across >= 0,
+  w.out = {window_places(w.in.height, kernel.height, stride.height, padding.height, dilation.height),
+           window_places(w.in.width, kernel.width, stride.width, padding.width, dilation.width)};
+  check(w.out.height > 0 && w.out.width > 0,
         "{}: a kernel of {} x {} with dilation {} x {} does not fit on x {} with padding {} x {}; pad more, or take a "
         "smaller kernel",
         op, kernel.height, kernel.width, dilation.height, dilation.width, x.shape(), padding.height, padding.width);
-  w.out = {room_down / stride.height + 1, room_across / stride.width + 1};
+  // What is walked through is at most as long as these; pooling makes its kernel from numbers, and x may be empty.
+  constexpr Index most = std::numeric_limits<Index>::max();
+  check(saturating_product({w.out.height, w.out.width}) < most &&
+            saturating_product({kernel.height, kernel.width}) < most,
+        "{}: a kernel of {} x {} with padding {} x {} on x {} makes planes of more elements than fit in 63 bits; pad "
+        "less, "
+        "or take a smaller kernel",
+        op, kernel.height, kernel.width, padding.height, padding.width, x.shape());
   return w;
 }
 
@@ -67,15 +82,16 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv2dO
   check_same_dtype("conv2d", x, {weight, bias});
   const Window w =
       make_window("conv2d", x, {weight.size(2), weight.size(3)}, options.stride, options.padding, options.dilation);
-  const Index K = C * w.taps(), P = w.out_size(), image = C * w.in_size();
-  const Index grain = std::max<Index>(1, 300'000 / std::max<Index>(1, O * K * P));  // some 10 us of multiply-adds
+  const Index K = C * w.taps(), P = w.out_size(), image = C * w.in_size(), patches = saturating_product({K, P});
+  // Some 10 us of multiply-adds.
+  const Index grain = std::max<Index>(1, 300'000 / std::max<Index>(1, saturating_product({O, patches})));
   Tensor y = Tensor::empty({B, O, w.out.height, w.out.width}, x.dtype());
   dispatch(x.dtype(), [&]<class T>() {
     const T *const px = x.node().values<T>(), *const pw = weight.node().values<T>(),
                    *const pb = values_or_null<T>(bias);
     T* const py = y.node().values<T>();
     parallel_for(B, grain, [&](Index begin, Index end) {
-      const Buffer cols(K * P, dtype_of<T>());
+      const Buffer cols(patches, dtype_of<T>());
       for (Index b = begin; b < end; ++b) {
         gather_patches(cols.as<T>(), px + b * image, C, w);
         T* const to = py + b * O * P;
@@ -84,14 +100,14 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv2dO
       }
     });
   });
-  return record("conv2d", y, {x, weight, bias}, [w, B, C, O, K, P, image, grain](const Node& out, Inputs in) {
+  return record("conv2d", y, {x, weight, bias}, [w, B, C, O, K, P, image, patches, grain](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const T* const dy = out.grad_or_null<T>();
       T *const dx = in[0].grad_or_null<T>(), *const dw = in[1].grad_or_null<T>(), *const db = in[2].grad_or_null<T>();
       if (dx != nullptr) {  // patches of dx = weight^T dy
         const T* const pw = in[1].values<T>();
         parallel_for(B, grain, [&](Index begin, Index end) {
-          const Buffer cols(K * P, dtype_of<T>());
+          const Buffer cols(patches, dtype_of<T>());
           for (Index b = begin; b < end; ++b) {
             gemm(cols.as<T>(), factor(pw, K, true), factor(dy + b * O * P, P), K, P, O, false);
             add_patches(dx + b * image, cols.as<T>(), C, w);
@@ -101,7 +117,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv2dO
       if (dw != nullptr) {  // sum over the batch of dy patches^T
         const T* const px = in[0].values<T>();
         sum_over_rows(dw, O * K, B, [&](T* sum, Index begin, Index end) {
-          const Buffer cols(K * P, dtype_of<T>());
+          const Buffer cols(patches, dtype_of<T>());
           for (Index b = begin; b < end; ++b) {
             gather_patches(cols.as<T>(), px + b * image, C, w);
             gemm(sum, factor(dy + b * O * P, P), factor<T>(cols.as<T>(), P, true), O, K, P, true);
@@ -132,7 +148,7 @@ Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv1dO
   check(stride > 0, "conv1d: a stride of {}; it must be at least 1", stride);
   check(padding >= 0, "conv1d: a padding of {}; it must be at least 0", padding);
   check(dilation > 0, "conv1d: a dilation of {}; it must be at least 1", dilation);
-  check(x.size(2) + 2 * padding > dilation * (weight.size(2) - 1),
+  check(window_places(x.size(2), weight.size(2), stride, padding, dilation) > 0,
         "conv1d: a kernel of {} with dilation {} does not fit on x {} with padding {}; pad more, or take a smaller "
         "kernel",
         weight.size(2), dilation, x.shape(), padding);

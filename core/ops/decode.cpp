@@ -39,22 +39,26 @@ Tensor cached_attention(const Tensor& qkv, Index heads, std::span<const Index> l
                         std::span<KeyValues* const> caches) {
   check(!grad_enabled(), "cached_attention: it has no gradient; call it under NoGrad, or train with packed_attention");
   check_defined("cached_attention", {qkv});
-  check(qkv.rank() == 2 && heads >= 1 && qkv.size(1) % (3 * heads) == 0 && qkv.size(1) > 0,
+  check(qkv.rank() == 2 && heads >= 1 && qkv.size(1) > 0 && qkv.size(1) % 3 == 0 && qkv.size(1) / 3 % heads == 0,
         "cached_attention: qkv {} must be (tokens, 3 x width) with the width a multiple of {} heads", qkv.shape(),
         heads);
   check(lengths.size() == caches.size(), "cached_attention: {} lengths and {} caches; give one for each sequence",
         lengths.size(), caches.size());
   const Index width = qkv.size(1) / 3, D = width / heads;
   Index total = 0, longest = 0, most_keys = 0;
+  for (const Index length : lengths) {
+    check(length >= 1, "cached_attention: a sequence with {} new tokens; it must have at least 1", length);
+    check(!__builtin_add_overflow(total, length, &total),
+          "cached_attention: the lengths add up to more than fits in 63 bits; qkv {} has {} rows", qkv.shape(),
+          qkv.size(0));
+  }
+  check(total == qkv.size(0), "cached_attention: the lengths add up to {} but qkv {} has {} rows", total, qkv.shape(),
+        qkv.size(0));
   for (std::size_t i = 0; i < lengths.size(); ++i) {
-    check(lengths[i] >= 1, "cached_attention: a sequence with {} new tokens; it must have at least 1", lengths[i]);
-    total += lengths[i];
     longest = std::max(longest, lengths[i]);
     reserve(*caches[i], heads, caches[i]->length + lengths[i], D, qkv.dtype());
     most_keys = std::max(most_keys, caches[i]->length + lengths[i]);
   }
-  check(total == qkv.size(0), "cached_attention: the lengths add up to {} but qkv {} has {} rows", total, qkv.shape(),
-        qkv.size(0));
 
   Tensor y = Tensor::empty({total, width}, qkv.dtype());
   const double scale = 1 / std::sqrt(static_cast<double>(D));
@@ -74,28 +78,28 @@ Tensor cached_attention(const Tensor& qkv, Index heads, std::span<const Index> l
     const kernels::Kernels<T>& kernel = kernels::kernels<T>();
     kernels::Attention<T> largest{};
     largest.T_ = longest, largest.S = most_keys, largest.D = largest.E = D;
-    const Index size = longest == 1 ? (most_keys + 15) / 16 * 16 : (kernel.attention_scratch(largest) + 15) / 16 * 16;
-    const Buffer scratch(size * num_threads(), qkv.dtype()), max(longest * num_threads(), qkv.dtype()),
-        log_sum(longest * num_threads(), qkv.dtype());
-    const Index work = 2 * most_keys * D * longest;
+    const Index scores = longest == 1 ? most_keys : kernel.attention_scratch(largest);
+    const Index work = saturating_product({2, most_keys, D, longest});
     std::vector<Index, PoolAllocator<Index>> starts{0};
     for (const Index length : lengths) starts.push_back(starts.back() + length);
-    parallel_for(static_cast<Index>(lengths.size()) * heads, std::max<Index>(1, 100'000 / work),
-                 [&](Index begin, Index end) {
-                   for (Index pair = begin; pair < end; ++pair) {
-                     const auto i = static_cast<std::size_t>(pair / heads);
-                     const Index h = pair % heads;
-                     const kernels::Attention<T> in = head_of(i, starts[i], h);
-                     T* const out = y.node().values<T>() + starts[i] * width + h * D;
-                     T* const own = scratch.as<T>() + thread_index() * size;
-                     if (in.T_ == 1) {
-                       kernel.attend(out, in.q, in.k, in.v, in.S, D, in.scale, own);
-                     } else {
-                       kernel.attention(in, out, max.as<T>() + thread_index() * longest,
-                                        log_sum.as<T>() + thread_index() * longest, own);
-                     }
-                   }
-                 });
+    // Scratch for the kernel, and behind it for what a row leaves for a gradient.
+    constexpr Index line = 16;
+    const Index stats = (scores + line - 1) / line * line;
+    parallel_for_scratch<T>(static_cast<Index>(lengths.size()) * heads,
+                            std::max<Index>(1, 100'000 / std::max<Index>(1, work)), stats + 2 * longest,
+                            [&](Index begin, Index end, T* scratch) {
+                              for (Index pair = begin; pair < end; ++pair) {
+                                const auto i = static_cast<std::size_t>(pair / heads);
+                                const Index h = pair % heads;
+                                const kernels::Attention<T> in = head_of(i, starts[i], h);
+                                T* const out = y.node().values<T>() + starts[i] * width + h * D;
+                                if (in.T_ == 1) {
+                                  kernel.attend(out, in.q, in.k, in.v, in.S, D, in.scale, scratch);
+                                } else {
+                                  kernel.attention(in, out, scratch + stats, scratch + stats + longest, scratch);
+                                }
+                              }
+                            });
   });
   for (std::size_t i = 0; i < lengths.size(); ++i) caches[i]->length += lengths[i];
   return y;

@@ -98,7 +98,7 @@ Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool 
   dispatch(a.dtype(), [&]<class T>() {
     const T *const pa = a.node().values<T>(), *const pb = b.node().values<T>();
     T* const pc = c.node().values<T>();
-    each_product(batch.count, m * n * k, [&](std::size_t i) {
+    each_product(batch.count, saturating_product({m, n, k}), [&](std::size_t i) {
       gemm(pc + static_cast<Index>(i) * m * n, factor(pa + batch.a[i], a_cols, transpose_a),
            factor(pb + batch.b[i], b_cols, transpose_b), m, n, k, false);
     });
@@ -108,7 +108,7 @@ Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool 
       [batch = std::move(batch), a_cols, b_cols, m, n, k, transpose_a, transpose_b](const Node& out, Inputs in) {
         dispatch(out.dtype, [&]<class T>() {
           const T* const dc = out.grad_or_null<T>();
-          add_grad<T>(in[0], batch.count, m * k, m * n * k, [&](T* to, std::size_t i, bool adds) {
+          add_grad<T>(in[0], batch.count, m * k, saturating_product({m, n, k}), [&](T* to, std::size_t i, bool adds) {
             const auto dci = factor(dc + static_cast<Index>(i) * m * n, n),
                        bt = factor(in[1].values<T>() + batch.b[i], b_cols, !transpose_b);
             if (transpose_a) {  // dA^T = dC B^T, so dA = B dC^T
@@ -117,7 +117,7 @@ Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool 
               gemm(to + batch.a[i], dci, bt, m, k, n, adds);
             }
           });
-          add_grad<T>(in[1], batch.count, k * n, m * n * k, [&](T* to, std::size_t i, bool adds) {
+          add_grad<T>(in[1], batch.count, k * n, saturating_product({m, n, k}), [&](T* to, std::size_t i, bool adds) {
             const auto dci = factor(dc + static_cast<Index>(i) * m * n, n),
                        at = factor(in[0].values<T>() + batch.a[i], a_cols, !transpose_a);
             if (transpose_b) {

@@ -20,11 +20,11 @@ struct Pool {
           x.shape());
     const bool own_stride = options.stride.height != 0 || options.stride.width != 0;
     w = make_window(op, x, kernel, own_stride ? options.stride : kernel, options.padding, 1);
-    check(2 * options.padding.height <= kernel.height && 2 * options.padding.width <= kernel.width,
+    check(options.padding.height <= kernel.height / 2 && options.padding.width <= kernel.width / 2,
           "{}: a padding of {} x {} is more than half the window of {} x {}; some windows would hold nothing else", op,
           options.padding.height, options.padding.width, kernel.height, kernel.width);
     planes = x.numel() / w.in_size();
-    grain = std::max<Index>(1, pointwise_grain / (w.taps() * w.out_size()));
+    grain = std::max<Index>(1, pointwise_grain / saturating_product({w.taps(), w.out_size()}));
     shape = x.shape();
     shape.set(-2, w.out.height);
     shape.set(-1, w.out.width);

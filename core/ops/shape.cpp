@@ -149,7 +149,8 @@ Tensor concat(const std::vector<Tensor>& parts, Index dim) {
     check(same.rank() == shape.rank(),
           "concat: {} and {} have different numbers of dimensions; reshape one, or stack() equal shapes",
           parts[0].shape(), same);
-    size += same[d];
+    check(!__builtin_add_overflow(size, same[d], &size),
+          "concat: the sizes along dimension {} add up to more than fits in 63 bits", dim);
     same.set(d, shape[d]);
     check(same == shape, "concat: {} and {} differ outside dimension {}; all other sizes must be equal",
           parts[0].shape(), part.shape(), dim);

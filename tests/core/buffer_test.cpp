@@ -3,8 +3,11 @@
 #include <gradus/core/buffer.h>
 
 #include <atomic>
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <new>
+#include <sstream>
 #include <thread>
 
 #include <gradus/core/autograd.h>
@@ -109,6 +112,7 @@ TEST(Buffer, IsShared) {
 }
 
 TEST(Pool, CountsWhatIsInUse) {
+  empty_cache();  // a block that is there already may be larger
   const std::size_t before = memory_stats().bytes_in_use;
   {
     const Buffer buffer(1'000'000, DType::f32);
@@ -133,6 +137,118 @@ TEST(Pool, GivesTheSameBlockAgain) {
   empty_cache();
   pool_free(pool_allocate(5000), 5000);
   EXPECT_EQ(memory_stats().system_allocations, before + 1);
+}
+
+TEST(Pool, TellsWhatItHolds) {
+  empty_cache();
+  const std::size_t before = memory_stats().bytes_held;  // by other threads
+  void* const block = pool_allocate(1'000'000);
+  EXPECT_EQ(memory_stats().bytes_held, before);
+  pool_free(block, 1'000'000);
+  EXPECT_GE(memory_stats().bytes_held, before + (sanitized ? 0 : 1'000'000));
+  empty_cache();
+  EXPECT_EQ(memory_stats().bytes_held, before);
+}
+
+// What this thread never asks for, but frees again and again, reaches the thread that asks for it.
+TEST(Pool, GivesBlocksBackToTheThreadThatMakesThem) {
+  if (!pool_keeps_blocks()) GTEST_SKIP() << "under AddressSanitizer memory goes back at once";
+  empty_cache();
+  const MemoryStats before = memory_stats();
+  constexpr std::size_t bytes = 100'000, rounds = 1000, together = 10;
+  for (std::size_t round = 0; round < rounds; ++round) {
+    std::vector<void*> blocks(together);
+    std::thread([&] {
+      for (void*& block : blocks) block = pool_allocate(bytes);
+    }).join();
+    for (void* const block : blocks) pool_free(block, bytes);
+  }
+  const MemoryStats after = memory_stats();
+  EXPECT_LE(after.system_allocations - before.system_allocations, 10 * together) << "of " << rounds * together;
+  EXPECT_LE(after.bytes_held, before.bytes_held + 10 * together * bytes);
+}
+
+TEST(Pool, UsesLargerBlocksRatherThanGrowWithoutBound) {
+  if (!pool_keeps_blocks()) GTEST_SKIP() << "under AddressSanitizer memory goes back at once";
+  empty_cache();
+  const std::size_t others = memory_stats().bytes_held, in_use = memory_stats().bytes_in_use;
+  std::size_t most = 0, largest = 0;
+  for (Index count = 1000; count < 8'000'000; count += count / 16) {
+    const Buffer buffer(count, DType::f32);
+    buffer.fill_zero(static_cast<std::size_t>(count) * 4);  // sanitizers watch the end
+    largest = std::max(largest, memory_stats().bytes_in_use - in_use);
+    most = std::max(most, memory_stats().bytes_held);
+  }
+  const std::size_t peak = memory_stats().peak_bytes_in_use;
+  EXPECT_LE(most, others + 2 * std::max(largest, peak));
+  EXPECT_LE(largest, 2 * std::size_t{36'000'000});
+}
+
+#ifdef GRADUS_FILL_MEMORY
+TEST(Buffer, ComesFilledWithSignallingNaNs) {
+  for (int round = 0; round < 2; ++round) {  // fresh from the system, and used before
+    const Buffer f32(100, DType::f32), f64(100, DType::f64);
+    for (int i = 0; i < 100; ++i) {
+      std::uint32_t narrow = 0;
+      std::uint64_t wide = 0;
+      std::memcpy(&narrow, f32.as<float>() + i, sizeof narrow);
+      std::memcpy(&wide, f64.as<double>() + i, sizeof wide);
+      EXPECT_EQ(narrow, 0x7fa00000U);
+      EXPECT_EQ(wide, 0x7ff4000000000000U);
+    }
+    f32.fill_zero(400);
+    f64.fill_zero(800);
+  }
+}
+#endif
+
+struct MemoryUse {
+  double peak, together, early, late, from_system;
+};
+
+MemoryUse memory_use(const char* how, int quick, int soak) {
+  const int steps = std::getenv("GRADUS_SOAK") != nullptr ? soak : quick;
+  const std::string text = output_of(fmt::format("memory_use {} {}", how, steps));
+  std::istringstream in(text);
+  MemoryUse use{};
+  in >> use.peak >> use.together >> use.early >> use.late >> use.from_system;
+  EXPECT_FALSE(in.fail()) << text;
+  if (steps == soak) {
+    fmt::print(
+        "{}, {} steps: peak in use {:.2f} MB; with what is held {:.2f}; resident {:.2f}, then {:.2f}; blocks from "
+        "the system in the second half {}\n",
+        how, steps, use.peak / 1e6, use.together / 1e6, use.early / 1e6, use.late / 1e6, use.from_system);
+  }
+  return use;
+}
+
+TEST(MemoryUse, StaysWhenAnotherThreadMakesTheBatches) {
+  if (emulated()) GTEST_SKIP() << "the emulator takes memory too";
+  const MemoryUse use = memory_use("loader", 300, 20'000);
+  EXPECT_LE(use.together, 2 * use.peak);
+  if (sanitized) return;  // which take memory of their own
+  EXPECT_LE(use.from_system, 30) << "a block now and then, as the threads come to overlap";
+  EXPECT_LE(use.late, 1.25 * use.early + 1e6);
+  EXPECT_LE(use.late, 2 * use.peak);
+}
+
+TEST(MemoryUse, IsBoundedWhenSizesChange) {
+  if (emulated()) GTEST_SKIP() << "the emulator takes memory too";
+  const MemoryUse use = memory_use("shapes", 100, 20'000);
+  EXPECT_LE(use.together, 2.1 * use.peak);
+  if (!sanitized) {
+    EXPECT_LE(use.late, 3 * use.peak);
+  }
+}
+
+// More blocks are needed than may be held, so larger ones serve.
+TEST(MemoryUse, IsSteadyWhereEveryLayerHasASizeOfItsOwn) {
+  if (emulated()) GTEST_SKIP() << "the emulator takes memory too";
+  const MemoryUse use = memory_use("layers", 40, 2000);
+  EXPECT_LE(use.together, 2.1 * use.peak);
+  if (pool_keeps_blocks()) {
+    EXPECT_EQ(use.from_system, 0);
+  }
 }
 
 TEST(Pool, HasBlocksOfEverySizeAtLeastAsLargeAsAsked) {

@@ -9,10 +9,13 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iterator>
+#include <limits>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
 
+#include <gradus/core/autograd.h>
+#include <gradus/core/decode.h>
 #include <gradus/core/ops.h>
 
 #include "../support.h"
@@ -42,8 +45,6 @@ TEST(ParallelFor, RunsEveryIndexOnce) {
         std::vector<std::atomic<int>> count(static_cast<std::size_t>(n));
         parallel_for(n, grain, [&](Index begin, Index end) {
           EXPECT_LE(end - begin, grain);
-          EXPECT_GE(thread_index(), 0);
-          EXPECT_LT(thread_index(), threads);
           for (Index i = begin; i < end; ++i) ++count[static_cast<std::size_t>(i)];
         });
         for (const auto& times : count) EXPECT_EQ(times, 1);
@@ -63,6 +64,49 @@ TEST(ParallelFor, CutsBySizeAndNotByThreads) {
 TEST(ParallelFor, OfNothingDoesNothing) {
   EXPECT_TRUE(ranges_of(0, 10).empty());
   EXPECT_TRUE(ranges_of(-5, 10).empty());
+}
+
+TEST(ParallelFor, RefusesAGrainThatIsNone) {
+  for (const Index grain : {Index{0}, Index{-1}, std::numeric_limits<Index>::min()}) {
+    expect_contains(error_of([&] { parallel_for(10, grain, [](Index, Index) {}); }), fmt::format("grain of {}", grain));
+    expect_contains(error_of([&] { parallel_for_scratch<float>(10, grain, 1, [](Index, Index, float*) {}); }), "grain");
+  }
+  expect_contains(error_of([&] { parallel_for_scratch<float>(10, 1, -1, [](Index, Index, float*) {}); }), "scratch");
+  expect_contains(error_of([&] {
+                    parallel_for_scratch<double>(10, 1, std::numeric_limits<Index>::max(),
+                                                 [](Index, Index, double*) {});
+                  }),
+                  "memory");
+}
+
+TEST(ParallelFor, CountsToTheLargestIndex) {
+  constexpr Index n = std::numeric_limits<Index>::max();
+  for (const int threads : {1, 7}) {
+    const WithThreads guard(threads);
+    const Ranges expected{{0, n / 2}, {n / 2, n - 1}, {n - 1, n}};
+    EXPECT_EQ(ranges_of(n, n / 2), expected);
+    EXPECT_EQ(ranges_of(n, n).size(), 1U);
+  }
+}
+
+TEST(ParallelForScratch, GivesEachChunkMemoryOfItsOwn) {
+  for (const int threads : {1, 2, 7}) {
+    const WithThreads guard(threads);
+    for (const Index n : {1, 3, 40}) {
+      for (const Index size : {0, 1, 17, 500}) {
+        std::atomic<Index> wrong{0}, done{0};
+        parallel_for_scratch<double>(n, 1, size, [&](Index begin, Index end, double* scratch) {
+          if (reinterpret_cast<std::uintptr_t>(scratch) % 64 != 0 || (size > 0 && scratch == nullptr)) ++wrong;
+          std::fill_n(scratch, size, static_cast<double>(begin));
+          std::this_thread::yield();
+          wrong += size - std::count(scratch, scratch + size, static_cast<double>(begin));
+          done += end - begin;
+        });
+        EXPECT_EQ(wrong, 0);
+        EXPECT_EQ(done, n);
+      }
+    }
+  }
 }
 
 TEST(ParallelFor, UsesSeveralThreads) {
@@ -156,6 +200,44 @@ TEST(ParallelFor, ServesCallersWhileThreadsChange) {
   caller.join();
 }
 
+// Each op's scratch memory must be for as many threads as then take part. AddressSanitizer sees what lies past it.
+TEST(ParallelFor, KeepsScratchInBoundsWhileThreadsChange) {
+  const WithThreads guard(1);
+  manual_seed(3);
+  const Tensor qkv = randn({640, 96}), q = randn({8, 64, 32});
+  const std::vector<Index> lengths(10, 64);
+  const auto attend = [&] {
+    const NoGrad no_grad;
+    std::vector<KeyValues> caches(10);
+    std::vector<KeyValues*> places;
+    for (KeyValues& cache : caches) places.push_back(&cache);
+    std::vector<double> all = packed_attention(qkv, 4, lengths, {.causal = true}).to_vector();
+    for (const Tensor& y : {scaled_dot_product_attention(q, q, q), cached_attention(qkv, 4, lengths, places)}) {
+      const std::vector<double> more = y.to_vector();
+      all.insert(all.end(), more.begin(), more.end());
+    }
+    return bits(all);
+  };
+  const auto learn = [&] {
+    Tensor x = qkv.clone().requires_grad(true);
+    sum(packed_attention(x, 4, lengths, {.causal = true}) * 2).backward();
+    return bits(x.grad());
+  };
+  const auto expected = attend(), expected_gradient = learn();
+  std::atomic<bool> stop{false};
+  std::thread changer([&] {
+    for (int i = 0; !stop; ++i) set_num_threads(1 + i % 7);
+  });
+  int wrong = 0;
+  for (int i = 0; i < 20; ++i) {
+    wrong += attend() != expected ? 1 : 0;
+    wrong += learn() != expected_gradient ? 1 : 0;
+  }
+  stop = true;
+  changer.join();
+  EXPECT_EQ(wrong, 0);
+}
+
 // Attention keeps scratch memory for each thread: calls from other threads must not share it.
 TEST(ParallelFor, KeepsScratchOfCallersApart) {
   const WithThreads guard(2);
@@ -213,7 +295,7 @@ TEST(ParallelFor, WorksInTheChildOfFork) {
   EXPECT_EQ(exit_status_of_sum(), 0);  // and the parent goes on
 }
 
-// Made before the pool, so it is destroyed after it, when the pool must not start threads again.
+// Computes when all of the main thread's locals are gone; with the threads that there are.
 struct ComputesAtTheEnd {
   bool there_was_a_pool = false;
   ~ComputesAtTheEnd() {
