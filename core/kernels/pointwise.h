@@ -13,16 +13,16 @@ GRADUS_INLINE V sign_of(V x) {  // 0 for a NaN; "sign" alone would be found in x
   return xsimd::select(x > V(0), V(1), xsimd::select(x < V(0), V(-1), V(0)));
 }
 
-// A slope that holds only in some lanes: elsewhere no gradient passes, whatever it is, where 0 times an infinite one
+// A slope but for some lanes: there no gradient passes, whatever it is, where 0 times an infinite one
 // would be NaN (the square root of relu has an infinite slope at 0).
 template <class M, class V>
-struct SlopeWhere {
-  M passes;
+struct SlopeUnless {
+  M stops;
   V slope;
 };
 template <class V, class M>
-GRADUS_INLINE SlopeWhere<M, V> one_where(M passes) {
-  return {passes, V(1)};
+GRADUS_INLINE SlopeUnless<M, V> one_unless(M stops) {
+  return {stops, V(1)};
 }
 template <class V>
 GRADUS_INLINE V rectified(V x) {  // a NaN stays one
@@ -123,13 +123,13 @@ GRADUS_INLINE Vec<double> gelu_tanh_slope(Vec<double> unbounded) {
 // As in PyTorch: d a^b / da is 0 where b is 0, and d a^b / db is 0 where a is 0 and b >= 0.
 template <class V>
 GRADUS_INLINE auto power_slope(V a, V b) {
-  const auto passes = !(b == V(0));
-  return SlopeWhere<decltype(passes), V>{passes, b * power(a, b - V(1))};
+  const auto stops = b == V(0);
+  return SlopeUnless<decltype(stops), V>{stops, b * power(a, b - V(1))};
 }
 template <class V>
 GRADUS_INLINE auto power_exponent_slope(V a, V b, V y) {
-  const auto passes = !(a == V(0) && b >= V(0));
-  return SlopeWhere<decltype(passes), V>{passes, y * logarithm(a)};
+  const auto stops = a == V(0) && b >= V(0);
+  return SlopeUnless<decltype(stops), V>{stops, y * logarithm(a)};
 }
 
 template <class V>
@@ -142,8 +142,8 @@ GRADUS_INLINE V clamped(V x, V low, V high) {
 template <class V>
 GRADUS_INLINE auto share_above(V a, V b) {
   using T = typename V::value_type;
-  const auto passes = !(a < b);
-  return SlopeWhere<decltype(passes), V>{passes, xsimd::select(a == b, V(T(0.5)), V(1))};
+  const auto stops = a < b;
+  return SlopeUnless<decltype(stops), V>{stops, xsimd::select(a == b, V(T(0.5)), V(1))};
 }
 
 #define UNARY(name, formula, slope)                                                                \
@@ -184,8 +184,8 @@ GRADUS_INLINE V passed(V dy, V slope) {
   return dy * slope;
 }
 template <class V, class M>
-GRADUS_INLINE V passed(V dy, SlopeWhere<M, V> where) {
-  return xsimd::select(where.passes, dy * where.slope, V(0));
+GRADUS_INLINE V passed(V dy, SlopeUnless<M, V> unless) {
+  return xsimd::select(unless.stops, V(0), dy * unless.slope);
 }
 
 // Inlined, or every vector would be a call that fetches all the formula's constants: the exponential took twice as
