@@ -237,7 +237,8 @@ TEST(JointNorm, HasTheDigitsOfTheLargestAndTheSmallest) {
 TEST(Scale, ByLessThanTheSmallestNormalNumberKeepsItsDigits) {
   everywhere([](DType dtype) {
     const bool is_f32 = dtype == DType::f32;
-    const double huge = is_f32 ? 0x1.23456p120 : 0x1.23456789p1000, factor = is_f32 ? 0x1.2345p-140 : 0x1.23456789p-1060;
+    const double huge = is_f32 ? 0x1.23456p120 : 0x1.23456789p1000,
+                 factor = is_f32 ? 0x1.2345p-140 : 0x1.23456789p-1060;
     const Tensor x = full({37}, huge, dtype);
     scale_(x, factor);
     EXPECT_NEAR(x.to_vector()[30] / (huge * 0x1p-60 * (factor * 0x1p60)), 1, 1e-6);
