@@ -135,7 +135,7 @@ Tensor max(const Tensor& x, const std::vector<Index>& dims, bool keepdim = false
 /// The variance; divides by (count - correction): 1 is Bessel's correction, 0 the plain mean of squares.
 Tensor var(const Tensor& x);
 Tensor var(const Tensor& x, const std::vector<Index>& dims, bool keepdim = false, double correction = 1);
-/// Where the largest value along `dim` stands (the first of equals): plain numbers, no gradient.
+/// Where the largest value along `dim` stands (the first of equals; a NaN is the largest): plain numbers, no gradient.
 std::vector<Index> argmax(const Tensor& x, Index dim = -1);
 
 // ---- products

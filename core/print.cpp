@@ -49,6 +49,7 @@ class Columns {
  private:
   // "1.", "2.5", "0.3333", "1.2346e-07", "nan"
   std::string plain(double value) const {
+    if (std::isnan(value)) return "nan";  // of either sign
     if (!std::isfinite(value)) return fmt::format("{}", value);
     if (scientific_) return fmt::format("{:.4e}", value);
     std::string text = fmt::format("{:.4f}", value);

@@ -1,6 +1,8 @@
 // In-place arithmetic for optimizers: vectorized, on all threads, never recorded.
 #pragma once
 
+#include <vector>
+
 #include <gradus/core/tensor.h>
 
 namespace gradus {
@@ -23,8 +25,12 @@ struct SgdStep {
 /// PyTorch's SGD. An undefined momentum_buffer means no momentum.
 void sgd_update(const Tensor& param, const Tensor& momentum_buffer, const Tensor& grad, const SgdStep& step);
 
-/// The sum of x^2, the same bits at any thread count.
-double squared_norm(const Tensor& x);
+/// The sum of (factor x)^2, the same bits at any thread count.
+double squared_norm(const Tensor& x, double factor = 1);
+
+/// sqrt(sum of x^2) over all elements of all tensors, also where squares would leave their type: f32 elements of 1e19
+/// or 1e-23, f64 ones of 1e200. Infinite or NaN only if an element is. The same bits at any thread count.
+double joint_norm(const std::vector<Tensor>& tensors);
 
 /// x *= factor
 void scale_(const Tensor& x, double factor);

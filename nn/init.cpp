@@ -63,7 +63,11 @@ void normal_(const Tensor& x, double mean, double std, Generator& generator) {
 void uniform_(const Tensor& x, double low, double high, Generator& generator) {
   check(std::isfinite(low) && std::isfinite(high) && low <= high,
         "uniform_: from {} to {}; both must be finite and in this order", low, high);
-  dispatch(x.dtype(), [&]<class T>() { generator.fill_uniform(x.data<T>(), low, high); });
+  dispatch(x.dtype(), [&]<class T>() {
+    check(std::isfinite(static_cast<T>(high) - static_cast<T>(low)),
+          "uniform_: from {} to {} is more than {} can hold; bring the bounds closer together", low, high, x.dtype());
+    generator.fill_uniform(x.data<T>(), low, high);
+  });
   x.mark_written("uniform_");
 }
 

@@ -49,7 +49,7 @@ double accuracy(const Tensor& logits, std::span<const std::int32_t> targets, Ind
   each_row("accuracy", logits, targets, ignore_index, [&](std::span<const double> row, std::size_t target) {
     Index ahead = std::isnan(row[target]) ? top : 0;
     for (std::size_t i = 0; i < row.size(); ++i) {
-      ahead += row[i] > row[target] || (row[i] == row[target] && i < target) ? 1 : 0;
+      ahead += !(row[i] <= row[target]) || (row[i] == row[target] && i < target) ? 1 : 0;  // a NaN is ahead of all
     }
     right += ahead < top ? 1 : 0;
     ++count;
@@ -61,7 +61,9 @@ double binary_accuracy(const Tensor& logits, const Tensor& target) {
   check_equal("binary_accuracy", logits, target);
   const std::vector<double> scores = logits.to_vector(), labels = target.to_vector();
   Index right = 0;
-  for (std::size_t i = 0; i < scores.size(); ++i) right += (scores[i] > 0) == (labels[i] > 0.5) ? 1 : 0;
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    right += !std::isnan(scores[i]) && (scores[i] > 0) == (labels[i] > 0.5) ? 1 : 0;
+  }
   return share(right, target.numel());
 }
 
@@ -72,7 +74,8 @@ Tensor confusion_matrix(const Tensor& logits, std::span<const std::int32_t> targ
   Tensor counts = zeros({logits.size(-1), logits.size(-1)}, DType::f64);
   const std::span<double> cells = counts.data<double>();
   each_row("confusion_matrix", logits, targets, ignore_index, [&](std::span<const double> row, std::size_t target) {
-    const auto called = static_cast<std::size_t>(std::ranges::max_element(row) - row.begin());
+    const auto less = [](double a, double b) { return a < b || (std::isnan(b) && !std::isnan(a)); };  // as argmax
+    const auto called = static_cast<std::size_t>(std::ranges::max_element(row, less) - row.begin());
     cells[target * classes + called] += 1;
   });
   return counts;

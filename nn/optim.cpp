@@ -190,16 +190,14 @@ AdamW::AdamW(std::vector<ParamGroup> groups, AdamWOptions options)
 
 double clip_grad_norm(const std::vector<Tensor>& params, double max_norm) {
   check(max_norm > 0, "clip_grad_norm: max_norm is {}; it must be above 0", max_norm);
-  double squares = 0;
+  std::vector<Tensor> grads;
   for (const Tensor& param : params) {
-    if (const Tensor grad = param.grad(); grad.defined()) squares += squared_norm(grad);
+    if (const Tensor grad = param.grad(); grad.defined()) grads.push_back(grad);
   }
-  const double norm = std::sqrt(squares);
+  const double norm = joint_norm(grads);
   const double factor = max_norm / (norm + 1e-6);
   if (std::isfinite(norm) && factor < 1) {
-    for (const Tensor& param : params) {
-      if (const Tensor grad = param.grad(); grad.defined()) scale_(grad, factor);
-    }
+    for (const Tensor& grad : grads) scale_(grad, factor);
   }
   return norm;
 }

@@ -95,7 +95,7 @@ struct Kernels {
   void (*dropout)(T* y, const T* x, Index n, Index first, std::uint64_t seed, std::uint32_t threshold, T keep,
                   bool adds);
   T (*sum)(const T* x, Index n);
-  double (*squared_norm)(const T* x, Index n);
+  double (*squared_norm)(const T* x, Index n, T factor);  // the sum of (factor x)^2
 
   // rows
   void (*softmax)(const T* x, T* y, Index rows, Index cols);

@@ -1,46 +1,164 @@
-// The exponential in f32, which softmax, attention, cross entropy and the smooth activations wait for: xsimd's is not
-// inlined by gcc 12, and gelu took 1.6 times as long with it. Largest error 1.02 ulp, against f64 over every float,
-// with AVX2; tests/core/op_edges_test.cpp looks at every 4,099th with each instruction set.
+// The exponential and the logarithm that the ops are made of, and the tail of the normal distribution that gelu is.
+// xsimd has exponentials too, but gcc 12 does not inline its f32 one (gelu took 1.6 times as long with it), and its f64
+// one is 0 and infinite before it should be. Largest errors: 1.02 ulp in f32, over every float with AVX2, and 0.9 in
+// f64; tests/core/op_edges_test.cpp looks at every 4,099th float and tests/core/special_values_test.cpp at f64.
 #pragma once
 
 #include <gradus/core/kernels/simd.h>
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 
-// e^x = 2^n e^rest with |rest| <= ln 2 / 2.
-struct PowerOfTwo {
-  Vec<float> e_to_rest;
-  Vec<std::int32_t> n;  // plus the offset, in the low 9 bits
+// What the exponentials need to know of a type.
+template <class T>
+struct Format;
+template <>
+struct Format<float> {
+  using Bits = std::uint32_t;
+  static constexpr int digits = 23, bias = 127;  // after the point; of the exponent
+  static constexpr float to_integer = 0x1.8p23F;
+  static constexpr float least = -104, most = 89;                         // e^x is 0 below and infinite above
+  static constexpr float ln2 = 0.693359375F, ln2_rest = -2.12194440e-4F;  // n ln2 has no rounding error
+};
+template <>
+struct Format<double> {
+  using Bits = std::uint64_t;
+  static constexpr int digits = 52, bias = 1023;
+  static constexpr double to_integer = 0x1.8p52;
+  static constexpr double least = -746, most = 710;
+  static constexpr double ln2 = 0x1.62e42feep-1, ln2_rest = 0x1.a39ef35793c76p-33;
 };
 
-// For -104 <= x <= 89. A float of 2^23 or more has no digits after the point and an integer in its low bits, so adding
-// 1.5 2^23 rounds. e^rest = 1 + rest + rest^2 q(rest), where q is the polynomial of degree 4 with the least relative
-// error, 3.1e-9 (found by Remez's exchange), summed in pairs so that the multiplications do not wait for one another.
-GRADUS_INLINE PowerOfTwo power_of_two(Vec<float> x, float offset) {
+template <class T>
+using BitsOf = Vec<typename Format<T>::Bits>;
+
+template <class T>
+GRADUS_INLINE BitsOf<T> bits_of(Vec<T> x) {
+  return __builtin_bit_cast(BitsOf<T>, x);
+}
+
+/// 2^n for n + bias in the low bits, as many as an exponent has and one more.
+template <class T>
+GRADUS_INLINE Vec<T> from_exponent(BitsOf<T> n) {
+  return __builtin_bit_cast(Vec<T>, n << Format<T>::digits);
+}
+
+// e^rest - 1 - rest over rest^2 for |rest| <= ln 2 / 2, summed in pairs so that the multiplications do not wait for one
+// another. Relative errors of e^rest: 3.1e-9 (degree 4, the least there is, found by Remez's exchange) and 1.6e-17.
+GRADUS_INLINE Vec<float> exponential_polynomial(Vec<float> r, Vec<float> square) {
   using V = Vec<float>;
-  const V to_integer(0x1.8p23F + offset);
-  const V shifted = fma(x, V(1.44269504088896341F), to_integer), n = shifted - to_integer;
-  const V r = fma(n, V(2.12194440e-4F), fma(n, V(-0.693359375F), x)), square = r * r;  // ln 2 in two parts
   const V low = fma(V(1.6666520690e-1F), r, V(4.9999993452e-1F));
   const V high = fma(V(1.3814613261e-3F), square, fma(V(8.3687098242e-3F), r, V(4.1668387361e-2F)));
-  return {fma(square, fma(square, high, low), r) + V(1), __builtin_bit_cast(Vec<std::int32_t>, shifted)};
+  return fma(square, high, low);
+}
+GRADUS_INLINE Vec<double> exponential_polynomial(Vec<double> r, Vec<double> square) {
+  using V = Vec<double>;
+  const V fourth = square * square;
+  const V p0 = fma(V(0.16666666666666669), r, V(0.50000000000000011)),
+          p1 = fma(V(0.008333333333330039), r, V(0.041666666666623824)),
+          p2 = fma(V(0.00019841269863171557), r, V(0.0013888888917367081)),
+          p3 = fma(V(2.7557268276905696e-6), r, V(2.4801521057868204e-5)),
+          p4 = fma(V(2.5100472505694996e-8), r, V(2.7620201591031547e-7));
+  return fma(fma(p4, fourth, fma(p3, square, p2)), fourth, fma(p1, square, p0));
 }
 
-/// exp(x). 2^n is multiplied in two halves, so that results that are subnormal, or infinite, come out as such.
-GRADUS_INLINE Vec<float> exponential(Vec<float> unbounded) {
-  using V = Vec<float>;
-  const V x = xsimd::min(V(89), xsimd::max(V(-104), unbounded));  // in this order a NaN stays one
-  constexpr float bias = 127;                                     // of a float's exponent
-  const PowerOfTwo p = power_of_two(x, 2 * bias);
+// e^x = 2^n e^rest with |rest| <= ln 2 / 2.
+template <class T>
+struct PowerOfTwo {
+  Vec<T> e_to_rest;
+  BitsOf<T> n;  // plus the offset, in the low bits
+};
+
+// e^(x + more) for least <= x <= most and a small `more`, which x had no digits for. A number of 2^digits or more has
+// no digits after the point and an integer in its low bits, so adding 1.5 2^digits rounds.
+template <class T, class... More>
+GRADUS_INLINE PowerOfTwo<T> power_of_two(Vec<T> x, T offset, More... more) {
+  using V = Vec<T>;
+  using F = Format<T>;
+  const V to_integer(F::to_integer + offset);
+  const V shifted = fma(x, V(T(1.44269504088896340736)), to_integer), n = shifted - to_integer;
+  const V r = (fma(n, V(-F::ln2_rest), fma(n, V(-F::ln2), x)) + ... + more), square = r * r;
+  return {fma(square, exponential_polynomial(r, square), r) + V(1), bits_of<T>(shifted)};
+}
+
+// x within the range where the exponential is neither 0 nor infinite; a NaN stays one in this order.
+template <class T>
+GRADUS_INLINE Vec<T> in_range(Vec<T> x) {
+  return xsimd::min(Vec<T>(Format<T>::most), xsimd::max(Vec<T>(Format<T>::least), x));
+}
+
+/// exp(x + more). 2^n is multiplied in two halves, so that results that are subnormal, or infinite, come out as such.
+template <class T, class... More>
+GRADUS_INLINE Vec<T> exponential(Vec<T> x, More... more) {
+  const PowerOfTwo<T> p = power_of_two<T>(in_range<T>(x), 2 * Format<T>::bias, more...);
   const auto half = p.n >> 1;
-  return p.e_to_rest * __builtin_bit_cast(V, half << 23) * __builtin_bit_cast(V, (p.n - half) << 23);
+  return p.e_to_rest * from_exponent<T>(half) * from_exponent<T>(p.n - half);
 }
 
-/// exp(x) for x <= 0, in fewer steps. (It is right up to 44.)
-GRADUS_INLINE Vec<float> exponential_of_negative(Vec<float> unbounded) {
+/// exp(x + more) for x <= 0, in fewer steps. (It is right up to 44 and 354.)
+template <class T, class... More>
+GRADUS_INLINE Vec<T> exponential_of_negative(Vec<T> unbounded, More... more) {
+  constexpr T offset = std::is_same_v<T, float> ? 64 : 512, back = std::is_same_v<T, float> ? T(0x1p-64) : T(0x1p-512);
+  const PowerOfTwo<T> p =
+      power_of_two<T>(xsimd::max(Vec<T>(Format<T>::least), unbounded), Format<T>::bias + offset, more...);
+  return p.e_to_rest * from_exponent<T>(p.n) * Vec<T>(back);
+}
+
+/// log(x). xsimd 8.1 is off by up to 37 for subnormal doubles: its exponent is the one before it scales them.
+GRADUS_INLINE Vec<float> logarithm(Vec<float> x) {
+  return xsimd::log(x);
+}
+GRADUS_INLINE Vec<double> logarithm(Vec<double> x) {
+  using V = Vec<double>;
+  const auto subnormal = x < V(0x1p-1022);
+  const V y = xsimd::log(xsimd::select(subnormal, x * V(0x1p54), x));
+  return y - xsimd::select(subnormal, V(37.429947750237047), V(0));  // 54 ln 2
+}
+
+// e^(a^2 / 2) Phi(-a) for a >= 0 as P((a - k) / (a + k)) / (a + k), where P is smooth: relative errors 2e-8 and 6e-17
+// (polynomials through Chebyshev's points, for a up to 15 and 40).
+GRADUS_INLINE Vec<float> scaled_tail(Vec<float> a) {
   using V = Vec<float>;
-  const PowerOfTwo p = power_of_two(xsimd::max(V(-104), unbounded), 127 + 64);
-  return p.e_to_rest * __builtin_bit_cast(V, p.n << 23) * V(0x1p-64F);
+  const V inverse = quotient(V(1), a + V(4)), t = (a - V(4)) * inverse, square = t * t;
+  const V even = fma(
+      fma(fma(fma(V(0.000188996519F), square, V(-0.00352097282F)), square, V(0.0604061855F)), square, V(0.387136683F)),
+      square, V(0.755285139F));
+  const V odd = fma(fma(fma(fma(V(-0.000125558386F), square, V(0.00156688169F)), square, V(-0.00752540242F)), square,
+                        V(-0.186523307F)),
+                    square, V(-0.607896594F));
+  return fma(odd, t, even) * inverse;
+}
+GRADUS_INLINE Vec<double> scaled_tail(Vec<double> a) {
+  using V = Vec<double>;
+  constexpr double even[] = {-1.8073212078146043e-10, 7.6672361072026533e-9,   -6.5848868400797397e-8,
+                             4.3298370374156094e-7,   -2.7691457822822779e-6,  1.6681160364586645e-5,
+                             -5.9375713816471312e-5,  -0.00079786940073924879, 0.02079506680009146,
+                             0.16502036617037503,     0.49530561596997659,     0.76919304975006296};
+  constexpr double odd[] = {1.6891057665153781e-9,  -9.1445020812891739e-9, 4.2091833338869146e-8,
+                            -3.3651220434990695e-7, 3.9808712856669725e-6,  -4.9762810377903035e-5,
+                            0.00054489906503732301, -0.0029933767706492681, -0.06911863870629468,
+                            -0.31353315667130517,   -0.66538250289005669};
+  const V inverse = quotient(V(1), a + V(5)), t = (a - V(5)) * inverse, square = t * t;
+  V sum_even(even[0]), sum_odd(odd[0]);
+  for (int i = 1; i < 12; ++i) sum_even = fma(sum_even, square, V(even[i]));
+  for (int i = 1; i < 11; ++i) sum_odd = fma(sum_odd, square, V(odd[i]));
+  return fma(sum_odd, t, sum_even) * inverse;
+}
+
+/// e^(-x^2 / 2) and Phi(-|x|), both to a few ulp of themselves however small they are; |x| <= 15 in f32, 40 in f64.
+template <class T>
+struct NormalTail {
+  Vec<T> density, tail;  // the density without 1 / sqrt(2 pi)
+};
+template <class T>
+GRADUS_INLINE NormalTail<T> normal_tail(Vec<T> x) {
+  using V = Vec<T>;
+  using Bits = typename Format<T>::Bits;
+  // x^2 has twice the digits of x: the square of x's upper half is exact, and the rest is given apart.
+  const V a = xsimd::abs(x);
+  const V upper = __builtin_bit_cast(V, bits_of<T>(a) & BitsOf<T>(~Bits{0} << (Format<T>::digits / 2 + 1)));
+  const V half = V(T(-0.5));
+  const V density = exponential_of_negative(half * (upper * upper), half * ((a - upper) * (a + upper)));
+  return {density, density * scaled_tail(a)};
 }
 
 /// 1 + 2^t for t <= 190, within 1.2 ulp, and infinite where that is past the largest number; a NaN need not stay one.
@@ -58,18 +176,6 @@ GRADUS_INLINE Vec<float> one_plus_exp2(Vec<float> unbounded) {
   const V two_to_r = fma(r, fma(square, fma(square, high, middle), low), V(1));
   const Bits scaled = __builtin_bit_cast(Bits, two_to_r) + (__builtin_bit_cast(Bits, shifted) << 23);  // 2^(t - 64)
   return fma(__builtin_bit_cast(V, scaled), V(0x1p64F), V(1));
-}
-
-GRADUS_INLINE Vec<double> one_plus_exp2(Vec<double> t) {
-  return Vec<double>(1) + xsimd::exp2(t);
-}
-
-GRADUS_INLINE Vec<double> exponential(Vec<double> x) {
-  return xsimd::exp(x);
-}
-
-GRADUS_INLINE Vec<double> exponential_of_negative(Vec<double> x) {
-  return xsimd::exp(x);
 }
 
 }  // namespace gradus::kernels::GRADUS_ISA_NAME

@@ -4,26 +4,44 @@
 #include <gradus/core/kernels/kernels.h>
 #include <gradus/core/kernels/loops.h>
 #include <gradus/core/kernels/math.h>
+#include <gradus/core/kernels/power.h>
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 
 template <class V>
-GRADUS_INLINE V sign(V x) {
+GRADUS_INLINE V sign_of(V x) {  // 0 for a NaN; "sign" alone would be found in xsimd, too
   return xsimd::select(x > V(0), V(1), xsimd::select(x < V(0), V(-1), V(0)));
 }
 
-template <class V>
-GRADUS_INLINE V step(V x) {
-  return xsimd::select(x > V(0), V(1), V(0));
+// A slope but for some lanes: there no gradient passes, whatever it is, where 0 times an infinite one
+// would be NaN (the square root of relu has an infinite slope at 0).
+template <class M, class V>
+struct SlopeUnless {
+  M stops;
+  V slope;
+};
+template <class V, class M>
+GRADUS_INLINE SlopeUnless<M, V> one_unless(M stops) {
+  return {stops, V(1)};
 }
-
 template <class V>
 GRADUS_INLINE V rectified(V x) {  // a NaN stays one
   return xsimd::select(x <= V(0), V(0), x);
 }
 
+// In terms of exp(-|x|), which cannot overflow.
 template <class V>
-GRADUS_INLINE V logistic(V x) {  // in terms of exp(-|x|), which cannot overflow
+struct Logistic {
+  V value, rest;  // s(x) and 1 - s(x), each with all its digits
+};
+template <class V>
+GRADUS_INLINE Logistic<V> logistic_and_rest(V x) {
+  const V e = exponential_of_negative(-xsimd::abs(x)), larger_share = quotient(V(1), V(1) + e);
+  const auto negative = x < V(0);
+  return {xsimd::select(negative, e, V(1)) * larger_share, xsimd::select(negative, V(1), e) * larger_share};
+}
+template <class V>
+GRADUS_INLINE V logistic(V x) {
   const V e = exponential_of_negative(-xsimd::abs(x));
   return quotient(xsimd::select(x < V(0), e, V(1)), V(1) + e);
 }
@@ -41,124 +59,134 @@ GRADUS_INLINE V silu(V x) {
 }
 template <class V>
 GRADUS_INLINE V silu_slope(V unbounded) {
-  const V x = bounded(unbounded, V(1000)), s = logistic(x);
-  return s * (V(1) + x * (V(1) - s));
+  const V x = bounded(unbounded, V(1000));
+  const Logistic<V> s = logistic_and_rest(x);
+  return s.value * (V(1) + x * s.rest);
 }
 
-// Hendrycks & Gimpel 2016: x Phi(x) = x/2 (1 + erf(x / sqrt 2)); its slope is Phi(x) + x phi(x).
-template <class V>
-GRADUS_INLINE V gelu_erf(V x) {
-  using T = typename V::value_type;
-  const V y = V(T(0.5)) * x * (V(1) + xsimd::erf(x * V(T(0.70710678118654752440))));
-  return xsimd::select(x < V(-40), V(0), y);
+// Hendrycks & Gimpel 2016: x Phi(x), whose slope is Phi(x) + x phi(x). From Phi(-|x|), since 1 + erf(x / sqrt 2) loses
+// its digits where it nears 0.
+template <class T>
+inline constexpr T normal_most = std::is_same_v<T, float> ? T(15) : T(40);  // Phi(-|x|) is 0 there
+
+template <class T>
+GRADUS_INLINE Vec<T> gelu_erf(Vec<T> x) {
+  const Vec<T> a = xsimd::min(Vec<T>(normal_most<T>), xsimd::abs(x));
+  return rectified(x) - a * normal_tail<T>(a).tail;
 }
-template <class V>
-GRADUS_INLINE V gelu_erf_slope(V unbounded) {
-  using T = typename V::value_type;
-  const V x = bounded(unbounded, V(40));
-  const V phi = V(T(0.39894228040143267794)) * exponential_of_negative(V(T(-0.5)) * x * x);
-  return V(T(0.5)) * (V(1) + xsimd::erf(x * V(T(0.70710678118654752440)))) + x * phi;
+template <class T>
+GRADUS_INLINE Vec<T> gelu_erf_slope(Vec<T> unbounded) {
+  using V = Vec<T>;
+  const V x = bounded(unbounded, V(normal_most<T>));
+  const NormalTail<T> normal = normal_tail<T>(x);
+  const V phi = V(T(0.39894228040143267794)) * normal.density;
+  return xsimd::select(x > V(0), V(1) - normal.tail, normal.tail) + x * phi;
 }
 
-// The same paper's approximation x/2 (1 + tanh(u)), u = sqrt(2 / pi) (x + 0.044715 x^3), written as x / (1 + 2^t) with
-// t = -2 u / ln 2: one power, and no digits lost to a difference. In f32 2^t overflows below x = -10.06, where the
-// result would be smaller than 3e-38 and is 0.
-template <class V>
+// The same paper's approximation x/2 (1 + tanh(u)) = x s(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3), s the logistic
+// function.
+template <class T>
 struct GeluTanh {
-  using T = typename V::value_type;
-  static constexpr T lowest = std::is_same_v<T, float> ? -11 : -40;  // 1 + 2^t is infinite there, in this type
   static constexpr T two_root = T(1.5957691216057307117), cubic = T(0.044715), log2_e = T(1.4426950408889634074);
-  V x, square, divisor;
-  explicit GRADUS_INLINE GeluTanh(V at_least_lowest)
-      : x(at_least_lowest),
-        square(x * x),
-        divisor(one_plus_exp2(x * fma(V(-two_root * log2_e * cubic), square, V(-two_root * log2_e)))) {}
+  Vec<T> x, square;
+  explicit GRADUS_INLINE GeluTanh(Vec<T> at) : x(at), square(at * at) {}
+  GRADUS_INLINE Vec<T> two_u(T factor = 1) const {
+    return x * fma(Vec<T>(factor * two_root * cubic), square, Vec<T>(factor * two_root));
+  }
+  GRADUS_INLINE Vec<T> x_slope_two_u() const { return x * fma(Vec<T>(3 * two_root * cubic), square, Vec<T>(two_root)); }
 };
-template <class V>
-GRADUS_INLINE V gelu_tanh(V unbounded) {
-  const GeluTanh<V> g(xsimd::max(V(GeluTanh<V>::lowest), unbounded));
-  return quotient(g.x, g.divisor);
+
+// In f32 as x / (1 + 2^t) with t = -2 u / ln 2: one power, and no digits lost to a difference. 2^t overflows below
+// x = -10.06, where the result would be smaller than 3e-38 and is 0.
+inline constexpr float gelu_tanh_most = 11;  // 1 + 2^t is infinite at -11
+
+GRADUS_INLINE Vec<float> gelu_tanh(Vec<float> unbounded) {
+  const GeluTanh<float> g(xsimd::max(Vec<float>(-gelu_tanh_most), unbounded));
+  return quotient(g.x, one_plus_exp2(g.two_u(-g.log2_e)));
 }
-template <class V>
-GRADUS_INLINE V gelu_tanh_slope(V unbounded) {
-  using G = GeluTanh<V>;
-  const G g(bounded(unbounded, V(-G::lowest)));
-  const V s = quotient(V(1), g.divisor),
-          x_slope_two_u = g.x * fma(V(3 * G::two_root * G::cubic), g.square, V(G::two_root));
-  return fma(s * x_slope_two_u, V(1) - s, s);
+GRADUS_INLINE Vec<float> gelu_tanh_slope(Vec<float> unbounded) {
+  using V = Vec<float>;
+  const GeluTanh<float> g(bounded(unbounded, V(gelu_tanh_most)));
+  const V s = quotient(V(1), one_plus_exp2(g.two_u(-g.log2_e)));
+  return fma(s * g.x_slope_two_u(), V(1) - s, s);
+}
+GRADUS_INLINE Vec<double> gelu_tanh(Vec<double> unbounded) {
+  const GeluTanh<double> g(xsimd::max(Vec<double>(-40), unbounded));
+  return g.x * logistic(g.two_u());
+}
+GRADUS_INLINE Vec<double> gelu_tanh_slope(Vec<double> unbounded) {
+  const GeluTanh<double> g(bounded(unbounded, Vec<double>(40)));
+  const Logistic<Vec<double>> s = logistic_and_rest(g.two_u());
+  return fma(s.value * g.x_slope_two_u(), s.rest, s.value);
 }
 
-// a^b as C's pow has it where a is 0 or 1 or b is 0. Exponents 1 to 4, their negatives and 1/2 multiply, divide or take
-// a root: exact to an ulp or two, where exp(b log(a)) gives 1000.0001 for 10^3 in f32.
+// As in PyTorch: d a^b / da is 0 where b is 0, and d a^b / db is 0 where a is 0 and b >= 0.
 template <class V>
-GRADUS_INLINE V power(V a, V b) {
-  using T = typename V::value_type;
-  const V n = xsimd::abs(b), square = a * a;
-  const V whole = xsimd::select(
-      n == V(1), a, xsimd::select(n == V(2), square, xsimd::select(n == V(3), square * a, square * square)));
-  const auto is_whole = n == V(1) || n == V(2) || n == V(3) || n == V(4);
-  V y = xsimd::select(is_whole, xsimd::select(b < V(0), quotient(V(1), whole), whole), xsimd::pow(a, b));
-  y = xsimd::select(b == V(T(0.5)), root(a), y);
-  y = xsimd::select(a == V(0) && !is_whole, xsimd::select(b < V(0), V(T(1) / T(0)), xsimd::select(b > V(0), V(0), b)),
-                    y);
-  return xsimd::select(b == V(0) || a == V(1), V(1), y);
+GRADUS_INLINE auto power_slope(V a, V b) {
+  const auto stops = b == V(0);
+  return SlopeUnless<decltype(stops), V>{stops, b * power(a, b - V(1))};
 }
 template <class V>
-GRADUS_INLINE V power_slope(V a, V b) {
-  return xsimd::select(b == V(0), V(0), b * power(a, b - V(1)));
-}
-template <class V>
-GRADUS_INLINE V power_exponent_slope(V a, V b, V y) {
-  return xsimd::select((a == V(0)) && (b >= V(0)), V(0), y * xsimd::log(a));
+GRADUS_INLINE auto power_exponent_slope(V a, V b, V y) {
+  const auto stops = a == V(0) && b >= V(0);
+  return SlopeUnless<decltype(stops), V>{stops, y * logarithm(a)};
 }
 
 template <class V>
 GRADUS_INLINE V clamped(V x, V low, V high) {
   return xsimd::select(x < low, low, xsimd::select(x > high, high, x));
 }
-template <class V>
-GRADUS_INLINE V within(V x, V low, V high) {
-  return xsimd::select((x >= low) && (x <= high), V(1), V(0));
-}
 
+// Of max(a, b), the share of the gradient that a gets: half of it in a tie, and as in PyTorch all of it where one is
+// NaN, so that the NaN is not hidden.
 template <class V>
-GRADUS_INLINE V share_above(V a, V b) {  // of max(a, b), the share of the gradient that a gets
+GRADUS_INLINE auto share_above(V a, V b) {
   using T = typename V::value_type;
-  return xsimd::select(a > b, V(1), xsimd::select(a == b, V(T(0.5)), V(0)));
+  const auto stops = a < b;
+  return SlopeUnless<decltype(stops), V>{stops, xsimd::select(a == b, V(T(0.5)), V(1))};
 }
 
-#define UNARY(name, formula, slope)                                                             \
-  struct Unary_##name {                                                                         \
-    template <class V, class T = typename V::value_type>                                        \
-    GRADUS_INLINE static V f(V x, [[maybe_unused]] V a, [[maybe_unused]] V b) {                 \
-      return formula;                                                                           \
-    }                                                                                           \
-    template <class V, class T = typename V::value_type>                                        \
-    GRADUS_INLINE static V df([[maybe_unused]] V x, [[maybe_unused]] V y, [[maybe_unused]] V a, \
-                              [[maybe_unused]] V b) {                                           \
-      return slope;                                                                             \
-    }                                                                                           \
+#define UNARY(name, formula, slope)                                                                \
+  struct Unary_##name {                                                                            \
+    template <class V, class T = typename V::value_type>                                           \
+    GRADUS_INLINE static V f(V x, [[maybe_unused]] V a, [[maybe_unused]] V b) {                    \
+      return formula;                                                                              \
+    }                                                                                              \
+    template <class V, class T = typename V::value_type>                                           \
+    GRADUS_INLINE static auto df([[maybe_unused]] V x, [[maybe_unused]] V y, [[maybe_unused]] V a, \
+                                 [[maybe_unused]] V b) {                                           \
+      return slope;                                                                                \
+    }                                                                                              \
   };
 #include <gradus/core/kernels/unary.def>
 #undef UNARY
 
-#define BINARY(name, formula, slope_a, slope_b)                                                   \
-  struct Binary_##name {                                                                          \
-    template <class V>                                                                            \
-    GRADUS_INLINE static V f(V a, V b) {                                                          \
-      return formula;                                                                             \
-    }                                                                                             \
-    template <class V>                                                                            \
-    GRADUS_INLINE static V da([[maybe_unused]] V a, [[maybe_unused]] V b, [[maybe_unused]] V y) { \
-      return slope_a;                                                                             \
-    }                                                                                             \
-    template <class V>                                                                            \
-    GRADUS_INLINE static V db([[maybe_unused]] V a, [[maybe_unused]] V b, [[maybe_unused]] V y) { \
-      return slope_b;                                                                             \
-    }                                                                                             \
+#define BINARY(name, formula, slope_a, slope_b)                                                      \
+  struct Binary_##name {                                                                             \
+    template <class V>                                                                               \
+    GRADUS_INLINE static V f(V a, V b) {                                                             \
+      return formula;                                                                                \
+    }                                                                                                \
+    template <class V>                                                                               \
+    GRADUS_INLINE static auto da([[maybe_unused]] V a, [[maybe_unused]] V b, [[maybe_unused]] V y) { \
+      return slope_a;                                                                                \
+    }                                                                                                \
+    template <class V>                                                                               \
+    GRADUS_INLINE static auto db([[maybe_unused]] V a, [[maybe_unused]] V b, [[maybe_unused]] V y) { \
+      return slope_b;                                                                                \
+    }                                                                                                \
   };
 #include <gradus/core/kernels/binary.def>
 #undef BINARY
+
+template <class V>
+GRADUS_INLINE V passed(V dy, V slope) {
+  return dy * slope;
+}
+template <class V, class M>
+GRADUS_INLINE V passed(V dy, SlopeUnless<M, V> unless) {
+  return xsimd::select(unless.stops, V(0), dy * unless.slope);
+}
 
 // Inlined, or every vector would be a call that fetches all the formula's constants: the exponential took twice as
 // long.
@@ -173,7 +201,7 @@ void unary_grad_loop(T* dx, bool adds, const T* dy, const T* x, const T* y, Inde
   const Output<T> out(dx, far && !adds);
   with_constant(adds, [&](auto adding) GRADUS_INLINED {
     each_vector<T>(n, [&](Index i, Index m) GRADUS_INLINED {
-      out.add_to(i, get(dy + i, m) * F::df(get(x + i, m), get(y + i, m), Vec<T>(a), Vec<T>(b)), m, adding);
+      out.add_to(i, passed(get(dy + i, m), F::df(get(x + i, m), get(y + i, m), Vec<T>(a), Vec<T>(b))), m, adding);
     });
   });
 }
@@ -233,9 +261,9 @@ void binary_grad_loop(T* dx, bool adds, const T* dy, const T* a, Index a_step, c
   const auto share = [&](Index i, Index m) GRADUS_INLINED {
     const Vec<T> va = from_a.get(i, m), vb = from_b.get(i, m), vy = get(y + i, m);
     if constexpr (first) {
-      return get(dy + i, m) * F::da(va, vb, vy);
+      return passed(get(dy + i, m), F::da(va, vb, vy));
     } else {
-      return get(dy + i, m) * F::db(va, vb, vy);
+      return passed(get(dy + i, m), F::db(va, vb, vy));
     }
   };
   if ((first ? a_step : b_step) != 0) {

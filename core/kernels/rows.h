@@ -13,9 +13,9 @@ T sum(const T* x, Index n) {
 }
 
 template <class T>
-double squared_norm(const T* x, Index n) {
+double squared_norm(const T* x, Index n, T factor) {
   return sum_in_blocks<T>(n, [&](Index i, Index m) {
-    const Vec<T> v = get(x + i, m);
+    const Vec<T> v = get(x + i, m) * Vec<T>(factor);
     return v * v;
   });
 }

@@ -225,7 +225,8 @@ std::vector<Index> argmax(const Tensor& x, Index dim) {
         const T* const p = x.node().values<T>() + o * cut.n * cut.inner + j;
         Index best = 0;
         for (Index i = 1; i < cut.n; ++i) {
-          if (p[i * cut.inner] > p[best * cut.inner]) best = i;
+          if (std::isnan(p[best * cut.inner])) break;  // a NaN counts as the largest, as in max
+          if (!(p[i * cut.inner] <= p[best * cut.inner])) best = i;
         }
         result.push_back(best);
       }

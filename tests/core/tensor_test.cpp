@@ -135,6 +135,7 @@ TEST(ToString, LinesUpAtThePointAndRoundsToFourDigits) {
             "tensor([[  0.3333, -20.    ],\n        [100.25  ,   0.    ]], shape (2, 2))");
   EXPECT_EQ(to_string(tensor({1e-7, 3}, {2})), "tensor([1.0000e-07, 3.0000e+00], shape (2))");
   EXPECT_EQ(to_string(tensor({std::nan(""), 1, -INFINITY}, {3})), "tensor([ nan,   1., -inf], shape (3))");
+  EXPECT_EQ(to_string(tensor({-std::nan(""), 1}, {2})), "tensor([nan,  1.], shape (2))");  // no "-nan"
 }
 
 TEST(ToString, LeavesOutTheMiddleOfLargeTensors) {

@@ -268,6 +268,8 @@ const std::vector<WrongCall>& wrong_calls() {
       {"Schedule_step", [] { optim::Schedule{}.at(-1); }, "schedule: step -1; steps count from 0"},
       {"Schedule_warmup", [] { optim::Schedule{.warmup = 5, .total = 3}.at(0); },
        "schedule: 3 steps in total are fewer than the 5 of the warm-up; shorten the warm-up"},
+      {"init_uniform_too_wide", [] { init::uniform_(made({3}), -3e38, 3e38); },
+       "uniform_: from -3e+38 to 3e+38 is more than f32 can hold; bring the bounds closer together"},
       {"init_fan", [] { init::kaiming_uniform_(made({3})); },
        "kaiming_uniform_: weight (3) has no fan; it needs at least the two dimensions (out, in), for a vector use "
        "normal_ or uniform_"},

@@ -349,6 +349,25 @@ TEST(ClipGradNorm, ScalesTheJointNorm) {
   EXPECT_EQ(clip_grad_norm({}, 1), 0);
 }
 
+// Their squares leave f32, and the last ones f64.
+TEST(ClipGradNorm, IsRightForHugeAndTinyGradients) {
+  struct Case {
+    DType dtype;
+    double size;
+  };
+  const Case cases[] = {{DType::f32, 1e19},  {DType::f32, 5e37},  {DType::f32, 1e-23},
+                        {DType::f32, 1e-37}, {DType::f64, 1e200}, {DType::f64, 1e-200}};
+  for (const Case& c : cases) {
+    const Tensor a = leaf(0, c.dtype), b = leaf(0, c.dtype);
+    set_grad(a, 3 * c.size);
+    set_grad(b, -4 * c.size);
+    EXPECT_NEAR(clip_grad_norm({a, b}, 1) / (5 * c.size), 1, 1e-6) << c.size;
+    const double scale = c.size > 1 ? 0.2 : c.size;  // small ones stay as they are
+    EXPECT_NEAR(a.grad().item() / (3 * scale), 1, 1e-6) << c.size;
+    EXPECT_NEAR(b.grad().item() / (-4 * scale), 1, 1e-6) << c.size;
+  }
+}
+
 TEST(ClipGradNorm, LeavesGradientsThatAreNotFinite) {
   const Tensor a = leaf(0), b = leaf(0);
   set_grad(a, std::numeric_limits<double>::infinity());

@@ -79,6 +79,16 @@ TEST(Metrics, Accuracy) {
   EXPECT_DOUBLE_EQ(perplexity(0), 1);
 }
 
+// A NaN is the largest, as argmax has it, and never the right answer.
+TEST(Metrics, OfNaNs) {
+  const double nan = std::nan("");
+  const Tensor logits = tensor({nan, 1, 2, 0, nan, 3, 4, 5, nan}, {3, 3});
+  EXPECT_EQ(accuracy(logits, Ids{2, 2, 1}), 0);
+  EXPECT_EQ(accuracy(logits, Ids{2, 2, 1}, 2), 1);
+  expect_close(confusion_matrix(logits, Ids{2, 2, 1}), {0, 0, 0, 0, 0, 1, 1, 1, 0});
+  EXPECT_EQ(binary_accuracy(tensor({nan, nan, 1}), tensor({0, 1, 1})), 1.0 / 3);
+}
+
 // scikit-learn's precision_recall_fscore_support of [0, 0, 1, 1, 2] and [0, 1, 1, 1, 0]
 TEST(Metrics, ClassScores) {
   const Tensor logits = tensor({1, 0, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 1, 0, 0}, {5, 3});

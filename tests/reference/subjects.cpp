@@ -136,6 +136,12 @@ const std::map<std::string, Limits>& special_limits() {
       // 1 - 10^-4, and a row of one number x, whose norm is 1 but for eps / x^2 (there gradus is
       // 23 roundings from PyTorch's f64 in f32, PyTorch 367).
       {"ops/softmax_wide", {9, 400, {}}},
+      // PyTorch's x/2 (1 + erf) has no digits left of -6, and its 1 - s(x) few right of 6.
+      {"ops/gelu_erf_wide", {6, 30, {}}},
+      {"ops/gelu_erf_wide@2x17", {6, 30, {}}},
+      {"ops/gelu_erf@edge", {6, 30, {}}},
+      {"ops/silu_wide", {4, 20, {}}},
+      {"ops/silu_wide@2x17", {4, 20, {}}},
       {"ops/rms_norm_vector@1", {6, 700, {}}},
   };
   return all;
