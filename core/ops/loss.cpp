@@ -12,7 +12,9 @@ Tensor cross_entropy(const Tensor& logits, std::span<const std::int32_t> targets
   check(logits.rank() >= 1, "cross_entropy: logits are a single number; the last dimension must be the classes");
   const Index rows = logits.shape().as_matrix().rows, cols = logits.shape().as_matrix().cols;
   check(rows == static_cast<Index>(targets.size()),
-        "cross_entropy: logits {} have {} rows but {} targets came; one a row", logits.shape(), rows, targets.size());
+        "cross_entropy: logits {} have {} rows but {} targets came; one a row{}", logits.shape(), rows, targets.size(),
+        logits.rank() > 2 ? ". The classes are the last dimension: (batch, classes, length) needs permute(x, {0, 2, 1})"
+                          : "");
   check(label_smoothing >= 0 && label_smoothing < 1,
         "cross_entropy: label_smoothing is {}; it must be at least 0 and below 1", label_smoothing);
   Index count = 0;
@@ -61,8 +63,10 @@ Tensor mse_loss(const Tensor& prediction, const Tensor& target) {
         "mse_loss: prediction {} and target {} must have equal shapes; reshape one", prediction.shape(),
         target.shape());
   check_same_dtype("mse_loss", prediction, {target});
-  const Tensor difference = prediction - target;
-  return mean(difference * difference);
+  return composed("mse_loss", [&] {
+    const Tensor difference = prediction - target;
+    return mean(difference * difference);
+  });
 }
 
 }  // namespace gradus

@@ -394,7 +394,7 @@ TEST(Error, AnUndefinedTensorIsNamedByTheOp) {
   const std::vector<Case> cases{
       {"neg: tensor 1", [&] { -no; }},
       {"exp: tensor 1", [&] { no.exp(); }},
-      {"gelu_tanh: tensor 1", [&] { gelu(no, Gelu::tanh); }},
+      {"gelu: tensor 1", [&] { gelu(no, Gelu::tanh); }},
       {"clamp: tensor 1", [&] { clamp(no, 0, 1); }},
       {"add: tensor 1", [&] { no + 1; }},
       {"sub: tensor 2", [&] { 1 - no; }},
@@ -445,6 +445,7 @@ TEST(Error, AnUndefinedTensorIsNamedByTheOp) {
       {"scaled_dot_product_attention: tensor 3", [&] { scaled_dot_product_attention(x, x, no); }},
       {"packed_attention: tensor 1", [&] { packed_attention(no, 1, list(1)); }},
       {"to: tensor 1", [&] { no.to(DType::f64); }},
+      {"clone: tensor 1", [&] { no.clone(); }},
   };
   for (const Case& c : cases) {
     EXPECT_EQ(error_of(c.call), std::string(c.text) +
