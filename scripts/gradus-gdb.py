@@ -50,6 +50,8 @@ def numbers_text(node):
 
 
 def node_text(node):
+    if not node.type.strip_typedefs().fields():
+        raise gdb.error("the program's debug information lacks gradus::Node; with clang, build with -fstandalone-debug")
     parts = ["%s %s %s" % (shape_text(node["shape"]), dtype_text(node["dtype"]), numbers_text(node))]
     notes = []
     if node["requires_grad"]:

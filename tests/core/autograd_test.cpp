@@ -273,12 +273,13 @@ TEST(Record, LeavesOutUndefinedInputs) {
 
 TEST(CompoundAssignment, MovesTheNameAndKeepsTheGraph) {
   const Tensor x = leaf(3);
-  Tensor y = x;
+  Tensor y = x * 1.0, first = y;
   y += x;
   y *= x;
   y -= x;
   y /= leaf(2);
   EXPECT_EQ(x.item(), 3);
+  EXPECT_EQ(first.item(), 3);
   y.backward();  // (2 x^2 - x) / 2
   EXPECT_EQ(x.grad().item(), (4 * 3 - 1) / 2.0);
 }

@@ -339,6 +339,9 @@ const std::vector<WrongCall>& wrong_calls() {
        "binary_cross_entropy_with_logits: logits (2, 1) and target (2) must have equal shapes; reshape one"},
       {"kl_div_types", [] { kl_div(f32(2, 3), f64(2, 3)); },
        "kl_div: got f32 and f64 tensors; all must have one type, convert with to(DType)"},
+      {"cross_entropy_classes_second", [] { cross_entropy(f32(2, 3, 4), ids(0, 1, 2, 0, 1, 2, 0, 1)); },
+       "cross_entropy: logits (2, 3, 4) have 6 rows but 8 targets came; one a row, with the classes last: "
+       "permute() them there if they are second"},
       {"backward_twice",
        [] {
          const Tensor loss = sum(exp(f32(2).requires_grad(true)));

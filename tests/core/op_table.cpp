@@ -86,6 +86,7 @@ void add_unary(std::vector<OpRow>& rows) {
                     .f32_grad_tolerance = 4 * c.f32_tolerance});
   }
   rows.push_back({.op = "clone",
+                  .variant = "",
                   .shapes = {{3, 7}},
                   .f = [](In x) { return x[0].clone(); },
                   .reference = [](Arrays x) { return x[0]; },
