@@ -54,7 +54,7 @@ class Optimizer {
   /// and "options.weight_decay".
   nn::NamedTensors state() const;
   /// Takes over a copy of what state() gave, for the same parameters in the same order: the options too, as PyTorch's
-  /// load_state_dict does, but for a state without them (of gradus 0.1), which leaves them. Throws Error, unchanged, if
+  /// load_state_dict does, but for a state without them (an older file), which leaves them. Throws Error, unchanged, if
   /// names, shapes or options are not those of such an optimizer.
   void set_state(const nn::NamedTensors& state);
   /// Of a state, what is learned from the gradients: steps and moments, without the options.

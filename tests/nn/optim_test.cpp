@@ -330,7 +330,7 @@ TEST(Optimizer, AStateWithoutOptionsLeavesThemAsTheyAre) {
   Adam saved({a}, {.lr = 0.5}), loaded({leaf(1)}, {.lr = 0.25});
   set_grad(a, 1);
   saved.step();
-  loaded.set_state(Optimizer::without_options(saved.state()));  // a file of gradus 0.1
+  loaded.set_state(Optimizer::without_options(saved.state()));  // as older files are
   EXPECT_EQ(loaded.lr(), 0.25);
   EXPECT_EQ(loaded.state().size(), saved.state().size());
 }
