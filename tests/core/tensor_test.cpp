@@ -131,7 +131,7 @@ TEST(Tensor, UpdatesOfAParameterAreInPlaceUnderNoGradAndElseAnError) {
     name /= tensor({1, 2}, DType::f64);
     name -= 1;
     EXPECT_EQ(w.to_vector(), (std::vector<double>{3, 3}));
-    name -= name;
+    name -= w;
     EXPECT_EQ(w.to_vector(), (std::vector<double>{0, 0}));
     EXPECT_EQ(name.node_ptr(), w.node_ptr());
     expect_contains(error_of([&] { name += ones({3, 2}, DType::f64); }), "+=: the result (3, 2) does not fit into (2)");
@@ -140,7 +140,7 @@ TEST(Tensor, UpdatesOfAParameterAreInPlaceUnderNoGradAndElseAnError) {
   expect_contains(text, "{ const NoGrad guard; p -= ..; }");
   expect_contains(text, "p = p - ..");
   for (const auto& update :
-       std::vector<std::function<void()>>{[&] { w += w; }, [&] { w *= 2; }, [&] { w /= 2; }, [&] { w -= w; }}) {
+       std::vector<std::function<void()>>{[&] { w += w; }, [&] { w *= 2; }, [&] { w /= 2; }, [&] { w -= 2 * w; }}) {
     error_of(update);
   }
   EXPECT_EQ(w.to_vector(), (std::vector<double>{0, 0}));
