@@ -20,5 +20,5 @@ void refused() {
   nn::GRU(2, 3, false);                  // GRU: PyTorch's third argument is num_layers; write {.bias = false}
   nn::LSTM(2, 3, false);                 // LSTM: PyTorch's third argument is num_layers; write {.bias = false}
   sum(ones({2, 2}), true);               // deleted function
-  fmt::format("{:d}", ones({2}));        // format
+  fmt::format("{:d}", ones({2}));        // fmt::
 }
