@@ -1,6 +1,5 @@
 // What programs use of gradus: tensors and gradients, modules and optimizers, the GPT and what trains it. By themselves
-// stand core/update.h, arithmetic for optimizers of one's own, and core/platform.h and nn/atomic_file.h, what lies
-// below.
+// stand core/platform.h and nn/atomic_file.h, what lies below.
 #pragma once
 
 #include <gradus/core/anomaly.h>
@@ -12,6 +11,7 @@
 #include <gradus/core/ops.h>
 #include <gradus/core/parallel.h>
 #include <gradus/core/tensor.h>
+#include <gradus/core/update.h>
 #include <gradus/core/version.h>
 #include <gradus/models/checkpoint.h>
 #include <gradus/models/cost.h>

@@ -38,6 +38,15 @@ foreach(component core nn models)
   install(EXPORT gradus_${component} NAMESPACE gradus:: DESTINATION "${package_dir}")
 endforeach()
 
+# Where gdb looks by itself when a program loads the shared library (and gdb has the same prefix), and where a user with
+# another gdb, or the static library, finds it.
+set(printers "${PROJECT_SOURCE_DIR}/scripts/gradus-gdb.py")
+install(FILES "${printers}" DESTINATION "${CMAKE_INSTALL_DATADIR}/gradus")
+if(BUILD_SHARED_LIBS)
+  install(FILES "${printers}" DESTINATION "${CMAKE_INSTALL_DATADIR}/gdb/auto-load${CMAKE_INSTALL_FULL_LIBDIR}"
+    RENAME "$<TARGET_FILE_NAME:gradus_core>-gdb.py")
+endif()
+
 get_target_property(type gradus_core TYPE)
 configure_package_config_file(
   "${PROJECT_SOURCE_DIR}/cmake/gradusConfig.cmake.in" "${PROJECT_BINARY_DIR}/gradusConfig.cmake"

@@ -122,7 +122,7 @@ void AnomalyMode::check_forward(const char* op, const Tensor& y, detail::InputLi
   if (!found) return;
   Nodes nodes;
   for (const Tensor& input : inputs) nodes.push_back(input.node_ptr().get());
-  fail("{}: its result {} holds {} at position {}; {}{}; {}", op, y.shape(), found->value, found->index,
+  fail("{}: its result {} holds {} at position {}; {}{}; {}", detail::called(op), y.shape(), found->value, found->index,
        described(nodes), place(nodes),
        all_finite(nodes) ? "keep its inputs where it is finite, or lower the learning rate"
                          : "an input came so: look at what wrote it");
@@ -159,7 +159,7 @@ void AnomalyMode::check_backward(const Node& node) const {
     fail(
         "{}: its backward made the gradient of input {} {} at position {}; {}{}; keep its inputs where its slope is "
         "finite, or lower the learning rate{}",
-        node.op, i, found->value, found->index, described(nodes), place(nodes),
+        node.called(), i, found->value, found->index, described(nodes), place(nodes),
         nodes[i]->is_leaf() ? ", and call zero_grad() first if it was so from an earlier backward()" : "");
   }
 }

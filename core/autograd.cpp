@@ -13,6 +13,7 @@ namespace gradus {
 namespace {
 
 thread_local int no_grad_depth = 0;
+thread_local const char* within = "";
 
 // Lamport's clock (1978): each thread counts by itself, and moves on to the time of what it gets from another thread.
 thread_local std::uint64_t clock = 0;
@@ -67,7 +68,7 @@ Inspection inspect(const Node& op) {
     check(input->dtype == op.dtype || std::strcmp(op.op, "to") == 0,
           "backward: an input of '{}' has become {} since {} was computed from it; compute the loss again after "
           "to(DType)",
-          op.op, input->dtype, op.dtype);
+          op.called(), input->dtype, op.dtype);
     found.wanted |= input->requires_grad;
     found.shared |= input->grad.is_shared();
     const std::uint32_t version = input->data.version();
@@ -137,6 +138,16 @@ bool grad_enabled() {
   return no_grad_depth == 0;
 }
 
+detail::Within::Within(const char* name) : outer_(within) {
+  if (*within == '\0') within = name;
+}
+detail::Within::~Within() {
+  within = outer_;
+}
+const char* detail::called(const char* op) {
+  return *within == '\0' ? op : within;
+}
+
 std::uint64_t detail::next_id() {
   return ++clock;
 }
@@ -152,6 +163,7 @@ void detail::attach(Node& node, const char* name, InputList inputs, std::shared_
             std::ranges::none_of(inputs, [&](const Tensor& input) { return input.node_ptr().get() == &node; }),
         "record: the result of '{}' is one of its inputs, or was recorded before; return a new tensor", name);
   node.op = name;
+  node.within = within;
   node.requires_grad = true;
   node.inputs.reserve(inputs.size());
   node.versions.result = node.data.version();
@@ -179,7 +191,7 @@ void Tensor::backward(const Tensor& weight, bool retain_graph) const {
   check(!root.released,
         "backward: the graph behind this '{}' was released by an earlier backward; call that one with "
         "retain_graph = true, or compute the value again",
-        root.op);
+        root.called());
   check(weight.shape() == root.shape && weight.dtype() == root.dtype,
         "backward: the weight is {} {} but the tensor is {} {}; they must agree", weight.dtype(), weight.shape(),
         root.dtype, root.shape);
@@ -191,7 +203,7 @@ void Tensor::backward(const Tensor& weight, bool retain_graph) const {
     check(!node->released,
           "backward: the graph behind '{}' was released by an earlier backward; call that one with "
           "retain_graph = true, or compute the value again",
-          node->op);
+          node->called());
   }
   const auto id = [](const NodePtr& node) { return node->id; };
   if (!std::ranges::is_sorted(nodes, std::ranges::greater{}, id)) std::ranges::sort(nodes, std::ranges::greater{}, id);

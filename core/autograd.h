@@ -33,6 +33,21 @@ struct BackwardOf final : Backward {
 };
 
 using InputList = std::span<const std::reference_wrapper<const Tensor>>;
+
+/// While one lives, what this thread records are steps of the op `name`, which errors then name instead of the step. Of
+/// several the outermost counts: it is what the program called.
+class Within {
+ public:
+  explicit Within(const char* name);
+  ~Within();
+  Within(const Within&) = delete;
+  Within& operator=(const Within&) = delete;
+
+ private:
+  const char* outer_;
+};
+/// The op that the program called, of which `op` may be a step.
+const char* called(const char* op);
 /// For a new node: above those of all nodes that this thread has made or used so far.
 std::uint64_t next_id();
 /// Whether record() has to note the op; under AnomalyMode it looks at y too.
@@ -44,8 +59,9 @@ void attach(Node& node, const char* name, InputList inputs, std::shared_ptr<cons
 /// The first statement of an op: throws Error where a tensor it needs is undefined, naming the op and counting from 1.
 inline void check_defined(const char* op, detail::InputList tensors) {
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    check(tensors[i].get().defined(),
-          "{}: tensor {} is undefined (default-made, or a gradient nothing has added to); make it first", op, i + 1);
+    if (tensors[i].get().defined()) continue;
+    fail("{}: tensor {} is undefined (default-made, or a gradient nothing has added to); make it first",
+         detail::called(op), i + 1);
   }
 }
 inline void check_defined(const char* op, std::initializer_list<std::reference_wrapper<const Tensor>> tensors) {

@@ -5,9 +5,11 @@
 // fmt/core.h, not fmt/format.h: the latter compiles number formatting into every object file, two thirds of a build.
 #include <fmt/core.h>
 
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 namespace gradus {
@@ -19,10 +21,20 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// x as it should be printed: a NaN without its sign, which says nothing and depends on the processor ("nan", "-nan").
+template <class T>
+decltype(auto) shown(const T& x) {
+  if constexpr (std::is_floating_point_v<T>) {
+    return __builtin_isnan(x) ? std::numeric_limits<T>::quiet_NaN() : T(x);
+  } else {
+    return (x);
+  }
+}
+
 /// Throws Error with the formatted text.
 template <class... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
-  throw Error(fmt::format(format, std::forward<Args>(args)...));
+  throw Error(fmt::format(fmt::runtime(format), shown(args)...));
 }
 
 /// Throws Error with the formatted text unless `condition` holds. Nothing is formatted when it does.

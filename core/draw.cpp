@@ -61,7 +61,7 @@ std::string described(const Node& node, const Buffer& buffer) {
     if (values.empty()) return "empty";
     if (values.size() <= 4) {
       std::string text;
-      for (const T value : values) text += fmt::format("{}{:.4g}", text.empty() ? "" : ", ", value);
+      for (const T value : values) text += fmt::format("{}{:.4g}", text.empty() ? "" : ", ", shown(value));
       return text;
     }
     T low = std::numeric_limits<T>::infinity(), high = -low;

@@ -53,7 +53,7 @@ class Check {
       : f_(f), options_(options), generator_(options.seed) {
     for (const auto& [name, x] : leaves) {
       check(x.defined(), "gradcheck: '{}' is an undefined tensor; leave it out", name);
-      check(x.is_leaf(), "gradcheck: '{}' is the result of '{}'; only leaves can be moved", name, x.node().op);
+      check(x.is_leaf(), "gradcheck: '{}' is the result of '{}'; only leaves can be moved", name, x.node().called());
       check(x.dtype() == DType::f64, "gradcheck: '{}' is {}; leaves must be f64", name, x.dtype());
       const NodePtr& node = x.node_ptr();
       const bool again = std::ranges::any_of(leaves_, [&](const Leaf& leaf) { return leaf.x.node_ptr() == node; });
@@ -103,7 +103,7 @@ class Check {
     return judged(std::move(report), wrong);
   }
 
-  static std::string number(double value) { return std::isnan(value) ? "nan" : fmt::format("{}", value); }
+  static std::string number(double value) { return fmt::format("{}", shown(value)); }
 
  private:
   struct Leaf {
@@ -429,7 +429,7 @@ GradcheckReport gradcheck(const std::function<Tensor(const std::vector<Tensor>&)
   std::vector<Tensor> x;
   std::vector<std::pair<std::string, Tensor>> leaves;
   for (const Tensor& input : inputs) {
-    x.push_back(input.dtype() == DType::f64 ? input.clone() : input.detach().to(DType::f64));
+    x.push_back(input.dtype() == DType::f64 ? input.detach().clone() : input.detach().to(DType::f64));
     x.back().requires_grad(choose ? input.requires_grad() : true);
     leaves.emplace_back(fmt::format("input {}", leaves.size()), x.back());
   }
@@ -453,7 +453,7 @@ std::string GradcheckReport::text() const {
   if (checked > 0) {
     const GradcheckEntry& worst = entries[worst_input];
     text += fmt::format("\n  worst     {}: analytic {:.12g}, numeric {:.12g}, relative error {:.2e}",
-                        worst.worst_place(), worst.analytic, worst.numeric, worst.worst_error);
+                        worst.worst_place(), shown(worst.analytic), shown(worst.numeric), shown(worst.worst_error));
   }
   if (kinks > 0) {
     text += fmt::format("\n  kinks     {} with two slopes, {} for one", counted(kinks, "entry", "entries"), kink_place);

@@ -33,7 +33,7 @@ void ChangeGuard::protect(const Node& values, const std::string& what, bool coun
   errors_.push_back(fmt::format(
       "{}: backward needs {} {} as it was when the op ran, but {} has changed it since; call backward() before the "
       "change, compute the loss again after it, or change a clone()",
-      op_.op, what, values.shape, counted ? values.data.writer() : "a write through data()"));
+      op_.called(), what, values.shape, counted ? values.data.writer() : "a write through data()"));
   values.stale = &errors_.back();
 }
 

@@ -90,30 +90,36 @@ inline Tensor operator*(double a, const Tensor& b) {
 inline Tensor operator/(double a, const Tensor& b) {
   return div(detail::number_for(b, a), b);
 }
-// These make a new node: the old value stays in the graph, only the name moves on.
+// a += b and the like. A leaf that wants a gradient (a parameter) is updated in place, which is legal under NoGrad only
+// and an Error elsewhere, as in PyTorch. Everything else gets a new node: the old value stays in the graph, and only
+// the name a moves on.
+namespace detail {
+/// `value` under the name a, or in its memory. `op` is "+=" and the like.
+Tensor& assign(const char* op, Tensor& a, const Tensor& value);
+}  // namespace detail
 inline Tensor& operator+=(Tensor& a, const Tensor& b) {
-  return a = add(a, b);
+  return detail::assign("+=", a, a + b);
 }
 inline Tensor& operator-=(Tensor& a, const Tensor& b) {
-  return a = sub(a, b);
+  return detail::assign("-=", a, a - b);
 }
 inline Tensor& operator*=(Tensor& a, const Tensor& b) {
-  return a = mul(a, b);
+  return detail::assign("*=", a, a * b);
 }
 inline Tensor& operator/=(Tensor& a, const Tensor& b) {
-  return a = div(a, b);
+  return detail::assign("/=", a, a / b);
 }
 inline Tensor& operator+=(Tensor& a, double b) {
-  return a = a + b;
+  return detail::assign("+=", a, a + b);
 }
 inline Tensor& operator-=(Tensor& a, double b) {
-  return a = a - b;
+  return detail::assign("-=", a, a - b);
 }
 inline Tensor& operator*=(Tensor& a, double b) {
-  return a = a * b;
+  return detail::assign("*=", a, a * b);
 }
 inline Tensor& operator/=(Tensor& a, double b) {
-  return a = a / b;
+  return detail::assign("/=", a, a / b);
 }
 
 // ---- shape
@@ -125,16 +131,17 @@ Tensor concat(const std::vector<Tensor>& parts, Index dim = 0);       // joined 
 Tensor stack(const std::vector<Tensor>& parts, Index dim = 0);        // equal shapes, joined along a new dimension
 Tensor broadcast_to(const Tensor& x, const Shape& shape);             // repeated as NumPy broadcasting would
 
-// ---- reductions: over all dimensions to one number, or over `dims`, which stay with size 1 when keepdim
+// ---- reductions: over all dimensions to one number, or over `dims` (one, sum(x, 1), or a list, sum(x, {0, 2})), which
+// stay with size 1 when keepdim
 Tensor sum(const Tensor& x);
-Tensor sum(const Tensor& x, const std::vector<Index>& dims, bool keepdim = false);
+Tensor sum(const Tensor& x, const Dims& dims, bool keepdim = false);
 Tensor mean(const Tensor& x);
-Tensor mean(const Tensor& x, const std::vector<Index>& dims, bool keepdim = false);
+Tensor mean(const Tensor& x, const Dims& dims, bool keepdim = false);
 Tensor max(const Tensor& x);  // equal maxima share the gradient evenly
-Tensor max(const Tensor& x, const std::vector<Index>& dims, bool keepdim = false);
+Tensor max(const Tensor& x, const Dims& dims, bool keepdim = false);
 /// The variance; divides by (count - correction): 1 is Bessel's correction, 0 the plain mean of squares.
 Tensor var(const Tensor& x);
-Tensor var(const Tensor& x, const std::vector<Index>& dims, bool keepdim = false, double correction = 1);
+Tensor var(const Tensor& x, const Dims& dims, bool keepdim = false, double correction = 1);
 /// Where the largest value along `dim` stands (the first of equals; a NaN is the largest): plain numbers, no gradient.
 std::vector<Index> argmax(const Tensor& x, Index dim = -1);
 
@@ -162,9 +169,11 @@ Tensor embedding(const Tensor& weight, std::span<const std::int32_t> ids, const 
 /// Each element set to 0 with probability p, the others divided by 1 - p; x itself unless training (or p is 0).
 Tensor dropout(const Tensor& x, double p, bool training = true);
 Tensor dropout(const Tensor& x, double p, bool training, Generator& generator);
-/// Mean over the targets t != ignore_index of -log softmax(logits)[t]: (.., V) and one target a row -> one number.
-/// With no target left the loss is 0 and so is its gradient. Label smoothing p (Szegedy et al. 2016, section 7; from 0
-/// to below 1) takes (1 - p) of that and p times the mean of -log softmax(logits) over all V classes.
+/// Mean over the targets t != ignore_index of -log softmax(logits)[t]: (.., V) and one target a row -> one number. The
+/// classes are the last dimension, not the second as in PyTorch: permute(logits, {0, 2, 1}) of its (B, C, L) first.
+/// Only where C = L does such a tensor fit by chance. With no target left the loss is 0 and so is its gradient. Label
+/// smoothing p (Szegedy et al. 2016, section 7; from 0 to below 1) takes (1 - p) of that and p times the mean of -log
+/// softmax(logits) over all V classes.
 Tensor cross_entropy(const Tensor& logits, std::span<const std::int32_t> targets, std::int32_t ignore_index = -1,
                      double label_smoothing = 0);
 /// Mean of (prediction - target)^2; equal shapes -> one number.
@@ -211,8 +220,10 @@ Tensor avg_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options = {});
 
 /// Of scaled_dot_product_attention and packed_attention.
 struct AttentionOptions {
-  bool causal = false;  // query i sees keys 0 .. i + (S - T): the last query sees all
-  double scale = 0;     // 0: 1 / sqrt(D)
+  // Query i sees keys 0 .. i + (S - T): the last query sees all keys, as generation needs it, where the keys of earlier
+  // tokens come from a cache. PyTorch's is_causal counts from the first key instead (0 .. i); the two are one if S = T.
+  bool causal = false;
+  double scale = 0;  // 0: 1 / sqrt(D)
 };
 /// softmax(q k^T scale) v for each leading index (Vaswani et al. 2017, eq. 1); the T x S weights are not kept.
 /// Keys that causal hides have weight 0; values there must still be finite, since 0 times infinity is NaN.

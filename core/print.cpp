@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <ostream>
+#include <string_view>
 
 #include <gradus/core/tensor.h>
 
@@ -18,7 +19,11 @@ constexpr std::size_t line_width = 88;
 // How the numbers of one tensor are written: the same digits after the point, padded to one width.
 class Columns {
  public:
-  explicit Columns(const std::vector<double>& shown) {
+  Columns(const std::vector<double>& shown, std::string_view spec) : spec_(spec) {
+    if (!spec.empty()) {
+      for (const double value : shown) width_ = std::max(width_, plain(value).size());
+      return;
+    }
     double largest = 0, smallest = INFINITY;
     for (const double value : shown) {
       if (!std::isfinite(value) || value == 0) continue;
@@ -40,7 +45,7 @@ class Columns {
 
   std::string operator()(double value) const {
     std::string text = plain(value);
-    if (std::isfinite(value) && !scientific_) {
+    if (std::isfinite(value) && !scientific_ && spec_.empty()) {
       text.append(after_ - (text.size() - std::min(text.find('.'), text.size())), ' ');
     }
     return std::string(width_ - text.size(), ' ') + text;
@@ -48,8 +53,9 @@ class Columns {
 
  private:
   // "1.", "2.5", "0.3333", "1.2346e-07", "nan"
-  std::string plain(double value) const {
-    if (std::isnan(value)) return "nan";  // of either sign
+  std::string plain(double signed_value) const {
+    const double value = gradus::shown(signed_value);
+    if (!spec_.empty()) return fmt::format(fmt::runtime(fmt::format("{{:{}}}", spec_)), value);
     if (!std::isfinite(value)) return fmt::format("{}", value);
     if (scientific_) return fmt::format("{:.4e}", value);
     std::string text = fmt::format("{:.4f}", value);
@@ -57,6 +63,7 @@ class Columns {
     return text;
   }
 
+  std::string_view spec_;  // as the caller wants each number, or empty
   bool scientific_ = false;
   std::size_t before_ = 0, after_ = 0, width_ = 0;
 };
@@ -129,13 +136,18 @@ struct Printer {
 }  // namespace
 
 std::string to_string(const Tensor& x) {
+  return to_string(x, {});
+}
+
+std::string to_string(const Tensor& x, std::string_view spec) {
   if (!x.defined()) return "tensor(undefined)";
   const std::vector<double> values = x.to_vector();
   Printer printer{x, values};
   std::vector<double> shown;
   if (x.numel() > 0) printer.collect(shown, 0, 0);
-  const Columns columns(shown);
+  const Columns columns(shown, spec);
   if (x.rank() == 0) {
+    if (!spec.empty()) return columns(values[0]);
     printer.text += columns(values[0]);
   } else {
     if (x.numel() == 0) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <concepts>
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
@@ -106,6 +107,26 @@ class Shape {
 
   std::array<Index, max_rank> sizes_{};
   std::size_t rank_ = 0;
+};
+
+/// The dimensions that a reduction is over: one, sum(x, 1), or several, sum(x, {0, -1}). Negative ones count from the
+/// end.
+class Dims {
+ public:
+  Dims(Index dim) : dims_{dim} {}
+  Dims(std::initializer_list<Index> dims) : dims_(dims) {}
+  Dims(const std::vector<Index>& dims) : dims_(dims) {}
+  /// sum(x, true) would be a sum over dimension 1, and sum(x, 0.5) over dimension 0.
+  template <class T>
+  requires std::same_as<T, bool> || std::floating_point<T> Dims(T dim)
+  = delete;
+
+  auto begin() const { return dims_.begin(); }
+  auto end() const { return dims_.end(); }
+  bool empty() const { return dims_.empty(); }
+
+ private:
+  std::vector<Index> dims_;
 };
 
 /// (2, 3), like NumPy and PyTorch; one dimension as (3), a single number as ().

@@ -20,15 +20,29 @@ struct Graveyard {
 // Never destroyed, because tensors may outlive the thread's other locals; empty between uses, so nothing leaks.
 thread_local Graveyard* graveyard = nullptr;
 
-template <class From>
-Tensor from_values(std::span<const From> values, const Shape& shape, DType dtype) {
-  check(static_cast<Index>(values.size()) == shape.numel(), "tensor: {} values do not fill shape {}, which needs {}",
-        values.size(), shape, shape.numel());
-  Tensor x = Tensor::empty(shape, dtype);
-  dispatch(dtype, [&]<class T>() {
-    std::ranges::transform(values, x.data<T>().begin(), [](From value) { return static_cast<T>(value); });
-  });
-  return x;
+// Braces are ragged if two of one level differ in length, or if a number stands where a list is expected.
+Shape shape_of(const Nested& values) {
+  if (!values.is_list()) return {};
+  Shape shape{static_cast<Index>(values.list().size())};
+  if (values.list().empty()) return shape;
+  const Shape first = shape_of(values.list()[0]);
+  for (std::size_t i = 1; i < values.list().size(); ++i) {
+    const Shape other = shape_of(values.list()[i]);
+    check(other == first,
+          "tensor: ragged braces: in one list, element 0 is of shape {} and element {} of shape {}; all must be alike",
+          first, i, other);
+  }
+  for (const Index size : first) shape.push_back(size);
+  return shape;
+}
+
+template <class T>
+void write_numbers(const Nested& values, T*& to) {
+  if (!values.is_list()) {
+    *to++ = static_cast<T>(values.number());
+    return;
+  }
+  for (const Nested& value : values.list()) write_numbers(value, to);
 }
 
 template <class Fill>
@@ -74,7 +88,7 @@ Tensor Tensor::empty(const Shape& shape, DType dtype) {
 
 double Tensor::item() const {
   check(numel() == 1, "item: needs one number, got shape {}; reduce it first or read data()", shape());
-  return dispatch(dtype(), [&]<class T>() { return static_cast<double>(*node().values<T>()); });
+  return dispatch(dtype(), [&]<class T>() { return shown(static_cast<double>(*node().values<T>())); });
 }
 
 template <class T>
@@ -95,7 +109,7 @@ std::vector<double> Tensor::to_vector() const {
 
 Tensor& Tensor::requires_grad(bool wanted) {
   check(is_leaf(), "requires_grad: this tensor is the result of '{}', not a leaf; use detach() to start a new graph",
-        node().op);
+        node().called());
   node().requires_grad = wanted;
   if (!wanted) node().grad.reset();
   return *this;
@@ -108,12 +122,6 @@ Tensor Tensor::grad() const {
 
 Tensor Tensor::detach() const {
   return Tensor(std::allocate_shared<Node>(PoolAllocator<Node>{}, shape(), dtype(), node().data));
-}
-
-Tensor Tensor::clone() const {
-  Tensor copy = empty_like(*this);
-  copy.copy_(*this);
-  return copy;
 }
 
 void Tensor::fill_(double value) const {
@@ -132,6 +140,18 @@ void Tensor::copy_(const Tensor& values) const {
 
 void Tensor::mark_written(const char* writer) const {
   node().data.mark_written(writer);
+}
+
+Tensor& detail::assign(const char* op, Tensor& a, const Tensor& value) {
+  if (!a.requires_grad() || !a.is_leaf()) return a = value;
+  check(!grad_enabled(),
+        "{}: this tensor {} is a leaf that wants a gradient, and ops are being recorded; to update it, write "
+        "{{ const NoGrad guard; p {} ..; }}; for a new tensor from it, p = p {} ..",
+        op, a.shape(), op, op[0]);
+  check(value.shape() == a.shape(), "{}: the result {} does not fit into {}; the other side must broadcast to that", op,
+        value.shape(), a.shape());
+  a.copy_(value);
+  return a;
 }
 
 Tensor Tensor::exp() const {
@@ -170,19 +190,19 @@ Tensor Tensor::transpose(Index dim0, Index dim1) const {
 Tensor Tensor::sum() const {
   return gradus::sum(*this);
 }
-Tensor Tensor::sum(const std::vector<Index>& dims, bool keepdim) const {
+Tensor Tensor::sum(const Dims& dims, bool keepdim) const {
   return gradus::sum(*this, dims, keepdim);
 }
 Tensor Tensor::mean() const {
   return gradus::mean(*this);
 }
-Tensor Tensor::mean(const std::vector<Index>& dims, bool keepdim) const {
+Tensor Tensor::mean(const Dims& dims, bool keepdim) const {
   return gradus::mean(*this, dims, keepdim);
 }
 Tensor Tensor::max() const {
   return gradus::max(*this);
 }
-Tensor Tensor::max(const std::vector<Index>& dims, bool keepdim) const {
+Tensor Tensor::max(const Dims& dims, bool keepdim) const {
   return gradus::max(*this, dims, keepdim);
 }
 Tensor Tensor::softmax(Index dim) const {
@@ -207,26 +227,18 @@ Tensor ones_like(const Tensor& x) {
   return ones(x.shape(), x.dtype());
 }
 
-Tensor tensor(std::span<const double> values, const Shape& shape, DType dtype) {
-  return from_values(values, shape, dtype);
+Tensor tensor(const Nested& values, const Shape& shape, DType dtype) {
+  const Index count = shape_of(values).numel();
+  check(count == shape.numel(), "tensor: {} values do not fill shape {}, which needs {}", count, shape, shape.numel());
+  Tensor x = Tensor::empty(shape, dtype);
+  dispatch(dtype, [&]<class T>() {
+    T* to = x.data<T>().data();
+    write_numbers(values, to);
+  });
+  return x;
 }
-Tensor tensor(const std::vector<double>& values, const Shape& shape, DType dtype) {
-  return from_values(std::span(values), shape, dtype);
-}
-Tensor tensor(const std::vector<float>& values, const Shape& shape, DType dtype) {
-  return from_values(std::span(values), shape, dtype);
-}
-Tensor tensor(std::initializer_list<double> values, const Shape& shape, DType dtype) {
-  return from_values(std::span(values.begin(), values.size()), shape, dtype);
-}
-Tensor tensor(const std::vector<double>& values, DType dtype) {
-  return tensor(values, {static_cast<Index>(values.size())}, dtype);
-}
-Tensor tensor(std::initializer_list<double> values, DType dtype) {
-  return tensor(values, {static_cast<Index>(values.size())}, dtype);
-}
-Tensor tensor(double value, DType dtype) {
-  return full({}, value, dtype);
+Tensor tensor(const Nested& values, DType dtype) {
+  return tensor(values, shape_of(values), dtype);
 }
 
 Tensor randn(const Shape& shape, DType dtype, Generator& generator) {

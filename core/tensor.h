@@ -2,13 +2,18 @@
 // node, as a second Python name does. Data is contiguous, row-major, f32 or f64.
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <initializer_list>
 #include <iosfwd>
+#include <iterator>
 #include <memory>
+#include <ranges>
 #include <span>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include <gradus/core/buffer.h>
@@ -66,6 +71,7 @@ struct Node {
   mutable bool guarded = false;  // used by backward() while it runs this op with `stale` set on some of its values
   std::uint64_t id = 0;          // order of creation on a thread: every input has a lower one than its output
   const char* op = "";           // "softmax": for printing, errors, the graph picture; empty for a leaf
+  const char* within = "";       // the op that the program called, where this is a step of it: "mse_loss" of its "sub"
   // Set by backward() while an op runs that recorded other values than these: its error.
   mutable const std::string* stale = nullptr;
   Versions versions;  // of the op's values when it was recorded
@@ -81,6 +87,8 @@ struct Node {
 
   bool is_leaf() const { return backward == nullptr && !released; }
   Index numel() const { return shape.numel(); }
+  /// The op that the program called, for errors.
+  const char* called() const { return *within == '\0' ? op : within; }
 
   /// The values. Throws Error in a backward that would read values which have changed since the op recorded them.
   template <class T>
@@ -135,7 +143,7 @@ class Tensor {
   Index numel() const { return shape().numel(); }
   DType dtype() const { return node().dtype; }
 
-  /// The value of a tensor with one element.
+  /// The value of a tensor with one element; a NaN without its sign, so that it prints as "nan".
   double item() const;
   /// The elements in row-major order, to read or write in place. T must be the tensor's own type. The span is valid
   /// while a Tensor that holds the elements lives: name the tensor first, for sigmoid(x).data<float>() is of one that
@@ -162,7 +170,7 @@ class Tensor {
 
   /// The same memory without the history.
   Tensor detach() const;
-  /// A copy of the values without the history.
+  /// A copy of the values that belongs to the graph, as every op's result does; detach().clone() has no history.
   Tensor clone() const;
   /// Converted to `dtype` (differentiable); the tensor itself when it has that type.
   Tensor to(DType dtype) const;
@@ -187,11 +195,11 @@ class Tensor {
   Tensor reshape(const Shape& shape) const;
   Tensor transpose(Index dim0 = -2, Index dim1 = -1) const;
   Tensor sum() const;
-  Tensor sum(const std::vector<Index>& dims, bool keepdim = false) const;
+  Tensor sum(const Dims& dims, bool keepdim = false) const;
   Tensor mean() const;
-  Tensor mean(const std::vector<Index>& dims, bool keepdim = false) const;
+  Tensor mean(const Dims& dims, bool keepdim = false) const;
   Tensor max() const;
-  Tensor max(const std::vector<Index>& dims, bool keepdim = false) const;
+  Tensor max(const Dims& dims, bool keepdim = false) const;
   Tensor softmax(Index dim = -1) const;
 
   const NodePtr& node_ptr() const { return node_; }
@@ -210,15 +218,62 @@ Tensor ones(const Shape& shape, DType dtype = DType::f32);
 Tensor full(const Shape& shape, double value, DType dtype = DType::f32);
 Tensor zeros_like(const Tensor& x);
 Tensor ones_like(const Tensor& x);
-/// From values in row-major order; their count must be the shape's. Without a shape: one dimension, or none for one
-/// plain number.
-Tensor tensor(std::span<const double> values, const Shape& shape, DType dtype = DType::f32);
-Tensor tensor(const std::vector<double>& values, const Shape& shape, DType dtype = DType::f32);
-Tensor tensor(const std::vector<float>& values, const Shape& shape, DType dtype = DType::f32);
-Tensor tensor(std::initializer_list<double> values, const Shape& shape, DType dtype = DType::f32);
-Tensor tensor(const std::vector<double>& values, DType dtype = DType::f32);
-Tensor tensor(std::initializer_list<double> values, DType dtype = DType::f32);
-Tensor tensor(double value, DType dtype = DType::f32);
+
+/// Numbers in nested braces, as tensor() takes them: {1, 2}, {{1, 2}, {3, 4}}. It refers to the braces, so it lives no
+/// longer than the call.
+class Nested {
+ public:
+  constexpr Nested() = default;  // {}: a list of nothing
+  template <class T>
+  requires std::is_arithmetic_v<T>
+  constexpr Nested(T number) : number_(static_cast<double>(number)), is_list_(false) {}
+  constexpr Nested(std::initializer_list<Nested> list) {
+    list_ = std::data(list);
+    size_ = list.size();
+  }
+
+  bool is_list() const { return is_list_; }
+  double number() const { return number_; }
+  std::span<const Nested> list() const { return {list_, size_}; }
+
+ private:
+  const Nested* list_ = nullptr;
+  std::size_t size_ = 0;
+  double number_ = 0;
+  bool is_list_ = true;
+};
+
+namespace detail {
+// Numbers that lie side by side: a vector, an array, a span, but no text.
+template <class R>
+concept Numbers = std::ranges::contiguous_range<R> && std::is_arithmetic_v<std::ranges::range_value_t<R>> &&
+    !std::same_as<std::ranges::range_value_t<R>, char>;
+}  // namespace detail
+
+/// From numbers in braces: the shape is what the braces show, {{1, 2, 3}} being (1, 3); or the one given, which they
+/// fill in row-major order. Throws Error for ragged braces and for a count that is not the shape's.
+Tensor tensor(const Nested& values, DType dtype = DType::f32);
+Tensor tensor(const Nested& values, const Shape& shape, DType dtype = DType::f32);
+/// From numbers of any type in a vector, array or span, in row-major order; without a shape one dimension.
+template <detail::Numbers R>
+Tensor tensor(const R& values, const Shape& shape, DType dtype = DType::f32) {
+  Tensor x = Tensor::empty(shape, dtype);
+  const auto count = static_cast<Index>(std::ranges::size(values));
+  check(count == x.numel(), "tensor: {} values do not fill shape {}, which needs {}", count, shape, x.numel());
+  dispatch(dtype, [&]<class T>() {
+    std::ranges::transform(values, x.data<T>().begin(), [](auto value) { return static_cast<T>(value); });
+  });
+  return x;
+}
+template <detail::Numbers R>
+Tensor tensor(const R& values, DType dtype = DType::f32) {
+  return tensor(values, Shape{static_cast<Index>(std::ranges::size(values))}, dtype);
+}
+/// One plain number: shape ().
+template <std::convertible_to<double> T>
+Tensor tensor(const T& value, DType dtype = DType::f32) {
+  return full({}, static_cast<double>(value), dtype);
+}
 /// Standard normal, and uniform on [0, 1), from the default generator or the one given.
 Tensor randn(const Shape& shape, DType dtype = DType::f32);
 Tensor randn(const Shape& shape, DType dtype, Generator& generator);
@@ -231,15 +286,33 @@ Tensor arange(double start, double end, double step = 1, DType dtype = DType::f3
 /// The values in nested brackets with columns that line up, as NumPy writes them, and the shape; of large tensors the
 /// first and last three along each long dimension.
 std::string to_string(const Tensor& x);
+/// The same with each number in the format `spec`, "{:.2f}" without its braces and colon; a tensor of shape () is then
+/// that number alone. fmt::format("{:.2f}", x) calls it.
+std::string to_string(const Tensor& x, std::string_view spec);
 /// Writes to_string(x).
 std::ostream& operator<<(std::ostream& out, const Tensor& x);
 
 #pragma GCC visibility pop
 }  // namespace gradus
 
+/// "{}" prints as to_string writes it; a format of numbers, "{:.2f}" or "{:8.3e}", goes for each number.
 template <>
-struct fmt::formatter<gradus::Tensor> : fmt::formatter<std::string_view> {
-  auto format(const gradus::Tensor& x, fmt::format_context& context) const {
-    return gradus::write_text(*this, gradus::to_string(x), context);
+struct fmt::formatter<gradus::Tensor> {
+  template <class ParseContext>
+  constexpr auto parse(ParseContext& context) -> decltype(context.begin()) {
+    const auto begin = context.begin();
+    fmt::formatter<double> number;  // refuses what is no format of a number
+    const auto end = number.parse(context);
+    for (auto p = begin; p != end; ++p) {
+      if (*p == '{') gradus::fail("format: a width or precision in braces cannot format a tensor; write it as digits");
+    }
+    if (begin != end) spec_ = std::string_view(&*begin, static_cast<std::size_t>(end - begin));
+    return end;
   }
+  auto format(const gradus::Tensor& x, fmt::format_context& context) const {
+    return gradus::write_text({}, spec_.empty() ? gradus::to_string(x) : gradus::to_string(x, spec_), context);
+  }
+
+ private:
+  std::string_view spec_;
 };

@@ -133,7 +133,12 @@ StepReport Trainer::step() {
 }
 
 TrainerState Trainer::state() const {
-  return {steps_done_, tokens_done_, seconds_, dataset_.state(), default_generator().state(), optimizer_.state()};
+  return {steps_done_,
+          tokens_done_,
+          seconds_,
+          dataset_.state(),
+          default_generator().state(),
+          optim::Optimizer::without_options(optimizer_.state())};
 }
 
 void Trainer::set_state(const TrainerState& state) {
@@ -144,7 +149,7 @@ void Trainer::set_state(const TrainerState& state) {
   generator.set_state(state.generator);
   const DatasetState dataset_before = dataset_.state();
   const nn::NamedTensors optimizer_before = optimizer_.state();
-  optimizer_.set_state(state.optimizer);
+  optimizer_.set_state(optim::Optimizer::without_options(state.optimizer));
   try {
     dataset_.set_state(state.dataset);
   } catch (...) {

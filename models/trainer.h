@@ -55,7 +55,7 @@ struct TrainerState {
   double seconds = 0;
   DatasetState dataset;
   std::string generator;       // the default one, from which dropout draws
-  nn::NamedTensors optimizer;  // see Optimizer::state(); shared, not copied
+  nn::NamedTensors optimizer;  // see Optimizer::state(); without the options, which are the run's
 };
 
 /// Trains with AdamW. Dropout, if the model has any, draws from the default generator: call manual_seed for a run that

@@ -21,6 +21,10 @@ struct CausalSelfAttentionOptions {
 /// n_embd is a multiple of n_head.
 struct CausalSelfAttention : Layer {
   CausalSelfAttention(Index n_embd, Index n_head, CausalSelfAttentionOptions options = {});
+  template <std::same_as<bool> B>
+  CausalSelfAttention(Index n_embd, Index n_head, B) : CausalSelfAttention(n_embd, n_head) {
+    static_assert(!std::same_as<B, B>, "CausalSelfAttention: which option is it? write {.bias = false}");
+  }
   /// Sequences of one length: (B, T, C) -> (B, T, C), or one sequence (T, C) -> (T, C).
   Tensor operator()(const Tensor& x) const override;
   /// Documents one after another, lengths[i] tokens in the i-th, each attending only to itself: (N, C) -> (N, C).
@@ -48,6 +52,11 @@ struct MultiHeadAttentionOptions {
 /// Vaswani et al. 2017, section 3.2.2. Throws Error unless n_embd is a multiple of n_head.
 struct MultiHeadAttention : Layer {
   MultiHeadAttention(Index n_embd, Index n_head, MultiHeadAttentionOptions options = {});
+  template <std::same_as<bool> B>
+  MultiHeadAttention(Index n_embd, Index n_head, B) : MultiHeadAttention(n_embd, n_head) {
+    static_assert(!std::same_as<B, B>,
+                  "MultiHeadAttention: PyTorch's third argument is dropout; write {.bias = false}");
+  }
   /// Self-attention: (B, T, C) -> (B, T, C).
   Tensor operator()(const Tensor& x) const override { return (*this)(x, x); }
   /// Cross attention: query (B, T, C), memory (B, S, kv_dim) -> (B, T, C). When causal, query i sees memory 0 .. i + S

@@ -17,6 +17,10 @@ struct Conv1dLayerOptions {
 /// +-1/sqrt(in kernel), with PyTorch's numbers for the same seed.
 struct Conv1d : Layer {
   Conv1d(Index in, Index out, Index kernel, Conv1dLayerOptions options = {});
+  template <std::same_as<bool> B>
+  Conv1d(Index in, Index out, Index kernel, B) : Conv1d(in, out, kernel) {
+    static_assert(!std::same_as<B, B>, "Conv1d: PyTorch's fourth argument is the stride; write {.bias = false}");
+  }
   Tensor operator()(const Tensor& x) const override { return conv1d(x, weight, bias, options_); }
   void members(Visitor& visit) const override;
 
@@ -36,6 +40,10 @@ struct Conv2dLayerOptions {
 /// conv2d with a kernel of its own: (B, in, H, W) -> (B, out, H', W'). Starts as Conv1d does.
 struct Conv2d : Layer {
   Conv2d(Index in, Index out, Size2 kernel, Conv2dLayerOptions options = {});
+  template <std::same_as<bool> B>
+  Conv2d(Index in, Index out, Size2 kernel, B) : Conv2d(in, out, kernel) {
+    static_assert(!std::same_as<B, B>, "Conv2d: PyTorch's fourth argument is the stride; write {.bias = false}");
+  }
   Tensor operator()(const Tensor& x) const override { return conv2d(x, weight, bias, options_); }
   void members(Visitor& visit) const override;
 

@@ -21,7 +21,7 @@ void each_pair(NamedTensors& values, NamedTensors& averages, const F& f) {
 
 EMA::EMA(const Module& module, double decay) : values_(module.named_state()), decay_(decay) {
   check(decay >= 0 && decay < 1, "EMA: decay is {}; it must be at least 0 and below 1", decay);
-  for (const auto& [name, tensor] : values_) averages_.emplace_back(name, tensor.clone());
+  for (const auto& [name, tensor] : values_) averages_.emplace_back(name, tensor.detach().clone());
 }
 
 void EMA::update() {

@@ -13,11 +13,11 @@ class InF64 {
     for (auto& [name, tensor] : module.named_state()) {
       Node& node = tensor.node();
       check(node.is_leaf(), "gradcheck: {} is the result of '{}', not a leaf; a module's parameters must be leaves",
-            name, node.op);
+            name, node.called());
       before_.push_back({tensor, node.dtype, node.data, node.grad});
       node.grad.reset();
       // A copy also of what is f64 already: the module may write to its buffers while it computes.
-      node.data = (node.dtype == DType::f64 ? tensor.clone() : tensor.detach().to(DType::f64)).node().data;
+      node.data = (node.dtype == DType::f64 ? tensor.detach().clone() : tensor.detach().to(DType::f64)).node().data;
       node.dtype = DType::f64;
     }
   }

@@ -15,6 +15,7 @@ struct LinearOptions {
 /// default generator (weight first), so that one seed gives the same numbers there and here.
 struct Linear : Layer {
   Linear(Index in, Index out, LinearOptions options = {});
+  Linear(Index in, Index out, std::same_as<bool> auto with_bias) : Linear(in, out, LinearOptions{.bias = with_bias}) {}
   Tensor operator()(const Tensor& x) const override;
   void members(Visitor& visit) const override;
 

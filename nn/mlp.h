@@ -24,6 +24,11 @@ struct MLP : Layer {
         dropout(options.dropout),
         activation(options.activation) {}
 
+  template <std::same_as<bool> B>
+  MLP(Index n_embd, B) : MLP(n_embd) {
+    static_assert(!std::same_as<B, B>, "MLP: which option is it? write {.bias = false}");
+  }
+
   Tensor operator()(const Tensor& x) const override { return dropout(c_proj(apply(activation, c_fc(x)))); }
   void members(Visitor& visit) const override {
     visit("c_fc", c_fc);

@@ -2,6 +2,7 @@
 #include <gradus/nn/module.h>
 
 #include <algorithm>
+#include <functional>
 #include <typeinfo>
 #include <unordered_set>
 
@@ -19,13 +20,6 @@ struct TensorVisitor final : Visitor {
   }
 };
 
-template <class F>
-struct ModuleVisitor final : Visitor {
-  F f;
-  explicit ModuleVisitor(F function) : f(std::move(function)) {}
-  void on_module(std::string_view name, const Module& module) override { f(name, module); }
-};
-
 // Looks for the first name that is given twice, and for the module that gives it.
 struct TwiceNamed final : Visitor {
   std::vector<std::pair<std::string, const Module*>> modules;
@@ -33,12 +27,11 @@ struct TwiceNamed final : Visitor {
   std::string message;
 
   explicit TwiceNamed(const Module& root) : modules{{"", &root}} { root.members(*this); }
-  void on_tensor(std::string_view name, const Tensor&, bool) override { add(std::string(name)); }
   void on_module(std::string_view name, const Module& module) override {
-    add(std::string(name));
     modules.emplace_back(std::string(name) + ".", &module);
   }
-  void add(const std::string& name) {
+  void on_member(std::string_view member) override {
+    const std::string name(member);
     if (names.insert(name).second || !message.empty()) return;
     auto owner = modules.rbegin();
     while (!name.starts_with(owner->first)) ++owner;
@@ -50,23 +43,45 @@ struct TwiceNamed final : Visitor {
   }
 };
 
-// Sorting views costs less than a set of strings would: optimizers' loops ask for parameters() at each step.
-void check_names(const Module& module, const NamedTensors& found) {
-  std::vector<std::string_view> names;
-  for (const auto& [name, tensor] : found) names.push_back(name);
-  std::ranges::sort(names);
-  if (std::ranges::adjacent_find(names) != names.end()) fail("{}", TwiceNamed(module).message);
+// Hands on tensors and modules, and then finds out whether two members have one name. It compares hashes, since
+// optimizers' loops ask for parameters() at each step; names are looked at where two are equal.
+template <class OnTensor, class OnModule>
+struct Lister final : Visitor {
+  OnTensor tensor_f;
+  OnModule module_f;
+  std::vector<std::size_t, PoolAllocator<std::size_t>> hashes;
+
+  Lister(OnTensor on_tensor, OnModule on_module) : tensor_f(std::move(on_tensor)), module_f(std::move(on_module)) {}
+  void on_member(std::string_view name) override { hashes.push_back(std::hash<std::string_view>{}(name)); }
+  void on_tensor(std::string_view name, const Tensor& tensor, bool is_parameter) override {
+    tensor_f(name, tensor, is_parameter);
+  }
+  void on_module(std::string_view name, const Module& module) override { module_f(name, module); }
+};
+
+template <class OnTensor, class OnModule>
+void list_members(const Module& module, OnTensor on_tensor, OnModule on_module) {
+  Lister<OnTensor, OnModule> lister(std::move(on_tensor), std::move(on_module));
+  module.members(lister);
+  std::ranges::sort(lister.hashes);
+  if (std::ranges::adjacent_find(lister.hashes) == lister.hashes.end()) return;
+  const std::string message = TwiceNamed(module).message;
+  check(message.empty(), "{}", message);
 }
+
+constexpr auto no_tensor = [](std::string_view, const Tensor&, bool) {};
+constexpr auto no_module = [](std::string_view, const Module&) {};
 
 NamedTensors named_tensors(const Module& module, bool buffers, bool remove_duplicate) {
   NamedTensors found;
   std::unordered_set<const Node*> seen;
-  TensorVisitor visit([&](std::string_view name, const Tensor& tensor, bool is_parameter) {
-    if (!is_parameter && !buffers) return;
-    if (seen.insert(&tensor.node()).second || !remove_duplicate) found.emplace_back(name, tensor);
-  });
-  module.members(visit);
-  check_names(module, found);
+  list_members(
+      module,
+      [&](std::string_view name, const Tensor& tensor, bool is_parameter) {
+        if (!is_parameter && !buffers) return;
+        if (seen.insert(&tensor.node()).second || !remove_duplicate) found.emplace_back(name, tensor);
+      },
+      no_module);
   return found;
 }
 
@@ -74,20 +89,27 @@ NamedTensors named_tensors(const Module& module, bool buffers, bool remove_dupli
 
 void Visitor::operator()(std::string_view name, const Module& child) {
   const std::size_t outer = enter(name);
+  on_member({path_.data(), path_.size() - 1});
   on_module({path_.data(), path_.size() - 1}, child);
   child.members(*this);
   leave(outer);
 }
 
 void Visitor::visit_tensor(std::string_view name, const Tensor& tensor, bool is_parameter) {
-  if (!tensor.defined()) return;
   const std::size_t outer = enter(name);
-  on_tensor({path_.data(), path_.size() - 1}, tensor, is_parameter);
+  const std::string_view path(path_.data(), path_.size() - 1);
+  on_member(path);
+  if (tensor.defined()) on_tensor(path, tensor, is_parameter);
   leave(outer);
 }
 
 std::size_t Visitor::enter(std::string_view name) {
   const std::size_t outer = path_.size();
+  check(!name.empty() && name.find('.') == name.npos,
+        "members: a member of '{}' is called '{}'; a name must have a character at least and no dot, which stands "
+        "between "
+        "a module's name and its member's",
+        std::string_view(path_.data(), outer == 0 ? 0 : outer - 1), name);
   path_.append(name).push_back('.');
   return outer;
 }
@@ -109,10 +131,9 @@ std::vector<Tensor> Module::parameters() const {
 std::vector<std::pair<std::string, const Module*>> Module::named_modules() const {
   std::vector<std::pair<std::string, const Module*>> found{{"", this}};
   std::unordered_set<const Module*> seen{this};
-  ModuleVisitor visit([&](std::string_view name, const Module& module) {
+  list_members(*this, no_tensor, [&](std::string_view name, const Module& module) {
     if (seen.insert(&module).second) found.emplace_back(name, &module);
   });
-  members(visit);
   return found;
 }
 
@@ -124,14 +145,13 @@ Index Module::num_parameters() const {
 
 void Module::train(bool on) {
   training_ = on;
-  ModuleVisitor visit([on](std::string_view, const Module& module) { module.training_ = on; });
-  members(visit);
+  list_members(*this, no_tensor, [on](std::string_view, const Module& module) { module.training_ = on; });
 }
 
 void Module::to(DType dtype) {
   TensorVisitor visit([dtype](std::string_view name, const Tensor& tensor, bool) {
     check(tensor.is_leaf(), "to: {} is the result of '{}', not a leaf; a module's parameters must be leaves", name,
-          tensor.node().op);
+          tensor.node().called());
     Node& node = tensor.node();
     if (node.dtype == dtype) return;
     const std::uint32_t version = node.data.version();

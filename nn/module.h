@@ -2,6 +2,8 @@
 // its members once, in members(); parameters, modes, conversion, counting and files all walk through that one list.
 #pragma once
 
+#include <concepts>
+#include <iosfwd>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,7 +18,8 @@ class Module;
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
 /// What members() is given: call it with each member and a name of its own. It hands on dotted names
-/// ("h.0.attn.c_attn.weight").
+/// ("h.0.attn.c_attn.weight"). Throws Error for a name that is empty or has a dot in it; two members of one name are an
+/// Error of train() and of what lists members.
 class Visitor {
  public:
   virtual ~Visitor() = default;
@@ -31,11 +34,14 @@ class Visitor {
   template <class T>
   void operator()(std::string_view name, const std::vector<T>& list) {
     const std::size_t outer = enter(name);
+    on_member({path_.data(), path_.size() - 1});
     for (std::size_t i = 0; i < list.size(); ++i) (*this)(std::to_string(i), list[i]);
     leave(outer);
   }
 
  protected:
+  /// Every member: an undefined parameter too, and a list as a whole.
+  virtual void on_member(std::string_view /*name*/) {}
   virtual void on_tensor(std::string_view /*name*/, const Tensor&, bool /*is_parameter*/) {}
   virtual void on_module(std::string_view /*name*/, const Module&) {}
 
@@ -48,7 +54,11 @@ class Visitor {
   std::basic_string<char, std::char_traits<char>, PoolAllocator<char>> path_;
 };
 
-/// A value type: a copy has its own mode (training or not) and shares the parameters, since a Tensor is a handle.
+/// A value type. A copy shares the parameters and buffers, since a Tensor is a handle, and has everything else to
+/// itself: its mode, its children and theirs, and which tensors they are. train() and eval() on a copy leave the
+/// original as it is, and so do a layer added and a weight replaced (copy.fc.weight = ..); a step of an optimizer on
+/// one moves both. For that to hold of a module of one's own, it holds its children as values: as members, in a
+/// std::vector, std::optional or std::variant, or in a Sequential; through a pointer, copies would share the child.
 class Module {
  public:
   Module() = default;
@@ -92,11 +102,26 @@ class Layer : public Module {
   virtual Tensor operator()(const Tensor& x) const = 0;
 };
 
+/// Writes summary(module) (summary.h): what the network is made of, as a table.
+std::ostream& operator<<(std::ostream& out, const Module& module);
+
 /// Marks `values` as trainable: without it a member gets no gradient.
 inline Tensor parameter(Tensor values) {
   values.requires_grad(true);
   return values;
 }
 
+namespace detail {
+std::string to_text(const Module& module);
+}  // namespace detail
+
 #pragma GCC visibility pop
 }  // namespace gradus::nn
+
+/// Prints summary(module).
+template <std::derived_from<gradus::nn::Module> M>
+struct fmt::formatter<M> : fmt::formatter<std::string_view> {
+  auto format(const M& module, fmt::format_context& context) const {
+    return gradus::write_text(*this, gradus::nn::detail::to_text(module), context);
+  }
+};

@@ -17,6 +17,10 @@ struct LayerNormOptions {
 /// bias at 0. Ba, Kiros & Hinton 2016.
 struct LayerNorm : Layer {
   explicit LayerNorm(Index n, LayerNormOptions options = {});
+  template <std::same_as<bool> B>
+  LayerNorm(Index n, B) : LayerNorm(n) {
+    static_assert(!std::same_as<B, B>, "LayerNorm: PyTorch's second argument is eps; write {.bias = false}");
+  }
   Tensor operator()(const Tensor& x) const override;
   void members(Visitor& visit) const override;
 

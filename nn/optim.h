@@ -2,8 +2,10 @@
 // are core's (update.h); here stand the bookkeeping and the state that a checkpoint has to carry.
 #pragma once
 
+#include <concepts>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -18,6 +20,12 @@ struct ParamGroup {
   double lr_scale = 1;                      // this group's rate is lr() * lr_scale
   std::optional<double> weight_decay = {};  // instead of the optimizer's own
 };
+
+namespace detail {
+// A rate given as a plain number, SGD(params, 0.1); never braces, which are options.
+template <class T>
+concept Rate = std::is_arithmetic_v<T> && !std::same_as<T, bool>;
+}  // namespace detail
 
 /// Two groups: matrices and embeddings (two dimensions or more) decay by `weight_decay`, everything else (biases, gains
 /// of norms) does not. A group without members is left out.
@@ -40,13 +48,17 @@ class Optimizer {
   double lr() const { return lr_; }
   void set_lr(double lr);
 
-  /// What must be saved to go on exactly where this stands: "3.step" (one f64 number) and moments such as "3.exp_avg",
-  /// numbered as the parameters were given, for each parameter that has been updated. The tensors are shared, not
-  /// copied.
+  /// What must be saved to go on exactly where this stands, as copies: "3.step" (one f64 number) and moments such as
+  /// "3.exp_avg", numbered as the parameters were given, for each parameter that has been updated; and the options,
+  /// each f64: "options.lr" and such as "options.beta1", and of each group "options.group_sizes", "options.lr_scale"
+  /// and "options.weight_decay".
   nn::NamedTensors state() const;
-  /// Takes over a copy of what state() gave, for the same parameters in the same order. Throws Error, unchanged, if the
-  /// names or shapes are not those of this optimizer.
+  /// Takes over a copy of what state() gave, for the same parameters in the same order: the options too, as PyTorch's
+  /// load_state_dict does, but for a state without them (an older file), which leaves them. Throws Error, unchanged, if
+  /// names, shapes or options are not those of such an optimizer.
   void set_state(const nn::NamedTensors& state);
+  /// Of a state, what is learned from the gradients: steps and moments, without the options.
+  static nn::NamedTensors without_options(nn::NamedTensors state);
 
  protected:
   struct Slot {
@@ -55,15 +67,28 @@ class Optimizer {
     Index steps = 0;
     Tensor moments[2] = {};
   };
+  /// An option of the optimizer's own, to be saved and set: its name in state() and its number.
+  using Option = std::pair<const char*, double>;
 
   Optimizer(const char* name, std::vector<ParamGroup> groups, double lr, double weight_decay,
             std::vector<const char*> moment_names);
   virtual void update(const Slot& slot, const Tensor& grad, double lr) const = 0;
+  /// The options besides lr and weight_decay, and the way back: set_options() is given as many, in the same order. It
+  /// throws Error, unchanged, for numbers that the constructor would refuse.
+  virtual std::vector<Option> options() const { return {}; }
+  virtual void set_options(const std::vector<double>& /*values*/) {}
+  /// The moments that the options ask for, at most two.
+  virtual std::vector<const char*> moments() const { return moment_names_; }
 
  private:
+  nn::NamedTensors saved_options() const;
+  void set_saved_options(const nn::NamedTensors& saved);
+  void set_moments(const nn::NamedTensors& state);
+
   const char* name_;
   double lr_;
   std::vector<const char*> moment_names_;
+  std::vector<double> group_sizes_;  // as the groups came, for the options
   std::vector<Slot> slots_;
 };
 
@@ -80,10 +105,15 @@ struct SGDOptions {
 class SGD : public Optimizer {
  public:
   explicit SGD(std::vector<Tensor> params, SGDOptions options = {});
+  template <detail::Rate T>
+  SGD(std::vector<Tensor> params, T lr) : SGD(std::move(params), SGDOptions{.lr = static_cast<double>(lr)}) {}
   explicit SGD(std::vector<ParamGroup> groups, SGDOptions options = {});
 
  private:
   void update(const Slot& slot, const Tensor& grad, double lr) const override;
+  std::vector<Option> options() const override;
+  void set_options(const std::vector<double>& values) override;
+  std::vector<const char*> moments() const override;
   SGDOptions options_;
 };
 
@@ -99,6 +129,8 @@ struct AdamOptions {
 class Adam : public Optimizer {
  public:
   explicit Adam(std::vector<Tensor> params, AdamOptions options = {});
+  template <detail::Rate T>
+  Adam(std::vector<Tensor> params, T lr) : Adam(std::move(params), AdamOptions{.lr = static_cast<double>(lr)}) {}
   explicit Adam(std::vector<ParamGroup> groups, AdamOptions options = {});
 
  protected:
@@ -106,6 +138,8 @@ class Adam : public Optimizer {
 
  private:
   void update(const Slot& slot, const Tensor& grad, double lr) const override;
+  std::vector<Option> options() const override;
+  void set_options(const std::vector<double>& values) override;
   AdamOptions options_;
   bool decoupled_;
 };
@@ -121,6 +155,8 @@ struct AdamWOptions {
 class AdamW : public Adam {
  public:
   explicit AdamW(std::vector<Tensor> params, AdamWOptions options = {});
+  template <detail::Rate T>
+  AdamW(std::vector<Tensor> params, T lr) : AdamW(std::move(params), AdamWOptions{.lr = static_cast<double>(lr)}) {}
   explicit AdamW(std::vector<ParamGroup> groups, AdamWOptions options = {});
 };
 

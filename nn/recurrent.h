@@ -38,6 +38,8 @@ struct RecurrentCell : Module {
 /// h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu of that (Elman 1990). x (B, I), h (B, H) -> (B, H)
 struct RNNCell : RecurrentCell {
   RNNCell(Index input, Index hidden, RNNCellOptions options = {});
+  RNNCell(Index input, Index hidden, std::same_as<bool> auto with_bias)
+      : RNNCell(input, hidden, RNNCellOptions{.bias = with_bias}) {}
   Tensor operator()(const Tensor& x, const Tensor& h = {}) const;
 
  private:
@@ -48,6 +50,8 @@ struct RNNCell : RecurrentCell {
 /// (Cho et al. 2014, with r after the product, as in PyTorch). x (B, I), h (B, H) -> (B, H)
 struct GRUCell : RecurrentCell {
   GRUCell(Index input, Index hidden, RNNCellOptions options = {});
+  GRUCell(Index input, Index hidden, std::same_as<bool> auto with_bias)
+      : GRUCell(input, hidden, RNNCellOptions{.bias = with_bias}) {}
   Tensor operator()(const Tensor& x, const Tensor& h = {}) const;
 };
 
@@ -60,6 +64,8 @@ struct LSTMState {
 /// Schmidhuber 1997; Gers et al. 2000). x (B, I), h and c (B, H) -> the same two
 struct LSTMCell : RecurrentCell {
   LSTMCell(Index input, Index hidden, RNNCellOptions options = {});
+  LSTMCell(Index input, Index hidden, std::same_as<bool> auto with_bias)
+      : LSTMCell(input, hidden, RNNCellOptions{.bias = with_bias}) {}
   LSTMState operator()(const Tensor& x, const LSTMState& state = {}) const;
 };
 
@@ -111,15 +117,27 @@ class Recurrent : public Layer {
 /// Layers of RNNCell over a sequence: (B, T, I) -> (B, T, D H).
 struct RNN : Recurrent {
   RNN(Index input, Index hidden, RecurrentOptions options = {}) : Recurrent("RNN", Kind::rnn, input, hidden, options) {}
+  template <std::same_as<bool> B>
+  RNN(Index input, Index hidden, B) : RNN(input, hidden) {
+    static_assert(!std::same_as<B, B>, "RNN: PyTorch's third argument is num_layers; write {.bias = false}");
+  }
 };
 /// Layers of GRUCell over a sequence: (B, T, I) -> (B, T, D H).
 struct GRU : Recurrent {
   GRU(Index input, Index hidden, RecurrentOptions options = {}) : Recurrent("GRU", Kind::gru, input, hidden, options) {}
+  template <std::same_as<bool> B>
+  GRU(Index input, Index hidden, B) : GRU(input, hidden) {
+    static_assert(!std::same_as<B, B>, "GRU: PyTorch's third argument is num_layers; write {.bias = false}");
+  }
 };
 /// Layers of LSTMCell over a sequence: (B, T, I) -> (B, T, D H).
 struct LSTM : Recurrent {
   LSTM(Index input, Index hidden, RecurrentOptions options = {})
       : Recurrent("LSTM", Kind::lstm, input, hidden, options) {}
+  template <std::same_as<bool> B>
+  LSTM(Index input, Index hidden, B) : LSTM(input, hidden) {
+    static_assert(!std::same_as<B, B>, "LSTM: PyTorch's third argument is num_layers; write {.bias = false}");
+  }
 };
 
 #pragma GCC visibility pop

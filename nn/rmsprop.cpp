@@ -4,19 +4,43 @@
 #include <cmath>
 
 namespace gradus::optim {
+namespace {
+
+std::vector<const char*> moments_of(const RMSpropOptions& options) {
+  if (options.momentum == 0) return {"square_avg"};
+  return {"square_avg", "momentum_buffer"};
+}
+
+void check_options(const RMSpropOptions& options) {
+  check(options.alpha >= 0 && options.alpha < 1, "RMSprop: alpha is {}; it must be at least 0 and below 1",
+        options.alpha);
+  check(options.eps >= 0 && options.momentum >= 0 && std::isfinite(options.eps) && std::isfinite(options.momentum),
+        "RMSprop: eps is {} and momentum {}; both must be finite numbers of at least 0", options.eps, options.momentum);
+}
+
+}  // namespace
 
 RMSprop::RMSprop(std::vector<Tensor> params, RMSpropOptions options)
     : RMSprop(std::vector<ParamGroup>{{.params = std::move(params)}}, options) {}
 
 RMSprop::RMSprop(std::vector<ParamGroup> groups, RMSpropOptions options)
-    : Optimizer("RMSprop", std::move(groups), options.lr, options.weight_decay,
-                options.momentum != 0 ? std::vector<const char*>{"square_avg", "momentum_buffer"}
-                                      : std::vector<const char*>{"square_avg"}),
+    : Optimizer("RMSprop", std::move(groups), options.lr, options.weight_decay, moments_of(options)),
       options_(options) {
-  check(options.alpha >= 0 && options.alpha < 1, "RMSprop: alpha is {}; it must be at least 0 and below 1",
-        options.alpha);
-  check(options.eps >= 0 && options.momentum >= 0 && std::isfinite(options.eps) && std::isfinite(options.momentum),
-        "RMSprop: eps is {} and momentum {}; both must be finite numbers of at least 0", options.eps, options.momentum);
+  check_options(options);
+}
+
+std::vector<Optimizer::Option> RMSprop::options() const {
+  return {{"alpha", options_.alpha}, {"eps", options_.eps}, {"momentum", options_.momentum}};
+}
+
+void RMSprop::set_options(const std::vector<double>& values) {
+  const RMSpropOptions options{.alpha = values[0], .eps = values[1], .momentum = values[2]};
+  check_options(options);
+  options_ = options;
+}
+
+std::vector<const char*> RMSprop::moments() const {
+  return moments_of(options_);
 }
 
 void RMSprop::update(const Slot& slot, const Tensor& grad, double lr) const {

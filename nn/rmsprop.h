@@ -19,10 +19,16 @@ struct RMSpropOptions {
 class RMSprop : public Optimizer {
  public:
   explicit RMSprop(std::vector<Tensor> params, RMSpropOptions options = {});
+  template <detail::Rate T>
+  RMSprop(std::vector<Tensor> params, T lr)
+      : RMSprop(std::move(params), RMSpropOptions{.lr = static_cast<double>(lr)}) {}
   explicit RMSprop(std::vector<ParamGroup> groups, RMSpropOptions options = {});
 
  private:
   void update(const Slot& slot, const Tensor& grad, double lr) const override;
+  std::vector<Option> options() const override;
+  void set_options(const std::vector<double>& values) override;
+  std::vector<const char*> moments() const override;
   RMSpropOptions options_;
 };
 

@@ -3,6 +3,7 @@
 
 #include <concepts>
 #include <memory>
+#include <typeinfo>
 #include <vector>
 
 #include <gradus/nn/module.h>
@@ -13,7 +14,8 @@ namespace gradus::nn {
 /// Applies its layers in order: Sequential net{Linear(2, 16), Tanh(), Linear(16, 1)}. They are named "0", "1", ..
 /// Braces, not parentheses: C++ makes the layers from left to right only then, and the order in which they draw their
 /// initial weights decides whether a seed gives the same network with every compiler.
-/// A copy shares the layers (so to nest one alone in another takes push_back). Without layers it returns x.
+/// A copy has layers of its own, which share the parameters, as any module's copy does; a layer that came twice stays
+/// one layer in it. (So to nest one Sequential alone in another takes push_back.) Without layers it returns x.
 class Sequential : public Layer {
  public:
   template <std::derived_from<Layer>... Layers>
@@ -21,14 +23,21 @@ class Sequential : public Layer {
     layers_.reserve(sizeof...(layers));
     (push_back(std::move(layers)), ...);
   }
+  /// Throws Error if a layer cannot be copied, or came as a pointer to a base class of its type.
+  Sequential(const Sequential& other);
+  Sequential(Sequential&&) = default;
+  Sequential& operator=(const Sequential& other) { return *this = Sequential(other); }
+  Sequential& operator=(Sequential&&) = default;
 
   template <std::derived_from<Layer> L>
   void push_back(L layer) {
-    layers_.push_back(std::make_shared<L>(std::move(layer)));
+    push_back(std::make_shared<L>(std::move(layer)));
   }
-  void push_back(std::shared_ptr<Layer> layer) {
+  /// The layer itself: whoever holds the pointer sees what happens to this Sequential's layer.
+  template <std::derived_from<Layer> L>
+  void push_back(std::shared_ptr<L> layer) {
     check(layer != nullptr, "Sequential: the layer to add is null; make one with std::make_shared");
-    layers_.push_back(std::move(layer));
+    layers_.push_back({std::move(layer), copy_of<L>});
   }
 
   Index size() const { return static_cast<Index>(layers_.size()); }
@@ -36,20 +45,32 @@ class Sequential : public Layer {
   Layer& operator[](Index i) const {
     check(i >= -size() && i < size(), "Sequential: there is no layer {} among {}; use {} .. {}", i, size(), -size(),
           size() - 1);
-    return *layers_[static_cast<std::size_t>(i < 0 ? i + size() : i)];
+    return *layers_[static_cast<std::size_t>(i < 0 ? i + size() : i)].layer;
   }
 
   Tensor operator()(const Tensor& x) const override {
     Tensor y = x;
-    for (const auto& layer : layers_) y = (*layer)(y);
+    for (const Held& held : layers_) y = (*held.layer)(y);
     return y;
   }
   void members(Visitor& visit) const override {
-    for (std::size_t i = 0; i < layers_.size(); ++i) visit(std::to_string(i), *layers_[i]);
+    for (std::size_t i = 0; i < layers_.size(); ++i) visit(std::to_string(i), *layers_[i].layer);
   }
 
  private:
-  std::vector<std::shared_ptr<Layer>> layers_;
+  struct Held {
+    std::shared_ptr<Layer> layer;
+    std::shared_ptr<Layer> (*copy)(const Layer& layer);  // null: not of this type, or not to be copied
+  };
+  template <class L>
+  static std::shared_ptr<Layer> copy_of([[maybe_unused]] const Layer& layer) {
+    if constexpr (std::copy_constructible<L>) {
+      if (typeid(layer) == typeid(L)) return std::make_shared<L>(static_cast<const L&>(layer));
+    }
+    return nullptr;
+  }
+
+  std::vector<Held> layers_;
 };
 
 #pragma GCC visibility pop

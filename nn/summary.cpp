@@ -5,12 +5,21 @@
 
 #include <algorithm>
 #include <map>
+#include <ostream>
 #include <typeinfo>
 #include <unordered_set>
 
 #include <gradus/core/platform.h>
 
 namespace gradus::nn {
+
+std::ostream& operator<<(std::ostream& out, const Module& module) {
+  return out << summary(module);
+}
+std::string detail::to_text(const Module& module) {
+  return summary(module);
+}
+
 namespace {
 
 // "Linear" for gradus::nn::Linear.

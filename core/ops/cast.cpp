@@ -1,7 +1,16 @@
-// Conversion between f32 and f64; the gradient is converted back.
+// Copies: the values in other memory, clone(), and in the other type, to(). The gradient goes the same way back.
 #include <gradus/core/ops/common.h>
 
 namespace gradus {
+
+Tensor Tensor::clone() const {
+  check_defined("clone", {*this});
+  Tensor y = empty_like(*this);
+  y.copy_(*this);
+  return record("clone", y, {*this}, [](const Node& out, Inputs in) {
+    dispatch(out.dtype, [&]<class T>() { write_or_add<T>(in[0].grad_share<T>(), out.grad_or_null<T>(), out.numel()); });
+  });
+}
 
 Tensor Tensor::to(DType dtype) const {
   check_defined("to", {*this});

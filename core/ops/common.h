@@ -30,9 +30,21 @@ inline void check_same_dtype(const char* op, const Tensor& a,
                              std::initializer_list<std::reference_wrapper<const Tensor>> others) {
   for (const Tensor& other : others) {
     if (!other.defined()) continue;  // an optional argument that was left out
-    check(other.dtype() == a.dtype(), "{}: got {} and {} tensors; all must have one type, convert with to(DType)", op,
-          a.dtype(), other.dtype());
+    if (other.dtype() == a.dtype()) continue;
+    fail("{}: got {} and {} tensors; all must have one type, convert with to(DType)", detail::called(op), a.dtype(),
+         other.dtype());
   }
+}
+
+/// The result of an op that is composed of others. Its last step bears the op's own name, and errors of all steps name
+/// what the program called: a user of mean() has not written the "mul" in it.
+template <class F>
+Tensor composed(const char* op, const F& steps) {
+  const detail::Within scope(op);
+  Tensor y = steps();
+  Node& node = y.node();
+  if (node.backward != nullptr && node.within == detail::called(op)) node.op = op;  // else an argument as it came
+  return y;
 }
 
 /// The first element of a defined tensor, null for an undefined one.

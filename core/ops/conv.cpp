@@ -152,10 +152,12 @@ Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv1dO
         "conv1d: a kernel of {} with dilation {} does not fit on x {} with padding {}; pad more, or take a smaller "
         "kernel",
         weight.size(2), dilation, x.shape(), padding);
-  const Tensor y = conv2d(reshape(x, {x.size(0), x.size(1), 1, x.size(2)}),
-                          reshape(weight, {weight.size(0), weight.size(1), 1, weight.size(2)}), bias,
-                          {{1, stride}, {0, padding}, {1, dilation}});
-  return reshape(y, {y.size(0), y.size(1), y.size(3)});
+  return composed("conv1d", [&] {
+    const Tensor y = conv2d(reshape(x, {x.size(0), x.size(1), 1, x.size(2)}),
+                            reshape(weight, {weight.size(0), weight.size(1), 1, weight.size(2)}), bias,
+                            {{1, options.stride}, {0, options.padding}, {1, options.dilation}});
+    return reshape(y, {y.size(0), y.size(1), y.size(3)});
+  });
 }
 
 }  // namespace gradus

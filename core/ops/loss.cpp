@@ -11,8 +11,10 @@ Tensor cross_entropy(const Tensor& logits, std::span<const std::int32_t> targets
   check_defined("cross_entropy", {logits});
   check(logits.rank() >= 1, "cross_entropy: logits are a single number; the last dimension must be the classes");
   const Index rows = logits.shape().as_matrix().rows, cols = logits.shape().as_matrix().cols;
-  check(rows == static_cast<Index>(targets.size()),
-        "cross_entropy: logits {} have {} rows but {} targets came; one a row", logits.shape(), rows, targets.size());
+  const auto given = static_cast<Index>(targets.size());
+  const bool second = logits.rank() > 2 && given * logits.size(1) == logits.numel();  // PyTorch's order of dimensions
+  check(rows == given, "cross_entropy: logits {} have {} rows but {} targets came; one a row{}", logits.shape(), rows,
+        given, second ? ", with the classes last: permute() them there if they are second" : "");
   check(label_smoothing >= 0 && label_smoothing < 1,
         "cross_entropy: label_smoothing is {}; it must be at least 0 and below 1", label_smoothing);
   Index count = 0;
@@ -61,8 +63,10 @@ Tensor mse_loss(const Tensor& prediction, const Tensor& target) {
         "mse_loss: prediction {} and target {} must have equal shapes; reshape one", prediction.shape(),
         target.shape());
   check_same_dtype("mse_loss", prediction, {target});
-  const Tensor difference = prediction - target;
-  return mean(difference * difference);
+  return composed("mse_loss", [&] {
+    const Tensor difference = prediction - target;
+    return mean(difference * difference);
+  });
 }
 
 }  // namespace gradus

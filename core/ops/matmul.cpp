@@ -130,15 +130,8 @@ Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool 
       });
 }
 
-}  // namespace
-
-Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
-  check_defined("matmul", {a, b});
-  check_same_dtype("matmul", a, {b});
-  check(a.rank() >= 1 && b.rank() >= 1, "matmul: a {} and b {}: both need at least one dimension; use * for numbers",
-        a.shape(), b.shape());
-  check((a.rank() > 1 || !transpose_a) && (b.rank() > 1 || !transpose_b),
-        "matmul: a {} and b {}: a vector cannot be transposed; leave the flag out", a.shape(), b.shape());
+// Vectors too.
+Tensor matmul_any(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
   if (a.rank() > 1 && b.rank() > 1) return matmul_matrices(a, b, transpose_a, transpose_b);
   // A vector stands for a row on the left and for a column on the right; the dimension added for that goes again.
   const Tensor left = a.rank() > 1 ? a : reshape(a, {1, a.numel()});
@@ -150,6 +143,18 @@ Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose
     if (!added) shape.push_back(c.size(d));
   }
   return reshape(c, shape);
+}
+
+}  // namespace
+
+Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
+  check_defined("matmul", {a, b});
+  check_same_dtype("matmul", a, {b});
+  check(a.rank() >= 1 && b.rank() >= 1, "matmul: a {} and b {}: both need at least one dimension; use * for numbers",
+        a.shape(), b.shape());
+  check((a.rank() > 1 || !transpose_a) && (b.rank() > 1 || !transpose_b),
+        "matmul: a {} and b {}: a vector cannot be transposed; leave the flag out", a.shape(), b.shape());
+  return composed("matmul", [&] { return matmul_any(a, b, transpose_a, transpose_b); });
 }
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {

@@ -272,7 +272,7 @@ Tensor pow(const Tensor& x, double exponent) {
 }
 
 Tensor gelu(const Tensor& x, Gelu form) {
-  return unary(form == Gelu::erf ? UnaryOp::gelu_erf : UnaryOp::gelu_tanh, x);
+  return composed("gelu", [&] { return unary(form == Gelu::erf ? UnaryOp::gelu_erf : UnaryOp::gelu_tanh, x); });
 }
 
 Tensor clamp(const Tensor& x, double low, double high) {
@@ -309,13 +309,14 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape) {
   for (Index d = 1; fits && d <= x.rank(); ++d) fits = x.size(-d) == shape[-d] || x.size(-d) == 1;
   check(fits, "broadcast_to: {} cannot be repeated to {}; counted from the end, sizes must be equal or 1", x.shape(),
         shape);
-  return add(x, zeros(shape, x.dtype()));
+  return composed("broadcast_to", [&] { return add(x, zeros(shape, x.dtype())); });
 }
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   check_defined("where", {condition, a, b});
   check_same_dtype("where", condition, {a, b});
   const Shape shape = Broadcast("where", condition.shape(), Broadcast("where", a.shape(), b.shape()).shape).shape;
+  const detail::Within scope("where");
   const Tensor c = broadcast_to(condition.detach(), shape), x = broadcast_to(a, shape), z = broadcast_to(b, shape);
   Tensor y = Tensor::empty(shape, a.dtype());
   dispatch(a.dtype(), [&]<class T>() {

@@ -13,7 +13,7 @@ namespace gradus {
 namespace {
 
 // Which dimensions to reduce, as a bit each; empty `dims` is the mistake of asking for none, not a request for all.
-std::uint32_t dim_set(const char* op, const Shape& shape, const std::vector<Index>& dims) {
+std::uint32_t dim_set(const char* op, const Shape& shape, const Dims& dims) {
   check(!dims.empty(), "{}: an empty list of dimensions for shape {}; name some, or leave the list out to reduce all",
         op, shape);
   std::uint32_t set = 0;
@@ -59,12 +59,13 @@ Shape without(const Shape& shape, std::uint32_t set, bool keepdim) {
 
 // Calls core(x, (outer, n, inner), shape of the result) on x, or on a permuted x when the dimensions are not neighbors.
 template <class Core>
-Tensor reduce(const char* op, const Tensor& x, const std::vector<Index>& dims, bool keepdim, const Core& core) {
+Tensor reduce(const char* op, const Tensor& x, const Dims& dims, bool keepdim, const Core& core) {
   check_defined(op, {x});
   const std::uint32_t set = dim_set(op, x.shape(), dims);
   const Shape shape = without(x.shape(), set, keepdim);
   const std::uint32_t run = set >> std::countr_zero(set);
   if ((run & (run + 1)) == 0) return core(x, Cut(x.shape(), set), shape);
+  const detail::Within scope(op);
   std::vector<Index> order;
   for (const std::uint32_t wanted : {0U, 1U}) {
     for (Index d = 0; d < x.rank(); ++d) {
@@ -174,7 +175,7 @@ Tensor max_core(const Tensor& x, Cut cut, const Shape& shape) {
 
 }  // namespace
 
-Tensor sum(const Tensor& x, const std::vector<Index>& dims, bool keepdim) {
+Tensor sum(const Tensor& x, const Dims& dims, bool keepdim) {
   return reduce("sum", x, dims, keepdim, sum_core);
 }
 Tensor sum(const Tensor& x) {
@@ -182,16 +183,18 @@ Tensor sum(const Tensor& x) {
   return sum_core(x, Cut({x.numel()}, 1), {});
 }
 
-Tensor mean(const Tensor& x, const std::vector<Index>& dims, bool keepdim) {
-  const Tensor total = reduce("mean", x, dims, keepdim, sum_core);
-  return total * (static_cast<double>(total.numel()) / static_cast<double>(x.numel()));
+Tensor mean(const Tensor& x, const Dims& dims, bool keepdim) {
+  return composed("mean", [&] {
+    const Tensor total = reduce("mean", x, dims, keepdim, sum_core);
+    return total * (static_cast<double>(total.numel()) / static_cast<double>(x.numel()));
+  });
 }
 Tensor mean(const Tensor& x) {
   check_defined("mean", {x});
-  return sum(x) * (1 / static_cast<double>(x.numel()));
+  return composed("mean", [&] { return sum(x) * (1 / static_cast<double>(x.numel())); });
 }
 
-Tensor max(const Tensor& x, const std::vector<Index>& dims, bool keepdim) {
+Tensor max(const Tensor& x, const Dims& dims, bool keepdim) {
   return reduce("max", x, dims, keepdim, max_core);
 }
 Tensor max(const Tensor& x) {
@@ -199,16 +202,19 @@ Tensor max(const Tensor& x) {
   return max_core(x, Cut({x.numel()}, 1), {});
 }
 
-Tensor var(const Tensor& x, const std::vector<Index>& dims, bool keepdim, double correction) {
-  const Tensor total = reduce("var", x, dims, true, sum_core);
-  const Tensor centered = x - total * (static_cast<double>(total.numel()) / static_cast<double>(x.numel()));
-  const Tensor squares = sum(centered * centered, dims, keepdim);
-  const double count = static_cast<double>(x.numel()) / static_cast<double>(std::max<Index>(1, squares.numel()));
-  return squares * (1 / std::max(0.0, count - correction));
+Tensor var(const Tensor& x, const Dims& dims, bool keepdim, double correction) {
+  return composed("var", [&] {
+    const Tensor total = reduce("var", x, dims, true, sum_core);
+    const Tensor centered = x - total * (static_cast<double>(total.numel()) / static_cast<double>(x.numel()));
+    const Tensor squares = sum(centered * centered, dims, keepdim);
+    const double count = static_cast<double>(x.numel()) / static_cast<double>(std::max<Index>(1, squares.numel()));
+    return squares * (1 / std::max(0.0, count - correction));
+  });
 }
 Tensor var(const Tensor& x) {
   check_defined("var", {x});
-  return x.rank() == 0 ? x * std::numeric_limits<double>::quiet_NaN() : var(x, all_dims(x));
+  if (x.rank() > 0) return var(x, all_dims(x));
+  return composed("var", [&] { return x * std::numeric_limits<double>::quiet_NaN(); });
 }
 
 std::vector<Index> argmax(const Tensor& x, Index dim) {

@@ -111,7 +111,7 @@ Tensor transpose(const Tensor& x, Index dim0, Index dim1) {
   std::iota(dims.begin(), dims.end(), Index{0});
   std::swap(dims[static_cast<std::size_t>(x.shape().normalize(dim0, "transpose"))],
             dims[static_cast<std::size_t>(x.shape().normalize(dim1, "transpose"))]);
-  return permuted(x, std::span(dims).first(static_cast<std::size_t>(x.rank())));
+  return composed("transpose", [&] { return permuted(x, std::span(dims).first(static_cast<std::size_t>(x.rank()))); });
 }
 
 Tensor slice(const Tensor& x, Index dim, Index begin, Index end) {
@@ -190,13 +190,15 @@ Tensor stack(const std::vector<Tensor>& parts, Index dim) {
         rank - 1);
   const Index place = dim < 0 ? dim + rank : dim;
   for (Index d = 0; d < rank; ++d) wide.push_back(d == place ? 1 : parts[0].size(d < place ? d : d - 1));
-  std::vector<Tensor> rows;
-  for (const Tensor& part : parts) {
-    check(part.shape() == parts[0].shape(), "stack: {} and {} differ; all shapes must be equal", parts[0].shape(),
-          part.shape());
-    rows.push_back(reshape(part, wide));
-  }
-  return concat(rows, place);
+  return composed("stack", [&] {
+    std::vector<Tensor> rows;
+    for (const Tensor& part : parts) {
+      check(part.shape() == parts[0].shape(), "stack: {} and {} differ; all shapes must be equal", parts[0].shape(),
+            part.shape());
+      rows.push_back(reshape(part, wide));
+    }
+    return concat(rows, place);
+  });
 }
 
 }  // namespace gradus

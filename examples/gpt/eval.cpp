@@ -48,7 +48,7 @@ std::string as_json(const Interval& x) {
 }
 
 void print_line(const char* name, const Interval& x) {
-  fmt::print("{:<20}{:.4f}", name, x.value);
+  fmt::print("{:<20}{:.4f}", name, gradus::shown(x.value));
   if (!std::isnan(x.low)) fmt::print("   95 % sure: {:.4f} to {:.4f}", x.low, x.high);
   fmt::print("\n");
 }

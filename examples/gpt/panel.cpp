@@ -150,7 +150,7 @@ std::vector<std::string> Panel::draw(const gradus::models::Trainer& trainer, con
       fmt::format("{}  step {}{}  {}  {:.0f} %  {} left", colored(bold, title_), grouped(report.step),
                   steps > 0 ? " of " + grouped(steps) : "", colored(blue, bar), 100 * done,
                   clock_time(trainer.seconds() * (1 - done) / std::max(done, 1e-9))),
-      fmt::format("{}  {}", colored(blue, fmt::format("loss {:.4f}", loss_)),
+      fmt::format("{}  {}", colored(blue, fmt::format("loss {:.4f}", gradus::shown(loss_))),
                   colored(yellow, held_out_.empty() ? "held-out not measured yet" : held_out_)),
       colored(dim,
               fmt::format("learning rate {:.2e}  gradient norm {:.3f}  {}", report.lr, report.grad_norm, speed()))};
@@ -165,7 +165,7 @@ std::string Panel::plain(const gradus::models::Trainer& trainer, const gradus::m
   const Index steps = trainer.options().steps;
   return fmt::format("step {}  loss {:.4f}{}  lr {:.1e}  norm {:.2f}  {}  {} left",
                      steps > 0 ? fmt::format("{}/{}", grouped(report.step), grouped(steps)) : grouped(report.step),
-                     loss_, fresh_ ? "  " + held_out_ : "", report.lr, report.grad_norm, speed(),
+                     gradus::shown(loss_), fresh_ ? "  " + held_out_ : "", report.lr, report.grad_norm, speed(),
                      clock_time(trainer.seconds() * (1 - done) / std::max(done, 1e-9)));
 }
 
@@ -204,7 +204,7 @@ void Panel::update(const gradus::models::Trainer& trainer, const gradus::models:
 }
 
 void Panel::set_held_out(double loss, const gradus::models::HeldOut& all) {
-  held_out_ = fmt::format("held-out {:.4f}", loss);
+  held_out_ = fmt::format("held-out {:.4f}", gradus::shown(loss));
   if (all.since_best > 0) held_out_ += fmt::format(" (best {:.4f} at step {})", all.best, grouped(all.best_step));
   fresh_ = true;
 }

@@ -270,7 +270,7 @@ int train(const TrainArguments& given) {
     if (*arguments.samples > 0) print_samples(model, data, samples, *arguments.samples);
     say("saved in {}; for more samples: {} sample {}\n", out, arguments.program, models::shell_word(out));
   }
-  say("held-out loss {:.4f}\n", session.held_out_loss());
+  say("held-out loss {:.4f}\n", gradus::shown(session.held_out_loss()));
   return 0;
 }
 

@@ -221,7 +221,7 @@ void Session::run_steps() {
     held_out_.first = models::evaluate(model_, *data_.dataset, models::Part::held_out, options_.eval_sequences).loss;
   }
   if (!options_.quiet) {
-    if (trainer_.steps_done() == 0) say("\nheld-out loss before training {:.4f}\n", held_out_.first);
+    if (trainer_.steps_done() == 0) say("\nheld-out loss before training {:.4f}\n", gradus::shown(held_out_.first));
     if (trainer_.steps_done() > 0) say("\nresumed after step {}\n", grouped(trainer_.steps_done()));
     std::fflush(stdout);
   }
@@ -269,7 +269,8 @@ void Session::report_end(int signal) {
   if (!trainer_.done()) {
     say("stopped early: {} measurements in a row without a new best\n", held_out_.since_best);
   }
-  say("held-out loss after training {:.4f} ({} steps, {:.3g} seconds)\n", loss_, steps, trainer_.seconds());
+  say("held-out loss after training {:.4f} ({} steps, {:.3g} seconds)\n", gradus::shown(loss_), steps,
+      trainer_.seconds());
   if (held_out_.since_best > 0) {
     say("the best was {:.4f} at step {}: {} sample {} --best\n", held_out_.best, grouped(held_out_.best_step),
         options_.command, models::shell_word(folder_.native()));

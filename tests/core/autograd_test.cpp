@@ -211,6 +211,56 @@ TEST(Node, KnowsItsOpAndItsAge) {
   EXPECT_GT(y.node().id, x.node().id);
 }
 
+// An op that is composed of others bears its own name: what errors say, and what a user sees in `op`.
+TEST(Node, OfAComposedOpBearsTheNameThatTheProgramCalled) {
+  const auto f = [](const Shape& shape) { return rand(shape, f64).requires_grad(true); };
+  const Tensor x = f({2, 3, 4}), y = f({2, 3, 4}), v = f({4}), flags = ones({4}, f64);
+  const std::pair<const char*, Tensor> results[] = {
+      {"mean", mean(x)},
+      {"mean", mean(x, 1)},
+      {"mean", mean(x, {0, 2})},
+      {"sum", sum(x, {0, 2})},
+      {"max", max(x, {0, 2})},
+      {"var", var(x)},
+      {"var", var(x, {0, 2})},
+      {"var", var(f({}))},
+      {"mse_loss", mse_loss(x, y)},
+      {"l1_loss", l1_loss(x, y)},
+      {"huber_loss", huber_loss(x, y)},
+      {"binary_cross_entropy_with_logits", binary_cross_entropy_with_logits(x, y)},
+      {"kl_div", kl_div(x, y)},
+      {"broadcast_to", broadcast_to(v, {2, 4})},
+      {"where", where(flags, x, v)},
+      {"stack", stack({x, y})},
+      {"transpose", transpose(x)},
+      {"matmul", matmul(x, v)},
+      {"matmul", matmul(x, f({4, 2}))},
+      {"matmul", matmul(v, v)},
+      {"conv1d", conv1d(x, f({2, 3, 2}))},
+      {"gelu", gelu(x)},
+      {"gelu", gelu(x, Gelu::tanh)},
+      {"clone", x.clone()},
+  };
+  for (const auto& [name, result] : results) {
+    EXPECT_STREQ(result.node().op, name);
+    EXPECT_STREQ(result.node().called(), name);
+    for (const NodePtr& input : result.node().inputs) {  // and its steps are known as steps of it
+      if (input == nullptr || input->is_leaf()) continue;
+      EXPECT_STREQ(input->called(), name);
+    }
+    Tensor changed = result;
+    expect_contains(error_of([&] { changed.requires_grad(false); }), "'" + std::string(name) + "'");
+  }
+  const Tensor loss = mean(x);
+  loss.backward();
+  expect_contains(error_of([&] { loss.backward(); }), "behind this 'mean'");
+  EXPECT_STREQ((x * 2.0).node().called(), "mul") << "what follows is no step of it";
+  EXPECT_STREQ(broadcast_to(x, x.shape()).node().op, "") << "an argument that is returned as it came keeps its name";
+  error_of([&] { mean(Tensor()); });
+  EXPECT_STREQ(tanh(x).node().called(), "tanh") << "after an error inside a composed op";
+  expect_contains(error_of([&] { stack({x, ones({2, 3, 4})}); }), "stack: got f64 and f32");
+}
+
 TEST(Record, LeavesOutUndefinedInputs) {
   Tensor x = ones({2, 3}, f64), w = ones({4, 3}, f64);
   w.requires_grad(true);
@@ -223,12 +273,13 @@ TEST(Record, LeavesOutUndefinedInputs) {
 
 TEST(CompoundAssignment, MovesTheNameAndKeepsTheGraph) {
   const Tensor x = leaf(3);
-  Tensor y = x;
+  Tensor y = x * 1.0, first = y;
   y += x;
   y *= x;
   y -= x;
   y /= leaf(2);
   EXPECT_EQ(x.item(), 3);
+  EXPECT_EQ(first.item(), 3);
   y.backward();  // (2 x^2 - x) / 2
   EXPECT_EQ(x.grad().item(), (4 * 3 - 1) / 2.0);
 }

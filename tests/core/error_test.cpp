@@ -339,6 +339,9 @@ const std::vector<WrongCall>& wrong_calls() {
        "binary_cross_entropy_with_logits: logits (2, 1) and target (2) must have equal shapes; reshape one"},
       {"kl_div_types", [] { kl_div(f32(2, 3), f64(2, 3)); },
        "kl_div: got f32 and f64 tensors; all must have one type, convert with to(DType)"},
+      {"cross_entropy_classes_second", [] { cross_entropy(f32(2, 3, 4), ids(0, 1, 2, 0, 1, 2, 0, 1)); },
+       "cross_entropy: logits (2, 3, 4) have 6 rows but 8 targets came; one a row, with the classes last: "
+       "permute() them there if they are second"},
       {"backward_twice",
        [] {
          const Tensor loss = sum(exp(f32(2).requires_grad(true)));
@@ -394,7 +397,7 @@ TEST(Error, AnUndefinedTensorIsNamedByTheOp) {
   const std::vector<Case> cases{
       {"neg: tensor 1", [&] { -no; }},
       {"exp: tensor 1", [&] { no.exp(); }},
-      {"gelu_tanh: tensor 1", [&] { gelu(no, Gelu::tanh); }},
+      {"gelu: tensor 1", [&] { gelu(no, Gelu::tanh); }},
       {"clamp: tensor 1", [&] { clamp(no, 0, 1); }},
       {"add: tensor 1", [&] { no + 1; }},
       {"sub: tensor 2", [&] { 1 - no; }},
@@ -445,6 +448,7 @@ TEST(Error, AnUndefinedTensorIsNamedByTheOp) {
       {"scaled_dot_product_attention: tensor 3", [&] { scaled_dot_product_attention(x, x, no); }},
       {"packed_attention: tensor 1", [&] { packed_attention(no, 1, list(1)); }},
       {"to: tensor 1", [&] { no.to(DType::f64); }},
+      {"clone: tensor 1", [&] { no.clone(); }},
   };
   for (const Case& c : cases) {
     EXPECT_EQ(error_of(c.call), std::string(c.text) +

@@ -85,6 +85,16 @@ void add_unary(std::vector<OpRow>& rows) {
                     .f32_tolerance = c.f32_tolerance,
                     .f32_grad_tolerance = 4 * c.f32_tolerance});
   }
+  rows.push_back({.op = "clone",
+                  .variant = "",
+                  .shapes = {{3, 7}},
+                  .f = [](In x) { return x[0].clone(); },
+                  .reference = [](Arrays x) { return x[0]; },
+                  .sized =
+                      [](Index n) {
+                        return Shapes{{2, n}};
+                      },
+                  .large = {{3, 50'001}}});
   rows.push_back({.op = "tanh",
                   .variant = "of_one_number",
                   .shapes = {Shape{}},

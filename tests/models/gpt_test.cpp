@@ -185,6 +185,22 @@ TEST(GPT, LearnsATinyBatchByHeart) {
   }
 }
 
+TEST(GPT, ACopyHasItsOwnModeAndSharesTheWeights) {
+  for (const bool rms : {false, true}) {
+    GPTConfig config = small_config();
+    config.norm = rms ? NormKind::rms : NormKind::layer;
+    config.embedding_norm = rms;
+    config.dropout = 0.5;
+    const GPT model(config);
+    GPT copy = model;
+    copy.eval();
+    for (const auto& [name, part] : model.named_modules()) EXPECT_TRUE(part->training()) << name;
+    for (const auto& [name, part] : copy.named_modules()) EXPECT_FALSE(part->training()) << name;
+    EXPECT_EQ(copy.wte.weight.node_ptr(), model.wte.weight.node_ptr());
+    EXPECT_EQ(copy.h[0].mlp.c_fc.weight.node_ptr(), model.h[0].mlp.c_fc.weight.node_ptr());
+  }
+}
+
 TEST(GPT, DropoutOnlyWhileTraining) {
   GPTConfig config = small_config();
   config.dropout = 0.5;

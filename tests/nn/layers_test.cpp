@@ -5,6 +5,7 @@
 #include <gradus/nn/linear.h>
 #include <gradus/nn/mlp.h>
 #include <gradus/nn/norm.h>
+#include <gradus/nn/recurrent.h>
 #include <gradus/nn/sequential.h>
 
 #include <cmath>
@@ -31,6 +32,15 @@ TEST(Linear, IsXWTransposedPlusB) {
   expect_close(layer(tensor({1, 10, -1, 2}, {2, 2}, f64)), {21.5, 42.5, 66, 3.5, 4.5, 8});
   layer.bias = {};
   expect_close(layer(tensor({1, 10}, f64)), {21, 43, 65});
+}
+
+TEST(Linear, TakesBiasAsABoolWherePyTorchDoes) {
+  EXPECT_FALSE(Linear(3, 2, false).bias.defined());
+  EXPECT_TRUE(Linear(3, 2, true).bias.defined());
+  EXPECT_TRUE(Linear(3, 2, {}).bias.defined());
+  EXPECT_FALSE(RNNCell(3, 2, false).bias_ih.defined());
+  EXPECT_FALSE(GRUCell(3, 2, false).bias_hh.defined());
+  EXPECT_TRUE(LSTMCell(3, 2, true).bias_hh.defined());
 }
 
 // torch.manual_seed(0); torch.nn.Linear(2, 3)

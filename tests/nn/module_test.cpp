@@ -1,14 +1,23 @@
 // Module: names, ties, modes, conversion.
+#include <gradus/nn/activation.h>
 #include <gradus/nn/attention.h>
+#include <gradus/nn/batch_norm.h>
+#include <gradus/nn/conv.h>
 #include <gradus/nn/embedding.h>
 #include <gradus/nn/mlp.h>
 #include <gradus/nn/norm.h>
 #include <gradus/nn/optim.h>
+#include <gradus/nn/positions.h>
+#include <gradus/nn/recurrent.h>
 #include <gradus/nn/sequential.h>
 #include <gradus/nn/summary.h>
 
+#include <functional>
 #include <limits>
+#include <memory>
 #include <numeric>
+#include <optional>
+#include <sstream>
 
 #include "support.h"
 
@@ -153,8 +162,171 @@ TEST(Module, TwoMembersOfOneNameAreAnError) {
 
   Home home;
   home.twins[0].same_modules = home.twins[1].same_modules = false;
-  EXPECT_EQ(home.parameters().size(), 10U);  // only a buffer is named twice
+  testing::expect_contains(testing::error_of([&] { home.parameters(); }), "'scale'");  // a buffer is named twice
   testing::expect_contains(testing::error_of([&] { home.named_state(); }), "Twins 'twins.0' calls two members 'scale'");
+}
+
+struct Named : Module {
+  std::vector<std::string> names;
+  std::vector<int> kinds;  // 0 a module without parameters, 1 an undefined parameter, 2 an empty list
+  void members(Visitor& visit) const override {
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (kinds[i] == 0) visit(names[i], relu_layer);
+      if (kinds[i] == 1) visit(names[i], Tensor());
+      if (kinds[i] == 2) visit(names[i], std::vector<Linear>());
+    }
+  }
+  ReLU relu_layer;
+};
+
+TEST(Module, TwoMembersOfOneNameAreAnErrorWithoutParametersToo) {
+  for (const int first : {0, 1, 2}) {
+    for (const int second : {0, 1, 2}) {
+      Named module;
+      module.names = {"act", "x", "act"};
+      module.kinds = {first, 0, second};
+      for (const auto& walk :
+           std::vector<std::function<void()>>{[&] { module.parameters(); }, [&] { module.named_state(); },
+                                              [&] { module.named_modules(); }, [&] { module.eval(); }}) {
+        testing::expect_contains(testing::error_of(walk), "Named calls two members 'act'");
+      }
+    }
+  }
+}
+
+TEST(Module, NamesAreNotEmptyAndHaveNoDots) {
+  for (const char* name : {"", "a.b", "."}) {
+    for (const int kind : {0, 1, 2}) {
+      Named inner;
+      inner.names = {name};
+      inner.kinds = {kind};
+      const std::string text = testing::error_of([&] { inner.parameters(); });
+      testing::expect_contains(text, fmt::format("is called '{}'", name));
+      testing::error_of([&] { inner.eval(); });
+      testing::error_of([&] { inner.zero_grad(); });
+    }
+  }
+}
+
+// Dropout is on in `training` and off in the others.
+double zeros_of(const Layer& layer) {
+  double count = 0;
+  for (const double value : layer(ones({1, 200})).to_vector()) count += value == 0 ? 1 : 0;
+  return count;
+}
+
+struct Holder : Layer {
+  Sequential body{Dropout(0.5), Sequential{Identity(), Dropout(0.5)}};
+  std::vector<Sequential> list{Sequential{Dropout(0.5)}};
+  std::optional<Sequential> maybe = Sequential{Dropout(0.5)};
+  Tensor operator()(const Tensor& x) const override { return (*maybe)(list[0](body(x))); }
+  void members(Visitor& visit) const override {
+    visit("body", body);
+    visit("list", list);
+    visit("maybe", *maybe);
+  }
+};
+
+template <class M>
+void expect_own_modes(M original) {
+  M copy = original, assigned = original;
+  assigned = copy;
+  const auto modes = [](const M& module) {
+    int training = 0, all = 0;
+    for (const auto& [name, part] : module.named_modules()) training += part->training() ? 1 : 0, ++all;
+    return training == all ? 1 : training == 0 ? 0 : -1;
+  };
+  copy.eval();
+  EXPECT_EQ(modes(original), 1) << "eval() on a copy changed the original";
+  EXPECT_EQ(modes(copy), 0);
+  EXPECT_EQ(modes(assigned), 1);
+  original.eval();
+  copy.train();
+  EXPECT_EQ(modes(original), 0) << "train() on a copy changed the original";
+  EXPECT_EQ(modes(assigned), 1);
+  const M still = original;
+  EXPECT_EQ(modes(still), 0) << "a copy starts in the mode of its original";
+  const std::vector<Tensor> one = original.parameters(), other = copy.parameters();
+  ASSERT_EQ(one.size(), other.size());
+  for (std::size_t i = 0; i < one.size(); ++i) EXPECT_EQ(one[i].node_ptr(), other[i].node_ptr()) << "not shared";
+}
+
+TEST(Module, ACopyHasItsOwnModeAndSharesTheParameters) {
+  expect_own_modes(Sequential{Linear(2, 2), Dropout(0.5), Sequential{Linear(2, 2), Sequential{Dropout(0.1)}}});
+  expect_own_modes(Holder());
+  expect_own_modes(Linear(2, 2));
+  expect_own_modes(MLP(4, {.dropout = 0.5}));
+  expect_own_modes(LayerNorm(4));
+  expect_own_modes(RMSNorm(4));
+  expect_own_modes(BatchNorm1d(3));
+  expect_own_modes(Embedding(3, 2));
+  expect_own_modes(Conv1d(1, 2, 3));
+  expect_own_modes(Conv2d(1, 2, 3));
+  expect_own_modes(LSTM(2, 3, {.num_layers = 2, .dropout = 0.5}));
+  expect_own_modes(GRUCell(2, 3));
+  expect_own_modes(CausalSelfAttention(4, 2, {.dropout = 0.5}));
+  expect_own_modes(MultiHeadAttention(4, 2, {.dropout = 0.5}));
+  expect_own_modes(LearnedPositions(4, 2));
+  expect_own_modes(TinyModel());
+}
+
+TEST(Module, EvalOnACopyLeavesTheOriginalsDropoutOn) {
+  const Holder original;
+  Holder copy = original;
+  copy.eval();
+  EXPECT_EQ(zeros_of(copy), 0);
+  EXPECT_GT(zeros_of(original), 0);
+}
+
+TEST(Sequential, ACopyHasItsOwnLayers) {
+  Sequential net{Linear(2, 2), Tanh()};
+  Sequential copy = net;
+  copy.push_back(Linear(2, 1));
+  EXPECT_EQ(net.size(), 2);
+  dynamic_cast<Linear&>(copy[0]).weight = parameter(zeros({2, 2}));
+  EXPECT_NE(net[0].parameters()[0].node_ptr(), copy[0].parameters()[0].node_ptr());
+  EXPECT_EQ(net[0].parameters()[1].node_ptr(), copy[0].parameters()[1].node_ptr());
+
+  const auto shared = std::make_shared<Linear>(2, 2);  // a layer that stands at two places does so in the copy
+  Sequential twice;
+  twice.push_back(shared);
+  twice.push_back(Tanh());
+  twice.push_back(shared);
+  const Sequential other = twice;
+  EXPECT_EQ(&other[0], &other[2]);
+  EXPECT_NE(&other[0], &twice[0]);
+  EXPECT_EQ(&twice[0], shared.get());
+
+  Sequential moved = std::move(copy);
+  EXPECT_EQ(moved.size(), 3);
+}
+
+struct MoveOnly : ActivationLayer {
+  std::unique_ptr<int> resource;
+  Tensor operator()(const Tensor& x) const override { return x; }
+};
+
+TEST(Sequential, WhatCannotBeCopiedSaysSo) {
+  Sequential net;
+  net.push_back(Tanh());
+  net.push_back(MoveOnly());
+  EXPECT_EQ(net.size(), 2);
+  testing::expect_contains(testing::error_of([&] { const Sequential copy = net; }), "MoveOnly, cannot be copied");
+  Sequential abstract;
+  abstract.push_back(std::shared_ptr<Layer>(std::make_shared<Linear>(2, 2)));  // runs, but what to copy is not known
+  EXPECT_EQ(abstract(ones({1, 2})).shape(), (Shape{1, 2}));
+  testing::expect_contains(testing::error_of([&] { const Sequential copy = abstract; }),
+                           "std::shared_ptr of its own type");
+}
+
+TEST(Module, PrintsAsItsSummary) {
+  const Sequential net{Linear(2, 3), Tanh()};
+  std::ostringstream text;
+  text << net << Linear(1, 1);
+  EXPECT_EQ(text.str(), summary(net) + summary(Linear(1, 1)));
+  EXPECT_EQ(fmt::format("{}", net), summary(net));
+  const Layer& layer = net;
+  EXPECT_EQ(fmt::format("{}", layer), summary(net));
 }
 
 TEST(Module, NamedModulesListsEachObjectOnce) {

@@ -5,10 +5,13 @@
 #include <gradus/nn/linear.h>
 #include <gradus/nn/mlp.h>
 #include <gradus/nn/norm.h>
+#include <gradus/nn/rmsprop.h>
 #include <gradus/nn/safetensors.h>
 
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <memory>
 
 #include "support.h"
 
@@ -231,10 +234,12 @@ TEST(Optimizer, StateCarriesARunExactlyOn) {
 TEST(Optimizer, StateNamesAndForeignStates) {
   const Tensor a = leaf(1), b = leaf(2);
   Adam optimizer({a, b});
-  EXPECT_TRUE(optimizer.state().empty());
+  EXPECT_EQ(testing::names_of(optimizer.state()),
+            (std::vector<std::string>{"options.lr", "options.group_sizes", "options.lr_scale", "options.weight_decay",
+                                      "options.beta1", "options.beta2", "options.eps"}));
   set_grad(b, 1);
   optimizer.step();
-  nn::NamedTensors state = optimizer.state();
+  nn::NamedTensors state = Optimizer::without_options(optimizer.state());
   EXPECT_EQ(testing::names_of(state), (std::vector<std::string>{"1.step", "1.exp_avg", "1.exp_avg_sq"}));
   EXPECT_EQ(state[0].second.item(), 1);
 
@@ -242,17 +247,141 @@ TEST(Optimizer, StateNamesAndForeignStates) {
   expect_contains(error_of([&] { other.set_state(state); }), "(1)");
   expect_contains(error_of([&] { Adam({leaf(1)}).set_state(state); }), "3 entries");
   expect_contains(error_of([&] { SGD({leaf(1), leaf(2)}, {.momentum = 0.9}).set_state(state); }), "1.momentum_buffer");
-  EXPECT_TRUE(other.state().empty());
+  EXPECT_EQ(other.state().size(), 7U);
   state.pop_back();
   error_of([&] { optimizer.set_state(state); });
   state.erase(state.begin());
   error_of([&] { optimizer.set_state(state); });
-  EXPECT_EQ(optimizer.state().size(), 3U);
+  EXPECT_EQ(optimizer.state().size(), 7U + 3U);
   for (const double step : {-1.0, 0.5, std::nan("")}) {
-    nn::NamedTensors bad = optimizer.state();
+    nn::NamedTensors bad = Optimizer::without_options(optimizer.state());
     bad[0].second = tensor(step, DType::f64);
     error_of([&] { optimizer.set_state(bad); });
   }
+}
+
+// Each optimizer with other options than its usual ones.
+std::vector<std::pair<const char*, std::function<std::unique_ptr<Optimizer>(std::vector<ParamGroup>, bool)>>>
+optimizers_and_options() {
+  return {
+      {"SGD",
+       [](std::vector<ParamGroup> groups, bool usual) {
+         return std::make_unique<SGD>(groups,
+                                      usual ? SGDOptions{} : SGDOptions{.lr = 0.2, .momentum = 0.8, .nesterov = true});
+       }},
+      {"SGD with dampening",
+       [](std::vector<ParamGroup> groups, bool usual) {
+         return std::make_unique<SGD>(
+             groups,
+             usual ? SGDOptions{} : SGDOptions{.lr = 0.2, .momentum = 0.8, .dampening = 0.3, .weight_decay = 0.1});
+       }},
+      {"Adam",
+       [](std::vector<ParamGroup> groups, bool usual) {
+         return std::make_unique<Adam>(
+             groups,
+             usual ? AdamOptions{} : AdamOptions{.lr = 0.2, .betas = {0.7, 0.8}, .eps = 0.01, .weight_decay = 0.1});
+       }},
+      {"AdamW",
+       [](std::vector<ParamGroup> groups, bool usual) {
+         return std::make_unique<AdamW>(
+             groups,
+             usual ? AdamWOptions{} : AdamWOptions{.lr = 0.2, .betas = {0.7, 0.8}, .eps = 0.01, .weight_decay = 0.1});
+       }},
+      {"RMSprop",
+       [](std::vector<ParamGroup> groups, bool usual) {
+         return std::make_unique<RMSprop>(
+             groups, usual ? RMSpropOptions{}
+                           : RMSpropOptions{.lr = 0.2, .alpha = 0.5, .eps = 0.1, .weight_decay = 0.1, .momentum = 0.6});
+       }},
+  };
+}
+
+TEST(Optimizer, AStateIsACompleteSnapshot) {
+  for (const auto& [name, make] : optimizers_and_options()) {
+    SCOPED_TRACE(name);
+    const Tensor a = leaf(1), b = leaf(2), c = leaf(1), d = leaf(2);
+    const auto step = [](Optimizer& optimizer, const Tensor& first, const Tensor& second) {
+      set_grad(first, 0.5 * first.item());
+      set_grad(second, second.item() - 1);
+      optimizer.step();
+    };
+    const auto first = make({{.params = {a}, .lr_scale = 0.5}, {.params = {b}, .weight_decay = 0.05}}, false);
+    step(*first, a, b);
+    step(*first, a, b);
+    first->set_lr(0.125);
+    const nn::NamedTensors snapshot = first->state();
+    c.copy_(a);
+    d.copy_(b);
+    step(*first, a, b);                                                  // a snapshot does not change any more
+    const auto second = make({{.params = {c}}, {.params = {d}}}, true);  // with other options and scales
+    second->set_state(snapshot);
+    EXPECT_EQ(second->lr(), 0.125);
+    step(*second, c, d);
+    EXPECT_EQ(bits(c), bits(a));
+    EXPECT_EQ(bits(d), bits(b));
+    const nn::NamedTensors one = first->state(), other = second->state();
+    EXPECT_EQ(testing::names_of(one), testing::names_of(other));
+    for (std::size_t i = 0; i < one.size(); ++i) EXPECT_EQ(bits(one[i].second), bits(other[i].second)) << one[i].first;
+  }
+}
+
+TEST(Optimizer, AStateWithoutOptionsLeavesThemAsTheyAre) {
+  const Tensor a = leaf(1);
+  Adam saved({a}, {.lr = 0.5}), loaded({leaf(1)}, {.lr = 0.25});
+  set_grad(a, 1);
+  saved.step();
+  loaded.set_state(Optimizer::without_options(saved.state()));  // as older files are
+  EXPECT_EQ(loaded.lr(), 0.25);
+  EXPECT_EQ(loaded.state().size(), saved.state().size());
+}
+
+TEST(Optimizer, OptionsThatDoNotFitChangeNothing) {
+  const Tensor a = leaf(1), b = leaf(1);
+  Adam adam({a, b}, {.lr = 0.5, .betas = {0.7, 0.8}});
+  set_grad(a, 1);
+  adam.step();
+  const nn::NamedTensors before = adam.state();
+  const auto refused = [&](const nn::NamedTensors& state, std::string_view text) {
+    expect_contains(error_of([&] { adam.set_state(state); }), text);
+    const nn::NamedTensors after = adam.state();
+    ASSERT_EQ(after.size(), before.size());
+    for (std::size_t i = 0; i < after.size(); ++i) EXPECT_EQ(bits(after[i].second), bits(before[i].second));
+  };
+  refused(RMSprop({leaf(1), leaf(2)}).state(), "it was saved by another");
+  refused(SGD({leaf(1), leaf(2)}).state(), "it was saved by another");
+  refused(Adam({leaf(1)}).state(), "have 1 parameters, this optimizer's 2");
+  refused(Adam({{.params = {leaf(1)}}, {.params = {leaf(2)}}}).state(), "it belongs to another model");
+  const auto with = [&](const char* name, const Tensor& value) {
+    nn::NamedTensors state = before;
+    for (auto& [key, tensor] : state) {
+      if (key == name) tensor = value;
+    }
+    return state;
+  };
+  refused(with("options.lr", tensor(-1, DType::f64)), "lr is -1");
+  refused(with("options.beta2", tensor(1, DType::f64)), "betas.second is 1");
+  refused(with("options.eps", tensor(std::nan(""), DType::f64)), "eps is nan");
+  refused(with("options.weight_decay", tensor({-1}, DType::f64)), "weight_decay is -1");
+  refused(with("0.step", tensor(0.5, DType::f64)), "must be a whole number");  // after the options were fine
+  SGD plain({leaf(1)}), other({leaf(1)}, {.momentum = 0.5});
+  nn::NamedTensors damaged = other.state();
+  damaged.emplace_back("7.momentum_buffer", ones({}));
+  error_of([&] { plain.set_state(damaged); });
+  EXPECT_EQ(plain.state()[4].second.item(), 0) << "the momentum is what it was";
+}
+
+TEST(Optimizer, TheRateMayBeAPlainNumber) {
+  const Tensor a = leaf(1);
+  const std::vector<Tensor> params{a};
+  EXPECT_EQ(SGD(params, 0.1).lr(), 0.1);
+  EXPECT_EQ(SGD({a}, 1).lr(), 1);
+  EXPECT_EQ(Adam(params, 0.1F).lr(), static_cast<double>(0.1F));
+  EXPECT_EQ(AdamW(params, 0.1).lr(), 0.1);
+  EXPECT_EQ(AdamW(params, 0.1).state()[3].second.item(), 0.01) << "the other options keep their defaults";
+  EXPECT_EQ(RMSprop(params, 0.1).lr(), 0.1);
+  EXPECT_EQ(SGD(params, {0.1}).lr(), 0.1);
+  EXPECT_EQ(SGD(params, {}).lr(), 1e-3);
+  static_assert(!std::is_constructible_v<SGD, std::vector<Tensor>, bool>);
 }
 
 TEST(Optimizer, TakesACopyOfTheState) {

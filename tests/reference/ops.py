@@ -109,6 +109,8 @@ def shape(store):
     def one(name, f, *shapes, domain="any"):
         store.case(name, f, [values(f"{name}{i}", shape, domain) for i, shape in enumerate(shapes)])
 
+    for at in ("", "@2x17"):
+        one(f"clone{at}", lambda x: x.clone(), (2, 17) if at else (3, 7))
     for at in ("", "@6x17"):
         one(f"reshape{at}", lambda x: x.reshape(2, -1, 1), (6, 17) if at else (3, 4))
     for variant, size, dims in [("two", (3, 5), (1, 0)), ("two@17x19", (17, 19), (1, 0)),

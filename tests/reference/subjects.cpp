@@ -12,6 +12,7 @@ const std::vector<Subject>& subjects() {
       {"Ops", "abs", {0, 0, 0}},
       {"Ops", "broadcast_to", {0, 0}},
       {"Ops", "clamp", {0, 0, 0}},
+      {"Ops", "clone", {0, 0, 0}},
       {"Ops", "concat", {0, 0}},
       {"Ops", "embedding", {0, 0}},
       {"Ops", "max", {0, 0}},
