@@ -63,31 +63,39 @@ void write_or_add(GradShare<T> to, const T* from, Index n) {
   }
 }
 
+/// How many numbers sum_in_tree() needs to keep for `count` terms: the sums of 2^i blocks that wait for others.
+inline Index tree_size(Index size, Index count, Index block) {
+  return count <= block ? 0 : (std::bit_width(static_cast<std::uint64_t>((count - 1) / block + 1)) + 1) * size;
+}
+
 /// out[0..size) += the sum of terms begin .. end-1, on one thread: fn(to, first, last) adds some of them to `to`.
 /// Blocks of terms are added up as a binary tree, since one after another the rounding error of n terms grows with n.
-/// `block` should be so many terms that adding two sums costs little beside them.
+/// `block` should be so many terms that adding two sums costs little beside them. stack: tree_size() numbers.
 template <class T, class F>
-void sum_in_tree(T* out, Index size, Index begin, Index end, Index block, const F& fn) {
+void sum_in_tree(T* out, Index size, Index begin, Index end, Index block, T* stack, const F& fn) {
   if (end - begin <= block) {
     if (begin < end) fn(out, begin, end);
     return;
   }
-  const auto blocks = static_cast<std::uint64_t>((end - begin + block - 1) / block);
-  const Buffer stack((std::bit_width(blocks) + 1) * size,
-                     dtype_of<T>());  // the sums of 2^i blocks that wait for others
-  T* top = stack.as<T>();
+  T* top = stack;
   const auto fold = [&] {
     top -= size;
     kernels::kernels<T>().add(top - size, top, size);
   };
-  for (std::uint64_t b = 0; b < blocks; ++b, begin += block) {
+  for (std::uint64_t b = 0; begin < end; ++b, begin += block) {
     std::fill_n(top, size, T(0));
     fn(top, begin, std::min(end, begin + block));
     top += size;
     for (std::uint64_t done = b; (done & 1) != 0; done >>= 1) fold();
   }
-  while (top > stack.as<T>() + size) fold();
-  kernels::kernels<T>().add(out, stack.as<T>(), size);
+  while (top > stack + size) fold();
+  kernels::kernels<T>().add(out, stack, size);
+}
+
+template <class T, class F>
+void sum_in_tree(T* out, Index size, Index count, Index block, const F& fn) {
+  const Buffer stack(tree_size(size, count, block), dtype_of<T>());
+  sum_in_tree(out, size, Index{0}, count, block, stack.as<T>(), fn);
 }
 
 /// Rows for sum_in_tree whose own sum is short: adding up the sums costs some 2 % more.
@@ -101,13 +109,13 @@ void sum_over_rows(T* out, Index size, Index rows, const F& fn) {
   const Index grain = std::max(row_grain(size), (rows + most - 1) / most);
   const Index ranges = (rows + grain - 1) / grain;
   if (ranges <= 1) {
-    sum_in_tree(out, size, Index{0}, rows, row_block, fn);
+    sum_in_tree(out, size, rows, row_block, fn);
     return;
   }
   const Buffer partial(ranges * size, dtype_of<T>());
   partial.fill_zero(static_cast<std::size_t>(ranges * size) * sizeof(T));
-  parallel_for(rows, grain, [&](Index begin, Index end) {
-    sum_in_tree(partial.as<T>() + begin / grain * size, size, begin, end, row_block, fn);
+  parallel_for_scratch<T>(rows, grain, tree_size(size, grain, row_block), [&](Index begin, Index end, T* stack) {
+    sum_in_tree(partial.as<T>() + begin / grain * size, size, begin, end, row_block, stack, fn);
   });
   for (Index r = 0; r < ranges; ++r) kernels::kernels<T>().add(out, partial.as<T>() + r * size, size);
 }

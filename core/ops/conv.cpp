@@ -125,7 +125,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv2dO
         });
       }
       if (db != nullptr) {
-        sum_in_tree(db, O, Index{0}, B, row_block, [&](T* sums, Index begin, Index end) {
+        sum_in_tree(db, O, B, row_block, [&](T* sums, Index begin, Index end) {
           for (Index i = begin * O; i < end * O; ++i) sums[i % O] += kernels::kernels<T>().sum(dy + i * P, P);
         });
       }

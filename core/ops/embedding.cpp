@@ -35,7 +35,7 @@ Tensor embedding(const Tensor& weight, std::span<const std::int32_t> ids, const 
       T* const dtable = in[0].grad_or_null<T>();
       const T* const dy = out.grad_or_null<T>();
       const Index size = in[0].numel(), block = std::max(row_block, 16 * in[0].shape[0]);
-      sum_in_tree(dtable, size, Index{0}, n, block, [&](T* table, Index first, Index last) {
+      sum_in_tree(dtable, size, n, block, [&](T* table, Index first, Index last) {
         const Index grain = std::max<Index>(64, pointwise_grain / std::max<Index>(1, last - first));
         parallel_for(cols, grain, [&](Index begin, Index end) {
           for (Index i = first; i < last; ++i) {

@@ -49,7 +49,7 @@ void gemm(T* c, kernels::Factor<T> a, kernels::Factor<T> b, Index m, Index n, In
       if (!accumulate) std::fill_n(c + i * n, n, T(0));
       if (bias != nullptr) kernels::kernels<T>().add(c + i * n, bias, n);
     }
-    sum_in_tree(c, m * n, Index{0}, k, deep, [&](T* to, Index begin, Index end) {
+    sum_in_tree(c, m * n, k, deep, [&](T* to, Index begin, Index end) {
       gemm(to, {a.p + begin * a.col, a.row, a.col}, {b.p + begin * b.row, b.row, b.col}, m, n, end - begin, true);
     });
     return;

@@ -68,7 +68,7 @@ void add_grad(const Node& input, Index count, Index size, Index work, const F& p
     each_product(count, work, [&](std::size_t i) { product(share.p, i, share.adds); });
     return;
   }
-  sum_in_tree(share.p, input.numel(), Index{0}, count, std::max(row_block, 16 * input.numel() / size),
+  sum_in_tree(share.p, input.numel(), count, std::max(row_block, 16 * input.numel() / size),
               [&](T* to, Index begin, Index end) {
                 for (Index i = begin; i < end; ++i) product(to, static_cast<std::size_t>(i), true);
               });

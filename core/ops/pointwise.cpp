@@ -214,7 +214,7 @@ Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
         };
         if (pieces.repeats(first)) {
           const Index block = std::max(row_block, 16 * input.numel() / pieces.run);
-          sum_in_tree(dx.p, input.numel(), Index{0}, pieces.runs, block, [&](T* to, Index begin, Index end) {
+          sum_in_tree(dx.p, input.numel(), pieces.runs, block, [&](T* to, Index begin, Index end) {
             for (Index run = begin; run < end; ++run) {
               const auto offsets = pieces.start_of(run);
               add_piece({to, true}, offsets.a, offsets.b, run * pieces.run, pieces.run);
