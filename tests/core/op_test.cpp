@@ -109,7 +109,7 @@ class EachOp : public ::testing::TestWithParam<const OpRow*> {
 TEST_P(EachOp, ForwardEqualsTheReference) {
   const std::vector<Array> inputs = make_inputs(row(), row().shapes);
   const Array expected = row().reference(inputs);
-  for (const std::string_view isa : available_instruction_sets()) {
+  for (const std::string_view isa : tested_instruction_sets()) {
     SCOPED_TRACE(isa);
     const WithInstructionSet guard(isa);
     for (const DType dtype : {DType::f32, DType::f64}) {
@@ -128,7 +128,7 @@ TEST_P(EachOp, ForwardEqualsTheReference) {
 
 TEST_P(EachOp, GradientsEqualDifferences) {
   const std::vector<Array> inputs = make_inputs(row(), row().shapes);
-  for (const std::string_view isa : available_instruction_sets()) {
+  for (const std::string_view isa : tested_instruction_sets()) {
     SCOPED_TRACE(isa);
     const WithInstructionSet guard(isa);
     const std::vector<Tensor> x = make_tensors(row(), inputs, DType::f64);
@@ -165,7 +165,7 @@ TEST_P(EachOp, GradientsEqualDifferences) {
 
 TEST_P(EachOp, F32GradientsEqualF64Gradients) {
   const std::vector<Array> inputs = make_inputs(row(), row().shapes);
-  for (const std::string_view isa : available_instruction_sets()) {
+  for (const std::string_view isa : tested_instruction_sets()) {
     SCOPED_TRACE(isa);
     const WithInstructionSet guard(isa);
     const Outcome coarse = run(row(), inputs, DType::f32), fine = run(row(), inputs, DType::f64);
@@ -195,7 +195,7 @@ TEST_P(EachOp, BackwardTwiceDoublesTheGradient) {
 
 TEST_P(EachOp, AnUnwantedGradientIsNotMadeAndChangesNoOther) {
   const std::vector<Array> inputs = make_inputs(row(), row().shapes);
-  for (const std::string_view isa : available_instruction_sets()) {
+  for (const std::string_view isa : tested_instruction_sets()) {
     SCOPED_TRACE(isa);
     const WithInstructionSet guard(isa);
     for (const DType dtype : {DType::f32, DType::f64}) {
@@ -234,7 +234,7 @@ TEST_P(EachSizedOp, EveryLastSizeUpToTwoVectorsAndOne) {
     const std::vector<Array> inputs = make_inputs(row(), row().sized(n));
     const Array expected = row().reference(inputs);
     const std::vector<std::vector<double>> grads = reference_grads(row(), inputs);
-    for (const std::string_view isa : available_instruction_sets()) {
+    for (const std::string_view isa : tested_instruction_sets()) {
       SCOPED_TRACE(isa);
       const WithInstructionSet guard(isa);
       for (const DType dtype : {DType::f32, DType::f64}) {

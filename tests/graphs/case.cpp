@@ -41,16 +41,22 @@ void run_backward(const std::vector<Tensor>& values, const json& step) {
 
 double largest(std::span<const double> values) {
   double result = 0;
-  for (const double value : values) result = std::max(result, std::abs(value));
+  for (const double value : values) {
+    if (std::isfinite(value)) result = std::max(result, std::abs(value));
+  }
   return result;
 }
 
-// The largest difference; infinite where one is not finite, for no answer is.
+// The largest difference; infinite where only one is NaN, or one is an infinity and the other is not the same one.
 double difference(const Tensor& ours, std::span<const double> theirs) {
-  if (!ours.defined()) return largest(theirs);
+  if (!ours.defined())
+    return std::any_of(theirs.begin(), theirs.end(), [](double x) { return !std::isfinite(x); })
+               ? std::numeric_limits<double>::infinity()
+               : largest(theirs);
   const std::vector<double> values = ours.to_vector();
   double result = 0;
   for (std::size_t i = 0; i < values.size(); ++i) {
+    if (values[i] == theirs[i] || (std::isnan(values[i]) && std::isnan(theirs[i]))) continue;
     const double one = std::abs(values[i] - theirs[i]);
     if (!std::isfinite(one)) return std::numeric_limits<double>::infinity();
     result = std::max(result, one);
@@ -58,22 +64,26 @@ double difference(const Tensor& ours, std::span<const double> theirs) {
   return result;
 }
 
-// 1e-11 in f64; in f32 four times PyTorch's own distance, and 16 roundings of the largest value that took part.
-double limit(const json& description, std::size_t answer, DType dtype) {
-  return dtype == DType::f64 ? 1e-11 : 4 * description.at("f32").at(answer).get<double>() + 16 * 0x1p-24;
-}
-
 Distance distance(const GraphCase& c, std::size_t answer, const Result& ours, std::span<const double> theirs,
-                  double scale, DType dtype) {
-  const double base = std::max(largest(theirs), scale / 100);
+                  DType dtype) {
+  const Measure measure = measure_of(c, answer, theirs, dtype);
   const bool fits = !ours.value.defined() || ours.value.shape() == shape_of(c.description.at("shapes").at(answer));
-  const double error =
-      fits ? difference(ours.value, theirs) / (base > 0 ? base : 1) : std::numeric_limits<double>::infinity();
+  const double error = fits ? difference(ours.value, theirs) / measure.base : std::numeric_limits<double>::infinity();
   return {fits ? ours.what : fmt::format("{}, whose shape is {}", ours.what, ours.value.shape()), ours.subjects, error,
-          limit(c.description, answer, dtype)};
+          measure.limit};
 }
 
 }  // namespace
+
+Measure measure_of(const GraphCase& c, std::size_t answer, std::span<const double> values, DType dtype) {
+  const json& d = c.description;
+  const bool is_gradient = !c.is_program() && answer >= d.at("outputs").size();
+  const double scale = d.at("scales").at(is_gradient ? 1 : 0).get<double>();
+  double base = std::max(largest(values), scale / 100);
+  if (base == 0) base = 1;
+  if (dtype == DType::f64) return {base, 1e-11};
+  return {base, 4 * d.at("f32").at(answer).get<double>() + 0x1p-24 * std::max(16.0, 8 * scale / base)};
+}
 
 std::vector<GraphCase> read_graphs(const std::string& path) {
   std::map<std::string, Tensor> tensors;
@@ -135,9 +145,7 @@ std::vector<Distance> compare(const GraphCase& c, DType dtype) {
     std::size_t used = 0;
     for (std::size_t i = 0; i < results.size(); ++i) {
       const auto count = static_cast<std::size_t>(shape_of(shapes[i]).numel());
-      const bool is_gradient = results[i].what.starts_with("the gradient");
-      all.push_back(distance(c, i, results[i], std::span(c.answers).subspan(used, count),
-                             c.description.at("scales").at(is_gradient ? 1 : 0).get<double>(), dtype));
+      all.push_back(distance(c, i, results[i], std::span(c.answers).subspan(used, count), dtype));
       used += count;
     }
     return all;

@@ -1,7 +1,9 @@
 // A case of a graphs file: read, run, compared with PyTorch's answers, printed as a test.
 #pragma once
 
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -42,6 +44,15 @@ struct Distance {
 
   bool wrong() const { return !(error <= limit); }
 };
+
+/// What an answer's errors are a part of, and how large a part may be wrong. The base is the largest value of the
+/// answer, or a hundredth of the largest that took part. The limit is 1e-11 in f64; in f32 four times what PyTorch's
+/// own f32 is off (or one that rounds elsewhere, draw.py), and 16 roundings of the base or 8 of the largest that took
+/// part.
+struct Measure {
+  double base, limit;
+};
+Measure measure_of(const GraphCase& c, std::size_t answer, std::span<const double> values, DType dtype);
 
 /// Of every result, or one infinite distance where the case throws.
 std::vector<Distance> compare(const GraphCase& c, DType dtype);

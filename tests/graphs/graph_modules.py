@@ -209,7 +209,7 @@ def causal_self_attention_of(x, o):
     return dropped(F.linear(y, *proj).reshape(x[0].shape), o)
 
 
-module("CausalSelfAttention", causal_self_attention, causal_self_attention_of)
+module("CausalSelfAttention", causal_self_attention, causal_self_attention_of, hides=True)
 
 
 def multi_head_attention(g):
@@ -233,7 +233,7 @@ def multi_head_attention_of(x, o):
     return dropped(F.linear(attention(q, k, v, o["causal"]).transpose(1, 2).flatten(2), *layers[3]), o)
 
 
-module("MultiHeadAttention", multi_head_attention, multi_head_attention_of)
+module("MultiHeadAttention", multi_head_attention, multi_head_attention_of, hides=True)
 
 
 # ---- recurrent: PyTorch's own cells and layers with these parameters

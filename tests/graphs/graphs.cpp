@@ -66,6 +66,10 @@ int run(std::span<char*> arguments) {
     }
     return {};
   };
+  if (arguments.size() == 2 && std::strcmp(arguments[1], "--isas") == 0) {
+    for (const std::string_view isa : available_instruction_sets()) fmt::print("{}\n", isa);
+    return 0;
+  }
   check(arguments.size() > 1, "graphs: which file? give the path of FILE.jsonl without .jsonl");
   const std::vector<GraphCase> cases = read_graphs(arguments[1]);
   const std::string name = value("--case");

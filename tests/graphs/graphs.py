@@ -23,6 +23,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -35,16 +36,21 @@ FIXED_SET = {"seed": "fixed", "graphs": 360, "modules": 120, "programs": 20}
 SHARD = 100
 
 
-def case_of(name, small=False):
-    """Draws the case of this name: SEED/KIND/NUMBER."""
-    from draw import draw_graph
+def case_of(name):
+    """Draws the case of this name: SEED/KIND/NUMBER. Those of the fixed set are small."""
+    from draw import draw_graph, draw_special
     from graph_modules import MODULES
     from graph_ops import OPS
     from programs import OPTIMIZERS, draw_program
 
-    _, kind, number = name.split("/")
+    seed, kind, number = name.split("/")
+    small = seed == FIXED_SET["seed"]
     rng, number = random.Random(name), int(number)
-    if kind == "program":
+    if kind == "special":
+        case = draw_special(rng, OPS, list(OPS)[number % len(OPS)])
+        if case is None:
+            return None
+    elif kind == "program":
         case = draw_program(rng, list(OPTIMIZERS)[number % len(OPTIMIZERS)], *([30] if small else []))
     else:
         registry = OPS if kind == "graph" else {**OPS, **MODULES}
@@ -134,12 +140,12 @@ def prepare():
 
 def run_shard(program, names):
     prepare()
-    return judge(program, [case_of(name) for name in names])
+    return judge(program, [case for case in map(case_of, names) if case])
 
 
 def run_all(options):
     names = [f"{options.seed}/{kind}/{k}" for kind, count in
-             (("graph", options.graphs), ("module", options.modules), ("program", options.programs)) for k in range(count)]
+             (("graph", options.graphs), ("special", options.specials), ("module", options.modules), ("program", options.programs)) for k in range(count)]
     shards = [names[k:k + SHARD] for k in range(0, len(names), SHARD)]
     wrong, figures = [], {}
     with concurrent.futures.ProcessPoolExecutor(options.jobs) as pool:
@@ -187,7 +193,7 @@ def print_wrong(options, wrong):
 
 def write_fixed(folder):
     prepare()
-    cases = [case_of(f"{FIXED_SET['seed']}/{kind}/{k}", small=True)
+    cases = [case_of(f"{FIXED_SET['seed']}/{kind}/{k}")
              for kind in ("graph", "module", "program") for k in range(FIXED_SET[kind + "s"])]
     write_cases(folder / "fixed", cases)
 
@@ -206,8 +212,9 @@ def check_fixed():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", default="1")
+    parser.add_argument("--seed", default=str(int(time.time())), help="by default new graphs every time")
     parser.add_argument("--graphs", type=int, default=2000)
+    parser.add_argument("--specials", type=int, default=0, help="single ops on infinities, NaN and the ends of f32")
     parser.add_argument("--modules", type=int, default=500)
     parser.add_argument("--programs", type=int, default=50)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
@@ -232,7 +239,7 @@ def main():
     print_figures(figures)
     if wrong:
         print_wrong(options, wrong)
-    print(f"{count} cases, {len({one['case'] for one in wrong})} wrong")
+    print(f"{count} cases of seed {options.seed}, {len({one['case'] for one in wrong})} wrong")
     return 1 if wrong else 0
 
 

@@ -1,5 +1,5 @@
 // A case as the code of a test.
-#include <algorithm>
+#include <cmath>
 
 #include "case.h"
 #include "registry.h"
@@ -11,7 +11,12 @@ using nlohmann::json;
 
 std::string numbers_code(std::span<const double> values) {
   std::string text;
-  for (const double value : values) text += fmt::format("{}{:.17g}", text.empty() ? "" : ", ", value);
+  for (const double value : values) {
+    text += text.empty() ? "" : ", ";
+    text += std::isnan(value)   ? "NAN"
+            : std::isinf(value) ? (value > 0 ? "INFINITY" : "-INFINITY")
+                                : fmt::format("{:.17g}", value);
+  }
   return "std::vector<double>{" + text + "}";
 }
 
@@ -78,11 +83,9 @@ std::string comparisons_of(const GraphCase& c, DType dtype) {
     const std::size_t count = count_of(c.description.at("shapes").at(i));
     const auto answers = std::span(c.answers).subspan(used, count);
     used += count;
-    double largest = c.description.at("scales").at(names[i].ends_with(".grad()") ? 1 : 0).get<double>() / 100;
-    for (const double value : answers) largest = std::max(largest, std::abs(value));
-    const double limit = dtype == DType::f64 ? 1e-11 : 4 * c.description.at("f32").at(i).get<double>() + 16 * 0x1p-24;
-    text += fmt::format("  expect_close({}, {}, {:.2g});\n", names[i], numbers_code(answers),
-                        limit * std::max(largest, 1e-30));
+    const Measure measure = measure_of(c, i, answers, dtype);
+    text +=
+        fmt::format("  expect_close({}, {}, {:.2g});\n", names[i], numbers_code(answers), measure.limit * measure.base);
   }
   return text;
 }

@@ -5,7 +5,7 @@ import math
 
 import torch
 
-from draw import answer, base, ends_of, largest, run  # noqa: F401
+from draw import answer, largest
 from graph_modules import MODULES
 from graph_ops import OPS
 
@@ -15,7 +15,10 @@ PLACES = ("root", "weight", "weight_is_grad_of")
 
 def kind_of(case):
     """The ops that are left: what two failures have in common."""
-    return " + ".join(sorted(item["op"] for item in case["items"] if "op" in item)) if "items" in case else case["optimizer"]
+    if "items" not in case:
+        return case["optimizer"]
+    kind = " + ".join(sorted(item["op"] for item in case["items"] if "op" in item)) or "a leaf"
+    return kind + (", weighted with a gradient" if any("weight_is_grad_of" in step for step in case["steps"]) else "")
 
 
 def cleaned(case):
@@ -33,7 +36,7 @@ def cleaned(case):
             item["in"] = [new[i] for i in item["in"]]
         items.append(item)
     steps = [{key: new[value] if key in PLACES else value for key, value in step.items()} for step in case["steps"]]
-    return {"name": case["name"], "items": items, "steps": steps, "outputs": [new[i] for i in case["outputs"]]}
+    return {"name": case["name"], "coarse": case["coarse"], "items": items, "steps": steps, "outputs": [new[i] for i in case["outputs"]]}
 
 
 def values_of(case):
@@ -62,15 +65,21 @@ def cuts(case):
         end["outputs"] = [place]
         yield end
     for place, item in enumerate(case["items"]):
-        if "op" in item and len(item["in"]) == 1 and values[place].shape == values[item["in"][0]].shape:
-            without = copy.deepcopy(case)
-            for other in without["items"]:
-                if "op" in other:
-                    other["in"] = [item["in"][0] if i == place else i for i in other["in"]]
-            without["outputs"] = [item["in"][0] if i == place else i for i in case["outputs"]]
-            for step in without["steps"]:
-                step["root"] = item["in"][0] if step["root"] == place else step["root"]
-            yield without
+        for other in sorted(set(item.get("in", []))):
+            if values[place].shape == values[other].shape:
+                yield replaced(case, place, other)
+
+
+def replaced(case, place, other):
+    """The case with `other` wherever `place` was used."""
+    without = copy.deepcopy(case)
+    for item in without["items"]:
+        if "op" in item:
+            item["in"] = [other if i == place else i for i in item["in"]]
+    without["outputs"] = [other if i == place else i for i in case["outputs"]]
+    for step in without["steps"]:
+        step["root"] = other if step["root"] == place else step["root"]
+    return without
 
 
 def fewer(case):
@@ -100,8 +109,8 @@ def smaller_sizes(case):
             yield shorter
     for place, item in enumerate(case["items"]):
         for d, size in enumerate(item["shape"] if "op" not in item else []):
-            for less in sorted({1, 2, size // 2, size - 1} - {0, size}):
-                if less < size:
+            for less in sorted({1, 2, size // 2, size - 1}):
+                if 0 < less < size:
                     shape = [less if k == d else n for k, n in enumerate(item["shape"])]
                     one = {**item, "shape": shape, "values": item["values"].narrow(d, 0, less).clone()}
                     yield {**case, "items": case["items"][:place] + [one] + case["items"][place + 1:]}
@@ -143,6 +152,12 @@ def fits(case):
         return False
 
 
+def is_same(one, fault):
+    """Wrong on the same instruction set in the same type, and refused or not as before."""
+    return one["error"] == fault["error"] == "crash" or \
+        ((one["isa"], one["dtype"]) == (fault["isa"], fault["dtype"]) and bool(one["subjects"]) == bool(fault["subjects"]))
+
+
 def shrunk(case, fault, judge):
     """`judge` gives the wrong answers of many cases at once; a case counts as failing if it is wrong where `fault` was."""
     if "items" not in case:
@@ -156,8 +171,7 @@ def shrunk(case, fault, judge):
                     candidates.append({**candidate, "name": f"{case['name'].split('#')[0]}#{len(candidates)}"})
                 if len(candidates) >= 60:
                     break
-            failing = {one["case"] for one in judge(candidates)
-                       if one["error"] == "crash" or (one["isa"], one["dtype"]) == (fault["isa"], fault["dtype"])}
+            failing = {one["case"] for one in judge(candidates) if is_same(one, fault)}
             smallest = min((c for c in candidates if c["name"] in failing), key=weight_of, default=None)
             if smallest is not None and weight_of(smallest) < weight_of(case):
                 case = smallest
