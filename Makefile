@@ -88,7 +88,7 @@ isa: build ## run the test programs on each instruction set of the machine but t
 	  GRADUS_ISA=$$isa ctest --preset release -R '^($(subst $() ,|,$(test_programs)))$$' $(ARGS); done
 
 baseline: build | setup-baseline ## run the tests on an emulated processor without AVX
-	@set -e; for name in core nn models reference; do echo "== test_$$name"; $(emulated) build/bin/test_$$name --gtest_brief=1 $(ARGS); done
+	@set -e; for name in core nn models reference graphs; do echo "== test_$$name"; $(emulated) build/bin/test_$$name --gtest_brief=1 $(ARGS); done
 
 install-test: | setup-clang ## use the library from outside by every route, gcc and clang, static and shared
 	tests/install/matrix build-install $(ARGS)

@@ -1,6 +1,8 @@
 // graphs FILE: runs the cases of FILE.jsonl and FILE.safetensors in both types on every instruction set, and prints
 // JSON lines: each answer that is wrong, and at the end the largest error of each op. graphs.py reads them. graphs FILE
 // --case NAME --isa NAME --dtype f64 prints that case as a test.
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <map>
@@ -23,33 +25,32 @@ struct Figures {
   double error[2] = {}, part[2] = {};  // f32, f64: the largest, and as a part of its limit
 };
 
+void run_case(const GraphCase& c, std::string_view isa, DType dtype, std::map<std::string, Figures>& figures) {
+  const std::size_t type = dtype == DType::f64 ? 1 : 0;
+  for (const Distance& one : compare(c, dtype)) {
+    if (one.wrong()) {
+      const json line{{"case", c.name},           {"isa", isa},
+                      {"dtype", name_of(dtype)},  {"what", one.what},
+                      {"subjects", one.subjects}, {"error", number(one.error)},
+                      {"limit", one.limit}};
+      fmt::print("{}\n", line.dump());
+    }
+    for (const std::string& subject : one.subjects) {
+      Figures& figure = figures[subject];
+      ++figure.answers;
+      if (one.wrong()) continue;
+      figure.error[type] = std::max(figure.error[type], one.error);
+      figure.part[type] = std::max(figure.part[type], one.error / one.limit);
+    }
+  }
+}
+
 void run_all(const std::vector<GraphCase>& cases) {
   std::map<std::string, Figures> figures;
-  for (const GraphCase& c : cases) {
-    for (const std::string_view isa : available_instruction_sets()) {
-      set_instruction_set(isa);
-      for (const DType dtype : {DType::f32, DType::f64}) {
-        for (const Distance& one : compare(c, dtype)) {
-          if (one.wrong()) {
-            fmt::print("{}\n", json{{"case", c.name},
-                                    {"isa", isa},
-                                    {"dtype", name_of(dtype)},
-                                    {"what", one.what},
-                                    {"subjects", one.subjects},
-                                    {"error", number(one.error)},
-                                    {"limit", one.limit}}
-                                   .dump());
-          }
-          const std::size_t type = dtype == DType::f64 ? 1 : 0;
-          for (const std::string& subject : one.subjects) {
-            Figures& figure = figures[subject];
-            ++figure.answers;
-            if (one.wrong()) continue;
-            figure.error[type] = std::max(figure.error[type], one.error);
-            figure.part[type] = std::max(figure.part[type], one.error / one.limit);
-          }
-        }
-      }
+  for (const std::string_view isa : available_instruction_sets()) {
+    set_instruction_set(isa);
+    for (const GraphCase& c : cases) {
+      for (const DType dtype : {DType::f32, DType::f64}) run_case(c, isa, dtype, figures);
     }
   }
   json all = json::object();

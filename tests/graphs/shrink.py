@@ -1,5 +1,5 @@
 """Makes a failing case smaller while it still fails: cuts what stands before or after, shortens dimensions, leaves out
-backward passes and gradients, rounds values."""
+backward passes and gradients, rounds values; of an optimizer's program steps, parameters and parts."""
 import copy
 import math
 
@@ -8,6 +8,7 @@ import torch
 from draw import answer, largest
 from graph_modules import MODULES
 from graph_ops import OPS
+from programs import answer_program
 
 REGISTRY = {**OPS, **MODULES}
 PLACES = ("root", "weight", "weight_is_grad_of")
@@ -22,7 +23,7 @@ def kind_of(case):
 
 
 def cleaned(case):
-    """The case without items that nothing uses, or None where nothing is left to run."""
+    """The case without items that nothing uses."""
     needed = set(case["outputs"]) | {step[key] for step in case["steps"] for key in PLACES if key in step}
     for place in range(len(case["items"]) - 1, -1, -1):
         if place in needed:
@@ -144,10 +145,28 @@ def rounder(case):
                 yield {**case, "items": case["items"][:place] + [{**item, "values": values}] + case["items"][place + 1:]}
 
 
+def simpler_programs(case):
+    """Fewer steps, without one of the parameters, without clipping, schedule, plateau or average."""
+    for steps in sorted({1, 2, case["steps"] // 2, case["steps"] - 1}):
+        if 0 < steps < case["steps"]:
+            plateau = case["plateau"] and {**case["plateau"], "metrics": case["plateau"]["metrics"][:steps]}
+            yield {**case, "steps": steps, "waves": case["waves"][:steps], "present": case["present"][:steps],
+                   "plateau": plateau}
+    for key in ("clip", "schedule", "plateau", "ema"):
+        if case[key] is not None:
+            yield {**case, key: None}
+    for gone in range(len(case["shapes"]) if len(case["shapes"]) > 1 else 0):
+        kept = [i for i in range(len(case["shapes"])) if i != gone]
+        groups = [{**group, "params": [kept.index(i) for i in group["params"] if i != gone]} for group in case["groups"]]
+        yield {**case, "shapes": [case["shapes"][i] for i in kept], "groups": [group for group in groups if group["params"]],
+               "values": [[part[i] for i in kept] for part in case["values"]],
+               "present": [[row[i] for i in kept] for row in case["present"]]}
+
+
 def fits(case):
     """Whether PyTorch has answers for it."""
     try:
-        return bool(answer(case, REGISTRY))
+        return bool(answer_program(case) if "optimizer" in case else answer(case, REGISTRY))
     except (RuntimeError, IndexError, ValueError, KeyError, TypeError):
         return False
 
@@ -160,14 +179,12 @@ def is_same(one, fault):
 
 def shrunk(case, fault, judge):
     """`judge` gives the wrong answers of many cases at once; a case counts as failing if it is wrong where `fault` was."""
-    if "items" not in case:
-        return case
     for _ in range(60):
         candidates = []
-        for part in (cuts, fewer, smaller_sizes, rounder):
+        for part in (cuts, fewer, smaller_sizes, rounder) if "items" in case else (simpler_programs,):
             for candidate in part(case):
-                candidate = cleaned(candidate)
-                if candidate and fits(candidate):
+                candidate = cleaned(candidate) if "items" in case else candidate
+                if fits(candidate):
                     candidates.append({**candidate, "name": f"{case['name'].split('#')[0]}#{len(candidates)}"})
                 if len(candidates) >= 60:
                     break
@@ -183,7 +200,9 @@ def shrunk(case, fault, judge):
 
 
 def weight_of(case):
-    """Fewer ops first, then fewer numbers, then rounder ones."""
+    """Fewer ops first, then fewer numbers, then rounder ones; of programs fewer steps, parameters and parts."""
+    if "items" not in case:
+        return case["steps"], len(case["shapes"]), sum(case[key] is not None for key in ("clip", "schedule", "plateau", "ema"))
     leaves = [item for item in case["items"] if "op" not in item]
     numbers = torch.cat([item["values"].flatten() for item in leaves]) if leaves else torch.zeros(0)
     return (sum("op" in item for item in case["items"]), sum(math.prod(item["shape"]) for item in leaves),
