@@ -1,15 +1,14 @@
 """Draws a random graph from a seed: leaves, ops on them, and the backward passes to run.
 
-A graph is a list of items; an item is a leaf {"shape", "grad", "values"} or a node {"op", "in": places of items, and the
-op's options}. Registries (graph_ops.py, graph_modules.py) say how to draw an op's inputs and options and what it is in
-PyTorch.
+A graph is a list of items; an item is a leaf {"shape", "grad", "values"} or a node {"op", "in": places of items, and
+the op's options}. `coarse`: the values are few and round, so that equal ones stay equal through products. Registries
+(graph_ops.py, graph_modules.py) say how to draw an op's inputs and options and what it is in PyTorch.
 """
 import math
 
 import torch
 
 SIZES = [1, 1, 2, 2, 3, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 18, 31, 32, 33, 34, 35, 40]
-LARGEST = 1e4  # values beyond leave no digits to compare
 APART = 1e-3  # how far from a kink numbers with roundings must stay
 
 
@@ -146,9 +145,10 @@ class Graph:
         known = self.registry[op]
         try:
             value = known.torch(given, options)
-        except (RuntimeError, IndexError) as error:  # PyTorch refuses
+        except (RuntimeError, IndexError, ZeroDivisionError) as error:  # PyTorch refuses
             raise Rejected(str(error)) from error
-        if (self.style != "special" and not bool(torch.isfinite(value).all())) or largest(value) > 1e9 or value.numel() > 4 * self.cap:
+        finite = self.style == "special" or bool(torch.isfinite(value).all())
+        if not finite or largest(value) > 1e9 or value.numel() > 4 * self.cap:
             raise Rejected("too large")
         if known.kinks and not exact:
             distances = known.kinks(given, options)
@@ -225,7 +225,8 @@ def draw_graph(rng, registry, focus, names, cap=400, nodes=None):
                 ends = [joined(g, ends)]
             except Rejected:
                 continue
-        case = {"coarse": g.style in ("ties", "large") and not focus.startswith("nn."), "items": g.items, "outputs": list(ends), "steps": backward_passes(g, ends)}
+        case = {"coarse": g.style in ("ties", "large") and not focus.startswith("nn."), "items": g.items,
+                "outputs": list(ends), "steps": backward_passes(g, ends)}
         if answer(case, registry):
             return case
 

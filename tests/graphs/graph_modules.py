@@ -104,7 +104,8 @@ module("Dropout", lambda g: ([g.tensor()], dropout_options(g)), lambda x, o: dro
 def conv(g, dims):
     channels, out = g.rng.choice([1, 2, 3]), g.rng.choice([1, 2, 5])
     kernel = [g.rng.choice([1, 2, 3]) for _ in range(dims)]
-    x = [g.rng.choice([1, 2]), channels] + [g.rng.choice([5, 6, 9, 17, 33][:5 if d == dims - 1 else 3]) for d in range(dims)]
+    sizes = [g.rng.choice([5, 6, 9, 17, 33][:5 if d == dims - 1 else 3]) for d in range(dims)]
+    x = [g.rng.choice([1, 2]), channels] + sizes
     options = {key: [g.rng.choice(choices) for _ in range(dims)]
                for key, choices in [("stride", [1, 1, 2]), ("padding", [0, 0, 1, 2]), ("dilation", [1, 1, 2])]}
     options.update(kernel=kernel, out=out, bias=g.coin(0.7))

@@ -172,7 +172,8 @@ def some_dims(g, **more):
     return [x], {"dims": g.some(len(g.shape_of(x))), "keepdim": g.coin(), **more}
 
 
-for name, f, kinks in [("sum", lambda x, d, k: x.sum(d, keepdim=k), None), ("mean", lambda x, d, k: x.mean(d, keepdim=k), None),
+for name, f, kinks in [("sum", lambda x, d, k: x.sum(d, keepdim=k), None),
+                       ("mean", lambda x, d, k: x.mean(d, keepdim=k), None),
                        ("max", lambda x, d, k: x.amax(d, keepdim=k), gaps)]:
     op(name, one(), lambda x, _, f=f: f(x[0], tuple(range(x[0].dim())), False), moves=name == "max", kinks=kinks)
     op(f"{name}_dims", some_dims, lambda x, o, f=f: f(x[0], o["dims"], o["keepdim"]), moves=name == "max", kinks=kinks)

@@ -6,8 +6,8 @@
     graphs.py --write                                              the fixed set that `make test` runs: FIXED_SET
     graphs.py --check                                              whether PyTorch still writes the same fixed set
 
-Each case is drawn from its own name, so a seed gives the same run whatever the number of processes. A case that fails is
-shrunk, and printed as a test in C++. A file of cases is NAME.jsonl, a line each, and NAME.safetensors with the numbers:
+Each case is drawn from its own name, so a seed gives the same run whatever the number of processes. A case that fails
+is shrunk, and printed as a test in C++. A file of cases is NAME.jsonl, a line each, and NAME.safetensors with the numbers:
 CASE.in (inputs, exact in f32) and CASE.out (PyTorch's answers in f64), each one tensor after another. A line holds
     items   leaves {"shape", "grad"} and nodes {"op", "in", options}; a place in this list names a tensor
     outputs the places whose values are answers; then come the gradients of the leaves that want one
@@ -34,6 +34,7 @@ import generate  # noqa: E402
 
 FIXED_SET = {"seed": "fixed", "graphs": 360, "modules": 120, "programs": 20}
 SHARD = 100
+TIMEOUT = 120  # seconds for a shard, which takes less than one
 
 
 def case_of(name):
@@ -109,15 +110,18 @@ def judge(program, cases):
         return [], {}
     with tempfile.TemporaryDirectory() as folder:
         write_cases(Path(folder) / "cases", cases)
-        ran = subprocess.run([program, Path(folder) / "cases"], capture_output=True, text=True, timeout=600)
-    if ran.returncode == 0:
+        try:
+            ran = subprocess.run([program, Path(folder) / "cases"], capture_output=True, text=True, timeout=TIMEOUT)
+        except subprocess.TimeoutExpired:
+            ran = None
+    if ran and ran.returncode == 0:
         lines = [json.loads(line) for line in ran.stdout.splitlines()]
         return lines[:-1], lines[-1]["figures"]
     if len(cases) > 1:
         half = len(cases) // 2
         first, second = judge(program, cases[:half]), judge(program, cases[half:])
         return first[0] + second[0], merged(first[1], second[1])
-    what = f"the program ends with {ran.returncode}: {ran.stderr.strip()[-300:]}"
+    what = f"the program ends with {ran.returncode}: {ran.stderr.strip()[-300:]}" if ran else f"no end in {TIMEOUT} s"
     return [{"case": cases[0]["name"], "isa": "", "dtype": "f64", "what": what, "subjects": [], "error": "crash",
              "limit": 0}], {}
 
@@ -144,8 +148,8 @@ def run_shard(program, names):
 
 
 def run_all(options):
-    names = [f"{options.seed}/{kind}/{k}" for kind, count in
-             (("graph", options.graphs), ("special", options.specials), ("module", options.modules), ("program", options.programs)) for k in range(count)]
+    counts = {"graph": options.graphs, "special": options.specials, "module": options.modules, "program": options.programs}
+    names = [f"{options.seed}/{kind}/{k}" for kind, count in counts.items() for k in range(count)]
     shards = [names[k:k + SHARD] for k in range(0, len(names), SHARD)]
     wrong, figures = [], {}
     with concurrent.futures.ProcessPoolExecutor(options.jobs) as pool:
@@ -174,7 +178,8 @@ def print_wrong(options, wrong):
     for name, answers in by_case.items():
         first = answers[0]
         sets = sorted({f"{one['isa']} {one['dtype']}" for one in answers})
-        print(f"\n{name}: {len(answers)} wrong ({', '.join(sets)}); {first['what']}: {first['error']}, limit {first['limit']:.1e}")
+        print(f"\n{name}: {len(answers)} wrong ({', '.join(sets)}); "
+              f"{first['what']}: {first['error']}, limit {first['limit']:.1e}")
         fault = tuple(sorted({subject for one in answers for subject in one["subjects"]})) or (first["what"][:60],)
         shrinking[fault] += 1
         if shrinking[fault] > 2 or sum(seen.values()) >= options.shrink:

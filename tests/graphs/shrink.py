@@ -11,6 +11,7 @@ from graph_ops import OPS
 from programs import answer_program
 
 REGISTRY = {**OPS, **MODULES}
+PARTS = ("clip", "schedule", "plateau", "ema")
 PLACES = ("root", "weight", "weight_is_grad_of")
 
 
@@ -37,7 +38,8 @@ def cleaned(case):
             item["in"] = [new[i] for i in item["in"]]
         items.append(item)
     steps = [{key: new[value] if key in PLACES else value for key, value in step.items()} for step in case["steps"]]
-    return {"name": case["name"], "coarse": case["coarse"], "items": items, "steps": steps, "outputs": [new[i] for i in case["outputs"]]}
+    return {"name": case["name"], "coarse": case["coarse"], "items": items, "steps": steps,
+            "outputs": [new[i] for i in case["outputs"]]}
 
 
 def values_of(case):
@@ -152,13 +154,14 @@ def simpler_programs(case):
             plateau = case["plateau"] and {**case["plateau"], "metrics": case["plateau"]["metrics"][:steps]}
             yield {**case, "steps": steps, "waves": case["waves"][:steps], "present": case["present"][:steps],
                    "plateau": plateau}
-    for key in ("clip", "schedule", "plateau", "ema"):
+    for key in PARTS:
         if case[key] is not None:
             yield {**case, key: None}
     for gone in range(len(case["shapes"]) if len(case["shapes"]) > 1 else 0):
         kept = [i for i in range(len(case["shapes"])) if i != gone]
         groups = [{**group, "params": [kept.index(i) for i in group["params"] if i != gone]} for group in case["groups"]]
-        yield {**case, "shapes": [case["shapes"][i] for i in kept], "groups": [group for group in groups if group["params"]],
+        yield {**case, "shapes": [case["shapes"][i] for i in kept],
+               "groups": [group for group in groups if group["params"]],
                "values": [[part[i] for i in kept] for part in case["values"]],
                "present": [[row[i] for i in kept] for row in case["present"]]}
 
@@ -167,7 +170,7 @@ def fits(case):
     """Whether PyTorch has answers for it."""
     try:
         return bool(answer_program(case) if "optimizer" in case else answer(case, REGISTRY))
-    except (RuntimeError, IndexError, ValueError, KeyError, TypeError):
+    except (RuntimeError, ArithmeticError, LookupError, ValueError, TypeError):
         return False
 
 
@@ -202,7 +205,7 @@ def shrunk(case, fault, judge):
 def weight_of(case):
     """Fewer ops first, then fewer numbers, then rounder ones; of programs fewer steps, parameters and parts."""
     if "items" not in case:
-        return case["steps"], len(case["shapes"]), sum(case[key] is not None for key in ("clip", "schedule", "plateau", "ema"))
+        return case["steps"], len(case["shapes"]), sum(case[key] is not None for key in PARTS)
     leaves = [item for item in case["items"] if "op" not in item]
     numbers = torch.cat([item["values"].flatten() for item in leaves]) if leaves else torch.zeros(0)
     return (sum("op" in item for item in case["items"]), sum(math.prod(item["shape"]) for item in leaves),
