@@ -79,10 +79,10 @@ Measure measure_of(const GraphCase& c, std::size_t answer, std::span<const doubl
   const json& d = c.description;
   const bool is_gradient = !c.is_program() && answer >= d.at("outputs").size();
   const double scale = d.at("scales").at(is_gradient ? 1 : 0).get<double>();
-  double base = std::max(largest(values), scale / 100);
+  double base = std::max(largest(values), scale / 20);
   if (base == 0) base = 1;
   if (dtype == DType::f64) return {base, 1e-11};
-  return {base, 4 * d.at("f32").at(answer).get<double>() + 0x1p-24 * std::max(16.0, 8 * scale / base)};
+  return {base, 8 * d.at("f32").at(answer).get<double>() + 0x1p-24 * std::max(16.0, 8 * scale / base)};
 }
 
 std::vector<GraphCase> read_graphs(const std::string& path) {

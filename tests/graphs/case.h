@@ -46,7 +46,7 @@ struct Distance {
 };
 
 /// What an answer's errors are a part of, and how large a part may be wrong. The base is the largest value of the
-/// answer, or a hundredth of the largest that took part. The limit is 1e-11 in f64; in f32 four times what PyTorch's
+/// answer, or a twentieth of the largest that took part. The limit is 1e-11 in f64; in f32 eight times what PyTorch's
 /// own f32 is off (or one that rounds elsewhere, draw.py), and 16 roundings of the base or 8 of the largest that took
 /// part.
 struct Measure {

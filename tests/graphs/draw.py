@@ -291,8 +291,8 @@ def run(case, registry, dtype, noise=None):
 
 
 def base(answers, scale):
-    """What errors are a part of: the largest value of the tensor, or a hundredth of the largest of the whole graph."""
-    return max(largest(answers), scale / 100) or 1.0
+    """What errors are a part of: the largest value of the tensor, or a twentieth of the largest of the whole graph."""
+    return max(largest(answers), scale / 20) or 1.0
 
 
 def alike(a, b):

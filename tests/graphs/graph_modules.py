@@ -176,7 +176,7 @@ def mlp_kinks(x, o):
     return F.linear(x[0], *fc).abs() if ACTIVATIONS[o["activation"]] == "relu" else torch.ones(1)
 
 
-module("MLP", mlp, mlp_of, kinks=mlp_kinks)
+module("MLP", mlp, mlp_of, kinks=mlp_kinks, hides=True)
 
 
 def sequential(g):
@@ -188,7 +188,7 @@ def sequential(g):
 
 
 module("Sequential", sequential, lambda x, o: F.linear(
-    F.layer_norm(torch.tanh(F.linear(x[0], x[1], x[2])), (o["hidden"],), x[3], x[4]), x[5], x[6]))
+    F.layer_norm(torch.tanh(F.linear(x[0], x[1], x[2])), (o["hidden"],), x[3], x[4]), x[5], x[6]), hides=True)
 
 
 def causal_self_attention(g):
@@ -295,8 +295,10 @@ def recurrent_of(kind, x, o):
 
 
 for kind in GATES:
-    module(f"{kind}Cell", lambda g, kind=kind: cell(g, kind), lambda x, o, kind=kind: cell_of(kind, x, o), kinks=rnn_kinks)
-    module(kind, lambda g, kind=kind: recurrent(g, kind), lambda x, o, kind=kind: recurrent_of(kind, x, o), kinks=rnn_kinks)
+    module(f"{kind}Cell", lambda g, kind=kind: cell(g, kind), lambda x, o, kind=kind: cell_of(kind, x, o), kinks=rnn_kinks,
+           hides=True)
+    module(kind, lambda g, kind=kind: recurrent(g, kind), lambda x, o, kind=kind: recurrent_of(kind, x, o), kinks=rnn_kinks,
+           hides=True)
 
 
 # ---- positions

@@ -42,7 +42,7 @@ Registry ops() {
       GRADUS_ENTRY("stack", stack(c.from(0), c.index("dim"))),
       GRADUS_ENTRY("broadcast_to", broadcast_to(c[0], c.shape("shape"))),
       GRADUS_ENTRY("detach", c[0].detach()),
-      GRADUS_ENTRY("to", c[0].to(c.dtype() == DType::f32 ? DType::f64 : DType::f32).to(c.dtype())),
+      GRADUS_ENTRY("to", c[0].to(DType::f64).to(c.dtype())),
       GRADUS_ENTRY("sum", sum(c[0])),
       GRADUS_ENTRY("sum_dims", sum(c[0], c.indices("dims"), c.flag("keepdim"))),
       GRADUS_ENTRY("mean", mean(c[0])),

@@ -103,7 +103,7 @@ std::string program_of(const GraphCase& c, DType dtype) {
 std::string print_test(const GraphCase& c, DType dtype, std::string_view isa) {
   std::string text = c.is_program() ? "#include \"graphs/case.h\"\n" : "";
   text += "#include \"graphs/support.h\"\n#include \"support.h\"\n\nnamespace gradus::testing {\n\n";
-  text += fmt::format("TEST(Graphs, Shrunk) {{  // {}\n  const WithInstructionSet isa(\"{}\");\n", c.name, isa);
+  text += fmt::format("TEST(Graphs, Disagrees) {{  // {}\n  const WithInstructionSet isa(\"{}\");\n", c.name, isa);
   if (c.is_program()) {
     text += program_of(c, dtype);
   } else {

@@ -59,7 +59,7 @@ def cuts(case):
         cut = copy.copy(case)
         cut["items"] = list(case["items"])
         cut["items"][place] = {"shape": list(values[place].shape), "grad": True,
-                               "values": (values[place] * 16384).round() / 16384}
+                               "values": ((values[place] * 16384).round() / 16384).float().double()}
         yield cut
         end = copy.copy(case)
         weight = {"shape": list(values[place].shape), "grad": False, "values": torch.ones_like(values[place])}
