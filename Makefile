@@ -18,7 +18,7 @@ arm_dir := build-arm
 fuzz_dir := build-fuzz
 
 .PHONY: help build train examples test test-arm bench bench-peers filled debug asan tsan clang baseline reference correctness
-.PHONY: install-test soak docs fuzz mutants format format-check tidy clean setup setup-clang setup-arm setup-format
+.PHONY: graphs isa install-test soak docs fuzz mutants format format-check tidy clean setup setup-clang setup-arm setup-format
 .PHONY: setup-tidy setup-baseline setup-reference setup-peers setup-docs setup-fuzz setup-mutants
 
 help: ## this list
@@ -81,8 +81,18 @@ correctness: $(release_dir)/build.ninja ## measure the errors against PyTorch an
 	{ build/bin/correctness && echo '```text' && build/bin/gpt check && echo '```'; } > docs/correctness.md.new
 	mv docs/correctness.md.new docs/correctness.md
 
+graphs: $(release_dir)/build.ninja | setup-reference ## compare random graphs, modules and optimizer programs with PyTorch: a minute or two
+	cmake --build --preset release -j $(JOBS) --target graphs
+	/usr/bin/python3 tests/graphs/graphs.py $(ARGS)
+
+# `make test` runs the best set, and goes through all of them where a test is about kernels.
+test_programs := core nn models examples docs reference graphs
+isa: build ## run the test programs on each instruction set of the machine but the best, which `make test` runs
+	@set -e; for isa in $$(build/bin/graphs --isas | tail -n +2); do echo "== $$isa"; \
+	  GRADUS_ISA=$$isa ctest --preset release -R '^($(subst $() ,|,$(test_programs)))$$' $(ARGS); done
+
 baseline: build | setup-baseline ## run the tests on an emulated processor without AVX
-	@set -e; for name in core nn models reference; do echo "== test_$$name"; $(emulated) build/bin/test_$$name --gtest_brief=1 $(ARGS); done
+	@set -e; for name in core nn models reference graphs; do echo "== test_$$name"; $(emulated) build/bin/test_$$name --gtest_brief=1 $(ARGS); done
 
 install-test: | setup-clang ## use the library from outside by every route, gcc and clang, static and shared
 	tests/install/matrix build-install $(ARGS)

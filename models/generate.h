@@ -30,8 +30,8 @@ struct Drawn {
 using OnToken = std::function<bool(const Drawn&)>;
 
 /// What follows each prompt (not the prompt itself). Prompts may differ in length but not be empty. Runs in eval mode
-/// and records nothing. With and without the cache the same tokens come unless two are as likely to within rounding:
-/// logits differ by less than 1e-4 (f32) or 1e-12 (f64) of the largest one.
+/// and records nothing. With and without the cache logits differ by less than 1e-4 (f32) or 1e-12 (f64) of the largest
+/// one, so that the same tokens come unless a draw falls that close to the border between two.
 std::vector<std::vector<std::int32_t>> generate(GPT& model, std::span<const std::vector<std::int32_t>> prompts,
                                                 const GenerateOptions& options = {}, const OnToken& on_token = {});
 std::vector<std::int32_t> generate(GPT& model, std::span<const std::int32_t> prompt,

@@ -16,6 +16,7 @@ using testing::bits;
 using testing::error_of;
 using testing::expect_close;
 using ::testing::HasSubstr;
+using testing::tested_instruction_sets;
 using testing::WithInstructionSet;
 using testing::WithThreads;
 
@@ -36,7 +37,7 @@ Tensor in_parts(const Tensor& qkv, Index heads, const std::vector<Index>& parts)
 
 TEST(CachedAttention, EqualsAttentionOverTheWholeSequence) {
   const NoGrad no_grad;
-  for (const std::string_view isa : available_instruction_sets()) {
+  for (const std::string_view isa : tested_instruction_sets()) {
     const WithInstructionSet use(isa);
     for (const Index head_size : {1, 3, 8, 17, 64, 67}) {
       const Tensor qkv = randn({40, 3 * 2 * head_size}, DType::f64);
@@ -89,7 +90,7 @@ TEST(CachedAttention, Mistakes) {
 
 // linear() with a few rows reads the weights where they are; each row's numbers do not depend on how many there are.
 TEST(LinearOfFewRows, EqualsManyRows) {
-  for (const std::string_view isa : available_instruction_sets()) {
+  for (const std::string_view isa : tested_instruction_sets()) {
     const WithInstructionSet use(isa);
     for (const Index in : {1, 7, 16, 33, 64, 100}) {
       const Tensor x = randn({9, in}, DType::f64), weight = randn({37, in}, DType::f64), bias = randn({37}, DType::f64);

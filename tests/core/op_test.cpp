@@ -16,6 +16,7 @@
 #include <gradus/core/autograd.h>
 #include <gradus/core/gradcheck.h>
 
+#include "../sources.h"
 #include "../support.h"
 #include "op_table.h"
 
@@ -112,7 +113,7 @@ class EachOp : public ::testing::TestWithParam<const OpRow*> {
 TEST_P(EachOp, ForwardEqualsTheReference) {
   const std::vector<Array> inputs = make_inputs(row(), row().shapes);
   const Array expected = row().reference(inputs);
-  for (const std::string_view isa : available_instruction_sets()) {
+  for (const std::string_view isa : tested_instruction_sets()) {
     SCOPED_TRACE(isa);
     const WithInstructionSet guard(isa);
     for (const DType dtype : {DType::f32, DType::f64}) {
@@ -131,7 +132,7 @@ TEST_P(EachOp, ForwardEqualsTheReference) {
 
 TEST_P(EachOp, GradientsEqualDifferences) {
   const std::vector<Array> inputs = make_inputs(row(), row().shapes);
-  for (const std::string_view isa : available_instruction_sets()) {
+  for (const std::string_view isa : tested_instruction_sets()) {
     SCOPED_TRACE(isa);
     const WithInstructionSet guard(isa);
     const std::vector<Tensor> x = make_tensors(row(), inputs, DType::f64);
@@ -168,7 +169,7 @@ TEST_P(EachOp, GradientsEqualDifferences) {
 
 TEST_P(EachOp, F32GradientsEqualF64Gradients) {
   const std::vector<Array> inputs = make_inputs(row(), row().shapes);
-  for (const std::string_view isa : available_instruction_sets()) {
+  for (const std::string_view isa : tested_instruction_sets()) {
     SCOPED_TRACE(isa);
     const WithInstructionSet guard(isa);
     const Outcome coarse = run(row(), inputs, DType::f32), fine = run(row(), inputs, DType::f64);
@@ -198,7 +199,7 @@ TEST_P(EachOp, BackwardTwiceDoublesTheGradient) {
 
 TEST_P(EachOp, AnUnwantedGradientIsNotMadeAndChangesNoOther) {
   const std::vector<Array> inputs = make_inputs(row(), row().shapes);
-  for (const std::string_view isa : available_instruction_sets()) {
+  for (const std::string_view isa : tested_instruction_sets()) {
     SCOPED_TRACE(isa);
     const WithInstructionSet guard(isa);
     for (const DType dtype : {DType::f32, DType::f64}) {
@@ -237,7 +238,7 @@ TEST_P(EachSizedOp, EveryLastSizeUpToTwoVectorsAndOne) {
     const std::vector<Array> inputs = make_inputs(row(), row().sized(n));
     const Array expected = row().reference(inputs);
     const std::vector<std::vector<double>> grads = reference_grads(row(), inputs);
-    for (const std::string_view isa : available_instruction_sets()) {
+    for (const std::string_view isa : tested_instruction_sets()) {
       SCOPED_TRACE(isa);
       const WithInstructionSet guard(isa);
       for (const DType dtype : {DType::f32, DType::f64}) {
@@ -553,42 +554,16 @@ INSTANTIATE_TEST_SUITE_P(Table, EachLargeOp, rows_with([](const OpRow& row) { re
 
 // ---- the table itself
 
-std::string text_of(const std::filesystem::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
-}
-
-// The words that follow `start`, spaces between aside; only those in quotes if `quoted`. (std::regex would do, but its
-// own code draws warnings from GCC 12 under sanitizers.)
-std::set<std::string> words_after(const std::string& text, const std::string& start, bool quoted = false) {
-  std::set<std::string> words;
-  for (std::size_t at = text.find(start); at != std::string::npos; at = text.find(start, at + 1)) {
-    std::size_t first = at + start.size();
-    while (first < text.size() && std::isspace(static_cast<unsigned char>(text[first])) != 0) ++first;
-    if (quoted && (first == text.size() || text[first++] != '"')) continue;
-    std::size_t last = first;
-    while (last < text.size() && (std::isalnum(static_cast<unsigned char>(text[last])) != 0 || text[last] == '_'))
-      ++last;
-    if (last > first) words.insert(text.substr(first, last - first));
-  }
-  return words;
-}
-
 std::set<std::string> recorded_names() {
   const std::filesystem::path core = std::filesystem::path(GRADUS_SOURCE_DIR) / "core";
   std::set<std::string> names;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(core)) {
-    if (entry.path().extension() == ".cpp") names.merge(words_after(text_of(entry.path()), " record(", true));
+    if (entry.path().extension() == ".cpp") names.merge(words_after(read(entry.path()), " record(", true));
     if (entry.path().extension() == ".def") {
-      for (const char* macro : {"\nUNARY(", "\nBINARY("}) names.merge(words_after(text_of(entry.path()), macro));
+      for (const char* macro : {"\nUNARY(", "\nBINARY("}) names.merge(words_after(read(entry.path()), macro));
     }
   }
   return names;
-}
-
-std::set<std::string> declared_names() {
-  return words_after(text_of(std::filesystem::path(GRADUS_SOURCE_DIR) / "core" / "ops.h"), "\nTensor ");
 }
 
 std::set<std::string> tested_names() {

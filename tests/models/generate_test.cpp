@@ -215,6 +215,25 @@ TEST_F(Generate, OneSampleDoesNotDependOnTheOthers) {
   EXPECT_EQ(together, generate(*model, prompts, options));
 }
 
+// What generate() promises with and without the cache: logits that differ by less than this part of the largest one.
+double logit_bound(DType dtype) {
+  return dtype == DType::f32 ? 1e-4 : 1e-12;
+}
+
+double largest_of(const std::vector<double>& values) {
+  double largest = 0;
+  for (const double value : values) largest = std::max(largest, std::abs(value));
+  return largest;
+}
+
+// That no token has a logit above this one's in the last row, but for what a pass without the cache may be off.
+void expect_likeliest(const Tensor& logits, std::int32_t token) {
+  const std::vector<double> all = logits.to_vector();
+  const std::vector<double> last(all.end() - logits.size(-1), all.end());
+  EXPECT_GE(last[static_cast<std::size_t>(token)],
+            *std::ranges::max_element(last) - 2 * logit_bound(logits.dtype()) * largest_of(last));
+}
+
 TEST_F(Generate, TheContextSlides) {
   const std::vector<std::int32_t> prompt{9, 9, 9, 1, 2, 3, 4, 5, 6, 7, 8};
   const std::vector<std::int32_t> seen(prompt.end() - 8, prompt.end());
@@ -223,7 +242,7 @@ TEST_F(Generate, TheContextSlides) {
   // A greedy step is the likeliest token of the plain forward pass over the last block_size tokens.
   const auto next = generate(*model, std::span(prompt), {.max_tokens = 1, .temperature = 0});
   model->eval();
-  EXPECT_EQ(next.front(), argmax((*model)(seen, 1, 8)).back());
+  expect_likeliest((*model)(seen, 1, 8), next.front());
 }
 
 // The rule that generate.h states, by hand: whole passes over what is in sight.
@@ -234,17 +253,87 @@ TEST_F(Generate, AFullContextForgetsItsOldestQuarter) {
   std::size_t begin = 0;
   for (const std::int32_t token : drawn) {
     const std::vector<std::int32_t> seen(tokens.begin() + static_cast<std::ptrdiff_t>(begin), tokens.end());
-    EXPECT_EQ(argmax((*model)(seen, 1, static_cast<Index>(seen.size()))).back(), token);
+    expect_likeliest((*model)(seen, 1, static_cast<Index>(seen.size())), token);
     tokens.push_back(token);
     if (tokens.size() - begin > 8) begin += 2;
   }
 }
 
-// GRADUS_SOAK=1: a thousand prompts. Logits differ by rounding alone: the same tokens come.
+struct Drawing {
+  std::vector<std::vector<std::int32_t>> tokens;
+  std::vector<std::vector<std::vector<double>>> logits;  // of each sample, what each token was drawn from
+};
+
+Drawing draw(GPT& model, const std::vector<std::vector<std::int32_t>>& prompts, const GenerateOptions& options) {
+  Drawing drawing;
+  drawing.logits.resize(prompts.size());
+  drawing.tokens = generate(model, prompts, options, [&](const Drawn& token) {
+    drawing.logits[token.sample].push_back(slice(token.logits, 0, token.row, token.row + 1).to_vector());
+    return true;
+  });
+  return drawing;
+}
+
+double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
+  double largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
+  return largest;
+}
+
+// How far the n-th draw from these logits is from giving another token: from the nearest edge between two tokens'
+// shares of [0, 1), or, where tokens go by how likely they are, from two that trade places.
+double distance_to_another_token(const std::vector<double>& logits, const GenerateOptions& options, std::uint64_t seed,
+                                 std::size_t n) {
+  std::vector<Likely> likely = likeliest_tokens(logits, logits.size(), 0);
+  if (options.temperature == 0) return likely[0].probability - likely[1].probability;
+  double nearest = 1;
+  if (options.top_k > 0) {
+    const auto kept = static_cast<std::size_t>(options.top_k);
+    for (std::size_t i = 0; i < kept; ++i) {
+      nearest = std::min(nearest, likely[i].probability - likely[i + 1].probability);
+    }
+    likely.resize(kept);
+  } else {
+    std::ranges::sort(likely, {}, &Likely::token);
+  }
+  Generator generator(seed);
+  double place = 0, edge = 0, total = 0;
+  for (std::size_t i = 0; i <= n; ++i) place = generator.uniform<double>();
+  for (const Likely& one : likely) total += one.probability;
+  for (const Likely& one : likely) {
+    edge += one.probability / total;
+    nearest = std::min(nearest, std::abs(edge - place));
+  }
+  return nearest;
+}
+
+// Holds both drawings to that promise, sample by sample up to the first token that differs; returns how many differ.
+int expect_same_tokens(const Drawing& cached, const Drawing& whole, const GenerateOptions& options, DType dtype) {
+  int different = 0;
+  for (std::size_t sample = 0; sample < whole.tokens.size(); ++sample) {
+    for (std::size_t n = 0; n < whole.tokens[sample].size(); ++n) {
+      const std::vector<double>& logits = whole.logits[sample][n];
+      const double bound = logit_bound(dtype) * largest_of(logits);
+      EXPECT_LE(largest_difference(cached.logits[sample][n], logits), bound)
+          << "token " << n << " of sample " << sample;
+      if (cached.tokens[sample][n] == whole.tokens[sample][n]) continue;
+      // Logits that are off by at most `bound` change no probability by more than a factor of e^(2 bound).
+      EXPECT_LE(distance_to_another_token(logits, options, sample_seed(options.seed, sample), n), std::expm1(2 * bound))
+          << "token " << n << " of sample " << sample << " differs though its draw is not near another token";
+      ++different;
+      break;  // what follows other tokens is another text
+    }
+  }
+  return different;
+}
+
+// GRADUS_SOAK=1: a thousand prompts. Logits differ by rounding alone: the same tokens come, unless a draw falls within
+// that of another token.
 TEST_F(Generate, CachedAndUncachedDrawTheSameTokens) {
   Generator random(5);
   const int count = testing::times(60, 1000);
   Index tokens = 0;
+  int samples = 0, different = 0;
   for (int i = 0; i < count; ++i) {
     GPTConfig config = i % 2 == 0 ? small_config(40, 16) : GPTConfig::microgpt(40);
     config.init_std = 0.3;
@@ -259,12 +348,16 @@ TEST_F(Generate, CachedAndUncachedDrawTheSameTokens) {
                             .temperature = i % 3 == 0 ? 0.0 : 1.0,
                             .top_k = i % 5 == 0 ? 10 : 0,
                             .seed = static_cast<std::uint64_t>(i)};
-    const auto cached = generate(some, prompts, options);
+    const Drawing cached = draw(some, prompts, options);
     options.use_cache = false;
-    ASSERT_EQ(cached, generate(some, prompts, options)) << i;
-    for (const auto& sample : cached) tokens += static_cast<Index>(sample.size());
+    SCOPED_TRACE(fmt::format("model {}", i));
+    different += expect_same_tokens(cached, draw(some, prompts, options), options, some.dtype());
+    samples += static_cast<int>(prompts.size());
+    for (const auto& sample : cached.tokens) tokens += static_cast<Index>(sample.size());
   }
-  figure("cache", fmt::format("{} prompts' {} tokens are the same with and without the cache", count, tokens));
+  EXPECT_LE(different, samples / 20) << "too many draws fall near another token";
+  figure("cache", fmt::format("{} prompts, {} tokens: with and without the cache {} of {} texts are the same", samples,
+                              tokens, samples - different, samples));
 }
 
 // GRADUS_SOAK=1: at context 1024, so that what the cache is worth can be told.
@@ -278,21 +371,23 @@ TEST(GenerateSpeed, CachedAndUncachedAtALongContext) {
   std::vector<std::vector<std::int32_t>> prompt(1);
   Generator random(2);
   for (Index i = drawn; i < context; ++i) prompt[0].push_back(static_cast<std::int32_t>(random.below(65)));
-  std::vector<std::vector<std::int32_t>> texts;
   std::vector<double> milliseconds;  // of the fastest token: others may have waited for other programs
   for (const bool use_cache : {true, false}) {
     std::vector<std::chrono::steady_clock::time_point> times;  // the first one once the prompt was read
-    texts.push_back(generate(model, prompt, {.max_tokens = drawn, .use_cache = use_cache}, [&](const Drawn& token) {
-                      times.push_back(std::chrono::steady_clock::now());
-                      return token.sample == 0;
-                    }).front());
+    generate(model, prompt, {.max_tokens = drawn, .use_cache = use_cache}, [&](const Drawn& token) {
+      times.push_back(std::chrono::steady_clock::now());
+      return token.sample == 0;
+    });
     std::chrono::duration<double, std::milli> fastest = times.back() - times.front();
     for (std::size_t i = 1; i < times.size(); ++i)
       fastest = std::min<decltype(fastest)>(fastest, times[i] - times[i - 1]);
     milliseconds.push_back(fastest.count());
   }
-  EXPECT_EQ(texts[0].size(), static_cast<std::size_t>(drawn));
-  EXPECT_EQ(texts[0], texts[1]);
+  GenerateOptions options{.max_tokens = drawn};
+  const Drawing cached = draw(model, prompt, options);
+  EXPECT_EQ(cached.tokens[0].size(), static_cast<std::size_t>(drawn));
+  options.use_cache = false;
+  expect_same_tokens(cached, draw(model, prompt, options), options, model.dtype());
   figure("cache's speed", fmt::format("at context {}, 4 layers of width 128: {:.3g} ms a token with the cache, {:.3g} "
                                       "without, {:.0f} times as long",
                                       context, milliseconds[0], milliseconds[1], milliseconds[1] / milliseconds[0]));
@@ -334,8 +429,8 @@ TEST(GenerateLogits, CachedOnesDifferFromWholePassesByRoundingAlone) {
     }
     worst[wide ? 1 : 0] = std::max(worst[wide ? 1 : 0], difference / largest);
   }
-  EXPECT_LE(worst[0], 1e-4);
-  EXPECT_LE(worst[1], 1e-12);
+  EXPECT_LE(worst[0], logit_bound(DType::f32));
+  EXPECT_LE(worst[1], logit_bound(DType::f64));
   figure("cached logits",
          fmt::format("differ by at most {:.1e} (f32) and {:.1e} (f64) of the largest logit", worst[0], worst[1]));
 }

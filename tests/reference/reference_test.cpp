@@ -8,6 +8,7 @@
 #include <set>
 
 #include "../core/op_table.h"
+#include "../sources.h"
 #include "../support.h"
 #include "measure.h"
 #include "reference_file.h"
@@ -31,7 +32,7 @@ class Pytorch : public ::testing::TestWithParam<std::tuple<Case, DType>> {};
 TEST_P(Pytorch, Agrees) {
   const auto& [c, dtype] = GetParam();
   const double rounding = dtype == DType::f32 ? 0x1p-24 : 0x1p-53;
-  for (const std::string_view isa : available_instruction_sets()) {
+  for (const std::string_view isa : tested_instruction_sets()) {
     SCOPED_TRACE(isa);
     const WithInstructionSet guard(isa);
     const std::optional<Errors> errors = against_pytorch(c, dtype, dtype);
@@ -104,39 +105,6 @@ TEST(Reference, GradientsOfOpsAreThoseOfTheTable) {
   }
 }
 
-// The words X of "struct X : Base" or "class X : public Base" in the folder's headers.
-std::set<std::string> derived(const std::string& folder, const std::set<std::string>& bases) {
-  std::set<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(GRADUS_SOURCE_DIR) / folder)) {
-    if (entry.path().extension() != ".h") continue;
-    std::ifstream file(entry.path());
-    for (std::string line; std::getline(file, line);) {
-      std::istringstream words(line);
-      std::string kind, name, colon, base;
-      words >> kind >> name >> colon >> base;
-      if (base == "public") words >> base;
-      if ((kind == "struct" || kind == "class") && colon == ":" && bases.contains(base)) names.insert(name);
-    }
-  }
-  return names;
-}
-
-// The enumerators of "enum .. { a, b }", whose line begins so, in a header.
-std::set<std::string> enumerators(const std::string& header, const std::string& start) {
-  const std::string text = read(std::filesystem::path(GRADUS_SOURCE_DIR) / header);
-  const std::size_t at = text.find(start), end = text.find('}', at);
-  std::set<std::string> names;
-  std::string name;
-  for (const char c : at == std::string::npos ? "" : text.substr(at + start.size(), end - at - start.size() + 1)) {
-    if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_') {
-      name += c;
-    } else if (!name.empty()) {
-      names.insert(std::exchange(name, {}));
-    }
-  }
-  return names;
-}
-
 void expect_cases(const std::string& file, const std::set<std::string>& wanted, const std::string& before,
                   std::size_t at_least) {
   EXPECT_GE(wanted.size(), at_least) << "the search finds too little";
@@ -149,15 +117,12 @@ void expect_cases(const std::string& file, const std::set<std::string>& wanted, 
 }
 
 TEST(Reference, HasACaseForEveryModule) {
-  std::set<std::string> modules =
-      derived("nn", {"Layer", "ActivationLayer", "Module", "BatchNorm", "Recurrent", "RecurrentCell"});
-  for (const char* base : {"Layer", "ActivationLayer", "BatchNorm", "Recurrent", "RecurrentCell"}) modules.erase(base);
-  expect_cases("modules", modules, "", 32);
+  expect_cases("modules", declared_modules(), "", 32);
   expect_cases("modules", enumerators("nn/activation.h", "enum class Activation {"), "MLP_", 6);
 }
 
 TEST(Reference, HasACaseForEveryOptimizerAndSchedule) {
-  expect_cases("optimizers", derived("nn", {"Optimizer", "Adam"}), "", 4);
+  expect_cases("optimizers", declared_optimizers(), "", 4);
   expect_cases("optimizers", enumerators("nn/schedule.h", "enum Kind {"), "Schedule_", 3);
 }
 

@@ -1,0 +1,378 @@
+"""Every op of core/ops.h: how to draw its inputs and options, and what it is in PyTorch. The name and the options are
+those of registry.cpp; an op with several forms has a name for each ("sum", "sum_dims").
+
+Where gradus has a rule of its own, it stands here: an attention's causal mask lets the last query see every key, and a
+query that sees none gives 0; a cross entropy without targets is 0; dropout falls out by gradus's own hash; equal maxima
+share the gradient, but for max_pool2d, whose first one gets it.
+"""
+import math
+import sys
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "reference"))
+from ops import attention, dropout_mask, packed_attention, rms_norm, variance  # noqa: E402
+
+from draw import Op, Rejected  # noqa: E402
+
+OPS = {}
+
+
+def op(name, draw, torch, **more):
+    OPS[name] = Op(draw, torch, **more)
+
+
+def one(domain="any", **shape):
+    return lambda g: ([g.tensor(domain=domain, **shape)], {})
+
+
+def near_zero(x, _):
+    return x[0].abs()
+
+
+def gaps(x, _):
+    """Between neighbours in size."""
+    return x[0].flatten().sort().values.diff()
+
+
+# ---- pointwise
+
+for name, f, domain in [
+        ("neg", torch.neg, "any"), ("exp", torch.exp, "small"), ("log", torch.log, "positive"),
+        ("sqrt", torch.sqrt, "positive"), ("abs", torch.abs, "any"), ("sin", torch.sin, "any"),
+        ("cos", torch.cos, "any"), ("tanh", torch.tanh, "any"), ("sigmoid", torch.sigmoid, "any"),
+        ("relu", F.relu, "any"), ("silu", F.silu, "any"),
+        ("softplus", lambda x: F.softplus(x, threshold=1e6), "any"), ("gelu_erf", F.gelu, "any"),
+        ("gelu_tanh", lambda x: F.gelu(x, approximate="tanh"), "any")]:
+    op(name, one(domain), lambda x, _, f=f: f(x[0]), moves=name in ("neg", "abs", "relu"),
+       kinks=near_zero if name in ("abs", "relu") else None)
+
+
+def pow_number(g):
+    exponent = g.rng.choice([2, 3, -1, 0.5, -1.5, 0, 1, 4, 1.75])
+    return [g.tensor(domain="small" if exponent in (0, 1, 2, 3, 4) else "nonzero" if exponent == -1 else "positive")], \
+        {"exponent": exponent}
+
+
+op("pow_number", pow_number, lambda x, o: torch.pow(x[0], o["exponent"]))
+op("clamp", lambda g: ([g.tensor()], {"low": g.rng.choice([-1.0, -0.5, -30.0]), "high": g.rng.choice([-0.5, 0.5, 1.0])}),
+   lambda x, o: torch.clamp(x[0], o["low"], o["high"]), moves=True,
+   kinks=lambda x, o: torch.minimum((x[0] - o["low"]).abs(), (x[0] - o["high"]).abs()))
+
+
+def broadcast(g, count):
+    """Shapes that fit each other: leading dimensions left out, sizes replaced by 1."""
+    whole = g.shape()
+    shapes = [[1 if g.coin(0.25) else size for size in whole] for _ in range(count)]
+    return [shape[g.rng.randint(0, len(shape)):] if g.coin(0.3) else shape for shape in shapes]
+
+
+def two(*domains):
+    def draw(g):
+        a = g.tensor(domain=domains[0])
+        if g.coin():
+            return [a, g.tensor(g.shape_of(a), domains[1])], {}
+        if g.coin():
+            other = [1 if g.coin(0.4) else size for size in g.shape_of(a)]
+            b = g.tensor(other[g.rng.randint(0, len(other)):] if g.coin(0.3) else other, domains[1])
+            return [a, b], {}
+        return [g.tensor(shape, domain) for shape, domain in zip(broadcast(g, 2), domains)], {}
+    return draw
+
+
+for name, f, *domains in [
+        ("add", torch.add, "any", "any"), ("sub", torch.sub, "any", "any"), ("mul", torch.mul, "any", "any"),
+        ("div", torch.div, "any", "nonzero"), ("maximum", torch.maximum, "any", "any"),
+        ("minimum", torch.minimum, "any", "any"), ("pow", torch.pow, "positive", "small")]:
+    op(name, two(*domains), lambda x, _, f=f: f(x[0], x[1]), moves=name in ("maximum", "minimum"),
+       kinks=(lambda x, _: (x[0] - x[1]).abs()) if name in ("maximum", "minimum") else None)
+for name, f in [("add_number", lambda x, n: x + n), ("sub_from_number", lambda x, n: n - x),
+                ("mul_number", lambda x, n: x * n), ("div_number", lambda x, n: x / n)]:
+    op(name, lambda g: ([g.tensor()], {"number": g.rng.choice([0.5, -2.0, 3.0, 1.0])}),
+       lambda x, o, f=f: f(x[0], o["number"]))
+
+
+def where(g):
+    shapes = broadcast(g, 3)
+    if g.coin(0.4):
+        shapes = [shapes[1]] * 3
+    return [g.tensor(shapes[0], "flags", grad=g.coin(0.1)), g.tensor(shapes[1]), g.tensor(shapes[2])], {}
+
+
+op("where", where, lambda x, _: torch.where(x[0] != 0, x[1], x[2]), moves=True)
+
+
+# ---- shape
+
+def reshape(g):
+    x = g.tensor()
+    count = g.values[x].numel()
+    shapes = [[count], [1, count], [count, 1], g.shape_of(x) + [1], [1] + g.shape_of(x)]
+    shapes += [[count // k, k] for k in (2, 3, 4) if count % k == 0]
+    return [x], {"shape": g.rng.choice([shape for shape in shapes if len(shape) <= 5])}
+
+
+def permute(g):
+    x = g.tensor()
+    dims = g.some(len(g.shape_of(x)), least=9)
+    return [x], {"dims": dims}
+
+
+def slice_(g):
+    x = g.tensor(low=1)
+    dim = g.dim(len(g.shape_of(x)))
+    size = g.shape_of(x)[dim]
+    begin = g.rng.randint(0, size)
+    return [x], {"dim": dim, "begin": begin, "end": g.rng.randint(begin, size)}
+
+
+def concat(g):
+    x = g.tensor(low=1)
+    shape = g.shape_of(x)
+    dim = g.dim(len(shape))
+    parts = [x]
+    for _ in range(g.rng.randint(0, 2)):
+        other = list(shape)
+        if g.coin():
+            other[dim] = g.size()
+        parts.append(g.tensor(g.fitted(other)))
+    return parts, {"dim": dim}
+
+
+def stack(g):
+    x = g.tensor(high=3)
+    return [x] + [g.tensor(g.shape_of(x)) for _ in range(g.rng.randint(0, 2))], {"dim": g.dim(len(g.shape_of(x)) + 1)}
+
+
+def broadcast_to(g):
+    x = g.tensor(high=3)
+    shape = [g.size() if size == 1 else size for size in g.shape_of(x)]
+    return [x], {"shape": [g.size() for _ in range(g.rng.choice([0, 0, 1]))] + shape}
+
+
+op("reshape", reshape, lambda x, o: x[0].reshape(o["shape"]), moves=True)
+op("permute", permute, lambda x, o: x[0].permute(o["dims"]).contiguous(), moves=True)
+op("transpose", lambda g: (lambda x: ([x], {"dim0": g.dim(len(g.shape_of(x))), "dim1": g.dim(len(g.shape_of(x)))}))(
+    g.tensor(low=2)), lambda x, o: x[0].transpose(o["dim0"], o["dim1"]).contiguous(), moves=True)
+op("slice", slice_, lambda x, o: x[0].narrow(o["dim"], o["begin"], o["end"] - o["begin"]).clone(), moves=True)
+op("concat", concat, lambda x, o: torch.cat(x, o["dim"]), moves=True)
+op("stack", stack, lambda x, o: torch.stack(x, o["dim"]), moves=True)
+op("broadcast_to", broadcast_to, lambda x, o: torch.broadcast_to(x[0], o["shape"]).clone(), moves=True)
+op("detach", one(), lambda x, _: x[0].detach().clone(), moves=True)
+# To f64 and back: to f32 would round values and gradients, where a last bit decides.
+op("to", one(), lambda x, _: x[0].to(torch.float64).to(x[0].dtype), moves=True)
+
+
+# ---- reductions
+
+def some_dims(g, **more):
+    x = g.tensor(low=1)
+    return [x], {"dims": g.some(len(g.shape_of(x))), "keepdim": g.coin(), **more}
+
+
+for name, f, kinks in [("sum", lambda x, d, k: x.sum(d, keepdim=k), None),
+                       ("mean", lambda x, d, k: x.mean(d, keepdim=k), None),
+                       ("max", lambda x, d, k: x.amax(d, keepdim=k), gaps)]:
+    op(name, one(), lambda x, _, f=f: f(x[0], tuple(range(x[0].dim())), False), moves=name == "max", kinks=kinks)
+    op(f"{name}_dims", some_dims, lambda x, o, f=f: f(x[0], o["dims"], o["keepdim"]), moves=name == "max", kinks=kinks)
+op("var", one(low=1), lambda x, _: x[0].var())
+
+
+def var_dims(x, o):
+    if math.prod(x[0].size(d) for d in o["dims"]) <= o["correction"]:
+        raise Rejected("NaN")
+    return variance(x[0], tuple(o["dims"]), o["keepdim"], o["correction"])
+
+
+op("var_dims", lambda g: some_dims(g, correction=g.rng.choice([1, 0, 0.5])), var_dims)
+op("argmax", lambda g: (lambda x: ([x], {"dim": g.dim(len(g.shape_of(x)))}))(g.tensor(low=1)),
+   lambda x, o: x[0].detach().argmax(o["dim"]).flatten().to(x[0].dtype), moves=True, kinks=gaps)
+
+
+# ---- products
+
+def matmul(g):
+    m, k, n = g.size(), g.size(), g.size()
+    if g.coin(0.3):
+        m = k = n  # so that a tensor may meet itself
+    flags = {"transpose_a": g.coin(0.3), "transpose_b": g.coin(0.3)}
+    a = [k, m] if flags["transpose_a"] else [m, k]
+    b = [n, k] if flags["transpose_b"] else [k, n]
+    kind = g.rng.choice(["plain"] * 4 + ["batch"] * 4 + ["vectors"])
+    if kind == "vectors":
+        flags = {"transpose_a": False, "transpose_b": False}
+        a, b = g.rng.choice([([k], [k]), ([m, k], [k]), ([k], [k, n]), ([2, m, k], [k]), ([k], [3, k, n])])
+    if kind == "batch":
+        lead = g.rng.choice([([2], [2]), ([2], []), ([], [3]), ([2, 1], [3]), ([1], [2]), ([2, 3], [2, 1]), ([0], [0])])
+        a, b = lead[0] + a, lead[1] + b
+    if max(math.prod(a), math.prod(b)) > 4 * g.cap:
+        raise Rejected("large")
+    return [g.tensor(a), g.tensor(b)], flags
+
+
+def linear(g):
+    x = g.tensor(low=1)
+    n, out = g.shape_of(x)[-1], g.size()
+    if n * out > 4 * g.cap:
+        raise Rejected("large")
+    return [x, g.tensor([out, n])] + ([g.tensor([out])] if g.coin(0.7) else []), {}
+
+
+op("matmul", matmul, lambda x, o: (x[0].mT if o["transpose_a"] else x[0]) @ (x[1].mT if o["transpose_b"] else x[1]))
+op("linear", linear, lambda x, _: F.linear(*x))
+
+
+# ---- over one dimension
+
+for name, f in [("softmax", torch.softmax), ("log_softmax", torch.log_softmax)]:
+    op(name, lambda g: (lambda x: ([x], {"dim": g.dim(len(g.shape_of(x)))}))(g.tensor(low=1)),
+       lambda x, o, f=f: f(x[0], o["dim"]))
+
+
+def norm(bias):
+    def draw(g):
+        x = g.tensor(low=1)
+        rest = [g.tensor(g.shape_of(x)[-1:]) for _ in range(g.rng.choice([0, 1, 2 if bias else 1]))]
+        return [x] + rest, {"eps": g.rng.choice([1e-5, 1e-2])}
+    return draw
+
+
+op("layer_norm", norm(True), lambda x, o: F.layer_norm(x[0], x[0].shape[-1:], *(x[1:] + [None, None])[:2], o["eps"]))
+op("rms_norm", norm(False), lambda x, o: rms_norm(*x, eps=o["eps"]))
+
+
+# ---- networks
+
+def embedding(g):
+    weight = g.tensor(low=2, high=2)
+    rows = g.shape_of(weight)[0]
+    shape = g.rng.choice([[g.rng.randint(0, 9)], [2, 3], [1, 2, 2], []])
+    return [weight], {"ids": [g.rng.randrange(rows) if rows else 0 for _ in range(math.prod(shape))], "ids_shape": shape}
+
+
+op("embedding", embedding, lambda x, o: F.embedding(torch.tensor(o["ids"], dtype=torch.long).reshape(o["ids_shape"]), x[0]),
+   moves=True)
+op("dropout", lambda g: ([g.tensor()], {"p": g.rng.choice([0.25, 0.5, 0.9]), "seed": g.rng.randrange(1000)}),
+   lambda x, o: x[0] * dropout_mask(x[0].shape, o["p"], o["seed"]) / (1 - o["p"]))
+
+
+def cross_entropy(g):
+    x = g.tensor(low=1)
+    *lead, V = g.shape_of(x)
+    ignored = g.rng.choice([-1, -1, -100, 0])
+    some = g.rng.choice([0, 0, 0.3, 1])
+    targets = [ignored if g.coin(some) or not V else g.rng.randrange(V) for _ in range(math.prod(lead))]
+    return [x], {"targets": targets, "ignore_index": ignored, "label_smoothing": g.rng.choice([0, 0, 0.1, 0.5])}
+
+
+def cross_entropy_of(x, o):
+    if len(o["targets"]) != math.prod(x[0].shape[:-1]):
+        raise Rejected("one target a row")
+    if all(target == o["ignore_index"] for target in o["targets"]):
+        return x[0].sum() * 0
+    return F.cross_entropy(x[0].reshape(-1, x[0].size(-1)), torch.tensor(o["targets"]), ignore_index=o["ignore_index"],
+                           label_smoothing=o["label_smoothing"])
+
+
+op("cross_entropy", cross_entropy, cross_entropy_of)
+
+
+def loss(*domains, **options):
+    def draw(g):
+        x = g.tensor(domain=domains[0])
+        return [x, g.tensor(g.shape_of(x), domains[1])], {key: g.rng.choice(value) for key, value in options.items()}
+    return draw
+
+
+op("mse_loss", loss("any", "any"), lambda x, _: F.mse_loss(*x))
+op("l1_loss", loss("any", "any"), lambda x, _: F.l1_loss(*x), kinks=lambda x, _: (x[0] - x[1]).abs())
+op("huber_loss", loss("any", "any", delta=[1, 0.5, 2.5]), lambda x, o: F.huber_loss(*x, delta=o["delta"]))
+op("binary_cross_entropy_with_logits", loss("any", "probability"), lambda x, _: F.binary_cross_entropy_with_logits(*x))
+
+
+def kl_div(g):
+    x = g.tensor(low=1)
+    return [x, g.tensor(g.shape_of(x), "positive")], {}
+
+
+op("kl_div", kl_div, lambda x, _: F.kl_div(*x, reduction="batchmean"))
+
+
+def conv1d(g):
+    kernel, dilation = g.rng.choice([1, 2, 3, 5]), g.rng.choice([1, 1, 2])
+    length = g.size() + g.rng.choice([0, dilation * (kernel - 1)])
+    channels, out = g.rng.choice([1, 2, 3]), g.rng.choice([1, 2, 5])
+    x, weight = [g.rng.choice([0, 1, 1, 2, 2]), channels, length], [out, channels, kernel]
+    return [g.tensor(shape) for shape in ([x, weight, [out]] if g.coin(0.7) else [x, weight])], \
+        {"stride": g.rng.choice([1, 1, 2, 3]), "padding": g.rng.choice([0, 0, 1, 3]), "dilation": dilation}
+
+
+def conv2d(g):
+    pair = [g.rng.choice([1, 1, 2]), g.rng.choice([1, 1, 2])]
+    kernel = [g.rng.choice([1, 2, 3]), g.rng.choice([1, 2, 3, 4])]
+    channels, out = g.rng.choice([1, 2, 3]), g.rng.choice([1, 2, 5])
+    x = [g.rng.choice([0, 1, 1, 2, 2]), channels, g.rng.choice([3, 4, 5, 7]), g.rng.choice([4, 5, 9, 17, 34])]
+    weight = [out, channels] + kernel
+    return [g.tensor(shape) for shape in ([x, weight, [out]] if g.coin(0.7) else [x, weight])], \
+        {"stride": [g.rng.choice([1, 1, 2]), g.rng.choice([1, 2])],
+         "padding": [g.rng.choice([0, 0, 1]), g.rng.choice([0, 1, 2])], "dilation": pair}
+
+
+for name, draw, f in [("conv1d", conv1d, F.conv1d), ("conv2d", conv2d, F.conv2d)]:
+    op(name, draw, lambda x, o, f=f: f(*x, stride=o["stride"], padding=o["padding"], dilation=o["dilation"]))
+
+
+def pool(g):
+    lead = [g.rng.choice([1, 2, 3]) for _ in range(g.rng.choice([0, 1, 2]))]
+    kernel = [g.rng.choice([1, 2, 3]), g.rng.choice([1, 2, 3])]
+    options = {"kernel": kernel, "stride": g.rng.choice([kernel, [1, 1], [2, 1], [1, 2]]),
+               "padding": [g.rng.randint(0, kernel[0] // 2), g.rng.randint(0, kernel[1] // 2)]}
+    return [g.tensor(lead + [g.rng.choice([3, 4, 5, 8]), g.rng.choice([3, 4, 7, 17, 34])])], options
+
+
+def pooled(f):
+    def compute(x, o):
+        size = x[0].shape
+        y = f(x[0].reshape(1, -1, *size[-2:]), o["kernel"], o["stride"], o["padding"])
+        return y.reshape(*size[:-2], *y.shape[-2:])
+    return compute
+
+
+op("max_pool2d", pool, pooled(F.max_pool2d), moves=True, kinks=gaps)
+op("avg_pool2d", pool, pooled(F.avg_pool2d))
+
+
+def scale_of(g):
+    """Where logits are large a power of two, so that equal ones stay equal."""
+    return g.rng.choice([1.0, 0.5] if g.style == "large" else [0, 0, 0.5, 0.3])
+
+
+def scaled_dot_product_attention(g):
+    T, S, D, E = g.size(), g.size(), g.rng.choice([1, 2, 4, 5, 17, g.size()]), g.size()
+    kind = g.rng.random()
+    if kind < 0.6:
+        T, E = S, D
+    elif kind < 0.7:
+        E = D
+    lead = g.rng.choice([[], [], [2], [1], [2, 2]])
+    if math.prod(lead) * max(T * S, T * D, S * D, S * E) > 4 * g.cap:
+        raise Rejected("large")
+    inputs = [g.tensor(lead + shape) for shape in ([T, D], [S, D], [S, E])]
+    return inputs, {"causal": g.coin(), "scale": scale_of(g)}
+
+
+def packed(g):
+    heads, width = g.rng.choice([1, 2, 3]), g.rng.choice([1, 2, 4, 5, 9])
+    lengths = [g.rng.choice([0, 1, 2, 3, 5, 9, 17, 33]) for _ in range(g.rng.choice([1, 2, 3]))]
+    if sum(lengths) * heads * width * 3 > 8 * g.cap:
+        raise Rejected("large")
+    return [g.tensor([sum(lengths), 3 * heads * width])], \
+        {"heads": heads, "lengths": lengths, "causal": g.coin(0.7), "scale": scale_of(g)}
+
+
+op("scaled_dot_product_attention", scaled_dot_product_attention, lambda x, o: attention(*x, o["causal"], o["scale"]),
+   hides=True)
+op("packed_attention", packed, lambda x, o: packed_attention(x[0], o["heads"], o["lengths"], o["causal"], o["scale"]),
+   hides=True)

@@ -1,0 +1,74 @@
+// What the code of the registries, and so every printed test, uses besides gradus.
+#pragma once
+
+#include <vector>
+
+#include <gradus/gradus.h>
+
+namespace gradus::testing {
+
+/// The module with these parameters and buffers in the order in which it names its own; buffers are copies, for they
+/// move.
+template <class M>
+M bound(M module, const std::vector<Tensor>& tensors) {
+  struct Bind : nn::Visitor {
+    explicit Bind(const std::vector<Tensor>& given) : rest(given) {}
+    void on_tensor(std::string_view name, const Tensor& tensor, bool is_parameter) override {
+      check(next < rest.size(), "there are {} tensors, none for '{}'", rest.size(), name);
+      const Tensor& given = rest[next++];
+      check(given.shape() == tensor.shape(), "'{}' is {}, the case has {}", name, tensor.shape(), given.shape());
+      const_cast<Tensor&>(tensor) = is_parameter ? given : given.clone();
+    }
+    const std::vector<Tensor>& rest;
+    std::size_t next = 0;
+  } bind(tensors);
+  module.members(bind);
+  check(bind.next == tensors.size(), "the module has {} tensors, the case {}", bind.next, tensors.size());
+  return module;
+}
+
+template <class M>
+M in_mode(M module, bool training) {
+  module.train(training);
+  return module;
+}
+
+/// The module's result when the default generator starts at `seed`.
+template <class M, class... Inputs>
+Tensor called(Index seed, const M& module, const Inputs&... inputs) {
+  manual_seed(static_cast<std::uint64_t>(seed));
+  return module(inputs...);
+}
+
+/// The same over documents of these lengths; over all of x where there are none.
+inline Tensor called(Index seed, const nn::CausalSelfAttention& module, const Tensor& x,
+                     const std::vector<Index>& lengths) {
+  manual_seed(static_cast<std::uint64_t>(seed));
+  return lengths.empty() ? module(x) : module(x, lengths);
+}
+
+/// norm(x), or what the running mean and variance are after it.
+template <class Norm>
+Tensor batch_norm(const Norm& norm, const Tensor& x, bool running) {
+  const Tensor y = norm(x);
+  return running ? concat({norm.running_mean, norm.running_var}) : y;
+}
+
+/// Output and last states one after another.
+inline Tensor flat(const nn::RecurrentResult& result) {
+  std::vector<Tensor> parts;
+  for (const Tensor& part : {result.output, result.h, result.c}) {
+    if (part.defined()) parts.push_back(reshape(part, {part.numel()}));
+  }
+  return concat(parts);
+}
+
+inline Tensor flat(const nn::LSTMState& state) {
+  return concat({state.h, state.c});
+}
+
+inline Tensor numbers(const std::vector<Index>& all, DType dtype) {
+  return tensor(std::vector<double>(all.begin(), all.end()), Shape{static_cast<Index>(all.size())}, dtype);
+}
+
+}  // namespace gradus::testing
