@@ -1,7 +1,7 @@
 // Attention of one head over one document, in blocks of query rows: a block's scores against all keys it may see fit in
-// the cache, so nothing of size T x S is ever stored. Forward keeps two numbers per row, the maximum and the log of the
-// sum of exp(score - maximum), from which the gradient recomputes the weights (as in Dao et al. 2022, section 3.1).
-// They stay apart: added up, large scores would swallow the logarithm.
+// the cache, so nothing of size T x S is ever stored. Forward keeps two numbers per row, the maximum and 1 over the sum
+// of exp(score - maximum), from which the gradient recomputes the weights. (Dao et al. 2022, section 3.1, do so from
+// one, the maximum plus the logarithm of the sum; but large scores swallow the logarithm.)
 #pragma once
 
 #include <limits>
@@ -102,7 +102,7 @@ GRADUS_INLINE Mask<T> sees(const Attention<T>& in, Index j) {
 }
 
 template <class T>
-void short_attention(const Attention<T>& in, T* out, T* max_of_rows, T* log_sum_of_rows, T* queries_t, T* out_t) {
+void short_attention(const Attention<T>& in, T* out, T* max_of_rows, T* share_of_rows, T* queries_t, T* out_t) {
   constexpr Index w = width<T>;
   transpose_block(queries_t, w, w, in.q, in.q_stride, in.T_, in.D);
   scale(queries_t, in.scale, in.D * w);
@@ -119,7 +119,7 @@ void short_attention(const Attention<T>& in, T* out, T* max_of_rows, T* log_sum_
   const Vec<T> share = quotient(Vec<T>(1), sum);
   for (Index j = 0; j < in.S; ++j) weights[j] *= share;
   put(max_of_rows, max, in.T_);
-  put(log_sum_of_rows, xsimd::log(sum), in.T_);
+  put(share_of_rows, share, in.T_);
   combine(out_t, weights, in.v, in.v_stride, in.S, in.E);
   transpose_block(out, in.out_stride, in.E, out_t, w, in.E, in.T_);
 }
@@ -136,12 +136,12 @@ void short_attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, 
   transpose_block(queries_t, w, w, in.q, in.q_stride, in.T_, in.D);
   scale(queries_t, in.scale, in.D * w);
   transpose_block(dout_t, w, w, grad.dout, in.out_stride, in.T_, in.E);
-  const Vec<T> max = get(grad.max, in.T_), log_sum = get(grad.log_sum, in.T_), factor(in.scale);
+  const Vec<T> max = get(grad.max, in.T_), share = get(grad.share, in.T_), factor(in.scale);
   Vec<T> weights[w], dscores[w];
   Vec<T> delta(0);
   for (Index j = 0; j < in.S; ++j) {
     const Vec<T> score = against(in.k + j * in.k_stride, queries_t, in.D);
-    weights[j] = xsimd::select(sees(in, j), exponential_of_negative((score - max) - log_sum), Vec<T>(0));
+    weights[j] = xsimd::select(sees(in, j), exponential_of_negative(score - max) * share, Vec<T>(0));
     dscores[j] = against(in.v + j * in.v_stride, dout_t, in.E);
     delta = fma(weights[j], dscores[j], delta);
   }
@@ -165,10 +165,10 @@ void short_attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, 
 }
 
 template <class T>
-void attention(const Attention<T>& in, T* out, T* max_of_rows, T* log_sum_of_rows, T* scratch) {
+void attention(const Attention<T>& in, T* out, T* max_of_rows, T* share_of_rows, T* scratch) {
   const AttentionScratch<T> s(scratch, in);
   if (is_short(in)) {
-    short_attention(in, out, max_of_rows, log_sum_of_rows, s.keys_t, s.block);
+    short_attention(in, out, max_of_rows, share_of_rows, s.keys_t, s.block);
     return;
   }
   pack_scaled_keys(s, in);
@@ -177,20 +177,18 @@ void attention(const Attention<T>& in, T* out, T* max_of_rows, T* log_sum_of_row
   for (Index begin = 0; begin < in.T_; begin += query_block) {
     const Index end = begin + query_block < in.T_ ? begin + query_block : in.T_;
     const Index seen = visible(in, end);
-    // Of a row's weights. Its output is divided by it, which is fewer numbers than the weights; values of more than the
+    // The output is multiplied by a row's share, which is fewer numbers than the weights; values of more than the
     // largest T / S would overflow before that.
-    T sums[query_block];
     product_of_packed(s.scores, s.row, Factor<T>{in.q + begin * in.q_stride, in.q_stride, 1}, s.keys_t, end - begin,
                       whole_panels(in, seen), in.D, false);
     for (Index t = begin; t < end; ++t) {
       T* const row = s.scores + (t - begin) * s.row;
       const Index keys = visible(in, t + 1);
       for (Index j = keys; j < seen; ++j) row[j] = 0;
-      max_of_rows[t] = log_sum_of_rows[t] = 0, sums[t - begin] = 1;
+      max_of_rows[t] = 0, share_of_rows[t] = 1;
       if (keys == 0) continue;  // a query before the first key: attends to nothing, its output is 0
       max_of_rows[t] = row_max(row, keys);
-      sums[t - begin] = exp_row(row, row, max_of_rows[t], keys);
-      log_sum_of_rows[t] = log_of(sums[t - begin]);
+      share_of_rows[t] = T(1) / exp_row(row, row, max_of_rows[t], keys);
     }
     const T* packed = s.keys;
     for (Index j = 0; j < in.E; j += panel<T>) {
@@ -199,7 +197,7 @@ void attention(const Attention<T>& in, T* out, T* max_of_rows, T* log_sum_of_row
                         end - begin, cols, seen, false);
       packed += in.S * round_up<T>(cols);
     }
-    for (Index t = begin; t < end; ++t) scale(out + t * in.out_stride, T(1) / sums[t - begin], in.E);
+    for (Index t = begin; t < end; ++t) scale(out + t * in.out_stride, share_of_rows[t], in.E);
   }
 }
 
@@ -235,9 +233,9 @@ void attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, T* scr
       T* const ds = s.dscores + (t - begin) * s.row;
       const Index keys = visible(in, t + 1);
       for (Index j = keys; j < seen; ++j) p[j] = ds[j] = 0;
-      const Vec<T> max(grad.max[t]), log_sum(grad.log_sum[t]), factor(in.scale);
+      const Vec<T> max(grad.max[t]), share(grad.share[t]), factor(in.scale);
       const Vec<T> delta(sum_of<T>(keys, [&](Index i, Index m) {
-        const Vec<T> weight = exponential_of_negative((get(p + i, m) - max) - log_sum);
+        const Vec<T> weight = exponential_of_negative(get(p + i, m) - max) * share;
         put(p + i, weight, m);
         return keep<T>(weight * get(ds + i, m), m);
       }));

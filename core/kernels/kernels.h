@@ -59,7 +59,7 @@ struct Attention {
 
 template <class T>
 struct AttentionGrad {
-  const T *dout, *max, *log_sum;
+  const T *dout, *max, *share;
   T *dq, *dk, *dv;  // null: not wanted; same strides as q, k, v
   bool adds_q, adds_k, adds_v;
 };
@@ -124,9 +124,9 @@ struct Kernels {
   void (*pack_a)(T* packed, const Product<T>& p, Index i0, Index i1, Index l0, Index l1);
   void (*product)(const Product<T>& p, Index i0, Index i1, Index j0, Index j1);
 
-  // attention; scratch: attention_scratch() elements; max, log_sum (log of the sum of exp(score - max)): (T_)
+  // attention; scratch: attention_scratch() elements; max, share (1 over the sum of exp(score - max)): (T_)
   Index (*attention_scratch)(const Attention<T>& shape);
-  void (*attention)(const Attention<T>& in, T* out, T* max, T* log_sum, T* scratch);
+  void (*attention)(const Attention<T>& in, T* out, T* max, T* share, T* scratch);
   void (*attention_grad)(const Attention<T>& in, const AttentionGrad<T>& grad, T* scratch);
 
   // generation: Y (rows, n) = X (rows, k) W^T + bias with W (n, k), for a few rows; bias may be null

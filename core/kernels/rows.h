@@ -167,7 +167,8 @@ GRADUS_INLINE void layer_norm_grad_rows(T* dx, Adding adding, T* dweight, T* dbi
   for (Index r = 0; r < rows; ++r, x += cols, dy += cols) {
     const Vec<T> mu(mean[r]), inverse(rstd[r]);
     const auto normal = [&](Index i, Index m) { return (get(x + i, m) - mu) * inverse; };
-    const auto g = [&](Index i, Index m) { return times<T>(get(dy + i, m), weight + i, m, weighted); };
+    // Rounded, so that g - mean(g) is 0 in a row of one number.
+    const auto g = [&](Index i, Index m) { return rounded(times<T>(get(dy + i, m), weight + i, m, weighted)); };
     Vec<T> mean_g(0), mean_gn(0);
     if (dx != nullptr) {
       const T n = static_cast<T>(cols);

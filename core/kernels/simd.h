@@ -106,4 +106,17 @@ GRADUS_INLINE V fma(V a, V b, V c) {
   return xsimd::fma(a, b, c);
 }
 
+/// v as it is rounded: a product that the compiler must not fuse with the sum that it goes into.
+template <class V>
+GRADUS_INLINE V rounded(V v) {
+#if defined(__aarch64__)
+  asm("" : "+w"(v.data));
+#elif defined(__AVX512F__)
+  asm("" : "+v"(v.data));
+#else
+  asm("" : "+x"(v.data));
+#endif
+  return v;
+}
+
 }  // namespace gradus::kernels::GRADUS_ISA_NAME

@@ -96,7 +96,7 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   Shape shape = q.shape();
   shape.set(-1, E);
   Tensor y = Tensor::empty(shape, q.dtype());
-  const Buffer max(count * queries, q.dtype()), log_sum(count * queries, q.dtype());
+  const Buffer max(count * queries, q.dtype()), share(count * queries, q.dtype());
   dispatch(q.dtype(), [&]<class T>() {
     const T *const pq = q.node().values<T>(), *const pk = k.node().values<T>(), *const pv = v.node().values<T>();
     T* const out = y.node().values<T>();
@@ -104,11 +104,11 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
     parallel_for_scratch<T>(count, batch.grain(), size, [&](Index begin, Index end, T* scratch) {
       for (Index i = begin; i < end; ++i) {
         kernels::kernels<T>().attention(batch.pair(i, pq, pk, pv), out + i * queries * E, max.as<T>() + i * queries,
-                                        log_sum.as<T>() + i * queries, scratch);
+                                        share.as<T>() + i * queries, scratch);
       }
     });
   });
-  return record("scaled_dot_product_attention", y, {q, k, v}, [batch, max, log_sum](const Node& out, Inputs in) {
+  return record("scaled_dot_product_attention", y, {q, k, v}, [batch, max, share](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const T *const pq = in[0].values<T>(), *const pk = in[1].values<T>(), *const pv = in[2].values<T>();
       const GradShare<T> dq = in[0].grad_share<T>(), dk = in[1].grad_share<T>(), dv = in[2].grad_share<T>();
@@ -118,7 +118,7 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
           const Index o = i * batch.T_ * batch.E;
           kernels::kernels<T>().attention_grad(
               batch.pair(i, pq, pk, pv),
-              {out.grad_or_null<T>() + o, max.as<T>() + i * batch.T_, log_sum.as<T>() + i * batch.T_,
+              {out.grad_or_null<T>() + o, max.as<T>() + i * batch.T_, share.as<T>() + i * batch.T_,
                (dq + i * batch.T_ * batch.D).p, (dk + i * batch.S * batch.D).p, (dv + i * batch.S * batch.E).p, dq.adds,
                dk.adds, dv.adds},
               scratch);
@@ -147,7 +147,7 @@ Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> l
   check(packed.starts.back() == qkv.size(0), "packed_attention: the lengths add up to {} but qkv {} has {} rows",
         packed.starts.back(), qkv.shape(), qkv.size(0));
   Tensor y = Tensor::empty({qkv.size(0), width}, qkv.dtype());
-  const Buffer max(qkv.size(0) * heads, qkv.dtype()), log_sum(qkv.size(0) * heads, qkv.dtype());
+  const Buffer max(qkv.size(0) * heads, qkv.dtype()), share(qkv.size(0) * heads, qkv.dtype());
   dispatch(qkv.dtype(), [&]<class T>() {
     const T* const p = qkv.node().values<T>();
     T* const out = y.node().values<T>();
@@ -155,12 +155,12 @@ Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> l
     parallel_for_scratch<T>(packed.documents() * heads, packed.grain(), size, [&](Index begin, Index end, T* scratch) {
       for (Index i = begin; i < end; ++i) {
         const auto at = packed.place(i);
-        kernels::kernels<T>().attention(packed.pair(at, p), out + at.out, max.as<T>() + at.row,
-                                        log_sum.as<T>() + at.row, scratch);
+        kernels::kernels<T>().attention(packed.pair(at, p), out + at.out, max.as<T>() + at.row, share.as<T>() + at.row,
+                                        scratch);
       }
     });
   });
-  return record("packed_attention", y, {qkv}, [packed = std::move(packed), max, log_sum](const Node& out, Inputs in) {
+  return record("packed_attention", y, {qkv}, [packed = std::move(packed), max, share](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const T* const p = in[0].values<T>();
       const auto [dp, adds] = in[0].grad_share<T>();
@@ -172,8 +172,8 @@ Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> l
                                   T* const dq = dp + at.qkv;
                                   kernels::kernels<T>().attention_grad(
                                       packed.pair(at, p),
-                                      {out.grad_or_null<T>() + at.out, max.as<T>() + at.row, log_sum.as<T>() + at.row,
-                                       dq, dq + packed.width(), dq + 2 * packed.width(), adds, adds, adds},
+                                      {out.grad_or_null<T>() + at.out, max.as<T>() + at.row, share.as<T>() + at.row, dq,
+                                       dq + packed.width(), dq + 2 * packed.width(), adds, adds, adds},
                                       scratch);
                                 }
                               });

@@ -656,6 +656,17 @@ TEST(Attention, OfOneTensorWithItselfAddsUpItsGradients) {
   });
 }
 
+// A row of one number is its own mean: its gradient is 0, not what a product loses in rounding times 1 / sqrt(eps).
+TEST(Norms, OfOneNumberHaveNoGradient) {
+  everywhere([](DType dtype) {
+    Generator generator(3);
+    Tensor x = randn({50, 1}, dtype, generator), weight = full({1}, 19.26, dtype);
+    x.requires_grad(true);
+    layer_norm(x, weight).backward(randn({50, 1}, dtype, generator));
+    EXPECT_EQ(x.grad().to_vector(), std::vector<double>(50, 0));
+  });
+}
+
 TEST(Norms, SubtractTheMeanOnce) {
   everywhere([](DType dtype) {
     // A constant row has no spread: 0 after layer_norm, and the same sign everywhere after rms_norm.

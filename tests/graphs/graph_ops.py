@@ -350,7 +350,7 @@ def scale_of(g):
 
 
 def scaled_dot_product_attention(g):
-    T, S, D, E = g.size(), g.size(), g.rng.choice([1, 2, 4, 5, 17, g.size()]), g.size()
+    T, S, D, E = g.size(), g.size(), g.rng.choice([1, 2, 4, 5, 17, max(1, g.size())]), g.size()
     kind = g.rng.random()
     if kind < 0.6:
         T, E = S, D
