@@ -47,9 +47,10 @@ NodeList reachable(const NodePtr& root) {
 }
 
 bool has_no_elements(const Shape& shape) {
-  bool found = false;
-  for (const Index size : shape) found |= size == 0;
-  return found;
+  for (const Index size : shape) {
+    if (size == 0) return true;
+  }
+  return false;
 }
 
 // What an op's backward has to know of its inputs.

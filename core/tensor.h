@@ -68,13 +68,12 @@ struct Node {
   bool requires_grad = false;
   bool released = false;         // its backward ran and the graph behind it was let go
   bool visited = false;          // used by backward() while it collects the graph
-  mutable bool guarded = false;  // used by backward() while it runs this op with `stale` set on some of its values
+  mutable bool guarded = false;  // used by backward() while it runs this op and some of its values are stale
+  mutable bool stale = false;    // used by backward() while an op runs that recorded other values than these
   std::uint64_t id = 0;          // order of creation on a thread: every input has a lower one than its output
   const char* op = "";           // "softmax": for printing, errors, the graph picture; empty for a leaf
   const char* within = "";       // the op that the program called, where this is a step of it: "mse_loss" of its "sub"
-  // Set by backward() while an op runs that recorded other values than these: its error.
-  mutable const std::string* stale = nullptr;
-  Versions versions;  // of the op's values when it was recorded
+  Versions versions;             // of the op's values when it was recorded
   Buffer data;
   mutable Buffer grad;  // empty until something adds to it
   std::vector<NodePtr, PoolAllocator<NodePtr>> inputs;
@@ -93,8 +92,8 @@ struct Node {
   /// The values. Throws Error in a backward that would read values which have changed since the op recorded them.
   template <class T>
   T* values() const {
-    if (stale != nullptr) [[unlikely]]
-      fail("{}", *stale);
+    if (stale) [[unlikely]]
+      fail_stale();
     return data.as<T>();
   }
   /// The gradient, to be read by this node's own backward or added to by its users'; zeros when nothing was added yet.
@@ -115,6 +114,9 @@ struct Node {
     return {requires_grad ? grad.as<T>() : nullptr, adds};
   }
   void make_grad(bool zeroed) const;
+
+ private:
+  [[noreturn]] void fail_stale() const;
 };
 
 namespace detail {

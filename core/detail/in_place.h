@@ -2,7 +2,6 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include <gradus/core/anomaly.h>
 
@@ -21,7 +20,6 @@ class ChangeGuard {
   void protect(const Node& values, const std::string& what, bool counted, const AnomalyMode* anomaly);
 
   const Node& op_;
-  std::vector<std::string> errors_;
 };
 
 }  // namespace gradus::detail
