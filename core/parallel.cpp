@@ -27,6 +27,7 @@ namespace {
 using detail::Job;
 
 thread_local bool inside_job = false;
+thread_local int this_thread_index = 0;
 
 int default_threads() {
   if (const char* text = std::getenv("GRADUS_NUM_THREADS"); text != nullptr && *text != '\0') {
@@ -140,6 +141,7 @@ class Pool {
   }
 
   void worker(int index, std::uint64_t seen) {
+    this_thread_index = index;
     for (;;) {
       wait_for_job(seen);
       if (stopping_.load(std::memory_order_relaxed)) return;
@@ -241,6 +243,9 @@ void set_num_threads(int threads) {
 
 int num_threads() {
   return pool().threads();
+}
+int thread_index() {
+  return this_thread_index;
 }
 
 void detail::run_chunks(const Job& job) {

@@ -18,6 +18,10 @@ inline constexpr int max_threads = 256;
 void set_num_threads(int threads);
 int num_threads();
 
+/// 0 .. num_threads()-1 inside a chunk: which thread runs it. Scratch memory is parallel_for_scratch()'s to give: the
+/// number of threads may change before the next chunk runs.
+int thread_index();
+
 namespace detail {
 struct Job {
   Index n, grain;
