@@ -14,8 +14,9 @@ namespace gradus {
 
 /// While one lives, every op on this thread is looked at, forward and backward: the first whose result, or whose
 /// gradient of an input, is not finite ends in an Error with the op, the place and value, the shapes and ranges of its
-/// inputs, the module it is in or behind, and the step. So does an op whose gradient needs values that were written
-/// through data() since. Every value is read a few times more, so training takes longer.
+/// inputs, the module it is in or behind, and the step. So does an op that was recorded while this one lived, and whose
+/// gradient needs values that were written through data() since. Every value is read a few times more, so training
+/// takes longer.
 ///     AnomalyMode watch(model.named_parameters());
 /// What is meant to be infinite, such as a mask of -inf, ends in an Error as well.
 class AnomalyMode {
@@ -36,6 +37,7 @@ class AnomalyMode {
   /// A checksum of each of the op's inputs and of its result; whether one of them has another one by now.
   void note_values(const Node& op);
   bool has_changed(const Node& op, const Node& values) const;
+  void forget_values(const Node& op) { noted_.erase(&op); }
 
  private:
   struct Checksums {

@@ -55,10 +55,12 @@ bool has_no_elements(const Shape& shape) {
 
 // What an op's backward has to know of its inputs.
 struct Inspection {
-  bool wanted = false;   // one wants a gradient; it may have been switched off since it was used
-  bool shared = false;   // somebody else holds a gradient that is about to change
-  bool changed = false;  // one of the op's values was written since it recorded them
+  bool wanted = false;        // one wants a gradient; it may have been switched off since it was used
+  bool shared = false;        // somebody else holds a gradient that is about to change
+  bool changed = false;       // one of the op's values was written since it recorded them
+  std::uint64_t missing = 0;  // a bit for each of the first 64 that has no gradient yet
 };
+constexpr std::size_t most_missing = 64;
 
 Inspection inspect(const Node& op) {
   Inspection found{.changed = op.data.version() != op.versions.result};
@@ -72,6 +74,7 @@ Inspection inspect(const Node& op) {
           op.called(), input->dtype, op.dtype);
     found.wanted |= input->requires_grad;
     found.shared |= input->grad.is_shared();
+    if (i < most_missing) found.missing |= std::uint64_t{!input->grad} << i;
     const std::uint32_t version = input->data.version();
     if (i < 2) {
       found.changed |= version != op.versions.inputs[i];
@@ -94,11 +97,66 @@ void start_repeated_inputs(const Node& op) {
       }
     }
   } const unmark{op};
-  for (const NodePtr& input : op.inputs) {
+  for (std::size_t i = 0; i < op.inputs.size(); ++i) {
+    const Node* const input = op.inputs[i].get();
     if (input == nullptr || !input->requires_grad) continue;
-    if (input->visited && !input->grad) input->make_grad(true);
-    input->visited = true;
+    if ((input->visited || i >= most_missing) && !input->grad) input->make_grad(true);
+    op.inputs[i]->visited = true;
   }
+}
+
+// Gradients that tensors of the caller share, x.grad() of an earlier backward, and that the op is about to change. One
+// that the op reads as values too is set aside: the op starts a new one, which the old one is added to.
+class SharedGrads {
+ public:
+  explicit SharedGrads(const Node& op) {
+    for (const NodePtr& input : op.inputs) {
+      if (input == nullptr || !input->requires_grad || !input->grad.is_shared()) continue;
+      if (reads(op, input->grad)) {
+        aside_.push_back({input, std::move(input->grad)});
+        input->grad.reset();
+      } else {
+        input->grad.mark_written("backward");
+      }
+    }
+  }
+  ~SharedGrads() {
+    for (const Aside& aside : aside_) aside.input->grad = aside.grad;
+  }
+  SharedGrads(const SharedGrads&) = delete;
+  SharedGrads& operator=(const SharedGrads&) = delete;
+
+  void add() {
+    for (const Aside& aside : aside_) {
+      if (!aside.input->grad) aside.input->make_grad(true);
+      dispatch(aside.input->dtype, [&]<class T>() {
+        kernels::kernels<T>().add(aside.input->grad.as<T>(), aside.grad.as<T>(), aside.input->numel());
+      });
+    }
+    aside_.clear();
+  }
+
+ private:
+  struct Aside {
+    NodePtr input;
+    Buffer grad;
+  };
+  static bool reads(const Node& op, const Buffer& grad) {
+    return op.data.is_same(grad) || std::ranges::any_of(op.inputs, [&](const NodePtr& input) {
+             return input != nullptr && input->data.is_same(grad);
+           });
+  }
+
+  std::vector<Aside> aside_;
+};
+
+void call_backward(const Node& op, const Inspection& found, const AnomalyMode* anomaly) {
+  if (!found.changed && anomaly == nullptr) {
+    (*op.backward)(op, Inputs(op.inputs));
+    return;
+  }
+  const detail::ChangeGuard guard(op, anomaly);
+  (*op.backward)(op, Inputs(op.inputs));
 }
 
 void run_backward(const Node& op, const AnomalyMode* anomaly) {
@@ -106,18 +164,21 @@ void run_backward(const Node& op, const AnomalyMode* anomaly) {
   // A result without elements gives its inputs nothing: an op that loops over its result would leave their gradients
   // unwritten.
   if (!found.wanted || has_no_elements(op.shape)) return;
-  if (op.inputs.size() > 2 || (op.inputs.size() == 2 && op.inputs[0] == op.inputs[1])) start_repeated_inputs(op);
-  if (found.shared) {
-    for (const NodePtr& input : op.inputs) {
-      if (input != nullptr && input->grad) input->grad.mark_written("backward");
+  try {
+    if (op.inputs.size() > 2 || (op.inputs.size() == 2 && op.inputs[0] == op.inputs[1])) start_repeated_inputs(op);
+    if (found.shared) {
+      SharedGrads grads(op);
+      call_backward(op, found, anomaly);
+      grads.add();
+    } else {
+      call_backward(op, found, anomaly);
     }
+  } catch (...) {  // a gradient that the op asked for may hold nothing yet
+    for (std::size_t i = 0; i < std::min(op.inputs.size(), most_missing); ++i) {
+      if (op.inputs[i] != nullptr && (found.missing >> i & 1) != 0) op.inputs[i]->grad.reset();
+    }
+    throw;
   }
-  if (!found.changed && anomaly == nullptr) {
-    (*op.backward)(op, Inputs(op.inputs));
-    return;
-  }
-  const detail::ChangeGuard guard(op, anomaly);
-  (*op.backward)(op, Inputs(op.inputs));
 }
 
 void release(Node& node) {
@@ -197,7 +258,7 @@ void Tensor::backward(const Tensor& weight, bool retain_graph) const {
         "backward: the weight is {} {} but the tensor is {} {}; they must agree", weight.dtype(), weight.shape(),
         root.dtype, root.shape);
 
-  const AnomalyMode* const anomaly = detail::anomaly_mode();
+  AnomalyMode* const anomaly = detail::anomaly_mode();
   if (anomaly != nullptr) anomaly->check_weight(weight);
   NodeList nodes = reachable(node_);
   for (const NodePtr& node : nodes) {
@@ -228,6 +289,7 @@ void Tensor::backward(const Tensor& weight, bool retain_graph) const {
       if (input != nullptr && input->requires_grad && !input->grad) input->make_grad(true);
     }
     if (anomaly != nullptr) anomaly->check_backward(*node);
+    if (!retain_graph && anomaly != nullptr) anomaly->forget_values(*node);
     if (!retain_graph) release(*node);
     node.reset();  // frees the values too unless somebody else holds them
   }

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -151,9 +152,12 @@ class SharedLists {
       to_system(block, class_bytes(hand_));
       returned_ += class_bytes(hand_);
     }
-    // Holes between blocks stay with the process until it is asked to look for them, which is not for every block.
-    if (returned_ < budget() / 8) return;
+    // Holes between blocks stay with the process until it is asked to look for them. That walks through all memory of
+    // the program, so it is not done for every block, and at most once a second.
+    const auto now = std::chrono::steady_clock::now();
+    if (returned_ < budget() / 8 || now < next_release_) return;
     returned_ = 0;
+    next_release_ = now + std::chrono::seconds(1);
     lock.unlock();
     platform::release_free_memory();
   }
@@ -175,6 +179,7 @@ class SharedLists {
   std::array<FreeBlock*, classes> heads_{};
   std::atomic<std::size_t> bytes_{0};
   std::size_t hand_ = 0, returned_ = 0;
+  std::chrono::steady_clock::time_point next_release_;
 };
 
 constinit SharedLists shared_lists;
@@ -298,6 +303,17 @@ void prepare() {
   }();
   check(prepared, "memory: the system has none left to prepare for fork(); free some");
 }
+
+// Before threads: one that makes its first allocation while another calls fork() would leave the child a lock on the
+// static above that nobody opens. What fails here is said at the first allocation.
+[[maybe_unused]] const bool prepared_early = [] {
+  try {
+    prepare();
+  } catch (const Error&) {
+    return false;
+  }
+  return true;
+}();
 
 // A free block that is not the first choice: of other threads, or a larger one; `index` becomes that of its size.
 void* find_block(FreeLists& free, std::size_t& index, bool may_be_larger) {

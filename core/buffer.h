@@ -60,6 +60,7 @@ class Buffer {
 
   explicit operator bool() const { return block_ != nullptr; }
   void reset() noexcept { release(); }
+  bool is_same(const Buffer& other) const { return block_ == other.block_; }
   /// Whether other handles hold the same memory.
   bool is_shared() const { return block_ != nullptr && block_->references.load(std::memory_order_acquire) > 1; }
 

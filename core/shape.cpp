@@ -1,5 +1,7 @@
 #include <gradus/core/shape.h>
 
+#include <ostream>
+
 #include <fmt/format.h>
 
 namespace gradus {
@@ -14,6 +16,10 @@ void Shape::check_empty() const {
 
 std::string to_string(const Shape& shape) {
   return fmt::format("({})", fmt::join(shape.begin(), shape.end(), ", "));
+}
+
+std::ostream& operator<<(std::ostream& out, const Shape& shape) {
+  return out << to_string(shape);
 }
 
 }  // namespace gradus

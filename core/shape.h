@@ -6,6 +6,7 @@
 #include <concepts>
 #include <cstdint>
 #include <initializer_list>
+#include <iosfwd>
 #include <limits>
 #include <span>
 #include <string>
@@ -131,6 +132,8 @@ class Dims {
 
 /// (2, 3), like NumPy and PyTorch; one dimension as (3), a single number as ().
 std::string to_string(const Shape& shape);
+/// Writes to_string(shape).
+std::ostream& operator<<(std::ostream& out, const Shape& shape);
 
 #pragma GCC visibility pop
 }  // namespace gradus

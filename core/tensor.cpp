@@ -131,9 +131,8 @@ void Tensor::fill_(double value) const {
 
 void Tensor::copy_(const Tensor& values) const {
   check(values.shape() == shape() && values.dtype() == dtype(),
-        "copy_: {} {} cannot be copied into {} {}; reshape or "
-        "convert it first",
-        values.dtype(), values.shape(), dtype(), shape());
+        "copy_: {} {} cannot be copied into {} {}; reshape or convert it first", values.dtype(), values.shape(),
+        dtype(), shape());
   dispatch(dtype(), [&]<class T>() { std::ranges::copy(values.data<T>(), data<T>().begin()); });
   mark_written("copy_");
 }
@@ -151,6 +150,7 @@ Tensor& detail::assign(const char* op, Tensor& a, const Tensor& value) {
   check(value.shape() == a.shape(), "{}: the result {} does not fit into {}; the other side must broadcast to that", op,
         value.shape(), a.shape());
   a.copy_(value);
+  a.mark_written(op);
   return a;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <concepts>
 #include <cstdint>
 #include <initializer_list>
@@ -53,6 +54,13 @@ struct GradShare {
   GradShare operator+(Index i) const { return {p == nullptr ? p : p + i, adds}; }
 };
 
+namespace detail {
+// How many threads run a backward some of whose values were written since it recorded them: those may not be read.
+extern constinit std::atomic<int> change_guards;
+// Throws Error where this thread runs such a backward and `values` are among them.
+void check_unchanged(const Node& values);
+}  // namespace detail
+
 /// How often an op's values had been written in place: its result, its first two inputs, and all its other inputs
 /// together. Counts only grow, so a sum stays the same only if none of them has changed.
 struct Versions {
@@ -66,14 +74,12 @@ struct Node {
   Shape shape;
   DType dtype = DType::f32;
   bool requires_grad = false;
-  bool released = false;         // its backward ran and the graph behind it was let go
-  bool visited = false;          // used by backward() while it collects the graph
-  mutable bool guarded = false;  // used by backward() while it runs this op and some of its values are stale
-  mutable bool stale = false;    // used by backward() while an op runs that recorded other values than these
-  std::uint64_t id = 0;          // order of creation on a thread: every input has a lower one than its output
-  const char* op = "";           // "softmax": for printing, errors, the graph picture; empty for a leaf
-  const char* within = "";       // the op that the program called, where this is a step of it: "mse_loss" of its "sub"
-  Versions versions;             // of the op's values when it was recorded
+  bool released = false;    // its backward ran and the graph behind it was let go
+  bool visited = false;     // used by backward() while it collects the graph
+  std::uint64_t id = 0;     // order of creation on a thread: every input has a lower one than its output
+  const char* op = "";      // "softmax": for printing, errors, the graph picture; empty for a leaf
+  const char* within = "";  // the op that the program called, where this is a step of it: "mse_loss" of its "sub"
+  Versions versions;        // of the op's values when it was recorded
   Buffer data;
   mutable Buffer grad;  // empty until something adds to it
   std::vector<NodePtr, PoolAllocator<NodePtr>> inputs;
@@ -92,8 +98,8 @@ struct Node {
   /// The values. Throws Error in a backward that would read values which have changed since the op recorded them.
   template <class T>
   T* values() const {
-    if (stale) [[unlikely]]
-      fail_stale();
+    if (detail::change_guards.load(std::memory_order_relaxed) != 0) [[unlikely]]
+      detail::check_unchanged(*this);
     return data.as<T>();
   }
   /// The gradient, to be read by this node's own backward or added to by its users'; zeros when nothing was added yet.
@@ -114,9 +120,6 @@ struct Node {
     return {requires_grad ? grad.as<T>() : nullptr, adds};
   }
   void make_grad(bool zeroed) const;
-
- private:
-  [[noreturn]] void fail_stale() const;
 };
 
 namespace detail {
@@ -150,7 +153,8 @@ class Tensor {
   /// The elements in row-major order, to read or write in place. T must be the tensor's own type. The span is valid
   /// while a Tensor that holds the elements lives: name the tensor first, for sigmoid(x).data<float>() is of one that
   /// is gone. Writing is not recorded: values that a recorded op still needs for its gradient should be left alone
-  /// until backward() has run. Call mark_written() after writing, and backward() notices; AnomalyMode notices always.
+  /// until backward() has run. Call mark_written() after writing, and backward() notices; AnomalyMode notices by
+  /// itself.
   template <class T>
   std::span<T> data() const;
   /// A copy of the elements, converted to double.

@@ -82,13 +82,14 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   check_defined("scaled_dot_product_attention", {q, k, v});
   check_same_dtype("scaled_dot_product_attention", q, {k, v});
   const bool fits = q.rank() >= 2 && k.rank() == q.rank() && v.rank() == q.rank() && q.size(-1) == k.size(-1) &&
-                    k.size(-2) == v.size(-2) && q.size(-1) > 0 &&
-                    std::equal(q.shape().begin(), q.shape().end() - 2, k.shape().begin()) &&
+                    k.size(-2) == v.size(-2) && std::equal(q.shape().begin(), q.shape().end() - 2, k.shape().begin()) &&
                     std::equal(q.shape().begin(), q.shape().end() - 2, v.shape().begin());
   check(fits,
         "scaled_dot_product_attention: q {}, k {} and v {} do not fit; they must be (.., T, D), (.., S, D) and "
         "(.., S, E) with equal leading dimensions",
         q.shape(), k.shape(), v.shape());
+  check(q.size(-1) > 0, "scaled_dot_product_attention: q {} and k {} have rows of 0 numbers; they need at least 1",
+        q.shape(), k.shape());
   const Index queries = q.size(-2), keys = k.size(-2), D = q.size(-1), E = v.size(-1);
   Index count = 1;
   for (Index d = 0; d + 2 < q.rank(); ++d) count *= q.size(d);

@@ -46,12 +46,13 @@ Tensor cross_entropy(const Tensor& logits, std::span<const std::int32_t> targets
                   if (count == 0) return;
                   dispatch(out.dtype, [&]<class T>() {
                     const T scale = *out.grad_or_null<T>() / static_cast<T>(count);
+                    const T* const px = in[0].values<T>();
                     const GradShare<T> dx = in[0].grad_share<T>();
                     parallel_for(rows, row_grain(cols), [&](Index begin, Index end) {
-                      kernels::kernels<T>().cross_entropy_grad(
-                          dx.p + begin * cols, dx.adds, scale, in[0].values<T>() + begin * cols, kept.data() + begin,
-                          ignore_index, static_cast<T>(label_smoothing), max.as<T>() + begin, log_sum.as<T>() + begin,
-                          end - begin, cols);
+                      kernels::kernels<T>().cross_entropy_grad(dx.p + begin * cols, dx.adds, scale, px + begin * cols,
+                                                               kept.data() + begin, ignore_index,
+                                                               static_cast<T>(label_smoothing), max.as<T>() + begin,
+                                                               log_sum.as<T>() + begin, end - begin, cols);
                     });
                   });
                 });

@@ -108,9 +108,12 @@ Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool 
       [batch = std::move(batch), a_cols, b_cols, m, n, k, transpose_a, transpose_b](const Node& out, Inputs in) {
         dispatch(out.dtype, [&]<class T>() {
           const T* const dc = out.grad_or_null<T>();
+          const T *const pa = in[1].requires_grad ? in[0].values<T>() : nullptr, *const pb = in[0].requires_grad
+                                                                                                 ? in[1].values<T>()
+                                                                                                 : nullptr;
           add_grad<T>(in[0], batch.count, m * k, saturating_product({m, n, k}), [&](T* to, std::size_t i, bool adds) {
             const auto dci = factor(dc + static_cast<Index>(i) * m * n, n),
-                       bt = factor(in[1].values<T>() + batch.b[i], b_cols, !transpose_b);
+                       bt = factor(pb + batch.b[i], b_cols, !transpose_b);
             if (transpose_a) {  // dA^T = dC B^T, so dA = B dC^T
               gemm(to + batch.a[i], {bt.p, bt.col, bt.row}, {dci.p, dci.col, dci.row}, k, m, n, adds);
             } else {
@@ -119,7 +122,7 @@ Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool 
           });
           add_grad<T>(in[1], batch.count, k * n, saturating_product({m, n, k}), [&](T* to, std::size_t i, bool adds) {
             const auto dci = factor(dc + static_cast<Index>(i) * m * n, n),
-                       at = factor(in[0].values<T>() + batch.a[i], a_cols, !transpose_a);
+                       at = factor(pa + batch.a[i], a_cols, !transpose_a);
             if (transpose_b) {
               gemm(to + batch.b[i], {dci.p, dci.col, dci.row}, {at.p, at.col, at.row}, n, k, m, adds);
             } else {

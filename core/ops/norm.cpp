@@ -49,13 +49,14 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
   });
   return record("layer_norm", y, {x, weight, bias}, [mean, rstd, rows, cols](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
+      const T *const px = in[0].values<T>(), *const pweight = in[1].values<T>();
       const GradShare<T> dx = in[0].grad_share<T>();
       norm_grad(in[1].grad_or_null<T>(), in[2].grad_or_null<T>(), rows, cols,
                 [&](T* dweight, T* dbias, Index begin, Index end) {
                   const Index i = begin * cols;
                   kernels::kernels<T>().layer_norm_grad((dx + i).p, dx.adds, dweight, dbias, out.grad_or_null<T>() + i,
-                                                        in[0].values<T>() + i, in[1].values<T>(), mean.as<T>() + begin,
-                                                        rstd.as<T>() + begin, end - begin, cols);
+                                                        px + i, pweight, mean.as<T>() + begin, rstd.as<T>() + begin,
+                                                        end - begin, cols);
                 });
     });
   });
@@ -76,12 +77,12 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
   });
   return record("rms_norm", y, {x, weight}, [rstd, rows, cols](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
+      const T *const px = in[0].values<T>(), *const pweight = in[1].values<T>();
       const GradShare<T> dx = in[0].grad_share<T>();
       norm_grad<T>(in[1].grad_or_null<T>(), nullptr, rows, cols, [&](T* dweight, T*, Index begin, Index end) {
         const Index i = begin * cols;
-        kernels::kernels<T>().rms_norm_grad((dx + i).p, dx.adds, dweight, out.grad_or_null<T>() + i,
-                                            in[0].values<T>() + i, in[1].values<T>(), rstd.as<T>() + begin, end - begin,
-                                            cols);
+        kernels::kernels<T>().rms_norm_grad((dx + i).p, dx.adds, dweight, out.grad_or_null<T>() + i, px + i, pweight,
+                                            rstd.as<T>() + begin, end - begin, cols);
       });
     });
   });

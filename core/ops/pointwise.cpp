@@ -73,7 +73,7 @@ Tensor unary(UnaryOp op, const Tensor& x, double a = 0, double b = 0) {
   return record(unary_names[static_cast<std::size_t>(op)], y, {x}, [op, a, b](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const auto [dx, adds] = in[0].grad_share<T>();
-      if (out.guarded) [[unlikely]]
+      if (detail::change_guards.load(std::memory_order_relaxed) != 0) [[unlikely]]
         unary_reads[static_cast<std::size_t>(op)].check(out, in[0], in[0]);
       const T *const dy = out.grad_or_null<T>(), *const px = in[0].data.as<T>(), *const py = out.data.as<T>();
       parallel_for(out.numel(), pointwise_grain, [&, dx = dx, adds = adds](Index begin, Index end) {
@@ -202,7 +202,7 @@ Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
       for (const bool first : {true, false}) {
         const Node& input = in[first ? 0 : 1];
         if (!input.requires_grad) continue;
-        if (out.guarded) [[unlikely]] {
+        if (detail::change_guards.load(std::memory_order_relaxed) != 0) [[unlikely]] {
           (first ? first_reads : second_reads)[static_cast<std::size_t>(op)].check(out, in[0], in[1]);
         }
         // An element that is used in several runs gathers one share after another.

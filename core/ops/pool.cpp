@@ -75,17 +75,18 @@ Tensor max_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options) {
 
 Tensor avg_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options) {
   const Pool pool("avg_pool2d", x, kernel, options);
-  Tensor y = zeros(pool.shape, x.dtype());
+  Tensor y = Tensor::empty(pool.shape, x.dtype());
   dispatch(x.dtype(), [&]<class T>() {
     const Window& w = pool.w;
-    parallel_for(pool.planes, pool.grain, [&](Index begin, Index end) {
+    parallel_for_scratch<double>(pool.planes, pool.grain, w.out_size(), [&](Index begin, Index end, double* sums) {
       for (Index p = begin; p < end; ++p) {
         const T* const from = x.node().values<T>() + p * w.in_size();
         T* const to = y.node().values<T>() + p * w.out_size();
+        std::fill_n(sums, w.out_size(), 0.0);  // double: a window may be a whole image
         w.each_run([&](Index, Index out, Index in, Index n) {
-          for (Index i = 0; i < n; ++i) to[out + i] += from[in + i * w.stride.width];
+          for (Index i = 0; i < n; ++i) sums[out + i] += static_cast<double>(from[in + i * w.stride.width]);
         });
-        for (Index i = 0; i < w.out_size(); ++i) to[i] /= static_cast<T>(w.taps());
+        for (Index i = 0; i < w.out_size(); ++i) to[i] = static_cast<T>(sums[i] / static_cast<double>(w.taps()));
       }
     });
   });

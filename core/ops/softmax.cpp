@@ -25,11 +25,12 @@ Tensor softmax(const Tensor& input, Index dim) {
     });
     return record("softmax", y, {x}, [rows, cols](const Node& out, Inputs in) {
       dispatch(out.dtype, [&]<class T>() {
+        const T* const py = out.values<T>();
         const GradShare<T> dx = in[0].grad_share<T>();
         parallel_for(rows, row_grain(cols), [&](Index begin, Index end) {
           const Index i = begin * cols;
-          kernels::kernels<T>().softmax_grad(dx.p + i, dx.adds, out.grad_or_null<T>() + i, out.values<T>() + i,
-                                             end - begin, cols, far<T>(out.numel()));
+          kernels::kernels<T>().softmax_grad(dx.p + i, dx.adds, out.grad_or_null<T>() + i, py + i, end - begin, cols,
+                                             far<T>(out.numel()));
         });
       });
     });
@@ -48,11 +49,12 @@ Tensor log_softmax(const Tensor& input, Index dim) {
     });
     return record("log_softmax", y, {x}, [rows, cols](const Node& out, Inputs in) {
       dispatch(out.dtype, [&]<class T>() {
+        const T* const py = out.values<T>();
         const GradShare<T> dx = in[0].grad_share<T>();
         parallel_for(rows, row_grain(cols), [&](Index begin, Index end) {
           const Index i = begin * cols;
-          kernels::kernels<T>().log_softmax_grad(dx.p + i, dx.adds, out.grad_or_null<T>() + i, out.values<T>() + i,
-                                                 end - begin, cols);
+          kernels::kernels<T>().log_softmax_grad(dx.p + i, dx.adds, out.grad_or_null<T>() + i, py + i, end - begin,
+                                                 cols);
         });
       });
     });

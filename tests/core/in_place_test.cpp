@@ -5,6 +5,7 @@
 #include <gradus/core/ops.h>
 #include <gradus/core/update.h>
 
+#include <cmath>
 #include <functional>
 #include <thread>
 
@@ -85,6 +86,53 @@ TEST(InPlace, EveryWriterIsNamed) {
     writer.write(x);
     expect_contains(error_of([&] { loss.backward(); }), std::string("but ") + writer.name + " has changed it since");
   }
+}
+
+TEST(InPlace, AnUpdateOfAParameterIsNamedAsItIsWritten) {
+  Tensor w = leaf({1, 2});
+  const Tensor loss = sum(w * w);
+  {
+    const NoGrad guard;
+    w -= w * 0.5;
+  }
+  expect_contains(error_of([&] { loss.backward(); }), "but -= has changed it since");
+}
+
+// What another thread computes with the same values is none of this one's business.
+TEST(InPlace, ARefusalStaysOnItsThread) {
+  const Tensor x = leaf({1, 2}), shared = tensor({3, 4}, f64);
+  Tensor z = zeros_like(x);
+  z = record("asks_a_thread", z, {x, shared}, [&](const Node&, Inputs) {
+    std::thread([&] { EXPECT_NO_THROW(exp(shared)); }).join();
+    EXPECT_NO_THROW(exp(x.detach()));
+  });
+  shared.fill_(5);
+  EXPECT_NO_THROW(sum(z).backward());
+}
+
+// A backward that ends in an error leaves no gradient that nobody wrote.
+TEST(InPlace, ARefusedBackwardLeavesNoGradientBehind) {
+  const auto refused = [](const std::function<Tensor(const Tensor&)>& f, bool writes_result) {
+    for (int i = 0; i < 8; ++i) full({2, 2}, 777, f64);  // what the pool hands out next
+    const Tensor x = tensor({1, 2, 3, 4}, {2, 2}, f64).requires_grad(true);
+    const Tensor y = f(x);
+    (writes_result ? y : x).fill_(2);
+    EXPECT_THROW(sum(y).backward(), Error);
+    EXPECT_FALSE(x.grad().defined());
+    sum(x * 2).backward();
+    EXPECT_EQ(x.grad().to_vector(), std::vector<double>(4, 2));
+  };
+  refused([](const Tensor& x) { return exp(x); }, true);
+  refused([](const Tensor& x) { return sin(x); }, false);
+  refused([](const Tensor& x) { return matmul(x, x); }, false);
+  refused([](const Tensor& x) { return softmax(x); }, true);
+  refused([](const Tensor& x) { return layer_norm(x); }, false);
+  const Tensor x = leaf({1, 2});
+  sum(x * 3).backward();
+  const Tensor loss = sum(x * x);
+  x.fill_(7);
+  EXPECT_THROW(loss.backward(), Error);
+  EXPECT_EQ(x.grad().to_vector(), (std::vector<double>{3, 3}));
 }
 
 TEST(InPlace, SharedMemoryIsWrittenByEachOfItsTensors) {
@@ -203,6 +251,28 @@ TEST(Backward, TakesItsOwnGradientAsWeight) {
   sum(y * y).backward();
   y.backward(y.grad());
   EXPECT_EQ(y.grad().to_vector(), (std::vector<double>{4, 8, 12}));
+}
+
+// An op that reads a gradient while it adds to that gradient reads it as it was before.
+TEST(Backward, ReadsAGradientThatItAddsTo) {
+  const auto f = [](const std::function<Tensor(const Tensor& g, const Tensor& w)>& op, bool apart) {
+    Generator generator(3);
+    const Tensor w = randn({40, 40}, DType::f32, generator).requires_grad(true);
+    sum(w * w).backward();
+    const Tensor g = apart ? w.grad().detach().clone() : w.grad();
+    op(g, w).backward(randn({40, 40}, DType::f32, generator));
+    return w.grad().to_vector();
+  };
+  const std::function<Tensor(const Tensor&, const Tensor&)> ops[] = {
+      [](const Tensor& g, const Tensor& w) { return matmul(g, w); },
+      [](const Tensor& g, const Tensor& w) { return linear(g, w); },
+      [](const Tensor& g, const Tensor& w) { return g * w; },
+      [](const Tensor& g, const Tensor& w) { return scaled_dot_product_attention(g, w, w); },
+  };
+  for (const auto& op : ops) {
+    const std::vector<double> together = f(op, false), apart = f(op, true);
+    for (std::size_t i = 0; i < apart.size(); ++i) EXPECT_NEAR(together[i], apart[i], 1e-4 * std::abs(apart[i]) + 1e-4);
+  }
 }
 
 TEST(Backward, LeavesItsWeightAsItWas) {

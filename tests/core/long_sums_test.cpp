@@ -162,6 +162,10 @@ const std::vector<Sum>& broadcasts() {
          const Tensor weight = leaf_like(x, {1, 1, 1, 1});
          return gradient_of(weight, conv2d(reshape(x, {x.numel() / 4, 1, 2, 2}), weight));
        }},
+      {"avg_pool2d of an image",
+       [](const Tensor& x) {
+         return avg_pool2d(reshape(x, {2, x.numel() / 2, 1}), {x.numel() / 2, 1});
+       }},
       {"softmax of a long row", [](const Tensor& x) { return slice(softmax(x), 0, 0, 1000); }},
       {"log_softmax of a long row", [](const Tensor& x) { return slice(log_softmax(x), 0, 0, 1000); }},
       {"rms_norm of a long row", [](const Tensor& x) { return slice(rms_norm(x), 0, 0, 1000); }},
