@@ -24,7 +24,8 @@ namespace {
 using gradus::Index;
 
 constexpr auto period = std::chrono::milliseconds(100);  // between two drawings
-constexpr std::size_t narrowest = 16;                    // columns: in fewer there is nothing to see of the panel
+constexpr std::size_t curve_rows = 5, most_lines = 3 + curve_rows + 1;
+constexpr std::size_t narrowest = 16;  // columns: in fewer there is nothing to see of the panel
 constexpr std::string_view dim = "\x1b[2m", blue = "\x1b[34m", yellow = "\x1b[33m", bold = "\x1b[1m",
                            plain_text = "\x1b[0m";
 
@@ -127,7 +128,7 @@ class Plot {
 };
 
 std::vector<std::string> curve(const LossHistory& history, std::size_t width, bool unicode, bool colors) {
-  constexpr std::size_t rows = 5, margin = 8, widest = 64;
+  constexpr std::size_t rows = curve_rows, margin = 8, widest = 64;
   if (width < 3 * margin || history.train().size() < 2) return {};
   const std::vector<LossHistory::Point> points = history.smoothed();
   const auto& held_out = history.held_out();
@@ -252,7 +253,7 @@ void Panel::draw_or_print(const gradus::models::Trainer& trainer, const gradus::
   const std::vector<std::string> lines = draw(trainer, report, history, window.columns - 1);
   // A narrower window may have wrapped what was drawn, and a lower one has pushed it out of reach: it stays as it is.
   if (window.columns < widest_ || window.rows <= height_) height_ = 0;
-  if (window.rows <= lines.size() || window.columns < narrowest) {
+  if (window.rows <= most_lines || window.columns < narrowest) {
     height_ = 0;
     print_line(trainer, report);
     return;

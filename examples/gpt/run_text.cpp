@@ -51,6 +51,7 @@ Data make_known_data(const std::string& source, const std::string& text, bool do
   try {
     return make_data(source, text, documents, options, tokenizer);
   } catch (const gradus::Error&) {
+    models::normalize_text(text, source);  // what is not text at all has no characters to look for
     if (tokenizer) check_characters(text, source, documents, *tokenizer);
     throw;
   }

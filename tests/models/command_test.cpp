@@ -461,7 +461,7 @@ TEST_F(Command, FilesOfOtherKindsAreNamed) {
            {"\x93NUMPY\1\0"s, "it is a NumPy array"},
            {"\xff\xfe" + wide, "it is text in UTF-16;"},
            {wide, "it is text in UTF-16LE"},
-           {"\0" + wide.substr(0, wide.size() - 1), "it is text in UTF-16BE"},
+           {"\0"s + wide.substr(0, wide.size() - 1), "it is text in UTF-16BE"},
            {hangul, "it is text in UTF-16LE"}}) {
     write(folder / "other", bytes);
     expect_error(train({"--data", "other"}), 1, "other: " + kind);
@@ -529,6 +529,7 @@ TEST_F(Command, AModelThatIsNotThereButItsBestIs) {
   expect_error(gpt({"sample", "run"}), 1, "gpt train --resume run");
   EXPECT_EQ(gpt({"train", "--resume", "run", "--quiet"}).status, 0);
   EXPECT_EQ(read(folder / "run/model.safetensors"), model);
+  std::filesystem::remove(folder / "run/best.safetensors");
   expect_error(gpt({"sample", "run", "--best"}), 1, "'run/model.safetensors' is whole, to use it: leave --best out");
   write(folder / "run/best.safetensors", best.substr(0, best.size() / 2));
   expect_error(gpt({"info", "run", "--best"}), 1, "'run/model.safetensors' is whole, to use it: leave --best out");

@@ -83,9 +83,10 @@ struct TerminalCommand : Command {
   void type(const std::string& keys) const {
     ASSERT_EQ(::write(pty_->master(), keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
   }
-  /// Reads until `what` stands behind the first `from` bytes; false when the program ended, or a minute passed, before.
+  /// Reads until `what` stands behind the first `from` bytes; false when the program ended, or half a minute passed,
+  /// before.
   bool wait_for(const std::string& what, std::size_t from = 0) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
     while (shown_.find(what, std::min(from, shown_.size())) == std::string::npos) {
       if (std::chrono::steady_clock::now() > end || !read_more()) return false;
     }

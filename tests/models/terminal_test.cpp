@@ -144,8 +144,8 @@ TEST_F(Terminal, AWindowMayChangeItsSizeAtAnyTime) {
   // What a narrower window may have wrapped is left as it is, and a new panel begins below.
   std::size_t before = shown().size();
   resize(40, 30);
-  ASSERT_TRUE(wait_for("\x1b[K\n\n" + title, before)) << shown().substr(before);
-  std::size_t begin = shown().find("\n\n" + title, before);
+  ASSERT_TRUE(wait_for("\n" + title, before)) << shown().substr(before);
+  std::size_t begin = shown().find("\n" + title, before);
   ASSERT_TRUE(wait_for("A\r" + title, begin));
   EXPECT_LE(widest_line(shown().substr(begin, shown().rfind('\n') - begin)), 39U);
   // A lower one cannot show the panel.
