@@ -189,6 +189,8 @@ Moment moment_of(const fs::path& file) {
 Run load_run(const fs::path& folder, const char* file) {
   const fs::path path = folder / file;
   std::error_code error;
+  check(!fs::is_regular_file(folder, error), "'{}' is a file; name the folder that it is in: '{}'", folder.native(),
+        folder.has_parent_path() ? folder.parent_path().native() : ".");
   check(fs::is_directory(folder, error), "there is no folder '{}'; name one that 'gpt train' has written",
         folder.native());
   try {

@@ -105,6 +105,14 @@ std::string file_kind(std::string_view beginning) {
   return wide_text(bytes);
 }
 
+bool is_plain_text(std::string_view beginning) {
+  const auto is_control = [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < ' ' && c != '\t' && c != '\n' && c != '\r';
+  };
+  return beginning.find('\n') != std::string_view::npos && std::ranges::none_of(beginning, is_control);
+}
+
 bool is_safetensors(std::string_view beginning) {
   constexpr std::size_t size_bytes = 8;
   if (beginning.size() <= size_bytes || beginning[size_bytes] != '{') return false;

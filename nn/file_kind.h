@@ -16,6 +16,9 @@ inline constexpr std::size_t file_kind_bytes = 4096;
 /// is packed with gzip; unpack it with gunzip"; empty for whatever it does not know, text included.
 std::string file_kind(std::string_view beginning);
 
+/// Whether it is a line or more in which all bytes are those of text.
+bool is_plain_text(std::string_view beginning);
+
 /// Whether it is the beginning of a safetensors file.
 bool is_safetensors(std::string_view beginning);
 

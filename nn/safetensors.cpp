@@ -188,8 +188,10 @@ class Reader {
     std::string beginning(std::min<std::uint64_t>(size_, file_kind_bytes), '\0');
     read_bytes(std::as_writable_bytes(std::span(beginning)));
     stream_.seekg(0);
-    const std::string kind = is_safetensors(beginning) ? "" : file_kind(beginning);
+    if (is_safetensors(beginning)) return;
+    const std::string kind = file_kind(beginning);
     require(kind.empty(), "{}", kind);
+    require(!is_plain_text(beginning), "it is text, not weights; a safetensors file is needed");
   }
 
   template <class... Args>

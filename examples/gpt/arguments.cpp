@@ -240,12 +240,17 @@ std::vector<std::string> checked_arguments(const CLI::App& app, const std::vecto
     return result;
   }
   if (has_flag(app, first)) return arguments;  // --help, --version
+  if (first == "help" && arguments.size() == 1) return {"--help"};
+  if (first == "help") return checked_arguments(app, {arguments[1], "--help"});
   std::vector<std::string> names;
   for (const CLI::App* command : commands) names.push_back(command->get_name());
   if (is_flag(first)) {
     const auto meant = nearest(first, flags_of(app));
     if (meant) refuse("there is no flag {}; did you mean {}?", first, *meant);
     refuse("{} stands before any command; name that first: {} (see gpt --help)", first, fmt::join(names, ", "));
+  }
+  if (arguments.size() > 1 && std::ranges::find(names, arguments[1]) != names.end()) {
+    refuse("'{}' stands before the command; write gpt {} {}", first, arguments[1], first);
   }
   const auto meant = nearest(first, names);
   refuse("there is no command '{}'; {}use train, sample, eval, info or check", first,

@@ -139,6 +139,9 @@ void check_sizes(const gradus::models::GPTConfig& model) {
   check_range("--heads", model.n_head, 1, model.n_embd);
   check_range("--context", model.block_size, 1, Index{1} << 24);
   check_part("--dropout", model.dropout);
+  constexpr Index most = 100'000'000'000;
+  gradus::check(model.num_parameters() <= most, "--layers, --width and --context make {} parameters; use smaller ones",
+                model.num_parameters());
   if (model.n_embd % model.n_head == 0) return;
   Index fits = model.n_head;
   while (model.n_embd % fits != 0) --fits;

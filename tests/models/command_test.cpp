@@ -315,6 +315,9 @@ TEST_F(Command, MistakesInTheCommandLine) {
     EXPECT_EQ(help.status, 0);
     EXPECT_THAT(help.out, AllOf(HasSubstr("Examples:"), HasSubstr("--threads")));
   }
+  EXPECT_EQ(gpt({"help"}).out, gpt({"--help"}).out);
+  EXPECT_EQ(gpt({"help", "sample"}).out, gpt({"sample", "--help"}).out);
+  expect_error(gpt({"run", "sample"}), 2, "write gpt sample run");
   const Result version = gpt({"--version"});
   EXPECT_EQ(version.status, 0);
   EXPECT_EQ(version.out, fmt::format("gpt {}.{}.{}, a program of gradus\n", GRADUS_VERSION_MAJOR, GRADUS_VERSION_MINOR,
@@ -423,6 +426,8 @@ TEST_F(Command, ValuesThatMakeNoSense) {
     expect_error(gpt({"sample", "run", flag, value}), 1, flag + " is " + value);
   }
   expect_error(gpt({"check", "--layers", "0"}), 1, "--layers is 0");
+  expect_error(train({"--layers", "9999", "--width", "1048576", "--heads", "1"}), 1,
+               "--layers, --width and --context make");
 }
 
 TEST_F(Command, DataThatCannotBeUsed) {
@@ -477,6 +482,10 @@ TEST_F(Command, FilesOfOtherKindsAreNamed) {
     }
   }
   expect_error(train({"--data", "run/model.safetensors"}), 1, "it is a file of weights (safetensors), not text");
+  expect_error(gpt({"sample", "run/model.safetensors"}), 1, "is a file; name the folder that it is in: 'run'");
+  write(folder / "words", "anna\nberta\n");
+  expect_error(train({"--init-from", "words"}), 1, "words': it is text, not weights");
+  expect_error(train({"--resume", "words"}), 1, "words': it is text, not weights");
   // Text that begins as one of them does is text.
   write(folder / "text.txt", "GGUF\nPAR1\nBZhang\nPK\n{\"a\": 1}\n");
   EXPECT_EQ(train({"--data", "text.txt", "--quiet"}).status, 0);
