@@ -131,6 +131,18 @@ void check_recipe(const Preset& plan) {
   check_at_least_0("--temperature", plan.temperature, " (0 always takes the likeliest character)");
 }
 
+void check_rest(const TrainArguments& a) {
+  constexpr Index most = 1'000'000'000'000;
+  check_range("--samples", *a.samples, 0, most_samples);
+  gradus::check(*a.seed <= most_seed, "--seed is {}, it must be from 0 to {}", *a.seed, most_seed);
+  check_range("--eval-every", *a.eval_every, 0, most);
+  check_range("--eval-batches", *a.eval_batches, 0, most);
+  check_range("--patience", *a.patience, 0, most);
+  check_range("--save-every", *a.save_every, 0, most);
+  check_range("--keep", *a.keep, 1, most);
+  if (a.threads) check_range("--threads", *a.threads, 1, gradus::max_threads);
+}
+
 }  // namespace
 
 void check_sizes(const gradus::models::GPTConfig& model) {
@@ -271,15 +283,7 @@ Preset TrainArguments::resolve() {
   if (!keep) keep = 2;
   check_sizes(model);
   check_recipe(plan);
-  constexpr Index most = 1'000'000'000'000;
-  check_range("--samples", *samples, 0, most_samples);
-  gradus::check(*seed <= most_seed, "--seed is {}, it must be from 0 to {}", *seed, most_seed);
-  check_range("--eval-every", *eval_every, 0, most);
-  check_range("--eval-batches", *eval_batches, 0, most);
-  check_range("--patience", *patience, 0, most);
-  check_range("--save-every", *save_every, 0, most);
-  check_range("--keep", *keep, 1, most);
-  if (threads) check_range("--threads", *threads, 1, gradus::max_threads);
+  check_rest(*this);
   return plan;
 }
 
