@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include "command.h"
 
@@ -51,6 +52,12 @@ struct TerminalCommand : Command {
   void SetUp() override {
     if (gradus::testing::emulated()) GTEST_SKIP() << "signals reach the emulator";
     if (!Pty().is_open()) GTEST_SKIP() << "this test needs a pseudo-terminal, and none can be made here";
+  }
+
+  void TearDown() override {
+    if (pid_ == 0) return;  // a test that failed may have left it running
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
   }
 
   // Starts gpt on a terminal of its own. `environment`: "NAME=VALUE"; it has TERM=xterm and UTF-8 else.
@@ -99,7 +106,7 @@ struct TerminalCommand : Command {
     while (read_more()) {
     }
     int status = 0;
-    ::waitpid(pid_, &status, 0);
+    ::waitpid(std::exchange(pid_, 0), &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
   std::string all_of(const std::vector<std::string>& arguments, Window window = {},
