@@ -195,9 +195,9 @@ std::vector<std::string> Panel::draw(const gradus::models::Trainer& trainer, con
 
 // As wide as the rest of its line leaves room for, and none where that is little.
 std::string Panel::bar(double done, std::size_t width, std::size_t taken) const {
-  constexpr std::size_t widest = 24, narrowest = 4, gap = 2;
+  constexpr std::size_t widest = 24, least = 4, gap = 2;
   const std::size_t columns = std::min(widest, width - std::min(width, taken + gap));
-  if (columns < narrowest) return "";
+  if (columns < least) return "";
   const auto filled = static_cast<std::size_t>(done * static_cast<double>(columns));
   std::string bar;
   for (std::size_t i = 0; i < columns; ++i) bar += unicode_ ? (i < filled ? "━" : "─") : (i < filled ? "=" : "-");
