@@ -113,6 +113,7 @@ Checkpoint load_file(const std::string& path) {
   GPT model(config.model);
   if (file.weights.tensors.front().second.dtype() == DType::f64) model.to(DType::f64);
   nn::load_state(model, file.weights, fmt::format("'{}'", path));
+  check_loaded(model, path);
   Checkpoint checkpoint{std::move(model),       std::move(config.tokenizer),
                         std::move(config.data), std::move(config.settings),
                         TrainerState{},         {}};
@@ -169,7 +170,7 @@ RunWriter::RunWriter(fs::path folder, const CharTokenizer& tokenizer, RunData da
       data_(std::move(data)),
       settings_(std::move(settings)),
       keep_(keep),
-      log_(folder_ / detail::log_file),
+      log_(folder_ / detail::log_file, settings_),
       replaces_(look_into(folder_).run),
       last_file_(folder_ / state_file) {
   check(keep >= 1, "save: {} checkpoints are to be kept; keep at least 1", keep);

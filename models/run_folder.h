@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 
+#include <gradus/core/check.h>
 #include <gradus/core/platform.h>
 #include <gradus/models/gpt.h>
 #include <gradus/models/tokenizer.h>
@@ -67,6 +68,12 @@ FolderContents look_into(const std::filesystem::path& folder);
 /// Error that names the process which trains there.
 class RunLock {
  public:
+  /// That another process has it.
+  class Held : public Error {
+   public:
+    using Error::Error;
+  };
+
   explicit RunLock(const std::filesystem::path& folder);
   /// Whether another one keeps this process out.
   static bool is_held(const std::filesystem::path& folder);
@@ -75,12 +82,18 @@ class RunLock {
   platform::File file_;
 };
 
+/// Makes the folder, and those it is in, if it is not there. Throws Error that says why not.
+void make_folder(const std::filesystem::path& folder);
+
 /// Makes the folder if it is not there, proves that files can be written in it and removes what killed programs left
 /// half written; nothing else in this process may be writing there. Throws Error that says why not.
 void prepare_run_folder(const std::filesystem::path& folder);
 
 /// Throws Error that names a parameter with a NaN or an infinity, so that no good model is replaced by a ruined one.
 void check_finite(const GPT& model, const std::filesystem::path& folder);
+
+/// The same for a model that came from `file`, which is to blame.
+void check_loaded(const GPT& model, const std::filesystem::path& file);
 
 /// Writes config.json, tokenizer.json and last the weights, under the name `file`. Throws Error when the weights are
 /// not finite or the disk does not allow it.

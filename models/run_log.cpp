@@ -10,6 +10,8 @@ namespace {
 
 using detail::Json;
 
+constexpr const char* settings_key = "settings";
+
 std::optional<LogLine> parse(std::string_view text) {
   const std::optional<Json> json = detail::try_parse_json(text);
   if (!json || !json->is_object()) return std::nullopt;
@@ -25,6 +27,11 @@ std::optional<LogLine> parse(std::string_view text) {
     return std::nullopt;
   }
   return LogLine{static_cast<Index>(*step), static_cast<Index>(*tokens), *loss, *lr, *norm, *speed, number("val_loss")};
+}
+
+bool is_settings(std::string_view text) {
+  const std::optional<Json> json = detail::try_parse_json(text);
+  return json && json->is_object() && json->size() == 1 && json->contains(settings_key);
 }
 
 // Calls f(line, where the next one begins) for each line that ends, until f returns false.
@@ -60,12 +67,17 @@ std::vector<LogLine> read_log(const std::filesystem::path& path, std::vector<Ind
     ++number;
     if (const std::optional<LogLine> line = parse(text)) {
       lines.push_back(*line);
-    } else if (damaged != nullptr) {
+    } else if (damaged != nullptr && !(number == 1 && is_settings(text))) {
       damaged->push_back(number);
     }
     return true;
   });
   return lines;
+}
+
+RunLog::RunLog(std::filesystem::path path, std::string_view settings) : path_(std::move(path)) {
+  const Json json = detail::parse_json(settings, "settings");
+  if (!json.empty()) pending_ = detail::dump(Json{{settings_key, json}}) + "\n";
 }
 
 void RunLog::go_on_after(const std::string& line) {

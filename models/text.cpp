@@ -8,6 +8,7 @@
 #include <gradus/core/check.h>
 #include <gradus/core/platform.h>
 #include <gradus/nn/atomic_file.h>
+#include <gradus/nn/file_kind.h>
 
 namespace gradus::models {
 namespace {
@@ -56,6 +57,12 @@ std::string read_file(const std::filesystem::path& path) {
   check(!error, "cannot read '{}': {}", name, error.message());
   check(!bytes.empty(), "'{}' is empty; give a file with text in it", name);
   return bytes;
+}
+
+void check_is_text(std::string_view bytes, std::string_view name) {
+  check(!is_safetensors(bytes), "{}: it is a file of weights (safetensors), not text; name a text", name);
+  const std::string kind = file_kind(bytes);
+  check(kind.empty(), "{}: {}", name, kind);
 }
 
 void write_text(const std::filesystem::path& path, std::string_view text) {
@@ -135,6 +142,7 @@ std::string shell_word(std::string_view text) {
 }
 
 std::string normalize_text(std::string_view text, std::string_view name) {
+  check_is_text(text, name);
   std::string result = encode_utf8(decode_utf8(text, name));
   // Erasing pair by pair would take quadratic time on a large file.
   std::size_t kept = 0;
@@ -147,6 +155,7 @@ std::string normalize_text(std::string_view text, std::string_view name) {
 }
 
 std::vector<std::string> split_documents(std::string_view text, std::string_view name) {
+  check_is_text(text, name);
   const std::u32string characters = decode_utf8(text, name);
   std::vector<std::string> documents;
   for (std::u32string_view rest = characters; !rest.empty();) {

@@ -13,6 +13,10 @@ namespace gradus::models {
 /// The bytes of a file. Throws Error when it is missing, unreadable, a folder or empty.
 std::string read_file(const std::filesystem::path& path);
 
+/// Throws Error that says what the bytes of a file are, where they are not text: an archive, weights, UTF-16 and more
+/// (nn/file_kind.h).
+void check_is_text(std::string_view bytes, std::string_view name);
+
 /// Writes a file in one move, so that a reader finds the old text or the new one. Throws Error, and leaves an older
 /// file as it was, when the disk does not allow it.
 void write_text(const std::filesystem::path& path, std::string_view text);

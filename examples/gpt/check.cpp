@@ -9,8 +9,10 @@
 #include <gradus/nn/gradcheck.h>
 
 #include "commands.h"
-#include "data.h"
 #include "numbers.h"
+#include "output.h"
+#include "run_text.h"
+#include "train_arguments.h"
 
 namespace gpt {
 namespace {
@@ -19,7 +21,8 @@ namespace models = gradus::models;
 using gradus::Index;
 
 struct CheckArguments {
-  std::string folder, shape = "gpt2";
+  std::string folder, source, shape = "gpt2";
+  bool best = false;
   std::optional<Index> layers, width, heads;
   Index sequences = 4, entries = 50;
   std::uint64_t seed = 42;
@@ -31,11 +34,13 @@ struct Subject {
   models::Batch batch;
 };
 
-// The model of a run, on its own text.
+// The model of a run, on its own text or another.
 Subject trained(const CheckArguments& given) {
-  models::Run run = models::load_run(given.folder);
-  const Data data = make_data(run.data.source, read_source(run.data.source), run.data.documents,
-                              {run.data.block_size, run.data.held_out, run.data.seed}, run.tokenizer);
+  models::Run run = models::load_run(given.folder, given.best ? models::best_file : models::model_file);
+  const std::string source = given.source.empty() ? run.data.source : given.source;
+  const std::string text = read_text_of_run(source, !given.source.empty(), given.folder);
+  const Data data = make_known_data(source, text, run.data.documents,
+                                    {run.data.block_size, run.data.held_out, run.data.seed}, run.tokenizer);
   Subject subject{given.folder, std::move(run.model), {}};
   data.dataset->next(given.sequences, subject.batch);
   return subject;
@@ -50,6 +55,7 @@ Subject fresh(const CheckArguments& given) {
   config.n_head = given.heads.value_or(4);
   config.block_size = 16;
   config.dropout = 0;
+  check_sizes(config);
   const std::string source = "bundled:names";
   const Data data = make_data(source, read_source(source), true, {.block_size = config.block_size});
   config.vocab_size = data.dataset->tokenizer().vocab_size();
@@ -64,9 +70,9 @@ int check(const CheckArguments& arguments) {
   models::GPT& model = subject.model;
   const models::Batch& batch = subject.batch;
   model.eval();
-  fmt::print("{}: {} layers, width {}, {} heads, {} parameters; {} sequence{}, {} tokens; in f64\n\n", subject.name,
-             model.config().n_layer, model.config().n_embd, model.config().n_head, grouped(model.num_parameters()),
-             batch.lengths.size(), batch.lengths.size() == 1 ? "" : "s", batch.tokens.size());
+  print("{}: {} layers, width {}, {} heads, {} parameters; {} sequence{}, {} tokens; in f64\n\n", subject.name,
+        model.config().n_layer, model.config().n_embd, model.config().n_head, grouped(model.num_parameters()),
+        batch.lengths.size(), batch.lengths.size() == 1 ? "" : "s", batch.tokens.size());
   std::fflush(stdout);
 
   // Gradients of single weights are small: a larger step than for plain functions drowns them less in rounding.
@@ -76,13 +82,13 @@ int check(const CheckArguments& arguments) {
 
   std::size_t widest = 9;
   for (const gradus::GradcheckEntry& entry : report.entries) widest = std::max(widest, entry.name.size());
-  fmt::print("{:{}}  {:>10}  {:>8}  {:>14}  {:>14}  {:>9}\n", "parameter", widest, "shape", "compared", "analytic",
-             "numeric", "error");
+  print("{:{}}  {:>10}  {:>8}  {:>14}  {:>14}  {:>9}\n", "parameter", widest, "shape", "compared", "analytic",
+        "numeric", "error");
   for (const gradus::GradcheckEntry& entry : report.entries) {
-    fmt::print("{:{}}  {:>10}  {:>8}  {:>14.6e}  {:>14.6e}  {:>9.1e}{}\n", entry.name, widest, to_string(entry.shape),
-               entry.checked, entry.analytic, entry.numeric, entry.worst_error, entry.failures == 0 ? "" : "  WRONG");
+    print("{:{}}  {:>10}  {:>8}  {:>14.6e}  {:>14.6e}  {:>9.1e}{}\n", entry.name, widest, to_string(entry.shape),
+          entry.checked, entry.analytic, entry.numeric, entry.worst_error, entry.failures == 0 ? "" : "  WRONG");
   }
-  fmt::print("\n{}\n", report);
+  print("\n{}\n", report);
   return report ? 0 : 1;
 }
 
@@ -93,8 +99,13 @@ void add_check(CLI::App& app, const std::string&, Run& run) {
   CheckArguments& a = *arguments;
   CLI::App& command = *app.add_subcommand("check", "Compare a model's gradients with finite differences");
   CLI::Option* folder = command.add_option("DIR", a.folder, "The folder that gpt train wrote; without it a new model");
+  command
+      .add_option("--data", a.source, "The text to compute the loss of; needed where the run's own lies elsewhere now")
+      ->needs(folder)
+      ->type_name("FILE");
+  command.add_flag("--best", a.best, "Check the model with the lowest held-out loss, not the last one")->needs(folder);
   command.add_option("--shape", a.shape, "Of the new model: gpt2 (LayerNorm, biases, GELU, tied) or microgpt")
-      ->check(CLI::IsMember({"gpt2", "microgpt"}))
+      ->check(one_of({"gpt2", "microgpt"}))
       ->capture_default_str()
       ->excludes(folder)
       ->type_name("NAME");

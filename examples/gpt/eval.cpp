@@ -9,8 +9,9 @@
 #include <gradus/models/run_folder.h>
 
 #include "commands.h"
-#include "data.h"
 #include "numbers.h"
+#include "output.h"
+#include "run_text.h"
 
 namespace gpt {
 namespace {
@@ -48,15 +49,15 @@ std::string as_json(const Interval& x) {
 }
 
 void print_line(const char* name, const Interval& x) {
-  fmt::print("{:<20}{:.4f}", name, gradus::shown(x.value));
-  if (!std::isnan(x.low)) fmt::print("   95 % sure: {:.4f} to {:.4f}", x.low, x.high);
-  fmt::print("\n");
+  print("{:<20}{:.4f}", name, gradus::shown(x.value));
+  if (!std::isnan(x.low)) print("   95 % sure: {:.4f} to {:.4f}", x.low, x.high);
+  print("\n");
 }
 
 int eval(const EvalArguments& arguments) {
   models::Run run = models::load_run(arguments.folder, arguments.best ? models::best_file : models::model_file);
   const std::string source = arguments.source.empty() ? run.data.source : arguments.source;
-  const std::string text = read_source(source);
+  const std::string text = read_text_of_run(source, !arguments.source.empty(), arguments.folder);
   const bool trained_on_it = models::fingerprint(text) == run.data.fingerprint;
   gradus::check(trained_on_it || !arguments.source.empty(),
                 "'{}' is not the text this model was trained on any more, so its held-out part cannot be found again; "
@@ -64,7 +65,7 @@ int eval(const EvalArguments& arguments) {
                 source);
   models::DatasetOptions options{run.data.block_size, run.data.held_out, run.data.seed};
   if (!trained_on_it) options.held_out = 1;
-  const Data data = make_data(source, text, run.data.documents, options, run.tokenizer);
+  const Data data = make_known_data(source, text, run.data.documents, options, run.tokenizer);
 
   const models::Judgement result = models::judge(run.model, *data.dataset);
   const Interval loss = interval(result.loss);
@@ -75,7 +76,7 @@ int eval(const EvalArguments& arguments) {
   const Interval perplexity = loss.map([](double x) { return std::exp(x); });
   const Interval bits = loss.map([](double x) { return x / std::numbers::ln2; });
   if (arguments.json) {
-    fmt::print(
+    print(
         "{{\"held_out_loss\": {}, \"perplexity\": {}, \"bits_per_character\": {}, \"accuracy\": {}, \"tokens\": {}, "
         "\"sequences\": {}, \"whole_file\": {}, \"confidence\": 0.95, \"intervals\": {{\"held_out_loss\": {}, "
         "\"perplexity\": {}, \"bits_per_character\": {}, \"accuracy\": {}}}}}\n",
@@ -83,9 +84,8 @@ int eval(const EvalArguments& arguments) {
         !trained_on_it, as_json(loss), as_json(perplexity), as_json(bits), as_json(accuracy));
     return 0;
   }
-  fmt::print("judged on           {} of {}: {} characters{} in {} sequences\n",
-             trained_on_it ? "the held-out part" : "all", source, grouped(result.tokens),
-             run.data.documents ? " and ends of lines" : "", grouped(result.sequences));
+  print("judged on           {} of {}: {} characters{} in {} sequences\n", trained_on_it ? "the held-out part" : "all",
+        source, grouped(result.tokens), run.data.documents ? " and ends of lines" : "", grouped(result.sequences));
   print_line("accuracy", accuracy);
   print_line("perplexity", perplexity);
   print_line("bits per character", bits);

@@ -14,9 +14,9 @@
 #include <gradus/nn/safetensors.h>
 
 #include "commands.h"
-#include "data.h"
 #include "numbers.h"
 #include "output.h"
+#include "run_text.h"
 #include "train_arguments.h"
 #include "train_session.h"
 
@@ -28,66 +28,51 @@ namespace models = gradus::models;
 using gradus::Index;
 using gradus::optim::Schedule;
 
+// "ends after 20 seconds or 2,000 steps"
 std::string budget(const models::TrainOptions& train) {
   std::vector<std::string> parts;
-  if (train.steps > 0) parts.push_back(fmt::format("{} steps", grouped(train.steps)));
   if (train.seconds > 0) parts.push_back(fmt::format("{:g} seconds", train.seconds));
-  if (train.tokens > 0) parts.push_back(fmt::format("{} tokens", grouped(train.tokens)));
-  return fmt::format("{}", fmt::join(parts, " or "));
+  if (train.steps > 0) parts.push_back(counted(train.steps, "step"));
+  if (train.tokens > 0) parts.push_back(counted(train.tokens, "token"));
+  return fmt::format("ends after {}", fmt::join(parts, " or "));
 }
 
 void print_data(const Data& data, Index vocabulary) {
   const models::Dataset& dataset = *data.dataset;
   const std::string held_out = grouped(dataset.tokens(models::Part::held_out)),
                     rest = grouped(dataset.tokens(models::Part::train));
-  fmt::print("data     {}: ", data.info.source);
+  say("data     {}: ", data.info.source);
   if (const auto* documents = data.documents()) {
-    fmt::print(
-        "{} documents, {} characters\n         a tenth at random held out, {} tokens; {} to train on; vocabulary {}\n",
+    say("{} documents, {} characters\n         a tenth at random held out, {} tokens; {} to train on; vocabulary {}\n",
         grouped(documents->num_documents()), grouped(data.characters), held_out, rest, vocabulary);
     if (documents->num_cut() > 0) {
-      fmt::print(
-          "         {} documents are longer than the context and were cut; --context {} takes the longest whole\n",
+      say("         {} documents are longer than the context and were cut; --context {} takes the longest whole\n",
           grouped(documents->num_cut()), documents->longest());
     }
   } else {
-    fmt::print("{} characters\n         the last tenth held out, {} tokens; {} to train on; vocabulary {}\n",
-               grouped(data.characters), held_out, rest, vocabulary);
+    say("{} characters\n         the last tenth held out, {} tokens; {} to train on; vocabulary {}\n",
+        grouped(data.characters), held_out, rest, vocabulary);
   }
 }
 
-// The resolved settings, broken into lines between entries.
-void print_settings(const std::string& json) {
-  constexpr std::size_t most = 100;
-  std::string line = "settings ";
-  for (std::size_t begin = 0; begin < json.size();) {
-    const std::size_t end = std::min(json.find(",\"", begin), json.size() - 1) + 1;
-    if (line.size() + end - begin > most) {
-      fmt::print("{}\n", line);
-      line = std::string(9, ' ');
-    }
-    line += json.substr(begin, end - begin);
-    begin = end;
-  }
-  fmt::print("{}\n", line);
-}
-
-void print_header(const Preset& plan, const Data& data, const models::GPT& model, const std::string& settings) {
+// First what matters to a person: what is learned, by how large a model, for how long, and where it goes. All settings
+// are in the log.
+void print_header(const Preset& plan, const Data& data, const models::GPT& model, const std::string& out) {
   const models::GPTConfig& config = model.config();
   const models::TrainOptions& train = plan.train;
   print_data(data, config.vocab_size);
-  fmt::print("model    {}, width {}, {}, context {}, dropout {:g}: {} parameters ({})\n",
-             counted(config.n_layer, "layer"), config.n_embd, counted(config.n_head, "head"), config.block_size,
-             config.dropout, grouped(model.num_parameters()), model.dtype());
+  say("model    {}, width {}, {}, context {}, dropout {:g}: {} parameters ({})\n", counted(config.n_layer, "layer"),
+      config.n_embd, counted(config.n_head, "head"), config.block_size, config.dropout, grouped(model.num_parameters()),
+      model.dtype());
+  say("time     {}, on {} ({}); Ctrl-C ends it sooner and saves\n", budget(train),
+      counted(gradus::num_threads(), "thread"), gradus::instruction_set());
+  say("folder   {}\n", out);
   constexpr const char* schedules[] = {"constant", "linear to", "cosine to"};
-  fmt::print(
-      "recipe   {}: batch {}{} {}, AdamW, rate {:g} {}{}, warm-up {}, betas {:g} {:g}, weight decay {:g}, clip {:g}\n",
-      budget(train), train.batch_size, train.accumulation > 1 ? fmt::format(" x {}", train.accumulation) : "",
+  say("recipe   batch {}{} {}, AdamW, rate {:g} {}{}, warm-up {}, betas {:g} {:g}, weight decay {:g}, clip {:g}\n",
+      train.batch_size, train.accumulation > 1 ? fmt::format(" x {}", train.accumulation) : "",
       plan.documents ? "documents" : "windows", train.lr, schedules[train.schedule],
       train.schedule == Schedule::constant ? "" : fmt::format(" {:g}", train.min_lr), train.warmup, train.beta1,
       train.beta2, train.weight_decay, train.clip);
-  fmt::print("machine  {}, {}\n", counted(gradus::num_threads(), "thread"), gradus::instruction_set());
-  print_settings(settings);
 }
 
 void print_samples(models::GPT& model, const Data& data, models::GenerateOptions options, Index count) {
@@ -107,15 +92,28 @@ void print_samples(models::GPT& model, const Data& data, models::GenerateOptions
   }
 }
 
-// `folder`, or with a number behind it, so that nothing is replaced unasked.
-std::string free_folder(const std::string& folder) {
-  const auto is_taken = [](const std::string& name) {
-    const models::FolderContents found = models::look_into(name);
-    return found.run || !found.other.empty() || models::RunLock::is_held(name);
-  };
-  std::string name = folder;
-  for (int number = 2; is_taken(name); ++number) name = fmt::format("{}-{}", folder, number);
-  return name;
+bool may_be_taken(const std::string& folder) {
+  std::error_code error;
+  if (fs::exists(folder, error) && !fs::is_directory(folder, error)) return false;
+  const models::FolderContents found = models::look_into(folder);
+  return !found.run && found.other.empty();
+}
+
+// Makes `folder`, or one with a number behind its name so that nothing is replaced unasked, and locks it. Trainings
+// that begin at once may look at the same one: whoever has its lock has it, once no other was there before.
+std::string take_free_folder(const std::string& folder, std::optional<models::RunLock>& lock) {
+  for (int number = 1;; ++number) {
+    const std::string name = number == 1 ? folder : fmt::format("{}-{}", folder, number);
+    if (!may_be_taken(name)) continue;
+    models::make_folder(name);
+    try {
+      lock.emplace(name);
+    } catch (const models::RunLock::Held&) {
+      continue;
+    }
+    if (may_be_taken(name)) return name;
+    lock.reset();
+  }
 }
 
 void check_may_be_written(const std::string& folder, bool overwrite) {
@@ -126,6 +124,48 @@ void check_may_be_written(const std::string& folder, bool overwrite) {
   gradus::check(overwrite || !found.run,
                 "'{}' holds a run; go on with it: --resume {}, or replace it: --overwrite, or choose another folder",
                 folder, models::shell_word(folder));
+}
+
+// The folder of the run that is resumed, of --out, or a free one; locked before anything in it is removed.
+std::string folder_to_train_in(const TrainArguments& arguments, const std::string& otherwise,
+                               std::optional<models::RunLock>& lock) {
+  std::string folder;
+  if (arguments.resume) {
+    folder = models::run_folder_of(*arguments.resume).string();
+  } else if (arguments.out) {
+    folder = *arguments.out;
+    check_may_be_written(folder, arguments.overwrite);
+    models::make_folder(folder);
+    lock.emplace(folder);
+    check_may_be_written(folder, arguments.overwrite);
+  } else {
+    folder = take_free_folder(otherwise, lock);
+  }
+  models::prepare_run_folder(folder);
+  return folder;
+}
+
+// What the run of a text of one's own is called: as the file, if that leaves room for more in a file's name.
+std::string name_of_run(const std::string& source) {
+  constexpr std::size_t longest = 200;
+  std::string name = fs::path(source).stem().string();
+  if (source.starts_with("bundled:")) name = source.substr(source.find(':') + 1);
+  if (name.size() <= longest) return name;
+  std::size_t end = longest;
+  while ((static_cast<unsigned char>(name[end]) & 0xC0U) == 0x80U) --end;  // not within a character
+  return name.substr(0, end);
+}
+
+void check_is_same_text(const std::string& text, const models::Checkpoint& checkpoint, const std::string& source,
+                        bool named, const std::string& run) {
+  if (models::fingerprint(text) == checkpoint.data.fingerprint) return;
+  const std::string model = models::shell_word((models::run_folder_of(run) / models::model_file).native());
+  const std::string anew =
+      fmt::format("to train its weights on the other one: --init-from {} --data {}", model, models::shell_word(source));
+  gradus::check(!named, "'{}' is not the text that the run in '{}' learns from, and a run keeps to one; {}", source,
+                run, anew);
+  gradus::fail("'{}' has changed since the run in '{}' learned from it; name the text as it was with --data, or {}",
+               source, run, anew);
 }
 
 // Without "." and "..", and without a slash at the end, so that its last part is a name.
@@ -175,7 +215,10 @@ models::GPT make_model(const TrainArguments& arguments, const models::GPTConfig&
   gradus::manual_seed(*arguments.seed);
   models::GPT model(config);
   model.to(*arguments.dtype == "f64" ? gradus::DType::f64 : gradus::DType::f32);
-  if (arguments.init_from) gradus::nn::load_safetensors(*arguments.init_from, model);
+  if (arguments.init_from) {
+    gradus::nn::load_safetensors(*arguments.init_from, model);
+    models::check_loaded(model, *arguments.init_from);
+  }
   return model;
 }
 
@@ -191,7 +234,11 @@ void limit_epochs(Preset& plan, const models::Dataset& dataset, bool warmup_give
 
 int train(const TrainArguments& given) {
   TrainArguments arguments = given;
-  if (arguments.config) arguments.fill_from(models::read_file(*arguments.config), *arguments.config);
+  if (arguments.config) {
+    const std::string json = models::read_file(*arguments.config);
+    models::check_is_text(json, *arguments.config);
+    arguments.fill_from(json, *arguments.config);
+  }
   if (arguments.resume && (arguments.out || arguments.init_from)) {
     throw UsageError("--resume goes on in the folder it names; leave --out and --init-from out");
   }
@@ -200,10 +247,12 @@ int train(const TrainArguments& given) {
     throw UsageError("--overwrite replaces the run in a folder; name that with --out");
   }
   std::optional<models::RunLock> lock;
-  const auto take = [&](const std::string& folder) {
-    if (!lock && fs::is_directory(folder)) lock.emplace(folder);
-  };
-  if (arguments.resume) take(models::run_folder_of(*arguments.resume).string());  // before anything is read of it
+  if (arguments.resume) {  // before anything is read of it
+    const fs::path folder = models::run_folder_of(*arguments.resume);
+    std::error_code error;
+    if (fs::is_directory(folder, error)) lock.emplace(folder);
+  }
+  const bool named = arguments.source.has_value();
   Start start = make_start(arguments);
   Preset plan = arguments.resolve();
   if (arguments.threads) gradus::set_num_threads(static_cast<int>(*arguments.threads));
@@ -218,24 +267,13 @@ int train(const TrainArguments& given) {
   if (!own_text) arguments.source = plan.source;
   const std::string source = *arguments.source;
   const models::GenerateOptions samples{.temperature = plan.temperature, .seed = *arguments.seed};
-  samples.validate();
-  models::TrainOptions checked = plan.train;
-  if (plan.epochs > 0) checked.steps = std::max<Index>(checked.steps, 1);  // how many, the data will tell
-  checked.validate();
 
   // A text of one's own gets a folder of its own, so that it does not replace the model of the preset's data.
-  std::string run_name = own_text ? fs::path(source).stem().string() : std::string(plan.name);
-  if (run_name.starts_with("bundled:")) run_name.erase(0, run_name.find(':') + 1);
-  const std::string text = read_source(source);
-  if (start.checkpoint) {
-    gradus::check(models::fingerprint(text) == start.checkpoint->data.fingerprint,
-                  "'{}' is not the text that the run in '{}' was learning from any more; name that text with --data",
-                  source, *arguments.resume);
-  }
-  const std::string out = start.checkpoint ? models::run_folder_of(*arguments.resume).string()
-                                           : arguments.out.value_or(free_folder("runs/" + run_name));
-  Data data = make_data(source, text, plan.documents, {.block_size = *arguments.context, .seed = *arguments.seed},
-                        start.tokenizer);
+  const std::string run_name = own_text ? name_of_run(source) : std::string(plan.name);
+  const std::string text = start.checkpoint ? read_text_of_run(source, named, *arguments.resume) : read_source(source);
+  if (start.checkpoint) check_is_same_text(text, *start.checkpoint, source, named, *arguments.resume);
+  Data data = make_known_data(source, text, plan.documents, {.block_size = *arguments.context, .seed = *arguments.seed},
+                              start.tokenizer);
   plan.model.vocab_size = data.dataset->tokenizer().vocab_size();
   plan.model.validate();
   limit_epochs(plan, *data.dataset, warmup_given);
@@ -243,13 +281,10 @@ int train(const TrainArguments& given) {
 
   models::GPT model = make_model(arguments, plan.model, start);
   models::Trainer trainer(model, *data.dataset, plan.train);
-  if (!start.checkpoint) check_may_be_written(out, arguments.overwrite);
-  take(out);  // before anything in it is removed
-  models::prepare_run_folder(out);
-  take(out);                            // where it was not there yet
+  const std::string out = folder_to_train_in(arguments, "runs/" + run_name, lock);
   arguments.source = data.info.source;  // valid in any folder
   const std::string settings = arguments.to_json();
-  if (!arguments.quiet) print_header(plan, data, model, settings);
+  if (!arguments.quiet) print_header(plan, data, model, out);
 
   SessionOptions options{.name = full_path(out).filename().string(),
                          .command = arguments.program,

@@ -4,12 +4,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <type_traits>
 
 #include <gradus/core/parallel.h>
 #include <gradus/models/detail/json.h>
 
 #include "commands.h"
+#include "suggest.h"
 
 namespace gpt {
 namespace {
@@ -66,27 +70,109 @@ void settle(Given<T>& given, U& value) {
   given = static_cast<T>(value);
 }
 
+void check_one_of(const char* flag, const std::string& value, const std::vector<std::string>& known) {
+  gradus::check(std::ranges::find(known, value) != known.end(), "{}: {}", flag, not_one_of(value, known));
+}
+
 Schedule::Kind schedule_kind(const std::string& name) {
   const auto found = std::ranges::find(schedule_names, name);
-  gradus::check(found != std::end(schedule_names), "schedule is '{}', it must be constant, linear or cosine", name);
+  check_one_of("--schedule", name, {std::begin(schedule_names), std::end(schedule_names)});
   return static_cast<Schedule::Kind>(found - std::begin(schedule_names));
 }
 
-void check_one_of(const char* what, const std::string& value, const std::vector<std::string>& known) {
-  gradus::check(std::ranges::find(known, value) != known.end(), "{} is '{}', it must be one of {}", what, value,
-                fmt::join(known, ", "));
+// A name that is no setting's but near one is a slip; what is near none, the reader of the JSON refuses.
+void check_names(const Json& object, const std::string& name) {
+  std::vector<std::string> known{"out", "threads", "quiet"};
+  each_setting(*std::make_unique<TrainArguments>(), [&](const char* key, const auto&) { known.emplace_back(key); });
+  for (const auto& [key, value] : object.items()) {
+    if (std::ranges::find(known, key) != known.end()) continue;
+    const auto meant = nearest(key, known);
+    gradus::check(!meant, "{}: there is no field \"{}\"; did you mean \"{}\"?", name, key, meant.value_or(""));
+  }
+}
+
+void check_range(const char* flag, Index value, Index low, Index high) {
+  gradus::check(value >= low && value <= high, "{} is {}, it must be from {} to {}", flag, value, low, high);
+}
+
+void check_at_least_0(const char* flag, double value, const char* meaning = "") {
+  gradus::check(std::isfinite(value) && value >= 0, "{} is {}, it must be at least 0{}", flag, value, meaning);
+}
+
+void check_part(const char* flag, double value) {
+  gradus::check(value >= 0 && value < 1, "{} is {}, it must be at least 0 and below 1", flag, value);
+}
+
+// The library checks all of this too, under its own names; a user knows those of the flags.
+void check_recipe(const Preset& plan) {
+  const gradus::models::TrainOptions& train = plan.train;
+  constexpr Index most = 1'000'000'000'000, most_sequences = 1 << 20;
+  check_range("--steps", train.steps, 0, most);
+  check_at_least_0("--seconds", train.seconds, " (0: no limit)");
+  check_range("--tokens", train.tokens, 0, std::numeric_limits<Index>::max());
+  gradus::check(plan.epochs >= 0 && plan.epochs < 1e9, "--epochs is {}, it must be from 0 (no limit) to 1e9",
+                plan.epochs);
+  gradus::check(train.steps > 0 || train.seconds > 0 || train.tokens > 0 || plan.epochs > 0,
+                "the training would never end; give one of --seconds, --steps, --tokens and --epochs a value above 0");
+  check_range("--batch", train.batch_size, 1, most_sequences);
+  check_range("--accumulation", train.accumulation, 1, most_sequences);
+  gradus::check(std::isfinite(train.lr) && train.lr > 0, "--lr, the learning rate, is {}, it must be a number above 0",
+                train.lr);
+  const bool decays = train.schedule != Schedule::constant;
+  gradus::check(train.min_lr >= 0 && std::isfinite(train.min_lr) && (!decays || train.min_lr <= train.lr),
+                "--min-lr is {}, it must be from 0 to --lr, {}", train.min_lr, train.lr);
+  gradus::check(train.warmup >= 0 && (train.steps == 0 || train.warmup <= train.steps),
+                "--warmup is {} of {} steps; shorten the warm-up, or train longer", train.warmup, train.steps);
+  check_at_least_0("--weight-decay", train.weight_decay);
+  check_part("--beta1", train.beta1);
+  check_part("--beta2", train.beta2);
+  check_at_least_0("--clip", train.clip, " (0: no limit)");
+  check_part("--label-smoothing", train.label_smoothing);
+  check_at_least_0("--temperature", plan.temperature, " (0 always takes the likeliest character)");
+}
+
+void check_rest(const TrainArguments& a) {
+  constexpr Index most = 1'000'000'000'000;
+  check_range("--samples", *a.samples, 0, most_samples);
+  gradus::check(*a.seed <= most_seed, "--seed is {}, it must be from 0 to {}", *a.seed, most_seed);
+  check_range("--eval-every", *a.eval_every, 0, most);
+  check_range("--eval-batches", *a.eval_batches, 0, most);
+  check_range("--patience", *a.patience, 0, most);
+  check_range("--save-every", *a.save_every, 0, most);
+  check_range("--keep", *a.keep, 1, most);
+  if (a.threads) check_range("--threads", *a.threads, 1, gradus::max_threads);
 }
 
 }  // namespace
+
+void check_sizes(const gradus::models::GPTConfig& model) {
+  check_range("--layers", model.n_layer, 1, 10'000);
+  check_range("--width", model.n_embd, 1, Index{1} << 20);
+  check_range("--heads", model.n_head, 1, model.n_embd);
+  check_range("--context", model.block_size, 1, Index{1} << 24);
+  check_part("--dropout", model.dropout);
+  constexpr Index most = 100'000'000'000;
+  gradus::check(model.num_parameters() <= most, "--layers, --width and --context make {} parameters; use smaller ones",
+                model.num_parameters());
+  if (model.n_embd % model.n_head == 0) return;
+  Index fits = model.n_head;
+  while (model.n_embd % fits != 0) --fits;
+  gradus::fail("--width {} cannot be split evenly among {} heads; use --heads {}, or a width that is a multiple of {}",
+               model.n_embd, model.n_head, fits, model.n_head);
+}
 
 void TrainArguments::fill_from(const std::string& json, const std::string& name) {
   Json object = gradus::models::detail::parse_json(json, name);
   // The config.json of a run folder has the settings of its training in it.
   if (object.contains("train") && object.contains("model")) object = Json(object["train"]);
+  check_names(object, name);
   JsonReader reader(object, name);
   const auto take = [&]<class T>(const char* key, Given<T>& value) {
     if (!object.contains(key)) return;
     const T said = reader.get<T>(key);
+    if constexpr (std::is_same_v<T, std::string>) {
+      gradus::check(!said.empty(), "{}: \"{}\" is empty; write a value, or leave it out", name, key);
+    }
     if (!value) value = said;
   };
   const bool budget_given = steps || seconds || tokens || epochs;
@@ -148,15 +234,15 @@ void TrainArguments::adopt(const gradus::models::GPTConfig& model) {
 
 Preset TrainArguments::resolve() {
   if (!preset) preset = "names";
-  check_one_of("preset", *preset, preset_names());
+  check_one_of("--preset", *preset, preset_names());
   Preset plan = find_preset(*preset);
   gradus::models::TrainOptions& train = plan.train;
   gradus::models::GPTConfig& model = plan.model;
   if (!format) format = plan.documents ? "lines" : "text";
-  check_one_of("format", *format, {"lines", "text"});
+  check_one_of("--format", *format, {"lines", "text"});
   plan.documents = *format == "lines";
   if (!dtype) dtype = "f32";
-  check_one_of("dtype", *dtype, {"f32", "f64"});
+  check_one_of("--dtype", *dtype, {"f32", "f64"});
 
   if (steps || seconds || tokens || epochs) train.steps = 0, train.seconds = 0, plan.epochs = 0;
   const auto budget = []<class T, class U>(Given<T>& given, U& value) {
@@ -167,8 +253,6 @@ Preset TrainArguments::resolve() {
   budget(seconds, train.seconds);
   budget(tokens, train.tokens);
   budget(epochs, plan.epochs);
-  gradus::check(plan.epochs >= 0 && plan.epochs < 1e9, "epochs is {}, it must be at least 0 (no limit)", plan.epochs);
-
   if (lr) train.min_lr *= *lr / train.lr;  // the decay keeps its shape
   settle(lr, train.lr);
   settle(min_lr, train.min_lr);
@@ -197,18 +281,9 @@ Preset TrainArguments::resolve() {
   if (!patience) patience = 0;
   if (!save_every) save_every = 0;
   if (!keep) keep = 2;
-  constexpr Index most = 1'000'000'000'000;
-  const auto check_range = [](const char* name, Index value, Index low, Index high) {
-    gradus::check(value >= low && value <= high, "{} is {}, it must be from {} to {}", name, value, low, high);
-  };
-  check_range("samples", *samples, 0, most_samples);
-  gradus::check(*seed <= most_seed, "seed is {}, it must be from 0 to {}", *seed, most_seed);
-  check_range("eval-every", *eval_every, 0, most);
-  check_range("eval-batches", *eval_batches, 0, most);
-  check_range("patience", *patience, 0, most);
-  check_range("save-every", *save_every, 0, most);
-  check_range("keep", *keep, 1, most);
-  if (threads) check_range("threads", *threads, 1, gradus::max_threads);
+  check_sizes(model);
+  check_recipe(plan);
+  check_rest(*this);
   return plan;
 }
 
@@ -224,7 +299,6 @@ void add_train_options(CLI::App& command, TrainArguments& a) {
   const auto option = [&command](const char* name, auto& value, const char* help, const char* type, const char* group) {
     return command.add_option(name, value, help)->type_name(type)->group(group);
   };
-  const auto one_of = [](std::vector<std::string> names) { return CLI::IsMember(std::move(names)).description(""); };
 
   std::string presets_help = "The recipe that the other options change (default: names):";
   for (const Preset& preset : presets()) presets_help += fmt::format("\n{} - {}", preset.name, preset.summary);

@@ -46,6 +46,9 @@ struct TrainArguments {
   std::string to_json() const;
 };
 
+/// Throws Error that names the flag of a size that no model can have.
+void check_sizes(const gradus::models::GPTConfig& model);
+
 void add_train_options(CLI::App& command, TrainArguments& arguments);
 
 }  // namespace gpt

@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <new>
 #include <string_view>
+#include <utility>
 
 #include <gradus/models/evaluate.h>
 #include <gradus/models/generate.h>
@@ -68,6 +69,11 @@ class Signals {
  private:
   void (*hangup_)(int) = std::signal(SIGHUP, on_signal);
 };
+
+template <class... T>
+void warn(fmt::format_string<T...> format, T&&... values) {
+  std::fputs(fmt::format("gpt: {}\n", fmt::format(format, std::forward<T>(values)...)).c_str(), stderr);
+}
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -198,7 +204,11 @@ void Session::draw_picture(bool measured) {
   const double period = measured ? 1 : 5;  // seconds
   if (seconds_since(drawn_) < period && !over() && signal_received == 0) return;
   drawn_ = Clock::now();
-  models::write_text(folder_ / "loss.svg", loss_svg(history_, options_.name));
+  try {
+    models::write_text(folder_ / "loss.svg", loss_svg(history_, options_.name));
+  } catch (const gradus::Error& problem) {
+    if (!std::exchange(picture_fails_, true)) warn("{}; the training goes on without the picture", problem.what());
+  }
 }
 
 void Session::run_steps() {

@@ -62,6 +62,7 @@ class Session {
   double loss_ = 0;              // held-out, as last measured,
   gradus::Index measured_ = -1;  // after this step
   double measuring_ = 0;         // seconds spent measuring
+  bool picture_fails_ = false;   // and that was said
   std::chrono::steady_clock::time_point saved_, logged_, drawn_;
 };
 
