@@ -3,12 +3,18 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <gradus/core/shape.h>
+
 namespace gradus::models {
 #pragma GCC visibility push(default)
+
+/// Told how much of a long work is done, from 0 to 1, often enough to draw it. What it throws ends the work.
+using Progress = std::function<void(double done)>;
 
 /// The bytes of a file. Throws Error when it is missing, unreadable, a folder or empty.
 std::string read_file(const std::filesystem::path& path);
@@ -36,11 +42,21 @@ std::string printable(std::string_view text);
 std::string shell_word(std::string_view text);
 
 /// Text for training: composed, and with "\n" for every "\r\n". `name` stands in errors.
-std::string normalize_text(std::string_view text, std::string_view name = "text");
+std::string normalize_text(std::string_view text, std::string_view name = "text", const Progress& progress = {});
 
-/// One document a line: composed, white space at both ends dropped, empty lines left out. Throws Error when none is
-/// left.
-std::vector<std::string> split_documents(std::string_view text, std::string_view name = "text");
+/// How lines become documents.
+struct SplitOptions {
+  bool keep_space = false;  // white space at both ends of a line; else it is dropped
+  Progress progress = {};
+};
+
+/// One document a line, composed; lines with nothing but white space are left out. `trimmed` counts the documents that
+/// lost white space. Throws Error when none is left.
+std::vector<std::string> split_documents(std::string_view text, std::string_view name = "text",
+                                         const SplitOptions& options = {}, Index* trimmed = nullptr);
+
+/// `text`, composed, from its first character that is not white space on.
+std::string without_leading_space(std::string_view text);
 
 /// A text file through normalize_text or split_documents.
 std::string read_text(const std::filesystem::path& path);

@@ -34,8 +34,7 @@ struct Subject {
 // The model of a run, on its own text.
 Subject trained(const CheckArguments& given) {
   models::Run run = models::load_run(given.folder);
-  const Data data = make_data(run.data.source, read_source(run.data.source), run.data.documents,
-                              {run.data.block_size, run.data.held_out, run.data.seed}, run.tokenizer);
+  const Data data = read_data(run.data, run.tokenizer);
   Subject subject{given.folder, std::move(run.model), {}};
   data.dataset->next(given.sequences, subject.batch);
   return subject;
@@ -50,8 +49,8 @@ Subject fresh(const CheckArguments& given) {
   config.n_head = given.heads.value_or(4);
   config.block_size = 16;
   config.dropout = 0;
-  const std::string source = "bundled:names";
-  const Data data = make_data(source, read_source(source), true, {.block_size = config.block_size});
+  const models::RunData names{.source = "bundled:names", .block_size = config.block_size};
+  const Data data = make_data(read_texts(names.sources(), names, "", true), {}, names, {}, true);
   config.vocab_size = data.dataset->tokenizer().vocab_size();
   gradus::manual_seed(given.seed);
   Subject subject{fmt::format("a new {}-shaped model", given.shape), models::GPT(config), {}};

@@ -403,12 +403,12 @@ TEST(Evaluate, IsTheMeanOverAllTokens) {
 TEST(Evaluate, SomeSequencesAreSpreadOverThePart) {
   World s(DType::f64);
   const Index size = s.data.size(Part::train);
-  EXPECT_EQ(evaluate(s.model, s.data, Part::train, 10 * size).loss, evaluate(s.model, s.data, Part::train).loss);
+  EXPECT_EQ(evaluate(s.model, s.data, Part::train, {.sequences = 10 * size}).loss, evaluate(s.model, s.data, Part::train).loss);
   Batch batch;
   for (const Index i : {Index{0}, size / 3, 2 * size / 3}) s.data.append(Part::train, i, batch);
   s.model.eval();
   const double loss = cross_entropy(s.model(batch.tokens, batch.lengths), batch.targets).item();
-  EXPECT_NEAR(evaluate(s.model, s.data, Part::train, 3).loss, loss, 1e-12);
+  EXPECT_NEAR(evaluate(s.model, s.data, Part::train, {.sequences = 3}).loss, loss, 1e-12);
 }
 
 TEST(Judge, LossAccuracyAndIntervals) {
