@@ -14,7 +14,11 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
+#include <limits>
 #include <memory>
+#include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -48,6 +52,64 @@ int processors() {
   if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) return std::max(1, CPU_COUNT(&allowed));
 #endif
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+#if defined(__linux__)
+namespace {
+
+// The number behind `key` in a file of lines "key number", or of one number for an empty key. "max" and what is not
+// there are no number.
+std::optional<std::size_t> number_in(const std::string& path, std::string_view key) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with(key)) continue;
+    const char* const text = line.c_str() + key.size();
+    char* end = nullptr;
+    const unsigned long long number = std::strtoull(text, &end, 10);
+    if (end != text) return static_cast<std::size_t>(number);
+  }
+  return std::nullopt;
+}
+
+// What a control group leaves: its limit, less what is in use and could not be dropped.
+std::optional<std::size_t> left_in(const std::string& folder, const char* limit_file, const char* use_file,
+                                   std::string_view cache) {
+  const auto limit = number_in(folder + limit_file, ""), use = number_in(folder + use_file, "");
+  if (!limit || !use) return std::nullopt;
+  const std::size_t dropped = std::min(number_in(folder + "memory.stat", cache).value_or(0), *use);
+  return *limit - std::min(*limit, *use - dropped);
+}
+
+// "0::/path" in version 2, "5:memory:/path" in version 1.
+std::string group_folder(std::string_view root, std::string_view kind) {
+  std::ifstream file("/proc/self/cgroup");
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t found = line.find(kind);
+    if (found != std::string::npos) return std::string(root) + line.substr(found + kind.size()) + "/";
+  }
+  return std::string(root) + "/";
+}
+
+}  // namespace
+#endif
+
+std::size_t available_memory() {
+#if defined(__linux__)
+  std::size_t least = std::numeric_limits<std::size_t>::max();
+  constexpr std::size_t kilobyte = 1024;
+  if (const auto free = number_in("/proc/meminfo", "MemAvailable:")) least = *free * kilobyte;
+  constexpr std::string_view root2 = "/sys/fs/cgroup", root1 = "/sys/fs/cgroup/memory";
+  for (const std::string& folder : {group_folder(root2, "0::"), std::string(root2) + "/"}) {
+    least = std::min(least, left_in(folder, "memory.max", "memory.current", "inactive_file ").value_or(least));
+  }
+  for (const std::string& folder : {group_folder(root1, ":memory:"), std::string(root1) + "/"}) {
+    least = std::min(least, left_in(folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file ")
+                                .value_or(least));
+  }
+  return least == std::numeric_limits<std::size_t>::max() ? 0 : least;
+#else
+  return 0;
+#endif
 }
 
 bool after_fork(void (*in_child)()) {

@@ -18,6 +18,10 @@ void* allocate(std::size_t bytes);
 /// How many processors this process may use, at least 1: under taskset or in a container fewer than there are.
 int processors();
 
+/// How many bytes of memory this process can still have without the system running short: of the machine and of its
+/// container, whichever is less. 0: the system does not tell.
+std::size_t available_memory();
+
 /// Has `in_child` called in each child that fork() makes from now on. False when the system has no memory for that.
 bool after_fork(void (*in_child)());
 

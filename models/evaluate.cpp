@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
+#include <gradus/models/cost.h>
 #include <gradus/models/detail/check_fit.h>
 #include <gradus/models/detail/eval_mode.h>
 
@@ -19,16 +21,11 @@ void check_part(const GPT& model, const Dataset& dataset, Part part) {
         part == Part::train ? "training" : "held-out", part == Part::train ? "less" : "more");
 }
 
-Index batch_tokens(const GPT& model) {
-  constexpr Index most_tokens = 4096, most_logits = Index{1} << 22;  // 16 MB
-  return std::clamp(most_logits / model.config().vocab_size, Index{1}, most_tokens);
-}
-
 // Has `take` look at a batch after the other of the sequences that are to be judged.
 void each_batch(const GPT& model, const Dataset& dataset, Part part, const EvaluateOptions& options,
                 const std::function<void(const Batch&)>& take) {
   const Index size = dataset.size(part), count = options.sequences > 0 ? std::min(options.sequences, size) : size;
-  const Index most = batch_tokens(model);
+  const Index most = judged_tokens(model.config());
   Batch batch;
   const auto flush = [&](Index done) {
     take(batch);

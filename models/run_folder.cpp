@@ -17,6 +17,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* lock_file = ".lock";
 
+constexpr std::string_view identity_prefix = "text-";
 constexpr std::uint64_t first_hash = 0xcbf29ce484222325;
 
 std::uint64_t add_to_hash(std::uint64_t hash, std::string_view text) {
@@ -60,7 +61,11 @@ void TextIdentity::add(std::string_view text) {
 }
 
 std::string TextIdentity::text() const {
-  return fmt::format("text-{:016x}", hash_);
+  return fmt::format("{}{:016x}", identity_prefix, hash_);
+}
+
+bool TextIdentity::made(std::string_view text) {
+  return text.starts_with(identity_prefix);
 }
 
 FolderContents look_into(const fs::path& folder) {

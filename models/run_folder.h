@@ -52,6 +52,8 @@ class TextIdentity {
   /// The next document, or the whole of a running text; composed.
   void add(std::string_view text);
   std::string text() const;
+  /// Whether a text is one that text() gave, not one of fingerprint().
+  static bool made(std::string_view text);
 
  private:
   std::uint64_t hash_ = 0xcbf29ce484222325;  // FNV-1a's first

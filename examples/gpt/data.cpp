@@ -74,11 +74,16 @@ bool is_blank(std::string_view bytes) {
   return bytes.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos;
 }
 
-// Older runs know a text by the bytes of its file. One whose line ends or byte order mark have changed since is most
-// likely the same with "\n" and without a mark.
+// Older runs know a text by the bytes of its file: those there are, or those of the same text with other line ends and
+// with or without a byte order mark.
 bool was_known_as(const std::string& fingerprint, const std::string& bytes, const std::string& name) {
-  return models::fingerprint(bytes) == fingerprint ||
-         models::fingerprint(models::normalize_text(bytes, name)) == fingerprint;
+  if (models::fingerprint(bytes) == fingerprint) return true;
+  const std::string text = models::normalize_text(bytes, name);
+  std::string with_returns;
+  for (const char c : text) with_returns += c == '\n' ? std::string("\r\n") : std::string(1, c);
+  const std::string mark = "\xEF\xBB\xBF";
+  return std::ranges::any_of(std::vector<std::string>{text, with_returns, mark + text, mark + with_returns},
+                             [&](const std::string& one) { return models::fingerprint(one) == fingerprint; });
 }
 
 // Leaves out or replaces what the tokenizer has not.
@@ -154,7 +159,8 @@ Text read_texts(const std::vector<std::string>& sources, const RunData& info, co
         text.running += more;
       }
     }
-    if (files.size() == 1 && !fingerprint.empty()) text.known = was_known_as(fingerprint, bytes, name);
+    const bool is_older = !fingerprint.empty() && !models::TextIdentity::made(fingerprint);
+    if (files.size() == 1 && is_older) text.known = was_known_as(fingerprint, bytes, name);
   }
   gradus::check(!text.lines.empty() || !text.running.empty(), "{}: there is nothing but white space; give some text",
                 name_of(sources));

@@ -8,8 +8,10 @@
 
 #include <gradus/core/cpu.h>
 #include <gradus/core/parallel.h>
+#include <gradus/core/platform.h>
 #include <gradus/core/random.h>
 #include <gradus/models/adapt.h>
+#include <gradus/models/cost.h>
 #include <gradus/models/evaluate.h>
 #include <gradus/models/generate.h>
 #include <gradus/models/text.h>
@@ -94,7 +96,8 @@ void print_settings(const std::string& json) {
   fmt::print("{}\n", line);
 }
 
-void print_header(const Preset& plan, const Data& data, const models::GPT& model, const std::string& settings) {
+void print_header(const Preset& plan, const Data& data, const models::GPT& model, double need,
+                  const std::string& settings) {
   const models::GPTConfig& config = model.config();
   const models::TrainOptions& train = plan.train;
   print_data(data, config.vocab_size);
@@ -108,7 +111,13 @@ void print_header(const Preset& plan, const Data& data, const models::GPT& model
       plan.documents ? "documents" : "windows", train.lr, schedules[train.schedule],
       train.schedule == Schedule::constant ? "" : fmt::format(" {:g}", train.min_lr), train.warmup, train.beta1,
       train.beta2, train.weight_decay, train.clip);
-  fmt::print("machine  {}, {}\n", counted(gradus::num_threads(), "thread"), gradus::instruction_set());
+  if (train.batch_size > data.dataset->size(models::Part::train)) {
+    fmt::print("         a batch is more than the {} {} there are: a step sees them more than once\n",
+               grouped(data.dataset->size(models::Part::train)), plan.documents ? "documents" : "windows");
+  }
+  const auto available = static_cast<double>(gradus::platform::available_memory());
+  fmt::print("machine  {}, {}; about {} of memory{}\n", counted(gradus::num_threads(), "thread"),
+             gradus::instruction_set(), memory(need), available > 0 ? fmt::format(" of {} free", memory(available)) : "");
   print_settings(settings);
 }
 
@@ -304,6 +313,26 @@ void limit_measuring(TrainArguments& arguments, const Preset& plan, const models
   options.eval_sequences = *arguments.eval_batches * plan.train.batch_size;
 }
 
+// What the run will take. Throws Error where the machine has not that much left.
+double memory_need(const TrainArguments& arguments, const Preset& plan, const Data& data) {
+  const models::Dataset& dataset = *data.dataset;
+  const auto part = models::Part::train;
+  const double length =
+      static_cast<double>(dataset.tokens(part)) / static_cast<double>(std::max<Index>(1, dataset.size(part)));
+  const Index tokens = std::llround(length * static_cast<double>(plan.train.batch_size));
+  const auto dtype = *arguments.dtype == "f64" ? gradus::DType::f64 : gradus::DType::f32;
+  constexpr double bytes_a_token = 12;  // of tokens and targets that a step draws
+  const double need = models::cost_of(plan.model, dtype, tokens, plan.documents).training +
+                      bytes_a_token * static_cast<double>(tokens * plan.train.accumulation);
+  const auto available = static_cast<double>(gradus::platform::available_memory());
+  gradus::check(available == 0 || need <= available,
+                "this training needs about {} of memory, the machine has {} left; use a smaller {}", memory(need),
+                memory(available),
+                tokens > plan.model.block_size ? "--batch (and --accumulation instead), --context or model"
+                                               : "--context or model");
+  return need;
+}
+
 // The name of a text without a folder for its run. A text of one's own gets one of its own, so that it does not replace
 // the model of the preset's data.
 std::string run_name(const std::string& source) {
@@ -368,6 +397,7 @@ int train(const TrainArguments& given) {
   limit_epochs(plan, *data.dataset, warmup_given);
   arguments.warmup = plan.train.warmup;
 
+  const double need = memory_need(arguments, plan, data);
   models::GPT model = make_model(arguments, plan.model, start, data.dataset->tokenizer());
   models::Trainer trainer(model, *data.dataset, plan.train);
   if (!start.checkpoint) check_may_be_written(out, arguments.overwrite);
@@ -389,7 +419,7 @@ int train(const TrainArguments& given) {
                          .samples = samples};
   limit_measuring(arguments, plan, *data.dataset, options);
   options.settings = arguments.to_json();
-  if (!arguments.quiet) print_header(plan, data, model, options.settings);
+  if (!arguments.quiet) print_header(plan, data, model, need, options.settings);
 
   Session session(out, model, data, trainer, options);
   if (start.checkpoint) session.resume(*arguments.resume, *start.checkpoint);
