@@ -103,8 +103,9 @@ std::size_t available_memory() {
     least = std::min(least, left_in(folder, "memory.max", "memory.current", "inactive_file ").value_or(least));
   }
   for (const std::string& folder : {group_folder(root1, ":memory:"), std::string(root1) + "/"}) {
-    least = std::min(least, left_in(folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file ")
-                                .value_or(least));
+    least = std::min(
+        least,
+        left_in(folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file ").value_or(least));
   }
   return least == std::numeric_limits<std::size_t>::max() ? 0 : least;
 #else

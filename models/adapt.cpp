@@ -47,7 +47,8 @@ GPT adapt(const GPT& model, const CharTokenizer& from, const GPTConfig& config, 
         own.block_size);
   GPTConfig alike = config;
   alike.vocab_size = own.vocab_size, alike.block_size = own.block_size, alike.dropout = own.dropout;
-  check(alike == own, "adapt: the configurations differ in more than vocab_size, block_size and dropout; make them alike");
+  check(alike == own,
+        "adapt: the configurations differ in more than vocab_size, block_size and dropout; make them alike");
   GPT adapted(config);
   adapted.to(model.dtype());
   const std::vector<Index> tokens = same_tokens(from, to);

@@ -57,8 +57,8 @@ RunData read_data(const Json& json, const std::string& name) {
 }
 
 Json data_json(const RunData& data) {
-  Json json = {{"source", data.source},           {"documents", data.documents},     {"held_out", data.held_out},
-               {"seed", data.seed},               {"fingerprint", data.fingerprint}, {"block_size", data.block_size},
+  Json json = {{"source", data.source},    {"documents", data.documents},     {"held_out", data.held_out},
+               {"seed", data.seed},        {"fingerprint", data.fingerprint}, {"block_size", data.block_size},
                {"distinct", data.distinct}};
   if (!data.more_sources.empty()) json["source"] = data.sources();
   if (!data.held_out_sources.empty()) {

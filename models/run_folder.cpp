@@ -21,7 +21,8 @@ constexpr std::string_view identity_prefix = "text-";
 constexpr std::uint64_t first_hash = 0xcbf29ce484222325;
 
 std::uint64_t add_to_hash(std::uint64_t hash, std::string_view text) {
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;  // FNV-1a (Fowler, Noll & Vo)
+  for (const char c : text)
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;  // FNV-1a (Fowler, Noll & Vo)
   return hash;
 }
 

@@ -248,7 +248,8 @@ std::string shell_word(std::string_view text) {
 std::string normalize_text(std::string_view text, std::string_view name, const Progress& progress) {
   std::string result;
   result.reserve(text.size());
-  detail::decode_blocks(text, name, [&](std::u32string_view block) { append_utf8(block, result); }, progress);
+  detail::decode_blocks(
+      text, name, [&](std::u32string_view block) { append_utf8(block, result); }, progress);
   // Erasing pair by pair would take quadratic time on a large file.
   std::size_t kept = std::min(result.find("\r\n"), result.size());
   for (std::size_t i = kept; i < result.size(); ++i) {

@@ -40,7 +40,8 @@ std::string summary(const std::u32string& characters) {
 
 CharTokenizer CharTokenizer::from_text(std::string_view text, const Progress& progress) {
   detail::CharacterSet all;
-  detail::decode_blocks(text, "text", [&](std::u32string_view block) { all.add(block); }, progress);
+  detail::decode_blocks(
+      text, "text", [&](std::u32string_view block) { all.add(block); }, progress);
   return {all.sorted(), false};
 }
 

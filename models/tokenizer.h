@@ -22,7 +22,7 @@ enum class Unknown { refuse, skip, replace };
 /// A text that a tokenizer can read, and what was changed for that.
 struct Fitted {
   std::string text;
-  Index changed = 0;           // how many characters were left out or replaced,
+  Index changed = 0;            // how many characters were left out or replaced,
   std::u32string unknown = {};  // and which, sorted
 };
 

@@ -57,7 +57,8 @@ Trainer::Trainer(GPT& model, Dataset& dataset, const TrainOptions& options)
                                                                     .weight_decay = options.weight_decay}),
       parameters_(model.parameters()),
       batches_(static_cast<std::size_t>(options.accumulation)),
-      clock_([] { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }) {
+      clock_(
+          [] { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }) {
   schedule_.validate();
   detail::check_fit("train", model, dataset);
   model_.train();

@@ -66,7 +66,8 @@ std::vector<std::string> expanded(const std::vector<std::string>& sources) {
       files.push_back(source);
     }
   }
-  gradus::check(std::ranges::count(files, standard_input) <= 1, "--data - is there twice; standard input can be read once");
+  gradus::check(std::ranges::count(files, standard_input) <= 1,
+                "--data - is there twice; standard input can be read once");
   return files;
 }
 
@@ -199,18 +200,18 @@ Data make_data(Text text, std::optional<Text> held_out, const RunData& info,
       .block_size = info.block_size, .held_out = info.held_out, .seed = info.seed, .distinct = info.distinct};
   Waiting waiting("tokenizing", quiet);
   if (info.documents) {
-    auto dataset = held_out ? std::make_unique<models::DocumentDataset>(text.lines, held_out->lines, *tokenizer,
-                                                                        options, waiting.progress())
-                            : std::make_unique<models::DocumentDataset>(text.lines, *tokenizer, options,
-                                                                        waiting.progress());
+    auto dataset = held_out
+                       ? std::make_unique<models::DocumentDataset>(text.lines, held_out->lines, *tokenizer, options,
+                                                                   waiting.progress())
+                       : std::make_unique<models::DocumentDataset>(text.lines, *tokenizer, options, waiting.progress());
     for (const auto part : {models::Part::train, models::Part::held_out}) data.characters += dataset->tokens(part);
     data.characters -= dataset->num_documents();  // the boundaries
     data.dataset = std::move(dataset);
   } else {
-    auto dataset = held_out ? std::make_unique<models::TextDataset>(text.running, held_out->running, *tokenizer,
-                                                                    options, waiting.progress())
-                            : std::make_unique<models::TextDataset>(text.running, *tokenizer, options,
-                                                                    waiting.progress());
+    auto dataset = held_out
+                       ? std::make_unique<models::TextDataset>(text.running, held_out->running, *tokenizer, options,
+                                                               waiting.progress())
+                       : std::make_unique<models::TextDataset>(text.running, *tokenizer, options, waiting.progress());
     data.characters = dataset->num_characters();
     data.dataset = std::move(dataset);
   }

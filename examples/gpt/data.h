@@ -20,14 +20,15 @@ std::string read_source(const std::string& source);
 struct Text {
   std::vector<std::string> lines;
   std::string running;
-  std::string identity;         // see models::TextIdentity
-  bool known = false;           // whether it is the one that was asked for
-  gradus::Index trimmed = 0;    // documents that lost white space at their ends
+  std::string identity;             // see models::TextIdentity
+  bool known = false;               // whether it is the one that was asked for
+  gradus::Index trimmed = 0;        // documents that lost white space at their ends
   gradus::Index skipped_files = 0;  // with nothing but white space
 };
 
-/// Files, every file in a folder and the folders in it, "-", "bundled:names", "bundled:korean_names", one after another.
-/// `info` tells how they are cut; `fingerprint` is the one of the text that this should be, and may be of an older run.
+/// Files, every file in a folder and the folders in it, "-", "bundled:names", "bundled:korean_names", one after
+/// another. `info` tells how they are cut; `fingerprint` is the one of the text that this should be, and may be of an
+/// older run.
 Text read_texts(const std::vector<std::string>& sources, const gradus::models::RunData& info,
                 const std::string& fingerprint, bool quiet);
 
@@ -36,8 +37,8 @@ struct Data {
   gradus::models::RunData info;
   gradus::Index characters = 0;
   gradus::Index trimmed = 0;
-  gradus::Index changed = 0;       // characters that were left out or replaced, since the tokenizer has none of them,
-  std::u32string unknown = {};     // and which
+  gradus::Index changed = 0;    // characters that were left out or replaced, since the tokenizer has none of them,
+  std::u32string unknown = {};  // and which
 
   /// Null for running text.
   const gradus::models::DocumentDataset* documents() const {

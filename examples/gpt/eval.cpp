@@ -90,7 +90,8 @@ Subject subject_of(const EvalArguments& arguments, const models::Run& run) {
     if (arguments.unknown == "replace") info.unknown = models::Unknown::replace;
   }
   const bool held_out = text.known, trained_on = own_held_out && text.identity == learned.fingerprint;
-  std::string what = fmt::format("{} {}", held_out && !own_held_out ? "the held-out part of" : "all of", name_of(sources));
+  std::string what =
+      fmt::format("{} {}", held_out && !own_held_out ? "the held-out part of" : "all of", name_of(sources));
   return {make_data(std::move(text), {}, info, run.tokenizer, arguments.json), std::move(what), held_out, trained_on};
 }
 
@@ -144,16 +145,18 @@ void add_eval(CLI::App& app, const std::string&, Run& run) {
   CLI::App& command = *app.add_subcommand("eval", "Judge a trained model on text it has not seen");
   command.add_option("DIR", arguments->folder, "The folder that gpt train wrote")->required();
   command
-      .add_option("--data", arguments->sources,
-                  "The text to judge on: a file, a folder, - for standard input; given more than once, the texts follow "
-                  "one another. The one that the model was trained on (the default) counts by its held-out part, any "
-                  "other one whole")
+      .add_option(
+          "--data", arguments->sources,
+          "The text to judge on: a file, a folder, - for standard input; given more than once, the texts follow "
+          "one another. The one that the model was trained on (the default) counts by its held-out part, any "
+          "other one whole")
       ->type_name("FILE")
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command
-      .add_option("--unknown", arguments->unknown,
-                  "Characters that the model does not know: refuse the text (default), skip them, or replace them by '?'")
+      .add_option(
+          "--unknown", arguments->unknown,
+          "Characters that the model does not know: refuse the text (default), skip them, or replace them by '?'")
       ->type_name("refuse|skip|replace")
       ->check(CLI::IsMember({"refuse", "skip", "replace"}).description(""));
   command

@@ -111,7 +111,8 @@ int info(const std::string& folder) {
   fmt::print("model            {}, width {}, {}, context {}, vocabulary {}, dropout {:g}\n",
              counted(config.n_layer, "layer"), config.n_embd, counted(config.n_head, "head"), config.block_size,
              config.vocab_size, config.dropout);
-  fmt::print("data             {}, {}\n", name_of(run.data.sources()), run.data.documents ? "documents" : "running text");
+  fmt::print("data             {}, {}\n", name_of(run.data.sources()),
+             run.data.documents ? "documents" : "running text");
   if (run.data.block_size < config.block_size) {
     fmt::print("                 learned in sequences of {}; beyond that the context was not trained by this run\n",
                run.data.block_size);

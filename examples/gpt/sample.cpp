@@ -110,9 +110,10 @@ void add_sample(CLI::App& app, const std::string&, Run& run) {
   };
   option("--prompt", arguments->prompt, "What every sample begins with", "TEXT");
   option("--prompt-file", arguments->prompt_file, "The same from a file; - for standard input", "FILE");
-  option("--unknown", arguments->unknown,
-         "Characters of the prompt that the model does not know: refuse it (default), skip them, or replace them by '?'",
-         "refuse|skip|replace")
+  option(
+      "--unknown", arguments->unknown,
+      "Characters of the prompt that the model does not know: refuse it (default), skip them, or replace them by '?'",
+      "refuse|skip|replace")
       ->check(CLI::IsMember({"refuse", "skip", "replace"}).description(""));
   option("--count", arguments->count, "How many samples (default: 20 lines; 1 running text, or at temperature 0)", "N")
       ->check(CLI::Range(1, 1'000'000));

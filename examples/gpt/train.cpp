@@ -53,14 +53,16 @@ void print_documents(const models::DocumentDataset& documents, const Data& data)
   constexpr const char* line = "         {} {}\n";
   if (documents.num_copies() > 0) {
     fmt::print(line, counted(documents.num_copies(), "document"),
-               data.info.distinct ? "repeat others; those that are alike are held out or trained on together"
-                                  : "repeat others, and some of what is held out is trained on too, as when this run began");
+               data.info.distinct
+                   ? "repeat others; those that are alike are held out or trained on together"
+                   : "repeat others, and some of what is held out is trained on too, as when this run began");
   }
   if (documents.num_leaked() > 0) {
     fmt::print(line, counted(documents.num_leaked(), "document"), "of those held out are trained on too");
   }
   if (data.trimmed > 0) {
-    fmt::print(line, counted(data.trimmed, "document"), "lost white space at the ends of the line; --keep-space keeps it");
+    fmt::print(line, counted(data.trimmed, "document"),
+               "lost white space at the ends of the line; --keep-space keeps it");
   }
   if (documents.num_cut() > 0) {
     fmt::print("         {} documents are longer than the context and were cut; --context {} takes the longest whole\n",
@@ -117,7 +119,8 @@ void print_header(const Preset& plan, const Data& data, const models::GPT& model
   }
   const auto available = static_cast<double>(gradus::platform::available_memory());
   fmt::print("machine  {}, {}; about {} of memory{}\n", counted(gradus::num_threads(), "thread"),
-             gradus::instruction_set(), memory(need), available > 0 ? fmt::format(" of {} free", memory(available)) : "");
+             gradus::instruction_set(), memory(need),
+             available > 0 ? fmt::format(" of {} free", memory(available)) : "");
   print_settings(settings);
 }
 
@@ -403,7 +406,7 @@ int train(const TrainArguments& given) {
   if (!start.checkpoint) check_may_be_written(out, arguments.overwrite);
   take(out);  // before anything in it is removed
   models::prepare_run_folder(out);
-  take(out);  // where it was not there yet
+  take(out);                                // where it was not there yet
   arguments.sources = data.info.sources();  // valid in any folder
   if (arguments.held_out) arguments.held_out = data.info.held_out_sources;
   SessionOptions options{.name = full_path(out).filename().string(),

@@ -247,8 +247,10 @@ void Session::save() {
   // An earlier run is replaced only by one whose held-out loss is a number.
   if (writer_.replaces_earlier_run() && measured_ != trainer_.steps_done()) {
     const double loss = models::evaluate(model_, *data_.dataset, models::Part::held_out, {.sequences = 1}).loss;
-    gradus::check(std::isfinite(loss), "train: the held-out loss after step {} is {}, so the model was not saved; try a "
-                  "lower learning rate", trainer_.steps_done(), std::abs(loss));
+    gradus::check(std::isfinite(loss),
+                  "train: the held-out loss after step {} is {}, so the model was not saved; try a "
+                  "lower learning rate",
+                  trainer_.steps_done(), std::abs(loss));
   }
   models::TrainerState state = trainer_.state();
   state.seconds += clock_.seconds() - counted_;

@@ -70,11 +70,11 @@ class Session {
   gradus::models::HeldOut held_out_;
   LossHistory history_;
   Panel panel_;
-  double loss_ = 0;              // held-out, as last measured,
-  gradus::Index measured_ = -1;  // after this step,
-  gradus::Index judged_ = 0;     // by so many sequences
-  double margin_ = 0;            // see Evaluation
-  double measuring_ = 0;         // seconds spent measuring
+  double loss_ = 0;                                    // held-out, as last measured,
+  gradus::Index measured_ = -1;                        // after this step,
+  gradus::Index judged_ = 0;                           // by so many sequences
+  double margin_ = 0;                                  // see Evaluation
+  double measuring_ = 0;                               // seconds spent measuring
   std::optional<gradus::models::LogLine> unmeasured_;  // see Checkpoint
   gradus::models::RunningClock clock_;
   double counted_ = 0;  // up to when the trainer knows how much time was spent
