@@ -73,29 +73,26 @@ TEST(Text, LargeTextsAreComposedAsSmallOnes) {
       U"\u0915\u093c\u094d\u0958\u0928\u093c",              // nukta, virama, an excluded composition
       U"\u2126\u212b\u0344\u0374\u1e9b\u0323\u3099\u304b",  // singletons, and kana with a mark
       U"\u09c7\u09be\u0b47\u0b3e\u1025\u102e\U0001d15e\ufb1d"};
-  for (int round = 0; round < 20; ++round) {
-    std::u32string characters;
-    std::string composed_by_piece;
-    while (characters.size() < 40'000) {
-      std::u32string piece(1, U'0');  // which joins nothing
-      const std::u32string& kind = kinds[static_cast<std::size_t>(random.below(std::ssize(kinds)))];
-      for (Index i = random.below(12); i > 0; --i)
-        piece += kind[static_cast<std::size_t>(random.below(std::ssize(kind)))];
-      characters += piece;
-      composed_by_piece += encode_utf8(decode_utf8(encode_utf8(piece)));
-    }
-    const std::string text = encode_utf8(characters);
-    ASSERT_GT(text.size(), 1U << 16);
-    ASSERT_EQ(encode_utf8(decode_utf8(text)), composed_by_piece);
+  // So far apart that no piece is composed because of another one.
+  const std::u32string filler(5000, U'0');  // which joins nothing
+  std::u32string characters;
+  std::string composed_by_piece;
+  const auto add = [&](const std::u32string& piece) {
+    characters += filler + piece;
+    composed_by_piece += encode_utf8(filler) + encode_utf8(decode_utf8(encode_utf8(piece)));
+  };
+  for (int i = 0; i < 300; ++i) {
+    const std::u32string& kind = kinds[static_cast<std::size_t>(random.below(std::ssize(kinds)))];
+    std::u32string piece;
+    for (Index k = random.below(8); k >= 0; --k)
+      piece += kind[static_cast<std::size_t>(random.below(std::ssize(kind)))];
+    add(piece);
   }
-  std::u32string all;
-  for (char32_t c = 1; c < 0x110000; ++c) {
+  for (char32_t c = 0x300; c < 0x110000; ++c) {
     if (c == 0xD800) c = 0xE000;
-    all += c, all += U'0';
+    if (c != 0xFEFF && decode_utf8(encode_utf8({&c, 1})) != std::u32string(1, c)) add({c});
   }
-  std::string one_by_one;
-  for (const char32_t c : all) one_by_one += encode_utf8(decode_utf8(encode_utf8({&c, 1})));
-  EXPECT_EQ(encode_utf8(decode_utf8(encode_utf8(all))), one_by_one);
+  EXPECT_TRUE(encode_utf8(decode_utf8(encode_utf8(characters))) == composed_by_piece);  // too long to be printed
 }
 
 TEST(Text, ProgressIsToldAndWhatItThrowsEndsTheWork) {
