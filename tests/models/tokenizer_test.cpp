@@ -71,6 +71,7 @@ TEST(Text, LargeTextsAreComposedAsSmallOnes) {
       U"e\u0301\u0323a\u0300\u0327",                        // accents in any order
       U"\u1112\u1161\u11ab\ud55c\uac00\u11a8",              // jamo and syllables
       U"\u0915\u093c\u094d\u0958\u0928\u093c",              // nukta, virama, an excluded composition
+      U"\u05d0\u05b8\u05b0\u064e\u064b\u0651",              // points that join nothing but have an order
       U"\u2126\u212b\u0344\u0374\u1e9b\u0323\u3099\u304b",  // singletons, and kana with a mark
       U"\u09c7\u09be\u0b47\u0b3e\u1025\u102e\U0001d15e\ufb1d"};
   // So far apart that no piece is composed because of another one.
