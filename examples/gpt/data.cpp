@@ -193,6 +193,10 @@ Data make_data(Text text, std::optional<Text> held_out, const RunData& info,
     Fitter fitter(*tokenizer, info.unknown);
     fitter.fit(text);
     if (held_out) fitter.fit(*held_out);
+    for (const Text* const fitted : {&text, held_out ? &*held_out : &text}) {
+      gradus::check(!fitted->lines.empty() || !fitted->running.empty(),
+                    "the model knows no character of the text, so nothing is left of it; give text in its alphabet");
+    }
     data.changed = fitter.changed;
     data.unknown = fitter.unknown();
   }

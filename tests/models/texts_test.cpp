@@ -215,6 +215,8 @@ TEST_F(Texts, PromptsAreReadAsDataAre) {
   expect_error(gpt({"eval", "run", "--data", "other.txt"}), 1, "'X'");
   EXPECT_THAT(gpt({"eval", "run", "--data", "other.txt", "--unknown", "skip"}).out,
               HasSubstr("1 character that the model does not know was left out (X)"));
+  write(folder / "other.txt", "XXX");
+  expect_error(gpt({"eval", "run", "--data", "other.txt", "--unknown", "skip"}), 1, "knows no character of the text");
 }
 
 TEST_F(Texts, FineTuningTakesFormatContextAndCharacters) {
