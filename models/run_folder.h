@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <gradus/core/check.h>
 #include <gradus/core/platform.h>
@@ -28,14 +29,36 @@ struct RunData {
   bool documents = true;    // one a line; otherwise running text
   double held_out = 0.1;
   std::uint64_t seed = 42;
-  std::string fingerprint = {};  // of the text, to notice that it changed
-  Index block_size = 0;          // how long its sequences were at most; 0: as the model allows
+  std::string fingerprint = {};                    // of the text, to notice that it changed
+  Index block_size = 0;                            // how long its sequences were at most; 0: as the model allows
+  std::vector<std::string> more_sources = {};      // texts that came behind the first
+  std::vector<std::string> held_out_sources = {};  // texts that were held out, instead of a fraction
+  std::string held_out_fingerprint = {};           // of those
+  bool distinct = true;                            // as DatasetOptions::distinct; false in folders that do not say
+  bool keep_space = false;                         // as SplitOptions::keep_space
+  Unknown unknown = Unknown::refuse;               // what became of characters that the tokenizer has not
 
+  /// The source and those behind it.
+  std::vector<std::string> sources() const;
   friend bool operator==(const RunData&, const RunData&) = default;
 };
 
 /// A short text that differs for different texts.
 std::string fingerprint(std::string_view text);
+
+/// What tells whether two texts are the same for a model: of the composed characters that it learns, whatever line
+/// ends, byte order marks and composition the file has. Not equal to any fingerprint().
+class TextIdentity {
+ public:
+  /// The next document, or the whole of a running text; composed.
+  void add(std::string_view text);
+  std::string text() const;
+  /// Whether a text is one that text() gave, not one of fingerprint().
+  static bool made(std::string_view text);
+
+ private:
+  std::uint64_t hash_ = 0xcbf29ce484222325;  // FNV-1a's first
+};
 
 inline constexpr const char* model_file = "model.safetensors";
 inline constexpr const char* best_file = "best.safetensors";

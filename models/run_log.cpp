@@ -12,23 +12,6 @@ using detail::Json;
 
 constexpr const char* settings_key = "settings";
 
-std::optional<LogLine> parse(std::string_view text) {
-  const std::optional<Json> json = detail::try_parse_json(text);
-  if (!json || !json->is_object()) return std::nullopt;
-  const auto number = [&](const char* key) -> std::optional<double> {
-    const auto found = json->find(key);
-    return found != json->end() && found->is_number() ? std::optional(found->get<double>()) : std::nullopt;
-  };
-  const auto step = number("step"), tokens = number("tokens"), loss = number("train_loss"), lr = number("lr"),
-             norm = number("grad_norm"), speed = number("tokens_per_second");
-  constexpr double largest = 0x1p53;
-  if (!step || !tokens || !loss || !lr || !norm || !speed || !(*step >= 0 && *step < largest) ||
-      !(*tokens >= 0 && *tokens < largest)) {
-    return std::nullopt;
-  }
-  return LogLine{static_cast<Index>(*step), static_cast<Index>(*tokens), *loss, *lr, *norm, *speed, number("val_loss")};
-}
-
 bool is_settings(std::string_view text) {
   const std::optional<Json> json = detail::try_parse_json(text);
   return json && json->is_object() && json->size() == 1 && json->contains(settings_key);
@@ -60,12 +43,29 @@ std::string LogLine::to_json() const {
   return text + "}";
 }
 
+std::optional<LogLine> LogLine::from_json(std::string_view text) {
+  const std::optional<Json> json = detail::try_parse_json(text);
+  if (!json || !json->is_object()) return std::nullopt;
+  const auto number = [&](const char* key) -> std::optional<double> {
+    const auto found = json->find(key);
+    return found != json->end() && found->is_number() ? std::optional(found->get<double>()) : std::nullopt;
+  };
+  const auto step = number("step"), tokens = number("tokens"), loss = number("train_loss"), lr = number("lr"),
+             norm = number("grad_norm"), speed = number("tokens_per_second");
+  constexpr double largest = 0x1p53;
+  if (!step || !tokens || !loss || !lr || !norm || !speed || !(*step >= 0 && *step < largest) ||
+      !(*tokens >= 0 && *tokens < largest)) {
+    return std::nullopt;
+  }
+  return LogLine{static_cast<Index>(*step), static_cast<Index>(*tokens), *loss, *lr, *norm, *speed, number("val_loss")};
+}
+
 std::vector<LogLine> read_log(const std::filesystem::path& path, std::vector<Index>* damaged) {
   std::vector<LogLine> lines;
   Index number = 0;
   each_line(text_of(path), [&](std::string_view text, std::size_t) {
     ++number;
-    if (const std::optional<LogLine> line = parse(text)) {
+    if (const std::optional<LogLine> line = LogLine::from_json(text)) {
       lines.push_back(*line);
     } else if (damaged != nullptr && !(number == 1 && is_settings(text))) {
       damaged->push_back(number);

@@ -24,6 +24,8 @@ struct LogLine {
   std::optional<double> val_loss = {};  // where it was measured: after this step
 
   std::string to_json() const;
+  /// Nothing for a text that to_json() could not have written.
+  static std::optional<LogLine> from_json(std::string_view text);
 };
 
 /// What a log says; a last line that does not end is left out (a training that was killed may have left one). Empty

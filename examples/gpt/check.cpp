@@ -21,7 +21,8 @@ namespace models = gradus::models;
 using gradus::Index;
 
 struct CheckArguments {
-  std::string folder, source, shape = "gpt2";
+  std::string folder, shape = "gpt2";
+  std::vector<std::string> sources;
   bool best = false;
   std::optional<Index> layers, width, heads;
   Index sequences = 4, entries = 50;
@@ -37,10 +38,7 @@ struct Subject {
 // The model of a run, on its own text or another.
 Subject trained(const CheckArguments& given) {
   models::Run run = models::load_run(given.folder, given.best ? models::best_file : models::model_file);
-  const std::string source = given.source.empty() ? run.data.source : given.source;
-  const std::string text = read_text_of_run(source, !given.source.empty(), given.folder);
-  const Data data = make_known_data(source, text, run.data.documents,
-                                    {run.data.block_size, run.data.held_out, run.data.seed}, run.tokenizer);
+  const Data data = read_data_of_run(given.sources, given.folder, run.data, run.tokenizer);
   Subject subject{given.folder, std::move(run.model), {}};
   data.dataset->next(given.sequences, subject.batch);
   return subject;
@@ -56,8 +54,8 @@ Subject fresh(const CheckArguments& given) {
   config.block_size = 16;
   config.dropout = 0;
   check_sizes(config);
-  const std::string source = "bundled:names";
-  const Data data = make_data(source, read_source(source), true, {.block_size = config.block_size});
+  const models::RunData names{.source = "bundled:names", .block_size = config.block_size};
+  const Data data = make_data(read_texts(names.sources(), names, "", true), {}, names, {}, true);
   config.vocab_size = data.dataset->tokenizer().vocab_size();
   gradus::manual_seed(given.seed);
   Subject subject{fmt::format("a new {}-shaped model", given.shape), models::GPT(config), {}};
@@ -100,9 +98,11 @@ void add_check(CLI::App& app, const std::string&, Run& run) {
   CLI::App& command = *app.add_subcommand("check", "Compare a model's gradients with finite differences");
   CLI::Option* folder = command.add_option("DIR", a.folder, "The folder that gpt train wrote; without it a new model");
   command
-      .add_option("--data", a.source, "The text to compute the loss of; needed where the run's own lies elsewhere now")
+      .add_option("--data", a.sources, "The text to compute the loss of; needed where the run's own lies elsewhere now")
       ->needs(folder)
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command.add_flag("--best", a.best, "Check the model with the lowest held-out loss, not the last one")->needs(folder);
   command.add_option("--shape", a.shape, "Of the new model: gpt2 (LayerNorm, biases, GELU, tied) or microgpt")
       ->check(one_of({"gpt2", "microgpt"}))

@@ -12,6 +12,7 @@
 #include <gradus/models/run_log.h>
 
 #include "commands.h"
+#include "data.h"
 #include "numbers.h"
 #include "output.h"
 #include "train_arguments.h"
@@ -55,15 +56,16 @@ void print_parameters(const models::GPT& model) {
   if (model.config().tie_weights) print("  lm_head shares the table of wte\n");
 }
 
-void print_cost(const models::GPT& model, Index batch_tokens) {
-  const models::Cost cost = models::cost_of(model.config(), model.dtype(), batch_tokens);
+void print_cost(const models::GPT& model, Index batch_tokens, bool documents) {
+  const models::Cost cost = models::cost_of(model.config(), model.dtype(), batch_tokens, documents);
   print("\nwork a token, at full context\n  to generate {} FLOPs, to train {}\n",
         grouped(std::llround(cost.forward_flops)), grouped(std::llround(cost.training_flops)));
   print("memory\n  to generate {}: weights {}, keys and values of a full context {}\n",
         memory(cost.weights + cost.cache), memory(cost.weights), memory(cost.cache));
-  print("  to train at least {}: weights, gradients and two moments {}, activations of {} tokens about {}\n",
-        memory(4 * cost.weights + cost.activations), memory(4 * cost.weights), grouped(batch_tokens),
-        memory(cost.activations));
+  print(
+      "  to train about {}: weights, gradients and two moments {}, activations of {} tokens {}, measuring,\n"
+      "  and blocks that lie unused in between; the text comes on top\n",
+      memory(cost.training), memory(4 * cost.weights), grouped(batch_tokens), memory(cost.activations));
 }
 
 // Of the log, what the model has been through.
@@ -116,12 +118,21 @@ int info(const InfoArguments& arguments) {
   print("model            {}, width {}, {}, context {}, vocabulary {}, dropout {:g}\n",
         counted(config.n_layer, "layer"), config.n_embd, counted(config.n_head, "head"), config.block_size,
         config.vocab_size, config.dropout);
-  print("data             {}, {}\n", run.data.source, run.data.documents ? "documents" : "running text");
+  print("data             {}, {}\n", name_of(run.data.sources()), run.data.documents ? "documents" : "running text");
+  if (run.data.block_size < config.block_size) {
+    print("                 learned in sequences of {}; beyond that the context was not trained by this run\n",
+          run.data.block_size);
+  }
   print_parameters(run.model);
   TrainArguments settings;
   settings.fill_from(run.settings, folder + "/config.json");
-  const Index sequences = settings.batch.value_or(1);
-  print_cost(run.model, sequences * config.block_size);
+  // Documents are shorter than the context; how long they are, the log tells.
+  Index batch_tokens = settings.batch.value_or(1) * run.data.block_size;
+  const std::vector<models::LogLine> log = models::read_log(folder + "/log.jsonl");
+  if (!log.empty() && log.back().step > 0) {
+    batch_tokens = std::max<Index>(1, log.back().tokens / log.back().step / settings.accumulation.value_or(1));
+  }
+  print_cost(run.model, batch_tokens, run.data.documents);
   print_run(folder, run.moment);
   return 0;
 }
@@ -135,7 +146,7 @@ void add_info(CLI::App& app, const std::string&, Run& run) {
   command.add_flag("--best", arguments->best, "Show the model with the lowest held-out loss, not the last one");
   add_threads(command);
   command.footer(
-      "FLOPs count a multiplication and an addition as two. Activations are those of one batch at full context.\n\n"
+      "FLOPs count a multiplication and an addition as two. Activations are those of one batch.\n\n"
       "Examples:\n"
       "  gpt info runs/names");
   command.callback([arguments, &run] { run = [arguments] { return info(*arguments); }; });

@@ -268,9 +268,10 @@ void Panel::draw_or_print(const gradus::models::Trainer& trainer, const gradus::
   std::fwrite(frame.data(), 1, frame.size(), stdout);
 }
 
-void Panel::set_held_out(double loss, const gradus::models::HeldOut& all) {
-  held_out_ = fmt::format("held-out {:.4f}", gradus::shown(loss));
-  if (all.since_best > 0) held_out_ += fmt::format(" (best {:.4f} at step {})", all.best, grouped(all.best_step));
+void Panel::set_held_out(const std::string& loss, const gradus::models::HeldOut& all) {
+  held_out_ = "held-out " + loss;
+  if (all.since_best > 0 && all.best_step > 0)
+    held_out_ += fmt::format(" (best {:.4f} at step {})", all.best, grouped(all.best_step));
   fresh_ = true;
 }
 

@@ -6,8 +6,10 @@
 
 #include <gradus/models/generate.h>
 #include <gradus/models/run_folder.h>
+#include <gradus/models/text.h>
 
 #include "commands.h"
+#include "data.h"
 #include "output.h"
 
 namespace gpt {
@@ -17,7 +19,7 @@ namespace models = gradus::models;
 using gradus::Index;
 
 struct SampleArguments {
-  std::string folder, prompt;
+  std::string folder, prompt, prompt_file, unknown = "refuse";
   Index count = 0, alternatives = 4;
   bool best = false, show_probs = false, no_cache = false;
   models::GenerateOptions generate{.max_tokens = 300, .temperature = 0.8};
@@ -70,12 +72,30 @@ void check_options(const models::GenerateOptions& options) {
         1 / strongest, strongest);
 }
 
-int sample(const SampleArguments& arguments) {
+// The prompt as a text of the data would be read: what a line cannot begin or end with is dropped.
+std::string normalized_prompt(const SampleArguments& arguments, const models::Run& run) {
+  std::string prompt = arguments.prompt;
+  if (!arguments.prompt_file.empty()) prompt = read_source(arguments.prompt_file);
+  prompt = models::normalize_text(prompt, "prompt");
+  if (run.tokenizer.has_boundary()) {
+    if (prompt.ends_with('\n')) prompt.pop_back();
+    if (!run.data.keep_space) prompt = models::without_leading_space(prompt);
+  }
+  if (arguments.unknown == "refuse") return prompt;
+  const auto unknown = arguments.unknown == "skip" ? models::Unknown::skip : models::Unknown::replace;
+  return run.tokenizer.fit(prompt, unknown, "prompt").text;
+}
+
+int sample(SampleArguments arguments) {
   models::GenerateOptions options = arguments.generate;
   options.use_cache = !arguments.no_cache;
   check_options(options);
+  if (!arguments.prompt.empty() && !arguments.prompt_file.empty()) {
+    throw UsageError("--prompt and --prompt-file both say what samples begin with; leave one out");
+  }
   models::Run run = models::load_run(arguments.folder, arguments.best ? models::best_file : models::model_file);
   const bool documents = run.tokenizer.has_boundary();
+  arguments.prompt = normalized_prompt(arguments, run);
   const Index count = arguments.count > 0 ? arguments.count : (documents && options.temperature > 0 ? 20 : 1);
   if (arguments.show_probs) {
     print_probabilities(run, arguments, options, count);
@@ -108,6 +128,12 @@ void add_sample(CLI::App& app, const std::string&, Run& run) {
     return command.add_option(name, value, help)->type_name(type);
   };
   option("--prompt", arguments->prompt, "What every sample begins with", "TEXT");
+  option("--prompt-file", arguments->prompt_file, "The same from a file; - for standard input", "FILE");
+  option(
+      "--unknown", arguments->unknown,
+      "Characters of the prompt that the model does not know: refuse it (default), skip them, or replace them by '?'",
+      "refuse|skip|replace")
+      ->check(one_of({"refuse", "skip", "replace"}));
   option("--count", arguments->count, "How many samples (default: 20 lines; 1 running text, or at temperature 0)", "N")
       ->check(CLI::Range(1, 1'000'000));
   models::GenerateOptions& generate = arguments->generate;

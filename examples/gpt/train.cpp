@@ -6,19 +6,21 @@
 #include <cstdio>
 #include <filesystem>
 
-#include <gradus/core/cpu.h>
 #include <gradus/core/parallel.h>
-#include <gradus/core/random.h>
+#include <gradus/core/platform.h>
+#include <gradus/models/cost.h>
+#include <gradus/models/evaluate.h>
 #include <gradus/models/generate.h>
 #include <gradus/models/text.h>
-#include <gradus/nn/safetensors.h>
 
 #include "commands.h"
 #include "numbers.h"
 #include "output.h"
-#include "run_text.h"
 #include "train_arguments.h"
+#include "train_header.h"
 #include "train_session.h"
+#include "train_start.h"
+#include "waiting.h"
 
 namespace gpt {
 namespace {
@@ -26,54 +28,6 @@ namespace {
 namespace fs = std::filesystem;
 namespace models = gradus::models;
 using gradus::Index;
-using gradus::optim::Schedule;
-
-// "ends after 20 seconds or 2,000 steps"
-std::string budget(const models::TrainOptions& train) {
-  std::vector<std::string> parts;
-  if (train.seconds > 0) parts.push_back(fmt::format("{:g} seconds", train.seconds));
-  if (train.steps > 0) parts.push_back(counted(train.steps, "step"));
-  if (train.tokens > 0) parts.push_back(counted(train.tokens, "token"));
-  return fmt::format("ends after {}", fmt::join(parts, " or "));
-}
-
-void print_data(const Data& data, Index vocabulary) {
-  const models::Dataset& dataset = *data.dataset;
-  const std::string held_out = grouped(dataset.tokens(models::Part::held_out)),
-                    rest = grouped(dataset.tokens(models::Part::train));
-  say("data     {}: ", data.info.source);
-  if (const auto* documents = data.documents()) {
-    say("{} documents, {} characters\n         a tenth at random held out, {} tokens; {} to train on; vocabulary {}\n",
-        grouped(documents->num_documents()), grouped(data.characters), held_out, rest, vocabulary);
-    if (documents->num_cut() > 0) {
-      say("         {} documents are longer than the context and were cut; --context {} takes the longest whole\n",
-          grouped(documents->num_cut()), documents->longest());
-    }
-  } else {
-    say("{} characters\n         the last tenth held out, {} tokens; {} to train on; vocabulary {}\n",
-        grouped(data.characters), held_out, rest, vocabulary);
-  }
-}
-
-// First what matters to a person: what is learned, by how large a model, for how long, and where it goes. All settings
-// are in the log.
-void print_header(const Preset& plan, const Data& data, const models::GPT& model, const std::string& out) {
-  const models::GPTConfig& config = model.config();
-  const models::TrainOptions& train = plan.train;
-  print_data(data, config.vocab_size);
-  say("model    {}, width {}, {}, context {}, dropout {:g}: {} parameters ({})\n", counted(config.n_layer, "layer"),
-      config.n_embd, counted(config.n_head, "head"), config.block_size, config.dropout, grouped(model.num_parameters()),
-      model.dtype());
-  say("time     {}, on {} ({}); Ctrl-C ends it sooner and saves\n", budget(train),
-      counted(gradus::num_threads(), "thread"), gradus::instruction_set());
-  say("folder   {}\n", out);
-  constexpr const char* schedules[] = {"constant", "linear to", "cosine to"};
-  say("recipe   batch {}{} {}, AdamW, rate {:g} {}{}, warm-up {}, betas {:g} {:g}, weight decay {:g}, clip {:g}\n",
-      train.batch_size, train.accumulation > 1 ? fmt::format(" x {}", train.accumulation) : "",
-      plan.documents ? "documents" : "windows", train.lr, schedules[train.schedule],
-      train.schedule == Schedule::constant ? "" : fmt::format(" {:g}", train.min_lr), train.warmup, train.beta1,
-      train.beta2, train.weight_decay, train.clip);
-}
 
 void print_samples(models::GPT& model, const Data& data, models::GenerateOptions options, Index count) {
   if (const auto* documents = data.documents()) {
@@ -145,81 +99,61 @@ std::string folder_to_train_in(const TrainArguments& arguments, const std::strin
   return folder;
 }
 
-// What the run of a text of one's own is called: as the file, if that leaves room for more in a file's name.
-std::string name_of_run(const std::string& source) {
-  constexpr std::size_t longest = 200;
-  std::string name = fs::path(source).stem().string();
-  if (source.starts_with("bundled:")) name = source.substr(source.find(':') + 1);
-  if (name.size() <= longest) return name;
-  std::size_t end = longest;
-  while ((static_cast<unsigned char>(name[end]) & 0xC0U) == 0x80U) --end;  // not within a character
-  return name.substr(0, end);
-}
-
-void check_is_same_text(const std::string& text, const models::Checkpoint& checkpoint, const std::string& source,
-                        bool named, const std::string& run) {
-  if (models::fingerprint(text) == checkpoint.data.fingerprint) return;
-  const std::string model = models::shell_word((models::run_folder_of(run) / models::model_file).native());
-  const std::string anew =
-      fmt::format("to train its weights on the other one: --init-from {} --data {}", model, models::shell_word(source));
-  gradus::check(!named, "'{}' is not the text that the run in '{}' learns from, and a run keeps to one; {}", source,
-                run, anew);
-  gradus::fail("'{}' has changed since the run in '{}' learned from it; name the text as it was with --data, or {}",
-               source, run, anew);
-}
-
 // Without "." and "..", and without a slash at the end, so that its last part is a name.
 fs::path full_path(const fs::path& path) {
   const fs::path full = fs::absolute(path).lexically_normal();
   return full.has_filename() ? full : full.parent_path();
 }
 
-// Where weights come from elsewhere: the model's sizes and its vocabulary, if the file tells them.
-struct Start {
-  std::optional<models::Checkpoint> checkpoint;
-  std::optional<models::GPTConfig> config;
-  std::optional<models::CharTokenizer> tokenizer;
-};
-
-Start make_start(TrainArguments& arguments) {
-  Start start;
-  if (arguments.resume) {
-    start.checkpoint = models::load_checkpoint(*arguments.resume);
-    start.config = start.checkpoint->model.config();
-    start.tokenizer = start.checkpoint->tokenizer;
-    if (!arguments.source) arguments.source = start.checkpoint->data.source;
-    arguments.resume_from(start.checkpoint->settings);
-  } else if (arguments.init_from) {
-    fs::path path = *arguments.init_from;
-    gradus::check(!fs::is_directory(path), "--init-from is the folder '{}'; name a file of weights, such as '{}'",
-                  path.native(), (path / models::model_file).native());
-    path = fs::absolute(path);
-    arguments.init_from = path.string();  // valid in any folder
-    const gradus::nn::Metadata metadata = gradus::nn::read_metadata(path);
-    gradus::check(!metadata.contains("state"),
-                  "'{}' is the state of a training; begin with its weights: --init-from {}, or go on with it: --resume",
-                  path.native(), models::shell_word((models::run_folder_of(path) / models::model_file).native()));
-    if (metadata.contains("config.json")) {
-      const models::Run run = models::load_run(path.parent_path(), path.filename().c_str());
-      start.config = run.model.config();
-      start.tokenizer = run.tokenizer;
-      if (!arguments.dtype && run.model.dtype() == gradus::DType::f64) arguments.dtype = "f64";
-    }
-  }
-  if (start.config) arguments.adopt(*start.config);
-  return start;
+// What the run of a text of one's own is called: as the file, if that leaves room for more in a file's name. It gets a
+// folder of its own, so that it does not replace the model of the preset's data.
+std::string name_of_run(const std::string& source) {
+  constexpr std::size_t longest = 200;
+  if (source == standard_input) return "stdin";
+  std::string name = full_path(source).stem().string();
+  if (source.starts_with(bundled_prefix)) name = source.substr(bundled_prefix.size());
+  if (name.size() <= longest) return name;
+  std::size_t end = longest;
+  while ((static_cast<unsigned char>(name[end]) & 0xC0U) == 0x80U) --end;  // not within a character
+  return name.substr(0, end);
 }
 
-models::GPT make_model(const TrainArguments& arguments, const models::GPTConfig& config, Start& start) {
-  if (start.checkpoint) return std::move(start.checkpoint->model);
-  gradus::manual_seed(*arguments.seed);
-  models::GPT model(config);
-  model.to(*arguments.dtype == "f64" ? gradus::DType::f64 : gradus::DType::f32);
-  if (arguments.init_from) {
-    gradus::nn::load_safetensors(*arguments.init_from, model);
-    models::check_loaded(model, *arguments.init_from);
+// How much is measured where nothing was said: no more than what takes a moment. A budget in seconds has the session
+// look how long that is.
+void limit_measuring(TrainArguments& arguments, const Preset& plan, const models::Dataset& dataset,
+                     SessionOptions& options) {
+  constexpr Index most_tokens = 1 << 17;
+  if (arguments.eval_batches) {
+    options.eval_sequences = *arguments.eval_batches * plan.train.batch_size;
+    return;
   }
-  return model;
+  options.eval_sequences = models::sequences_of(dataset, models::Part::held_out, most_tokens);
+  if (plan.train.seconds > 0) {
+    options.quick_eval = true;
+    return;
+  }
+  arguments.eval_batches = (options.eval_sequences + plan.train.batch_size - 1) / plan.train.batch_size;
+  options.eval_sequences = *arguments.eval_batches * plan.train.batch_size;
+}
+
+// What the run will take. Throws Error where the machine has not that much left.
+double memory_need(const TrainArguments& arguments, const Preset& plan, const Data& data) {
+  const models::Dataset& dataset = *data.dataset;
+  const auto part = models::Part::train;
+  const double length =
+      static_cast<double>(dataset.tokens(part)) / static_cast<double>(std::max<Index>(1, dataset.size(part)));
+  const Index tokens = std::llround(length * static_cast<double>(plan.train.batch_size));
+  const auto dtype = *arguments.dtype == "f64" ? gradus::DType::f64 : gradus::DType::f32;
+  constexpr double bytes_a_token = 12;  // of tokens and targets that a step draws
+  const double need = models::cost_of(plan.model, dtype, tokens, plan.documents).training +
+                      bytes_a_token * static_cast<double>(tokens * plan.train.accumulation);
+  const auto available = static_cast<double>(gradus::platform::available_memory());
+  gradus::check(available == 0 || need <= available,
+                "this training needs about {} of memory, the machine has {} left; use a smaller {}", memory(need),
+                memory(available),
+                tokens > plan.model.block_size ? "--batch (and --accumulation instead), --context or model"
+                                               : "--context or model");
+  return need;
 }
 
 // A budget in epochs as steps. A warm-up that nobody asked for is not longer than a tenth of that.
@@ -232,80 +166,103 @@ void limit_epochs(Preset& plan, const models::Dataset& dataset, bool warmup_give
   if (!warmup_given) plan.train.warmup = std::min(plan.train.warmup, plan.train.steps / most_warmup);
 }
 
-int train(const TrainArguments& given) {
+TrainArguments with_config(const TrainArguments& given) {
   TrainArguments arguments = given;
   if (arguments.config) {
     const std::string json = models::read_file(*arguments.config);
     models::check_is_text(json, *arguments.config);
     arguments.fill_from(json, *arguments.config);
   }
+  return arguments;
+}
+
+void check_usage(const TrainArguments& arguments) {
   if (arguments.resume && (arguments.out || arguments.init_from)) {
     throw UsageError("--resume goes on in the folder it names; leave --out and --init-from out");
   }
-  const bool warmup_given = arguments.warmup.has_value();
+  if (arguments.held_out && arguments.held_out_share) {
+    throw UsageError("--held-out and --held-out-share both say what to judge by; leave one out");
+  }
   if (arguments.overwrite && !arguments.out) {
     throw UsageError("--overwrite replaces the run in a folder; name that with --out");
   }
+}
+
+// What is still open, from the preset and the weights.
+Preset plan_of(TrainArguments& arguments, const Start& start) {
+  Preset plan = arguments.resolve();
+  if (start.config) {
+    const double dropout = plan.model.dropout;
+    plan.model = *start.config;
+    plan.model.dropout = dropout;
+    if (!start.checkpoint) plan.model.block_size = *arguments.context;
+  }
+  if (!arguments.sources && plan.source == nullptr) {
+    throw UsageError(fmt::format("the preset {} needs a text to learn from; name one with --data FILE", plan.name));
+  }
+  return plan;
+}
+
+SessionOptions session_options(TrainArguments& arguments, const Preset& plan, const Data& data,
+                               const std::string& out) {
+  SessionOptions options{.name = full_path(out).filename().string(),
+                         .command = arguments.program,
+                         .settings = {},
+                         .eval_every = *arguments.eval_every,
+                         .eval_sequences = 0,
+                         .quick_eval = false,
+                         .patience = *arguments.patience,
+                         .save_every = *arguments.save_every,
+                         .keep = *arguments.keep,
+                         .quiet = arguments.quiet,
+                         .samples = {.temperature = plan.temperature, .seed = *arguments.seed}};
+  limit_measuring(arguments, plan, *data.dataset, options);
+  arguments.sources = data.info.sources();  // valid in any folder
+  if (arguments.held_out) arguments.held_out = data.info.held_out_sources;
+  options.settings = arguments.to_json();
+  return options;
+}
+
+int train(const TrainArguments& given) {
+  std::optional<EndsTold> early(std::in_place, "\ngpt: stopped before the training began; nothing was saved\n");
+  TrainArguments arguments = with_config(given);
+  check_usage(arguments);
+  const bool warmup_given = arguments.warmup.has_value();
   std::optional<models::RunLock> lock;
   if (arguments.resume) {  // before anything is read of it
     const fs::path folder = models::run_folder_of(*arguments.resume);
     std::error_code error;
     if (fs::is_directory(folder, error)) lock.emplace(folder);
   }
-  const bool named = arguments.source.has_value();
   Start start = make_start(arguments);
-  Preset plan = arguments.resolve();
+  Preset plan = plan_of(arguments, start);
   if (arguments.threads) gradus::set_num_threads(static_cast<int>(*arguments.threads));
-  if (start.config) {
-    start.config->dropout = plan.model.dropout;
-    plan.model = *start.config;
-  }
-  if (!arguments.source && plan.source == nullptr) {
-    throw UsageError(fmt::format("the preset {} needs a text to learn from; name one with --data FILE", plan.name));
-  }
-  const bool own_text = arguments.source.has_value();
-  if (!own_text) arguments.source = plan.source;
-  const std::string source = *arguments.source;
-  const models::GenerateOptions samples{.temperature = plan.temperature, .seed = *arguments.seed};
+  const std::string name = arguments.sources ? name_of_run(arguments.sources->front()) : std::string(plan.name);
+  if (!arguments.sources) arguments.sources = {plan.source};
 
-  // A text of one's own gets a folder of its own, so that it does not replace the model of the preset's data.
-  const std::string run_name = own_text ? name_of_run(source) : std::string(plan.name);
-  const std::string text = start.checkpoint ? read_text_of_run(source, named, *arguments.resume) : read_source(source);
-  if (start.checkpoint) check_is_same_text(text, *start.checkpoint, source, named, *arguments.resume);
-  Data data = make_known_data(source, text, plan.documents, {.block_size = *arguments.context, .seed = *arguments.seed},
-                              start.tokenizer);
+  Data data = load_data(arguments, start);
   plan.model.vocab_size = data.dataset->tokenizer().vocab_size();
   plan.model.validate();
   limit_epochs(plan, *data.dataset, warmup_given);
   arguments.warmup = plan.train.warmup;
-
-  models::GPT model = make_model(arguments, plan.model, start);
+  const double need = memory_need(arguments, plan, data);
+  models::GPT model = make_model(arguments, plan.model, start, data.dataset->tokenizer());
   models::Trainer trainer(model, *data.dataset, plan.train);
-  const std::string out = folder_to_train_in(arguments, "runs/" + run_name, lock);
-  arguments.source = data.info.source;  // valid in any folder
-  const std::string settings = arguments.to_json();
-  if (!arguments.quiet) print_header(plan, data, model, out);
+  const std::string out = folder_to_train_in(arguments, "runs/" + name, lock);
+  const SessionOptions options = session_options(arguments, plan, data, out);
+  if (!arguments.quiet) print_header(plan, data, model, need, out);
 
-  SessionOptions options{.name = full_path(out).filename().string(),
-                         .command = arguments.program,
-                         .settings = settings,
-                         .eval_every = *arguments.eval_every,
-                         .eval_sequences = *arguments.eval_batches * plan.train.batch_size,
-                         .patience = *arguments.patience,
-                         .save_every = *arguments.save_every,
-                         .keep = *arguments.keep,
-                         .quiet = arguments.quiet,
-                         .samples = samples};
   Session session(out, model, data, trainer, options);
   if (start.checkpoint) session.resume(*arguments.resume, *start.checkpoint);
+  early.reset();
   if (const int signal = session.run(); signal != 0) return 128 + signal;
 
   if (!arguments.quiet) {
     std::fflush(stdout);  // many samples take a while
-    if (*arguments.samples > 0) print_samples(model, data, samples, *arguments.samples);
+    if (*arguments.samples > 0) print_samples(model, data, options.samples, *arguments.samples);
     say("saved in {}; for more samples: {} sample {}\n", out, arguments.program, models::shell_word(out));
   }
-  say("held-out loss {:.4f}\n", gradus::shown(session.held_out_loss()));
+  say("held-out loss {}\n", session.held_out_loss());
   return 0;
 }
 

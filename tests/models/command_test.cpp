@@ -432,7 +432,8 @@ TEST_F(Command, ValuesThatMakeNoSense) {
 
 TEST_F(Command, DataThatCannotBeUsed) {
   expect_error(train({"--data", "none.txt"}), 1, "none.txt");
-  expect_error(train({"--data", "."}), 1, "folder");
+  std::filesystem::create_directory(folder / "nothing");
+  expect_error(train({"--data", "nothing"}), 1, "the folder 'nothing' has no file with text in it");
   write(folder / "empty.txt", "");
   expect_error(train({"--data", "empty.txt"}), 1, "empty.txt");
   write(folder / "blank.txt", " \n \n");

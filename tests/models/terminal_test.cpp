@@ -78,7 +78,7 @@ TEST_F(Terminal, NoLineOfThePanelIsWiderThanIt) {
     text += "\xED\x95\x9C\xEA\xB8\x80\t\xED\x95\x9C\xEA\xB8\x80\x1b[9m\xEA\xB8\x80\xED\x95\x9C";
   write(folder / "wide.txt", text);
   for (const char* format : {"text", "lines"}) {
-    if (format == std::string("lines")) write(folder / "wide.txt", text + "\n" + text);
+    if (format == std::string("lines")) write(folder / "wide.txt", text + "\n" + text + ".");
     const std::string shown =
         all_of(tiny_training({"--data", "wide.txt", "--format", format, "--context", "16", "--steps", "30", "--batch",
                               "2", "--eval-every", "3", "--samples", "0", "--out", fmt::format("wide-{}", format)}));

@@ -1,0 +1,85 @@
+#include "waiting.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+#include <utility>
+
+#include "output.h"
+
+namespace gpt {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds before_first(300), between_frames(100);
+constexpr std::chrono::seconds between_lines(10);
+
+bool can_redraw() {
+  const char* const terminal = std::getenv("TERM");
+  return output_is_terminal() && terminal != nullptr && std::string_view(terminal) != "dumb";
+}
+
+// Escapes, which say() would show on a terminal.
+void draw(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+std::atomic<const char*> last_words = nullptr;
+static_assert(std::atomic<const char*>::is_always_lock_free);
+constexpr std::array ending{SIGINT, SIGTERM, SIGHUP};
+
+extern "C" void end_told(int number) {
+  constexpr int killed = 128;
+  const std::string_view told = last_words.load();
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, told.data(), told.size());
+  ::_exit(killed + number);
+}
+
+}  // namespace
+
+Waiting::Waiting(std::string what, bool quiet)
+    : what_(gradus::models::printable(what)), quiet_(quiet), terminal_(can_redraw()), next_(Clock::now()) {
+  next_ += terminal_ ? std::chrono::milliseconds(before_first) : std::chrono::milliseconds(between_lines);
+}
+
+Waiting::~Waiting() {
+  if (!drawn_) return;
+  draw("\r\x1b[K");
+  std::fflush(stdout);
+}
+
+void Waiting::show(double done) {
+  const Clock::time_point now = Clock::now();
+  if (quiet_ || now < next_) return;
+  if (terminal_) {
+    constexpr int most = 60;  // so that it stays one line
+    draw(fmt::format("\r{:.{}} {:3.0f} %\x1b[K", what_, most, 100 * done));
+    drawn_ = true;
+    next_ = now + between_frames;
+  } else {
+    say("{} {:.0f} %\n", what_, 100 * done);
+    next_ = now + between_lines;
+  }
+  std::fflush(stdout);
+}
+
+EndsTold::EndsTold(const char* told) {
+  last_words = told;
+  for (const int number : ending) {
+    // What nohup has ignored stays so.
+    if (std::signal(number, end_told) == SIG_IGN) std::signal(number, SIG_IGN);
+  }
+}
+
+EndsTold::~EndsTold() {
+  for (const int number : ending) {
+    if (std::signal(number, SIG_DFL) == SIG_IGN) std::signal(number, SIG_IGN);
+  }
+}
+
+}  // namespace gpt
