@@ -127,7 +127,7 @@ std::size_t available_memory([[maybe_unused]] const std::string& root) {
   least = std::min(least, left_in_groups(list, "0::", groups, {"memory.max", "memory.current", "inactive_file "}));
   least = std::min(least, left_in_groups(list, ":memory:", groups + "/memory",
                                          {"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "}));
-  return least == std::numeric_limits<std::size_t>::max() ? 0 : least;
+  return least == std::numeric_limits<std::size_t>::max() ? 0 : std::max<std::size_t>(1, least);
 #else
   return 0;
 #endif

@@ -23,7 +23,8 @@ void release_free_memory();
 int processors();
 
 /// How many bytes of memory this process can still have without the system running short: of the machine and of its
-/// container, whichever is less. 0: the system does not tell. `root` stands before the paths of the files that tell it.
+/// container, whichever is less; at least 1. 0: the system does not tell. `root` stands before the paths of the files
+/// that tell it.
 std::size_t available_memory(const std::string& root = "");
 
 /// Has `in_child` called in each child that fork() makes from now on. False when the system has no memory for that.

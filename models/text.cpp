@@ -136,13 +136,20 @@ std::string read_file(const std::filesystem::path& path) {
   check(!error, "cannot read '{}': {}; check the path", name, error.message());
   check(!std::filesystem::is_directory(path, error), "cannot read '{}': it is a folder; name a file", name);
   const std::uintmax_t size = std::filesystem::file_size(path, error);
-  constexpr std::size_t last_read = 1 << 16;  // which finds the end
+  constexpr std::size_t last_read = 1 << 16;        // which finds the end
+  constexpr std::size_t last_of_device = 64 << 20;  // more than anyone types
+  std::error_code ignored;
   const std::size_t most = longest_text();
   if (!error && size <= most) bytes.reserve(static_cast<std::size_t>(size) + last_read);
-  error = !error && size > most ? std::make_error_code(std::errc::file_too_large) : file.read(bytes, most);
-  check(error != std::errc::file_too_large,
-        "'{}' is too long: more than {} MB do not fit the memory once they are tokens; give a part of it", name,
-        most / 1'000'000);
+  if (std::filesystem::is_character_file(path, ignored)) {
+    error = file.read(bytes, last_of_device);
+    check(error != std::errc::file_too_large, "'{}' is a device that does not end; name a file", name);
+  } else {
+    error = !error && size > most ? std::make_error_code(std::errc::file_too_large) : file.read(bytes, most);
+    check(error != std::errc::file_too_large,
+          "'{}' is too long: more than {} MB do not fit the memory once they are tokens; give a part of it", name,
+          most / 1'000'000);
+  }
   check(!error, "cannot read '{}': {}", name, error.message());
   check(!bytes.empty(), "'{}' is empty; give a file with text in it", name);
   return bytes;

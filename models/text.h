@@ -20,8 +20,8 @@ using Progress = std::function<void(double done)>;
 /// How many bytes a text may have: a part of the memory that is free, since its tokens take several times as much.
 std::size_t longest_text();
 
-/// The bytes of a file. Throws Error when it is missing, unreadable, a folder, empty, or longer than longest_text(), as
-/// a device that never ends.
+/// The bytes of a file. Throws Error when it is missing, unreadable, a folder, empty, longer than longest_text(), or
+/// a device that does not end.
 std::string read_file(const std::filesystem::path& path);
 
 /// Throws Error that says what the bytes of a file are, where they are not text: an archive, weights, UTF-16 and more

@@ -90,6 +90,7 @@ Subject subject_of(const EvalArguments& arguments, const models::Run& run) {
 }
 
 int eval(const EvalArguments& arguments) {
+  const EndsTold early("\ngpt: stopped before all was judged\n");
   models::Run run = models::load_run(arguments.folder, arguments.best ? models::best_file : models::model_file);
   const Subject subject = subject_of(arguments, run);
   const Data& data = subject.data;

@@ -1,15 +1,27 @@
 #include "output.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstdint>
+#include <cstdlib>
 
 namespace gpt {
 
 bool output_is_terminal() {
   static const bool is_terminal = ::isatty(STDOUT_FILENO) == 1;
   return is_terminal;
+}
+
+bool terminal_can_move() {
+  const char* const terminal = std::getenv("TERM");
+  return output_is_terminal() && terminal != nullptr && *terminal != '\0' && std::string_view(terminal) != "dumb";
+}
+
+Window window_now() {
+  winsize size{};
+  const bool known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
+  return {known && size.ws_col > 0 ? size.ws_col : std::size_t{80},
+          known && size.ws_row > 0 ? size.ws_row : std::size_t{24}};
 }
 
 std::string visible(std::string_view text) {

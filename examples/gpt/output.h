@@ -12,6 +12,16 @@ namespace gpt {
 
 bool output_is_terminal();
 
+/// Whether lines can be drawn again: a terminal that is not "dumb", as editors and build logs call themselves.
+bool terminal_can_move();
+
+struct Window {
+  std::size_t columns = 0, rows = 0;
+  friend bool operator==(const Window&, const Window&) = default;
+};
+/// Of the terminal; 80 by 24 where it does not tell.
+Window window_now();
+
 /// `text` with "\\r", "\\x1b" and the like for control characters other than tabs and ends of lines.
 std::string visible(std::string_view text);
 

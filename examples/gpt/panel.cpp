@@ -4,8 +4,6 @@
 
 #include <fmt/format.h>
 #include <langinfo.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <clocale>
@@ -16,7 +14,6 @@
 #include <gradus/models/text.h>
 
 #include "numbers.h"
-#include "output.h"
 
 namespace gpt {
 namespace {
@@ -29,21 +26,9 @@ constexpr std::size_t narrowest = 16;  // columns: in fewer there is nothing to 
 constexpr std::string_view dim = "\x1b[2m", blue = "\x1b[34m", yellow = "\x1b[33m", bold = "\x1b[1m",
                            plain_text = "\x1b[0m";
 
-Window window_now() {
-  winsize size{};
-  const bool known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
-  return {known && size.ws_col > 0 ? size.ws_col : std::size_t{80},
-          known && size.ws_row > 0 ? size.ws_row : std::size_t{24}};
-}
-
 bool is_said(const char* variable) {
   const char* const value = std::getenv(variable);
   return value != nullptr && *value != '\0';
-}
-
-// Whether lines can be drawn again: "dumb" is what editors and build logs call themselves.
-bool terminal_can_move() {
-  return output_is_terminal() && is_said("TERM") && std::string_view(std::getenv("TERM")) != "dumb";
 }
 
 // The terminal's own encoding, whatever this program's locale.

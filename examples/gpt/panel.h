@@ -12,13 +12,9 @@
 #include <gradus/models/trainer.h>
 
 #include "loss_history.h"
+#include "output.h"
 
 namespace gpt {
-
-struct Window {
-  std::size_t columns = 0, rows = 0;
-  friend bool operator==(const Window&, const Window&) = default;
-};
 
 class Panel {
  public:

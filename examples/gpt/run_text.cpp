@@ -20,8 +20,8 @@ Text read_texts_of_run(const std::vector<std::string>& sources, bool named, cons
   try {
     return read_texts(sources, info, fingerprint, quiet);
   } catch (const gradus::Error& problem) {
-    gradus::fail("{}; the run in '{}' needs it: where it lies elsewhere now, name it with {}", problem.what(), folder,
-                 flag);
+    gradus::fail("{}; the run in '{}' {} it: where it lies elsewhere now, name it with {}", problem.what(), folder,
+                 flag == data_flag ? "learned from" : "was judged by", flag);
   }
 }
 

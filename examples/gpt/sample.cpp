@@ -75,8 +75,9 @@ void check_options(const models::GenerateOptions& options) {
 // The prompt as a text of the data would be read: what a line cannot begin or end with is dropped.
 std::string normalized_prompt(const SampleArguments& arguments, const models::Run& run) {
   std::string prompt = arguments.prompt;
-  if (!arguments.prompt_file.empty()) prompt = read_source(arguments.prompt_file);
-  prompt = models::normalize_text(prompt, "prompt");
+  const bool from_file = !arguments.prompt_file.empty();
+  if (from_file) prompt = read_source(arguments.prompt_file);
+  prompt = models::normalize_text(prompt, from_file ? name_of({arguments.prompt_file}) : "prompt");
   if (run.tokenizer.has_boundary()) {
     if (prompt.ends_with('\n')) prompt.pop_back();
     if (!run.data.keep_space) prompt = models::without_leading_space(prompt);
@@ -96,6 +97,7 @@ int sample(SampleArguments arguments) {
   models::Run run = models::load_run(arguments.folder, arguments.best ? models::best_file : models::model_file);
   const bool documents = run.tokenizer.has_boundary();
   arguments.prompt = normalized_prompt(arguments, run);
+  options.stop_text = models::normalize_text(options.stop_text, "--stop");
   const Index count = arguments.count > 0 ? arguments.count : (documents && options.temperature > 0 ? 20 : 1);
   if (arguments.show_probs) {
     print_probabilities(run, arguments, options, count);

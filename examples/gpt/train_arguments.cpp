@@ -151,9 +151,9 @@ void check_rest(const TrainArguments& a) {
 std::vector<std::string> texts(const Json& json, const char* key, const std::string& name) {
   std::vector<std::string> all;
   for (const Json& entry : json.is_array() ? json : Json::array({json})) {
-    gradus::check(entry.is_string() && !entry.get_ref<const std::string&>().empty(),
-                  "{}: \"{}\" is {}, a text or a list of texts is needed", name, key,
+    gradus::check(entry.is_string(), "{}: \"{}\" is {}, a text or a list of texts is needed", name, key,
                   gradus::models::detail::dump(json));
+    gradus::check(entry != "", "{}: \"{}\" is empty; write a value, or leave it out", name, key);
     all.push_back(entry.get<std::string>());
   }
   gradus::check(!all.empty(), "{}: \"{}\" is empty, a text is needed", name, key);
@@ -446,7 +446,7 @@ void add_keeping(const Adder& option, TrainArguments& a) {
          keeping);
   option("--eval-batches", a.eval_batches,
          "Measure on N batches spread over the held-out part; 0: on all of it (default: all of it up to 131,072 "
-         "characters, and where the budget is in seconds no longer than a fiftieth of it)",
+         "characters). Where the budget is in seconds, it takes no longer than a quarter of it (default: a fiftieth)",
          "N", keeping);
   option("--save-every", a.save_every,
          "Steps between checkpoints; 0: every 30 seconds. One more at each new best and at the end", "N", keeping);

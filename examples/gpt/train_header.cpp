@@ -65,6 +65,14 @@ void print_data(const Data& data, Index vocabulary) {
   if (data.changed > 0) say("         {}\n", told_unknown(data));
 }
 
+// Learned positions beyond the longest document are memory and time for nothing.
+void print_context(Index context, const models::DocumentDataset& documents) {
+  constexpr Index many = 8;
+  if (context / many <= documents.longest()) return;
+  say("         the longest document has {} characters with its end; --context {} does as well and takes less memory\n",
+      grouped(documents.longest()), documents.longest());
+}
+
 void print_recipe(const Preset& plan, const models::Dataset& dataset) {
   const models::TrainOptions& train = plan.train;
   constexpr const char* schedules[] = {"constant", "linear to", "cosine to"};
@@ -87,6 +95,7 @@ void print_header(const Preset& plan, const Data& data, const models::GPT& model
   say("model    {}, width {}, {}, context {}, dropout {:g}: {} parameters ({})\n", counted(config.n_layer, "layer"),
       config.n_embd, counted(config.n_head, "head"), config.block_size, config.dropout, grouped(model.num_parameters()),
       model.dtype());
+  if (const auto* documents = data.documents()) print_context(config.block_size, *documents);
   say("time     {}, on {} ({}); Ctrl-C ends it sooner and saves\n", budget(plan.train),
       counted(gradus::num_threads(), "thread"), gradus::instruction_set());
   const auto available = static_cast<double>(gradus::platform::available_memory());

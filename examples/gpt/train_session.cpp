@@ -170,19 +170,27 @@ models::Evaluation Session::measured_on(Index sequences) {
   return models::evaluate(model_, *data_.dataset, models::Part::held_out, {.sequences = sequences, .progress = watch});
 }
 
-// Where the budget is in seconds, as much is measured as takes a fiftieth of it; but so much that it tells something.
+// Where the budget is in seconds, as much is measured as takes a fiftieth of it; but so much that it tells something. A
+// number of batches that was said may take a quarter of it: there are at least two measurements.
 void Session::plan_measuring() {
-  if (!options_.quick_eval) return;
+  const double seconds = trainer_.options().seconds;
+  if (seconds == 0) return;
   constexpr Index probed = 4096, least = 8192;  // tokens
-  constexpr double part = 0.02;
+  const double part = options_.quick_eval ? 0.02 : 0.25;
   const models::Dataset& dataset = *data_.dataset;
-  const double start = clock_.seconds();
-  const Index tokens = measured_on(models::sequences_of(dataset, models::Part::held_out, probed)).tokens;
-  const double speed = static_cast<double>(tokens) / std::max(clock_.seconds() - start, 1e-6);
-  const auto fit = std::max(least, static_cast<Index>(part * trainer_.options().seconds * speed));
   const Index all = options_.eval_sequences > 0 ? options_.eval_sequences : dataset.size(models::Part::held_out);
+  const Index probe = models::sequences_of(dataset, models::Part::held_out, probed);
+  if (probe == 0 || all <= probe) return;
+  const double start = clock_.seconds();
+  const Index tokens = measured_on(probe).tokens;
+  const double speed = static_cast<double>(tokens) / std::max(clock_.seconds() - start, 1e-6);
+  const auto fit = std::max(least, static_cast<Index>(part * seconds * speed));
   const Index some = models::sequences_of(dataset, models::Part::held_out, fit);
-  if (some > 0 && some < all) options_.eval_sequences = some;
+  if (some == 0 || some >= all) return;
+  options_.eval_sequences = some;
+  if (options_.quick_eval || options_.quiet) return;
+  say("\nmeasures on {} sequences, not {}, so that it takes no more than a quarter of the {:g} seconds\n",
+      grouped(some), grouped(all), seconds);
 }
 
 void Session::measure() {

@@ -98,9 +98,10 @@ std::optional<models::CharTokenizer> start_tokenizer(const TrainArguments& argum
   std::string place = place_of_unknown(text, info, known);
   if (place.empty() && held_out) place = place_of_unknown(*held_out, info, known);
   gradus::fail(
-      "{} has the first of {} that the weights of '{}' do not know: {}{}; choose --unknown skip, replace or add", place,
-      counted(std::ssize(unknown), "character"), *arguments.init_from,
-      models::printable(models::encode_utf8(unknown.substr(0, most))), unknown.size() > most ? " .." : "");
+      "'{}' has {} that the weights of '{}' do not know: {}{} (the first in {}); choose --unknown skip, replace "
+      "or add",
+      name_of(*arguments.sources), counted(std::ssize(unknown), "character"), *arguments.init_from,
+      models::printable(models::encode_utf8(unknown.substr(0, most))), unknown.size() > most ? " .." : "", place);
 }
 
 // "--data a.txt --data b.txt"

@@ -2,11 +2,11 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <string_view>
 #include <utility>
 
@@ -18,11 +18,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds before_first(300), between_frames(100);
 constexpr std::chrono::seconds between_lines(10);
-
-bool can_redraw() {
-  const char* const terminal = std::getenv("TERM");
-  return output_is_terminal() && terminal != nullptr && std::string_view(terminal) != "dumb";
-}
 
 // Escapes, which say() would show on a terminal.
 void draw(const std::string& text) {
@@ -43,7 +38,7 @@ extern "C" void end_told(int number) {
 }  // namespace
 
 Waiting::Waiting(std::string what, bool quiet)
-    : what_(gradus::models::printable(what)), quiet_(quiet), terminal_(can_redraw()), next_(Clock::now()) {
+    : what_(gradus::models::printable(what)), quiet_(quiet), terminal_(terminal_can_move()), next_(Clock::now()) {
   next_ += terminal_ ? std::chrono::milliseconds(before_first) : std::chrono::milliseconds(between_lines);
 }
 
@@ -57,8 +52,10 @@ void Waiting::show(double done) {
   const Clock::time_point now = Clock::now();
   if (quiet_ || now < next_) return;
   if (terminal_) {
-    constexpr int most = 60;  // so that it stays one line
-    draw(fmt::format("\r{:.{}} {:3.0f} %\x1b[K", what_, most, 100 * done));
+    constexpr std::size_t most = 60, figure = 8;  // so that it stays one line
+    const std::size_t columns = window_now().columns;
+    const std::size_t left = std::min(most, columns - std::min(columns, figure));
+    draw(fmt::format("\r{:.{}} {:3.0f} %\x1b[K", what_, left, 100 * done));
     drawn_ = true;
     next_ = now + between_frames;
   } else {

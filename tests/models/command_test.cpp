@@ -518,7 +518,10 @@ TEST_F(Command, AnUnknownCharacterIsShownWhereItStands) {
   const std::string place = "b.txt, line 3: character ";
   expect_error(gpt({"eval", "lines", "--data", "b.txt"}), 1, place);
   expect_error(gpt({"check", "lines", "--data", "b.txt"}), 1, place);
-  expect_error(gpt({"train", "--init-from", "lines/model.safetensors", "--data", "b.txt"}), 1, place);
+  expect_error(gpt({"train", "--init-from", "lines/model.safetensors", "--data", "b.txt"}), 1,
+               "do not know: \xC3\xA9 (the first in b.txt, line 3); choose --unknown");
+  expect_error(gpt({"train", "--init-from", "lines/model.safetensors", "--data", "a.txt", "--held-out", "b.txt"}), 1,
+               "(the first in b.txt, line 3)");
   write(folder / "a.txt", "a text of several words, and\nof two lines and more\n");
   ASSERT_EQ(train({"--data", "a.txt", "--format", "text", "--context", "8", "--out", "text", "--quiet"}).status, 0);
   write(folder / "b.txt", "a text\r\nof two\nline\xC3\xA9s\n");

@@ -123,6 +123,15 @@ TEST_F(Terminal, APanelIsDrawnInPlace) {
   EXPECT_THAT(all_of(training, {}, {"NO_COLOR="}), HasSubstr("\x1b[33mheld-out "));  // set to nothing is not set
 }
 
+TEST_F(Terminal, TheFigureOfPartOfTheDataSaysHowSureItIs) {
+  std::string text;
+  for (int i = 0; i < 12000; ++i) text += fmt::format("line {} of {}\n", i * 37 % 1000, i);
+  write(folder / "text.txt", text);
+  const std::vector<std::string> training =
+      tiny_training({"--data", "text.txt", "--steps", "30", "--eval-batches", "2", "--out", "run", "--samples", "0"});
+  EXPECT_TRUE(std::regex_search(all_of(training), std::regex("\x1b\\[33mheld-out [0-9.]+ \\+/- [0-9.]+")));
+}
+
 TEST_F(Terminal, ATerminalThatCannotMoveItsCursorGetsLines) {
   const std::vector<std::string> training =
       tiny_training({"--steps", "40", "--out", "run", "--overwrite", "--samples", "2"});

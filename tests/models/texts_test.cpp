@@ -1,5 +1,7 @@
 // Which texts gpt learns from and is judged by: several, folders, standard input; the same text in other bytes; runs of
 // before; what is held out; characters that weights do not know; memory.
+#include <sys/stat.h>
+
 #include <nlohmann/json.hpp>
 
 #include <gradus/core/ops.h>
@@ -63,7 +65,8 @@ TEST_F(Texts, AreTheSameWhateverTheirBytes) {
     }
     write(folder / "text.txt", text + "more\n");
     expect_error(gpt({"eval", run}), 1, "is not the text");
-    expect_error(gpt({"train", "--resume", run}), 1, "is not the text");
+    expect_error(gpt({"train", "--resume", run}), 1, "has changed since the run in");
+    expect_error(gpt({"train", "--resume", run, "--data", "text.txt"}), 1, "is not the text that the run in");
   }
 }
 
@@ -124,7 +127,8 @@ TEST_F(Texts, SeveralFilesFoldersAndStandardInput) {
   const auto piped = shell("cat all.txt | $gpt train --data - --steps 1 --layers 1 --width 8 --heads 2 --samples 0");
   EXPECT_EQ(piped.status, 0) << piped.output;
   EXPECT_EQ(data("runs/stdin").fingerprint, whole);
-  expect_error(gpt({"eval", "runs/stdin"}), 1, "name the text with --data");
+  expect_error(gpt({"eval", "runs/stdin"}), 1, "give it once more with --data");
+  expect_error(gpt({"train", "--resume", "runs/stdin"}), 1, "give it once more with --data");
   expect_error(gpt({"train", "--resume", "runs/stdin", "--steps", "2"}), 1, "once more with --data");
   EXPECT_EQ(gpt({"eval", "runs/stdin", "--data", "all.txt"}).status, 0);
   EXPECT_EQ(shell("cat all.txt | $gpt train --resume runs/stdin --data - --steps 2 --quiet").status, 0);
@@ -159,7 +163,8 @@ TEST_F(Texts, AreHeldOutAsSaid) {
   expect_error(tiny({"--data", "names.txt", "--held-out", "others.txt", "--held-out-share", "0.5"}), 2,
                "leave one out");
   for (const char* none : {"0", "1", "nan"}) {
-    expect_error(tiny({"--data", "names.txt", "--held-out-share", none}), 1, "held-out-share is");
+    const int status = none == std::string("nan") ? 2 : 1;
+    expect_error(tiny({"--data", "names.txt", "--held-out-share", none}), status, "--held-out-share is");
   }
   expect_error(gpt({"train", "--resume", "share", "--held-out-share", "0.2"}), 1, "--held-out-share cannot change");
   expect_error(gpt({"train", "--resume", "share", "--held-out", "others.txt"}), 1, "--held-out cannot change");
@@ -283,15 +288,82 @@ TEST_F(Texts, MeasuringIsCappedAndSaysHowSureItIs) {
   EXPECT_THAT(judged.out, HasSubstr("in 10 of 22,"));
 }
 
+TEST_F(Texts, LinesMayEndWithCarriageReturnsAlone) {
+  EXPECT_EQ(normalize_text("a\rb\r"), "a\nb\n");
+  EXPECT_EQ(normalize_text("a\rb\n"), "a\rb\n");
+  EXPECT_EQ(split_documents("a\r\rb\r"), (std::vector<std::string>{"a", "b"}));
+  for (const char* format : {"lines", "text"}) {
+    write(folder / "text.txt", running_text());
+    ASSERT_EQ(tiny({"--data", "text.txt", "--format", format, "--steps", "1", "--out", "run", "--overwrite", "--quiet"})
+                  .status,
+              0);
+    const std::string fingerprint = data("run").fingerprint, judged = gpt({"eval", "run", "--json"}).out;
+    write(folder / "text.txt", replaced(running_text(), "\n", "\r"));
+    EXPECT_EQ(gpt({"eval", "run", "--json"}).out, judged);
+    write(folder / "other.txt", "line 1\rline \xC3\xA9\r");
+    expect_error(gpt({"eval", "run", "--data", "other.txt"}), 1, "other.txt, line 2: character 6, ");
+  }
+}
+
+TEST_F(Texts, WithoutAnEndAreRefused) {
+  write(folder / "long.txt", "a");
+  std::filesystem::resize_file(folder / "long.txt", std::uintmax_t{1} << 40);  // a hole: no disk is needed
+  expect_error(tiny({"--data", "long.txt"}), 1, "'long.txt' is too long: more than ");
+  expect_error(gpt({"train", "--config", "long.txt"}), 1, "'long.txt' is too long: more than ");
+  expect_error(tiny({"--data", "/dev/zero"}), 1, "'/dev/zero' is a device that does not end; name a file");
+  platform::File file;
+  write(folder / "short.txt", "0123456789");
+  std::string bytes;
+  ASSERT_FALSE(file.open(folder / "short.txt", platform::File::Mode::read));
+  EXPECT_EQ(file.read(bytes, 9), std::errc::file_too_large);
+}
+
+TEST_F(Texts, ASignalWhileOneIsReadEndsWithASentence) {
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0666), 0);
+  ASSERT_EQ(tiny({"--steps", "1", "--out", "run", "--quiet"}).status, 0);
+  const std::vector<std::pair<Arguments, std::string>> commands{
+      {{"train", "--data", "pipe", "--out", "new"}, "stopped before the training began; nothing was saved"},
+      {{"eval", "run", "--data", "pipe"}, "stopped before all was judged"}};
+  for (const auto& [command, told] : commands) {
+    const pid_t pid = start(command);
+    const int writer = ::open((folder / "pipe").c_str(), O_WRONLY);  // returns once gpt reads
+    ASSERT_EQ(::write(writer, "anna\n", 5), 5);
+    ::kill(pid, SIGINT);
+    const Result result = finish(pid);
+    ::close(writer);
+    EXPECT_EQ(result.status, 128 + SIGINT);
+    EXPECT_THAT(result.err, HasSubstr("gpt: " + told));
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder / "new"));
+}
+
+TEST_F(Texts, BatchesThatWereAskedForFitTheBudget) {
+  std::string text;
+  for (int i = 0; i < 12000; ++i) text += fmt::format("line {} of {}\n", i * 37 % 1000, i);
+  write(folder / "text.txt", text);
+  const Result all = tiny({"--data", "text.txt", "--seconds", "0.001", "--eval-batches", "0", "--out", "run"});
+  EXPECT_EQ(all.status, 0) << all.err;
+  EXPECT_THAT(all.out, HasSubstr("so that it takes no more than a quarter of the 0.001 seconds"));
+  EXPECT_THAT(all.out, HasSubstr("held-out loss before training "));
+  EXPECT_THAT(all.out, HasSubstr(" +/- "));
+  const Result few = tiny({"--data", "text.txt", "--seconds", "0.001", "--eval-batches", "2", "--out", "few"});
+  EXPECT_THAT(few.out, Not(HasSubstr("a quarter of")));
+}
+
 TEST_F(Texts, MoreMemoryThanThereIsIsRefusedBeforeTheFirstStep) {
   if (platform::available_memory() == 0) GTEST_SKIP() << "the system does not tell";
   write(folder / "text.txt", running_text());
   const Result normal = tiny({"--data", "text.txt", "--steps", "1", "--batch", "900", "--out", "run"});
-  EXPECT_THAT(normal.out, AllOf(HasSubstr(" of memory of "), HasSubstr("a batch is more than the")));
-  const Arguments huge{"--data", "text.txt", "--steps", "1", "--out", "huge", "--batch", "1000000"};
-  Arguments wide = huge;
-  wide.insert(wide.end(), {"--width", "1024", "--layers", "100"});
-  expect_error(tiny(wide), 1, "this training needs about ");
+  EXPECT_THAT(gpt({"train", "--data", "text.txt", "--context", "512", "--width", "8", "--heads", "2", "--layers", "1",
+                   "--steps", "1", "--out", "wide"})
+                  .out,
+              HasSubstr("--context 14 does as well and takes less memory"));
+  EXPECT_THAT(normal.out, AllOf(HasSubstr("memory   about "), HasSubstr("a batch is more than the")));
+  expect_error(
+      gpt({"train", "--data", "text.txt", "--out", "huge", "--batch", "1000000", "--width", "1024", "--layers", "100"}),
+      1, "this training needs about ");
+  expect_error(gpt({"train", "--data", "text.txt", "--out", "huge", "--context", "16777216", "--width", "1024"}), 1,
+               "this training needs about ");
   EXPECT_FALSE(std::filesystem::exists(folder / "huge"));
 }
 
