@@ -18,10 +18,10 @@ struct Memory : ::testing::Test {
     std::ofstream(root + path) << text;
   }
   // A control group of version 2 with a limit and what is used and dropped at need.
-  void group(const std::string& folder, const std::string& limit, std::size_t used, std::size_t cache) const {
-    put("/sys/fs/cgroup" + folder + "/memory.max", limit + "\n");
-    put("/sys/fs/cgroup" + folder + "/memory.current", std::to_string(used) + "\n");
-    put("/sys/fs/cgroup" + folder + "/memory.stat", fmt::format("anon 1\ninactive_file {}\nslab 7\n", cache));
+  void group(const std::string& name, const std::string& limit, std::size_t used, std::size_t cache) const {
+    put("/sys/fs/cgroup" + name + "/memory.max", limit + "\n");
+    put("/sys/fs/cgroup" + name + "/memory.current", std::to_string(used) + "\n");
+    put("/sys/fs/cgroup" + name + "/memory.stat", fmt::format("anon 1\ninactive_file {}\nslab 7\n", cache));
   }
 
   const testing::TempFolder folder;
