@@ -59,9 +59,11 @@ bool is_index(std::string_view bytes) {
   return bytes.starts_with('{') && bytes.find("\"weight_map\"") != std::string_view::npos;
 }
 
-// Characters of `width` bytes each, as they are in most texts: few control characters, and a space or a line's end.
+// Characters of `width` bytes each, as they are in most texts: few control characters, a space or a line's end, and no
+// half of a pair alone, as random bytes have it.
 bool is_text_of(std::string_view bytes, std::size_t width, bool little_endian) {
   std::size_t spaces = 0;
+  bool pair_begins = false;
   const std::size_t count = bytes.size() / width;
   for (std::size_t i = 0; i < count; ++i) {
     std::uint32_t c = 0;
@@ -72,6 +74,9 @@ bool is_text_of(std::string_view bytes, std::size_t width, bool little_endian) {
     constexpr std::uint32_t byte_order_mark = 0xFEFF, last = 0x10FFFF;
     const bool is_space = c == ' ' || c == '\t' || c == '\n' || c == '\r';
     if ((c < ' ' && !is_space) || c > last || (c == byte_order_mark && i > 0) || c == 0xFFFE) return false;
+    const bool is_first = c >= 0xD800 && c < 0xDC00, is_second = c >= 0xDC00 && c < 0xE000;
+    if (is_second != pair_begins) return false;
+    pair_begins = is_first;
     spaces += is_space ? 1 : 0;
   }
   return spaces > 0;

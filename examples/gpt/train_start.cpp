@@ -149,6 +149,11 @@ Data load_data(const TrainArguments& arguments, const Start& start) {
   if (arguments.held_out) {
     held_out = read(*arguments.held_out, start.held_out_named, held_out_flag, info.held_out_fingerprint);
   }
+  gradus::check(
+      !info.documents || text.lines.size() > 1 || held_out,
+      "'{}' is one line, and each line is a document, so none can be held out; give at least two, or read it as "
+      "running text: --format text",
+      name_of(*arguments.sources));
   std::optional<models::CharTokenizer> tokenizer = start_tokenizer(arguments, start, text, held_out, info);
   return make_data(std::move(text), std::move(held_out), info, std::move(tokenizer), arguments.quiet);
 }

@@ -441,7 +441,12 @@ TEST_F(Command, DataThatCannotBeUsed) {
   write(folder / "latin.txt", "anna\nren\xE9\n");
   expect_error(train({"--data", "latin.txt"}), 1, "latin.txt: byte 0xe9 at offset 8 (line 2)");
   write(folder / "one.txt", "anna\n");
-  expect_error(train({"--data", "one.txt"}), 1, "only one document");
+  expect_error(train({"--data", "one.txt"}), 1, "'one.txt' is one line, and each line is a document");
+  std::string bytes;  // any, and a space and a line's end among them
+  for (unsigned i = 1; i < 4000; ++i) bytes += static_cast<char>(i * i * 2654435761U >> 24);
+  bytes.replace(10, 2, std::string(" \0", 2));
+  write(folder / "any.dat", bytes);
+  expect_error(train({"--data", "any.dat"}), 1, "is not UTF-8");
   expect_error(train({"--data", "one.txt", "--format", "text"}), 1, "longer text");
   expect_error(train({"--data", "bundled:nonsense"}), 1, "bundled:names");
 }
