@@ -100,7 +100,7 @@ install-test: | setup-clang ## use the library from outside by every route, gcc 
 soak: $(release_dir)/build.ninja $(asan_dir)/build.ninja ## stop, kill and damage trainings until they are trusted: some 10 minutes
 	cmake --build --preset release -j $(JOBS) --target test_models
 	cmake --build --preset asan -j $(JOBS) --target test_models
-	GRADUS_SOAK=1 build/bin/test_models --gtest_filter='Resume.*:Trainer.However*:Generate*.Cached*:RunFolder.Python*:Terminal.*Minute' $(ARGS)
+	GRADUS_SOAK=1 build/bin/test_models --gtest_filter='Resume.*:Trainer.However*:Generate*.Cached*:RunFolder.Python*:Pipe.*Minute' $(ARGS)
 	GRADUS_SOAK=1 $(asan_dir)/bin/test_models --gtest_filter='Checkpoint.Damage*' $(ARGS)
 
 docs: | setup-docs ## write the API reference to build/docs/html with Doxygen; a warning is an error

@@ -13,6 +13,7 @@
 #include <gradus/core/tensor.h>
 #include <gradus/core/update.h>
 #include <gradus/core/version.h>
+#include <gradus/models/adapt.h>
 #include <gradus/models/checkpoint.h>
 #include <gradus/models/cost.h>
 #include <gradus/models/dataset.h>
@@ -21,6 +22,7 @@
 #include <gradus/models/gpt.h>
 #include <gradus/models/run_folder.h>
 #include <gradus/models/run_log.h>
+#include <gradus/models/running_clock.h>
 #include <gradus/models/sampling.h>
 #include <gradus/models/text.h>
 #include <gradus/models/text_stream.h>

@@ -18,7 +18,11 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
+#include <limits>
 #include <memory>
+#include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -58,6 +62,75 @@ int processors() {
   if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) return std::max(1, CPU_COUNT(&allowed));
 #endif
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+#if defined(__linux__)
+namespace {
+
+// The number behind `key` in a file of lines "key number", or of one number for an empty key. "max" and what is not
+// there are no number.
+std::optional<std::size_t> number_in(const std::string& path, std::string_view key) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with(key)) continue;
+    const char* const text = line.c_str() + key.size();
+    char* end = nullptr;
+    const unsigned long long number = std::strtoull(text, &end, 10);
+    if (end != text) return static_cast<std::size_t>(number);
+  }
+  return std::nullopt;
+}
+
+// Where a control group's folder says what.
+struct GroupFiles {
+  const char *limit, *use;
+  std::string_view cache;  // in memory.stat
+};
+
+// What a control group leaves: its limit, less what is in use and could not be dropped.
+std::optional<std::size_t> left_in(const std::string& folder, const GroupFiles& files) {
+  const auto limit = number_in(folder + files.limit, ""), use = number_in(folder + files.use, "");
+  if (!limit || !use) return std::nullopt;
+  const std::size_t dropped = std::min(number_in(folder + "memory.stat", files.cache).value_or(0), *use);
+  return *limit - std::min(*limit, *use - dropped);
+}
+
+// What the control group that `list` names behind `kind` leaves, and each of those that it is in, up to `root`.
+std::size_t left_in_groups(const std::string& list, std::string_view kind, const std::string& root,
+                           const GroupFiles& files) {
+  std::string path;
+  std::ifstream file(list);
+  for (std::string line; path.empty() && std::getline(file, line);) {
+    const std::size_t found = line.find(kind);
+    if (found != std::string::npos) path = line.substr(found + kind.size());
+  }
+  std::size_t least = std::numeric_limits<std::size_t>::max();
+  for (bool more = true; more;) {
+    if (path == "/") path.clear();
+    least = std::min(least, left_in(root + path + "/", files).value_or(least));
+    more = !path.empty();
+    path.erase(std::min(path.rfind('/'), path.size()));
+  }
+  return least;
+}
+
+}  // namespace
+#endif
+
+std::size_t available_memory([[maybe_unused]] const std::string& root) {
+#if defined(__linux__)
+  std::size_t least = std::numeric_limits<std::size_t>::max();
+  constexpr std::size_t kilobyte = 1024;
+  if (const auto free = number_in(root + "/proc/meminfo", "MemAvailable:")) least = *free * kilobyte;
+  const std::string list = root + "/proc/self/cgroup", groups = root + "/sys/fs/cgroup";
+  // Lines are "0::/path" in version 2, "5:memory:/path" in version 1.
+  least = std::min(least, left_in_groups(list, "0::", groups, {"memory.max", "memory.current", "inactive_file "}));
+  least = std::min(least, left_in_groups(list, ":memory:", groups + "/memory",
+                                         {"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "}));
+  return least == std::numeric_limits<std::size_t>::max() ? 0 : std::max<std::size_t>(1, least);
+#else
+  return 0;
+#endif
 }
 
 bool after_fork(void (*in_child)()) {
@@ -111,7 +184,7 @@ std::error_code File::lock(const std::filesystem::path& path, std::string_view t
   return {};
 }
 
-std::error_code File::read(std::string& bytes) {
+std::error_code File::read(std::string& bytes, std::size_t most) {
   for (constexpr std::size_t chunk = 1 << 16;;) {
     const std::size_t size = bytes.size();
     bytes.resize(size + chunk);
@@ -120,6 +193,7 @@ std::error_code File::read(std::string& bytes) {
     bytes.resize(size + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
     if (error == std::errc::interrupted) continue;
     if (error || got == 0) return error;
+    if (bytes.size() > most) return std::make_error_code(std::errc::file_too_large);
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -20,6 +21,11 @@ void release_free_memory();
 
 /// How many processors this process may use, at least 1: under taskset or in a container fewer than there are.
 int processors();
+
+/// How many bytes of memory this process can still have without the system running short: of the machine and of its
+/// container, whichever is less; at least 1. 0: the system does not tell. `root` stands before the paths of the files
+/// that tell it.
+std::size_t available_memory(const std::string& root = "");
 
 /// Has `in_child` called in each child that fork() makes from now on. False when the system has no memory for that.
 bool after_fork(void (*in_child)());
@@ -53,8 +59,8 @@ class File {
   /// Opens or makes a file that one process at a time can have so, until close() or its end, however it ends, and puts
   /// `text` into it as far as the disk allows. operation_would_block: another one has it.
   [[nodiscard]] std::error_code lock(const std::filesystem::path& path, std::string_view text);
-  /// All that is left, to the end of `bytes`.
-  [[nodiscard]] std::error_code read(std::string& bytes);
+  /// All that is left, to the end of `bytes`; file_too_large once those are more than `most`, for what never ends.
+  [[nodiscard]] std::error_code read(std::string& bytes, std::size_t most = std::numeric_limits<std::size_t>::max());
   /// Takes away from `bytes` what was written: all, or where it fails as much as reached the file.
   [[nodiscard]] std::error_code write(std::string_view& bytes);
   /// Waits until what was written is on the disk.

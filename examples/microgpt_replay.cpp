@@ -142,6 +142,14 @@ std::string check_seed(const std::string& text) {
                      text);
 }
 
+// CLI11 would read "010" as eight.
+std::string read_decimal(std::string& text) {
+  const std::size_t zeros = std::min(text.find_first_not_of('0'), text.size());
+  text.erase(0, std::min(zeros, text.empty() ? 0 : text.size() - 1));
+  const bool digits = text.find_first_not_of("0123456789") == std::string::npos;
+  return digits && !text.empty() ? "" : "'" + text + "' is not a whole number in digits";
+}
+
 int report(std::string message, int status) {
   std::ranges::replace(message, '\n', ' ');
   std::fflush(stdout);
@@ -154,12 +162,12 @@ int report(std::string message, int status) {
 // Exit status 1 for what went wrong, 2 when the command line itself makes no sense.
 int main(int argc, char** argv) {
   CLI::App app("Replays Karpathy's microgpt.py: the same losses and the same names, in f64.", "microgpt_replay");
-  app.option_defaults()->take_last();
   Arguments arguments;
   app.add_option("--data", arguments.data, "UTF-8 text, one name a line")->required()->type_name("FILE");
   app.add_option("--losses", arguments.losses, "Write a line \"step loss\" a step, all digits")->type_name("FILE");
   const auto number = [&app](const char* name, auto& value, const char* help, const CLI::Validator& range) {
-    app.add_option(name, value, help)->check(range)->type_name("N")->capture_default_str();
+    CLI::Option* const option = app.add_option(name, value, help)->check(range)->type_name("N")->capture_default_str();
+    option->transform(CLI::Validator(read_decimal, ""));
   };
   const CLI::Validator positive = CLI::Range(1, 1'000'000'000).description("");
   number("--seed", arguments.seed, "What random.seed is given", CLI::Validator(check_seed, ""));

@@ -41,8 +41,9 @@ std::vector<fs::path> older_checkpoints(const fs::path& folder) {
   return found;
 }
 
-std::string state_json(const TrainerState& state, const HeldOut& held_out, const std::string& log_end) {
-  const Json json = {
+std::string state_json(const TrainerState& state, const HeldOut& held_out, const std::string& log_end,
+                       const std::optional<LogLine>& unmeasured) {
+  Json json = {
       {"steps", state.steps},
       {"tokens", state.tokens},
       {"seconds", state.seconds},
@@ -55,6 +56,7 @@ std::string state_json(const TrainerState& state, const HeldOut& held_out, const
         {"best_step", held_out.best_step},
         {"since_best", held_out.since_best}}},
       {"log_end", log_end}};
+  if (unmeasured) json["unmeasured"] = unmeasured->to_json();
   return detail::dump(json);
 }
 
@@ -79,6 +81,11 @@ void read_state(const std::string& text, const std::string& name, Checkpoint& ch
   held_out.since_best = judged.get<Index>("since_best");
   judged.finish();
   checkpoint.log_end = reader.get<std::string>("log_end");
+  if (json.contains("unmeasured")) {
+    checkpoint.unmeasured = LogLine::from_json(reader.get<std::string>("unmeasured"));
+    check(checkpoint.unmeasured && checkpoint.unmeasured->step == state.steps,
+          "{}: \"unmeasured\" is not a line of step {}; the file is damaged", name, state.steps);
+  }
   reader.finish();
 }
 
@@ -113,6 +120,7 @@ Checkpoint load_file(const std::string& path) {
   GPT model(config.model);
   if (file.weights.tensors.front().second.dtype() == DType::f64) model.to(DType::f64);
   nn::load_state(model, file.weights, fmt::format("'{}'", path));
+  check_loaded(model, path);
   Checkpoint checkpoint{std::move(model),       std::move(config.tokenizer),
                         std::move(config.data), std::move(config.settings),
                         TrainerState{},         {}};
@@ -124,7 +132,8 @@ Checkpoint load_file(const std::string& path) {
 }  // namespace
 
 bool HeldOut::add(double loss, Index step) {
-  if (best_step > 0 && !(loss < best)) {
+  // A NaN is no best: nothing is lower, and it would stay for ever.
+  if (std::isnan(loss) || (best_step > 0 && !(loss < best))) {
     ++since_best;
     return false;
   }
@@ -169,7 +178,7 @@ RunWriter::RunWriter(fs::path folder, const CharTokenizer& tokenizer, RunData da
       data_(std::move(data)),
       settings_(std::move(settings)),
       keep_(keep),
-      log_(folder_ / detail::log_file),
+      log_(folder_ / detail::log_file, settings_),
       replaces_(look_into(folder_).run),
       last_file_(folder_ / state_file) {
   check(keep >= 1, "save: {} checkpoints are to be kept; keep at least 1", keep);
@@ -237,12 +246,13 @@ void RunWriter::set_best_aside() {
   }
 }
 
-void RunWriter::save(const GPT& model, const TrainerState& trainer, const HeldOut& held_out) {
+void RunWriter::save(const GPT& model, const TrainerState& trainer, const HeldOut& held_out,
+                     const std::optional<LogLine>& unmeasured) {
   check_finite(model, folder_);
   set_best_aside();
   if (last_step_ != trainer.steps) keep_last();
   nn::Metadata metadata = detail::to_metadata(model.config(), tokenizer_, data_, settings_);
-  metadata.emplace(state_key, state_json(trainer, held_out, log_.last()));
+  metadata.emplace(state_key, state_json(trainer, held_out, log_.last(), unmeasured));
   nn::NamedTensors tensors;
   for (const auto& [name, tensor] : model.named_state()) tensors.emplace_back(std::string(model_prefix) + name, tensor);
   for (const auto& [name, tensor] : trainer.optimizer) {

@@ -40,6 +40,9 @@ struct Checkpoint {
   TrainerState trainer;
   HeldOut held_out;
   std::string log_end = {};  // fingerprint of the last line; empty: there was none
+  // The line of the last step, where a signal ended the measurement of its held-out loss: that comes first when the run
+  // goes on, and then the line belongs into the log.
+  std::optional<LogLine> unmeasured = {};
 };
 
 /// `path`: a run folder, whose newest is read, or one file. Throws Error that names the file and what is wrong with it,
@@ -69,7 +72,8 @@ class RunWriter {
   /// Checkpoint, then best.safetensors if no measurement was better than the one after this step, then
   /// model.safetensors. Throws Error, and leaves the checkpoint before as it was, for weights that are not finite and
   /// when the disk does not allow it.
-  void save(const GPT& model, const TrainerState& trainer, const HeldOut& held_out);
+  void save(const GPT& model, const TrainerState& trainer, const HeldOut& held_out,
+            const std::optional<LogLine>& unmeasured = {});
   const std::filesystem::path& folder() const { return folder_; }
   /// Whether the next save replaces an earlier run.
   bool replaces_earlier_run() const { return replaces_; }

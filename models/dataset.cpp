@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 namespace gradus::models {
 
@@ -97,53 +98,150 @@ void Dataset::set_state(const DatasetState& state) {
 }
 
 DocumentDataset::DocumentDataset(std::span<const std::string> documents, CharTokenizer tokenizer,
-                                 const DatasetOptions& options)
-    : Dataset(std::move(tokenizer), options), num_documents_(static_cast<Index>(documents.size())) {
-  check(num_documents_ > 0, "dataset: there are no documents; give at least one");
-  const double wanted = std::round(static_cast<double>(num_documents_) * options_.held_out);
-  Index held_out = static_cast<Index>(wanted);
-  if (options_.held_out > 0 && options_.held_out < 1) {
-    check(num_documents_ >= 2,
-          "dataset: there is only one document, so none can be held out; give at least two lines, or read the file as "
-          "running text");
-    held_out = std::clamp(held_out, Index{1}, num_documents_ - 1);
-  }
+                                 const DatasetOptions& options, const Progress& progress)
+    : Dataset(std::move(tokenizer), options) {
+  encode(documents, progress);
+  cut(split(find_kinds()));
+}
 
-  std::vector<Part> part(documents.size(), Part::train);
-  const std::vector<Index> order = generator_.permutation(num_documents_);
-  for (Index i = 0; i < held_out; ++i) {
-    part[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])] = Part::held_out;
+DocumentDataset::DocumentDataset(std::span<const std::string> documents, std::span<const std::string> held_out,
+                                 CharTokenizer tokenizer, const DatasetOptions& options, const Progress& progress)
+    : Dataset(std::move(tokenizer), options) {
+  check(!held_out.empty(), "dataset: there are no documents to judge by; give at least one");
+  encode(documents, progress);
+  encode(held_out, {});
+  const std::vector<Index> kind = find_kinds();
+  std::vector<Part> part(kind.size(), Part::train);
+  for (std::size_t i = documents.size(); i < kind.size(); ++i) {
+    part[i] = Part::held_out;
+    num_leaked_ += std::cmp_less(kind[i], documents.size()) ? 1 : 0;
   }
+  cut(part);
+}
 
+void DocumentDataset::encode(std::span<const std::string> documents, const Progress& progress) {
+  check(!documents.empty(), "dataset: there are no documents; give at least one");
+  constexpr std::size_t between_reports = 1024;
   const std::int32_t boundary = tokenizer_.boundary();
-  stream_.push_back(boundary);
-  for (std::size_t i = 0; i < documents.size(); ++i) {
-    const auto begin = static_cast<Index>(stream_.size()) - 1;
-    const std::vector<std::int32_t> tokens = tokenizer_.encode(documents[i], fmt::format("document {}", i + 1));
-    stream_.insert(stream_.end(), tokens.begin(), tokens.end());
+  if (stream_.empty()) {
     stream_.push_back(boundary);
-    const auto targets = static_cast<Index>(tokens.size()) + 1;
-    if (add_pieces(part[i], begin, targets) > 1) ++num_cut_;
-    longest_ = std::max(longest_, targets);
-    known_.insert(documents[i]);
+    begins_.push_back(1);
+  }
+  for (std::size_t i = 0; i < documents.size(); ++i) {
+    tokenizer_.encode(documents[i], fmt::format("document {}", i + 1), stream_);
+    stream_.push_back(boundary);
+    begins_.push_back(static_cast<Index>(stream_.size()));
+    if (progress && i % between_reports == 0) {
+      progress(static_cast<double>(i) / static_cast<double>(documents.size()));
+    }
   }
 }
 
-TextDataset::TextDataset(std::string_view text, CharTokenizer tokenizer, const DatasetOptions& options)
+std::span<const std::int32_t> DocumentDataset::document(Index i) const {
+  const auto begin = static_cast<std::size_t>(begins_[static_cast<std::size_t>(i)]);
+  const auto end = static_cast<std::size_t>(begins_[static_cast<std::size_t>(i) + 1]) - 1;  // without the boundary
+  return std::span(stream_).subspan(begin, end - begin);
+}
+
+std::size_t DocumentDataset::place_of(std::span<const std::int32_t> tokens) const {
+  const auto* bytes = reinterpret_cast<const char*>(tokens.data());
+  std::size_t place = std::hash<std::string_view>()({bytes, tokens.size_bytes()}) % table_.size();
+  while (table_[place] >= 0 && !std::ranges::equal(document(table_[place]), tokens)) {
+    place = (place + 1) % table_.size();
+  }
+  return place;
+}
+
+std::vector<Index> DocumentDataset::find_kinds() {
+  const Index count = num_documents();
+  table_.assign(static_cast<std::size_t>(2 * count + 1), -1);
+  std::vector<Index> kind(static_cast<std::size_t>(count));
+  for (Index i = 0; i < count; ++i) {
+    Index& first = table_[place_of(document(i))];
+    if (first < 0) {
+      first = i;
+    } else {
+      ++num_copies_;
+    }
+    kind[static_cast<std::size_t>(i)] = first;
+  }
+  return kind;
+}
+
+std::vector<Part> DocumentDataset::split(const std::vector<Index>& kind) {
+  std::vector<Index> chosen_from;  // by their numbers; all of them, if no two are alike
+  for (Index i = 0; i < num_documents(); ++i) {
+    if (!options_.distinct || kind[static_cast<std::size_t>(i)] == i) chosen_from.push_back(i);
+  }
+  const auto count = static_cast<Index>(chosen_from.size());
+  auto held_out = static_cast<Index>(std::round(static_cast<double>(count) * options_.held_out));
+  if (options_.held_out > 0 && options_.held_out < 1) {
+    check(num_documents() >= 2,
+          "dataset: there is only one document, so none can be held out; give at least two lines, or read the file as "
+          "running text");
+    check(count >= 2, "dataset: all {} documents are alike, so none can be held out; give at least two different lines",
+          num_documents());
+    held_out = std::clamp(held_out, Index{1}, count - 1);
+  }
+  std::vector<Part> part(kind.size(), Part::train);
+  const std::vector<Index> order = generator_.permutation(count);
+  for (Index i = 0; i < held_out; ++i) {
+    part[static_cast<std::size_t>(chosen_from[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])])] =
+        Part::held_out;
+  }
+  if (options_.distinct) {
+    for (std::size_t i = 0; i < part.size(); ++i) part[i] = part[static_cast<std::size_t>(kind[i])];
+  }
+  return part;
+}
+
+void DocumentDataset::cut(const std::vector<Part>& part) {
+  for (std::size_t i = 0; i < part.size(); ++i) {
+    const Index targets = begins_[i + 1] - begins_[i];  // the boundary is the last
+    if (add_pieces(part[i], begins_[i] - 1, targets) > 1) ++num_cut_;
+    longest_ = std::max(longest_, targets);
+  }
+}
+
+bool DocumentDataset::contains(const std::string& text) const {
+  try {
+    return table_[place_of(tokenizer_.encode(text))] >= 0;
+  } catch (const Error&) {
+    return false;  // it has a character that no document has
+  }
+}
+
+TextDataset::TextDataset(std::string_view text, CharTokenizer tokenizer, const DatasetOptions& options,
+                         const Progress& progress)
     : Dataset(std::move(tokenizer), options) {
-  stream_ = tokenizer_.encode(text);
+  stream_.reserve(text.size());
+  tokenizer_.encode(text, "text", stream_, progress);
   const auto total = static_cast<Index>(stream_.size());
   train_tokens_ = total - static_cast<Index>(std::round(static_cast<double>(total) * options_.held_out));
-  const Index held_out_tokens = total - train_tokens_;
+  cut();
+}
+
+TextDataset::TextDataset(std::string_view text, std::string_view held_out, CharTokenizer tokenizer,
+                         const DatasetOptions& options, const Progress& progress)
+    : Dataset(std::move(tokenizer), options) {
+  stream_.reserve(text.size() + held_out.size());
+  tokenizer_.encode(text, "text", stream_, progress);
+  train_tokens_ = static_cast<Index>(stream_.size());
+  tokenizer_.encode(held_out, "held-out text", stream_);
+  cut();
+}
+
+void TextDataset::cut() {
+  const Index held_out_tokens = static_cast<Index>(stream_.size()) - train_tokens_;
   const Index window = options_.block_size + 1;
-  if (options_.held_out < 1) {
+  if (train_tokens_ > 0 || options_.held_out < 1) {
     check(train_tokens_ >= window,
           "dataset: the part of the text to train on has {} characters, one window needs {}; give a longer text or a "
           "smaller context",
           train_tokens_, window);
     add_pieces(Part::train, 0, train_tokens_ - 1);
   }
-  if (options_.held_out > 0) {
+  if (held_out_tokens > 0 || options_.held_out > 0) {
     check(held_out_tokens >= 2,
           "dataset: the held-out part of the text has {} characters, it needs at least 2; give a "
           "longer text or hold out more",

@@ -6,7 +6,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
 #include <gradus/core/random.h>
@@ -31,6 +30,9 @@ struct DatasetOptions {
   Index block_size = 64;    // the model's: no sequence is longer
   double held_out = 0.1;    // fraction kept for judging; 0 trains on everything, 1 on nothing
   std::uint64_t seed = 42;  // of the order in which training sees the data, and of what is held out from documents
+  // Documents that are alike are all trained on or all held out. false: each by itself, so that copies of what is
+  // learned are judged by too; only for runs that began so.
+  bool distinct = true;
 };
 
 /// Where a dataset stands, so that another one, made from the same text with the same options, can go on there.
@@ -98,41 +100,67 @@ class Dataset {
 };
 
 /// One document a piece: its tokens begin with the boundary token, and its last target is the boundary token. A random
-/// fraction is held out. Documents longer than block_size become several sequences of nearly equal length, so that
-/// every character is still learned; only what stands before the cut is out of sight after it.
+/// fraction of the distinct documents is held out, or documents of their own are. Documents longer than block_size
+/// become several sequences of nearly equal length, so that every character is still learned; only what stands before
+/// the cut is out of sight after it.
 class DocumentDataset : public Dataset {
  public:
-  /// Throws Error for a tokenizer without a boundary, a character it does not know, and fewer than two documents when
-  /// some are to be held out.
-  DocumentDataset(std::span<const std::string> documents, CharTokenizer tokenizer, const DatasetOptions& options = {});
+  /// Throws Error for a tokenizer without a boundary, a character it does not know, and fewer than two distinct
+  /// documents when some are to be held out.
+  DocumentDataset(std::span<const std::string> documents, CharTokenizer tokenizer, const DatasetOptions& options = {},
+                  const Progress& progress = {});
+  /// Trains on all of `documents` and holds out all of `held_out`; options.held_out does not count.
+  DocumentDataset(std::span<const std::string> documents, std::span<const std::string> held_out,
+                  CharTokenizer tokenizer, const DatasetOptions& options = {}, const Progress& progress = {});
 
-  Index num_documents() const { return num_documents_; }
+  /// Those held out included.
+  Index num_documents() const { return static_cast<Index>(begins_.size()) - 1; }
+  /// How many of them have another one like them before.
+  Index num_copies() const { return num_copies_; }
+  /// How many of the documents to judge by are also trained on.
+  Index num_leaked() const { return num_leaked_; }
   /// How many documents were longer than block_size and had to be cut, and the length of the longest, its end included.
   Index num_cut() const { return num_cut_; }
   Index longest() const { return longest_; }
   /// Whether a text is one of the documents.
-  bool contains(const std::string& text) const { return known_.contains(text); }
+  bool contains(const std::string& text) const;
 
  private:
+  void encode(std::span<const std::string> documents, const Progress& progress);
+  // The first document like the i-th, which is itself if there is none before.
+  std::vector<Index> find_kinds();
+  std::vector<Part> split(const std::vector<Index>& kind);
+  void cut(const std::vector<Part>& part);
+  std::span<const std::int32_t> document(Index i) const;
+  std::size_t place_of(std::span<const std::int32_t> tokens) const;
   Index begin_epoch(Generator&) override { return size(Part::train); }
   Piece training_piece(Index i) const override { return pieces(Part::train)[static_cast<std::size_t>(i)]; }
 
-  std::unordered_set<std::string> known_;
-  Index num_documents_, num_cut_ = 0, longest_ = 0;
+  std::vector<Index> begins_;  // where the documents' tokens begin in the stream, and one more behind the last
+  std::vector<Index> table_;   // -1: free
+  Index num_copies_ = 0, num_leaked_ = 0, num_cut_ = 0, longest_ = 0;
 };
 
 /// Windows of exactly block_size tokens that lie side by side, beginning at a random offset that changes every epoch.
-/// The last fraction of the text is held out, judged in windows that cover all of it.
+/// The last fraction of the text is held out, or a text of its own is, judged in windows that cover all of it.
 class TextDataset : public Dataset {
  public:
   /// Throws Error for a character that the tokenizer does not know, and when a part is too short.
-  TextDataset(std::string_view text, CharTokenizer tokenizer, const DatasetOptions& options = {});
+  TextDataset(std::string_view text, CharTokenizer tokenizer, const DatasetOptions& options = {},
+              const Progress& progress = {});
+  /// Trains on all of `text` and holds out all of `held_out`; options.held_out does not count.
+  TextDataset(std::string_view text, std::string_view held_out, CharTokenizer tokenizer,
+              const DatasetOptions& options = {}, const Progress& progress = {});
+
+  /// Those held out included.
+  Index num_characters() const { return static_cast<Index>(stream_.size()); }
 
  private:
+  void cut();
   Index begin_epoch(Generator& generator) override;
   Piece training_piece(Index i) const override { return {offset_ + i * options_.block_size, options_.block_size}; }
 
-  Index train_tokens_, offset_ = 0;
+  Index train_tokens_ = 0, offset_ = 0;
 };
 
 #pragma GCC visibility pop

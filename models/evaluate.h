@@ -7,15 +7,28 @@
 namespace gradus::models {
 #pragma GCC visibility push(default)
 
-/// A mean loss.
-struct Evaluation {
-  double loss = 0;   // nats a token, the boundary token counted like any other
-  Index tokens = 0;  // how many were predicted
+/// How much is judged.
+struct EvaluateOptions {
+  Index sequences = 0;     // about so many, spread evenly over the part; 0: all
+  Progress progress = {};  // called between batches, some thousand tokens each; what it throws ends the work
 };
 
-/// The mean loss over every token of a part, or of about `sequences` sequences spread evenly over it (0: all), in eval
-/// mode and without recording. Throws Error for an empty part.
-Evaluation evaluate(GPT& model, const Dataset& dataset, Part part = Part::held_out, Index sequences = 0);
+/// A mean loss.
+struct Evaluation {
+  double loss = 0;      // nats a token, the boundary token counted like any other
+  Index tokens = 0;     // how many were predicted,
+  Index sequences = 0;  // and in how many sequences
+  // Half the width of the 95 % confidence interval of what the whole part would give: 0 where that is what was judged,
+  // NaN for one sequence of several.
+  double margin = 0;
+};
+
+/// The mean loss over a part, in eval mode and without recording. Throws Error for an empty part.
+Evaluation evaluate(GPT& model, const Dataset& dataset, Part part = Part::held_out,
+                    const EvaluateOptions& options = {});
+
+/// How many sequences of a part have about `tokens` tokens together; 0 where the part has no more: all.
+Index sequences_of(const Dataset& dataset, Part part, Index tokens);
 
 /// A mean over tokens and half the width of its 95 % confidence interval; NaN where there is only one sequence.
 struct Estimate {
@@ -29,9 +42,10 @@ struct Judgement {
   Index tokens = 0, sequences = 0;
 };
 
-/// The same over the whole part, with intervals. Tokens of one sequence are alike, so that sequences are what counts
-/// as independent: the variance is that of a ratio of sums over clusters (Cochran 1977, section 6.3).
-Judgement judge(GPT& model, const Dataset& dataset, Part part = Part::held_out);
+/// The same with intervals of what more data of the same kind would give. Tokens of one sequence are alike, so that
+/// sequences are what counts as independent: the variance is that of a ratio of sums over clusters (Cochran 1977,
+/// section 6.3).
+Judgement judge(GPT& model, const Dataset& dataset, Part part = Part::held_out, const EvaluateOptions& options = {});
 
 #pragma GCC visibility pop
 }  // namespace gradus::models

@@ -150,7 +150,7 @@ std::vector<std::string> generate(GPT& model, const CharTokenizer& tokenizer, st
   check(tokenizer.vocab_size() == model.config().vocab_size,
         "generate: the tokenizer has {} tokens, the model {}; use the tokenizer that the model was trained with",
         tokenizer.vocab_size(), model.config().vocab_size);
-  const std::vector<std::int32_t> given = tokenizer.encode(prompt, "prompt");
+  const std::vector<std::int32_t> given = tokenizer.encode(normalize_text(prompt, "prompt"), "prompt");
   const std::vector<std::int32_t> start = start_of(tokenizer, given);
   const std::string stop_text = normalize_text(options.stop_text, "stop text");
   GenerateOptions by_token = options;

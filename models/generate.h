@@ -40,9 +40,9 @@ std::vector<std::int32_t> generate(GPT& model, std::span<const std::int32_t> pro
 /// Told of every piece of a text as it comes: `sample` counts from 0. A piece has whole characters only.
 using OnText = std::function<void(std::size_t sample, std::string_view piece)>;
 
-/// `count` texts that begin with `prompt`, which is part of them. With a boundary token each is a document of its own
-/// that ends where the model ends it; without, an empty prompt stands for a line break, or for the first character of
-/// the vocabulary if there is none, and is not shown.
+/// `count` texts that begin with `prompt`, normalised as texts to train on are, which is part of them. With a boundary
+/// token each is a document of its own that ends where the model ends it; without, an empty prompt stands for a line
+/// break, or for the first character of the vocabulary if there is none, and is not shown.
 std::vector<std::string> generate(GPT& model, const CharTokenizer& tokenizer, std::string_view prompt, Index count,
                                   const GenerateOptions& options = {}, const OnText& on_text = {},
                                   const OnToken& on_token = {});

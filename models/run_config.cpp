@@ -1,4 +1,7 @@
 // Everything is looked at before a model is made, since a damaged configuration may ask for more memory than there is.
+#include <algorithm>
+#include <iterator>
+
 #include <gradus/models/detail/json.h>
 #include <gradus/models/detail/run_config.h>
 #include <gradus/models/text.h>
@@ -9,17 +12,64 @@ namespace {
 constexpr const char* step_key = "step";
 constexpr const char* held_out_key = "held_out_loss";
 
+constexpr std::pair<Unknown, const char*> unknown_names[] = {
+    {Unknown::refuse, "refuse"}, {Unknown::skip, "skip"}, {Unknown::replace, "replace"}};
+
+std::vector<std::string> read_texts(const Json& json, const char* key, const std::string& name) {
+  std::vector<std::string> texts;
+  check(json.is_string() || json.is_array(), "{}: \"{}\" is {}, a text or a list of texts is needed", name, key,
+        dump(json));
+  for (const Json& entry : json.is_array() ? json : Json::array({json})) {
+    check(entry.is_string(), "{}: \"{}\" has {} in it, a text is needed", name, key, dump(entry));
+    texts.push_back(entry.get<std::string>());
+  }
+  check(!texts.empty(), "{}: \"{}\" is empty, a text is needed", name, key);
+  return texts;
+}
+
+// What a folder does not say is as it was before there was anything else.
 RunData read_data(const Json& json, const std::string& name) {
   JsonReader reader(json, name);
   RunData data;
-  data.source = reader.get<std::string>("source");
+  std::vector<std::string> sources = read_texts(reader.field("source"), "source", name);
+  data.source = std::move(sources.front());
+  data.more_sources.assign(std::next(sources.begin()), sources.end());
   data.documents = reader.get<bool>("documents");
   data.held_out = reader.get<double>("held_out");
   data.seed = reader.get<std::uint64_t>("seed");
   data.fingerprint = reader.get<std::string>("fingerprint");
-  if (json.contains("block_size")) data.block_size = reader.get<Index>("block_size");  // older folders have none
+  if (json.contains("block_size")) data.block_size = reader.get<Index>("block_size");
+  if (json.contains("held_out_source")) {
+    data.held_out_sources = read_texts(reader.field("held_out_source"), "held_out_source", name);
+    data.held_out_fingerprint = reader.get<std::string>("held_out_fingerprint");
+  }
+  data.distinct = json.contains("distinct") && reader.get<bool>("distinct");
+  data.keep_space = json.contains("keep_space") && reader.get<bool>("keep_space");
+  if (json.contains("unknown")) {
+    const auto said = reader.get<std::string>("unknown");
+    const auto* const known = std::ranges::find(unknown_names, said, [](const auto& entry) { return entry.second; });
+    check(known != std::end(unknown_names), "{}: \"unknown\" is \"{}\", it must be refuse, skip or replace", name,
+          said);
+    data.unknown = known->first;
+  }
   reader.finish();
   return data;
+}
+
+Json data_json(const RunData& data) {
+  Json json = {{"source", data.source},    {"documents", data.documents},     {"held_out", data.held_out},
+               {"seed", data.seed},        {"fingerprint", data.fingerprint}, {"block_size", data.block_size},
+               {"distinct", data.distinct}};
+  if (!data.more_sources.empty()) json["source"] = data.sources();
+  if (!data.held_out_sources.empty()) {
+    json["held_out_source"] = data.held_out_sources;
+    json["held_out_fingerprint"] = data.held_out_fingerprint;
+  }
+  if (data.keep_space) json["keep_space"] = true;
+  if (data.unknown != Unknown::refuse) {
+    json["unknown"] = std::ranges::find(unknown_names, data.unknown, [](const auto& e) { return e.first; })->second;
+  }
+  return json;
 }
 
 }  // namespace
@@ -27,13 +77,7 @@ RunData read_data(const Json& json, const std::string& name) {
 nn::Metadata to_metadata(const GPTConfig& model, const CharTokenizer& tokenizer, const RunData& data,
                          const std::string& settings) {
   const Json json = {{"model", parse_json(model.to_json(), "model")},
-                     {"data",
-                      {{"source", data.source},
-                       {"documents", data.documents},
-                       {"held_out", data.held_out},
-                       {"seed", data.seed},
-                       {"fingerprint", data.fingerprint},
-                       {"block_size", data.block_size}}},
+                     {"data", data_json(data)},
                      {"train", parse_json(settings, "settings")}};
   return {{config_file, dump(json, 2) + "\n"}, {tokenizer_file, tokenizer.to_json()}};
 }

@@ -17,6 +17,15 @@ namespace fs = std::filesystem;
 
 constexpr const char* lock_file = ".lock";
 
+constexpr std::string_view identity_prefix = "text-";
+constexpr std::uint64_t first_hash = 0xcbf29ce484222325;
+
+std::uint64_t add_to_hash(std::uint64_t hash, std::string_view text) {
+  for (const char c : text)
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;  // FNV-1a (Fowler, Noll & Vo)
+  return hash;
+}
+
 // Which process gave the name, if it is one of AtomicFile's: "model.safetensors.PID.N.tmp". 0: it is none.
 long writer_of(const std::string& name) {
   constexpr std::string_view ending = ".tmp";
@@ -35,12 +44,48 @@ bool is_left_behind(const std::string& name) {
   return writer > 0 && (writer == platform::process_id() || !platform::process_exists(writer));
 }
 
+// Who wrote its number there; it may not have come to that yet.
+std::string holder_of(const fs::path& path) {
+  try {
+    return read_file(path);
+  } catch (const Error&) {
+    return "(unknown)";
+  }
+}
+
+std::string first_not_finite(const GPT& model) {
+  for (const auto& [name, parameter] : model.named_parameters()) {
+    const bool finite = dispatch(parameter.dtype(), [&values = parameter]<class T>() {
+      return std::ranges::all_of(values.template data<T>(), [](T value) { return std::isfinite(value); });
+    });
+    if (!finite) return name;
+  }
+  return {};
+}
+
 }  // namespace
 
+std::vector<std::string> RunData::sources() const {
+  std::vector<std::string> all{source};
+  all.insert(all.end(), more_sources.begin(), more_sources.end());
+  return all;
+}
+
 std::string fingerprint(std::string_view text) {
-  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a (Fowler, Noll & Vo)
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return fmt::format("{:016x}", hash);
+  return fmt::format("{:016x}", add_to_hash(first_hash, text));
+}
+
+void TextIdentity::add(std::string_view text) {
+  constexpr std::string_view end{"\0", 1};  // so that "ab", "c" is not "a", "bc"
+  hash_ = add_to_hash(add_to_hash(hash_, text), end);
+}
+
+std::string TextIdentity::text() const {
+  return fmt::format("{}{:016x}", identity_prefix, hash_);
+}
+
+bool TextIdentity::made(std::string_view text) {
+  return text.starts_with(identity_prefix);
 }
 
 FolderContents look_into(const fs::path& folder) {
@@ -66,8 +111,9 @@ RunLock::RunLock(const fs::path& folder) {
   const fs::path path = folder / lock_file;
   const std::error_code error = file_.lock(path, std::to_string(platform::process_id()));
   if (error == std::errc::operation_would_block) {
-    fail("'{}' is being trained by process {}; wait until that has ended, or train in another folder with --out",
-         folder.native(), read_file(path));
+    throw Held(fmt::format(
+        "'{}' is being trained by process {}; wait until that has ended, or train in another folder with --out",
+        folder.native(), holder_of(path)));
   }
   // Not every file system has locks; there two trainings in one folder go unnoticed.
   check(!error || error == std::errc::no_lock_available || error == std::errc::not_supported ||
@@ -81,12 +127,17 @@ bool RunLock::is_held(const fs::path& folder) {
   return fs::exists(path, error) && platform::File().lock(path, "") == std::errc::operation_would_block;
 }
 
-void prepare_run_folder(const fs::path& folder) {
+void make_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   check(!error && fs::is_directory(folder, error),
         "cannot make the folder '{}': {}; choose a place that may be written to", folder.native(),
         error ? error.message() : "a file of this name is in the way");
+}
+
+void prepare_run_folder(const fs::path& folder) {
+  make_folder(folder);
+  std::error_code error;
   for (const fs::path& place : {folder, folder / detail::older_folder}) {
     for (const auto& entry : fs::directory_iterator(place, error)) {
       if (is_left_behind(entry.path().filename())) fs::remove(entry.path(), error);
@@ -99,15 +150,18 @@ void prepare_run_folder(const fs::path& folder) {
 }
 
 void check_finite(const GPT& model, const fs::path& folder) {
-  for (const auto& [name, parameter] : model.named_parameters()) {
-    const bool finite = dispatch(parameter.dtype(), [&values = parameter]<class T>() {
-      return std::ranges::all_of(values.template data<T>(), [](T value) { return std::isfinite(value); });
-    });
-    check(finite,
-          "save: '{}' holds values that are not finite, so nothing was written and what '{}' held is as it was; the "
-          "last step was too large: train with a smaller learning rate",
-          name, folder.native());
-  }
+  const std::string name = first_not_finite(model);
+  check(name.empty(),
+        "save: '{}' holds values that are not finite, so nothing was written and what '{}' held is as it was; the "
+        "last step was too large: train with a smaller learning rate",
+        name, folder.native());
+}
+
+void check_loaded(const GPT& model, const fs::path& file) {
+  const std::string name = first_not_finite(model);
+  check(name.empty(),
+        "'{}': '{}' holds values that are not finite; the file is damaged or its training went wrong, so use another",
+        file.native(), name);
 }
 
 void save_run(const fs::path& folder, const GPT& model, const CharTokenizer& tokenizer, const RunData& data,
@@ -132,6 +186,7 @@ Run read_run(const std::string& path) {
   const auto is_f64 = [](const auto& entry) { return entry.second.dtype() == DType::f64; };
   if (std::ranges::any_of(tensors.tensors, is_f64)) model.to(DType::f64);
   nn::load_state(model, tensors, fmt::format("'{}'", path));
+  check_loaded(model, path);
   return {std::move(model), std::move(config.tokenizer), std::move(config.data), std::move(config.settings),
           detail::moment_in(tensors.metadata)};
 }
@@ -158,16 +213,27 @@ Moment moment_of(const fs::path& file) {
 }
 
 Run load_run(const fs::path& folder, const char* file) {
-  const fs::path path = folder / file, best = folder / best_file;
+  const fs::path path = folder / file;
   std::error_code error;
+  check(!fs::is_regular_file(folder, error), "'{}' is a file; name the folder that it is in: '{}'", folder.native(),
+        folder.has_parent_path() ? folder.parent_path().native() : ".");
   check(fs::is_directory(folder, error), "there is no folder '{}'; name one that 'gpt train' has written",
         folder.native());
-  check(fs::exists(path, error), "'{}' has no {}; name a folder that 'gpt train' has written", folder.native(), file);
   try {
+    check(fs::exists(path, error), "'{}' has no {}", folder.native(), file);
     return read_run(path.string());
   } catch (const Error& problem) {
-    if (file != std::string_view(model_file) || !is_whole(best.string())) throw;
-    fail("{}; '{}' is whole, to use it: --best", problem.what(), best.native());
+    const bool wants_best = file == std::string_view(best_file);
+    const fs::path other = folder / (wants_best ? model_file : best_file);
+    if (fs::exists(other, error) && is_whole(other.string())) {
+      fail("{}; '{}' is whole, to use it: {}", problem.what(), other.native(),
+           wants_best ? "leave --best out" : "--best");
+    }
+    if (fs::exists(path, error)) throw;
+    check(wants_best || !fs::exists(folder / detail::state_file, error),
+          "{}; to make it again from the last checkpoint: gpt train --resume {}", problem.what(),
+          shell_word(folder.native()));
+    fail("{}; name a folder that 'gpt train' has written", problem.what());
   }
 }
 

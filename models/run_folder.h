@@ -13,7 +13,9 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include <gradus/core/check.h>
 #include <gradus/core/platform.h>
 #include <gradus/models/gpt.h>
 #include <gradus/models/tokenizer.h>
@@ -27,14 +29,36 @@ struct RunData {
   bool documents = true;    // one a line; otherwise running text
   double held_out = 0.1;
   std::uint64_t seed = 42;
-  std::string fingerprint = {};  // of the text, to notice that it changed
-  Index block_size = 0;          // how long its sequences were at most; 0: as the model allows
+  std::string fingerprint = {};                    // of the text, to notice that it changed
+  Index block_size = 0;                            // how long its sequences were at most; 0: as the model allows
+  std::vector<std::string> more_sources = {};      // texts that came behind the first
+  std::vector<std::string> held_out_sources = {};  // texts that were held out, instead of a fraction
+  std::string held_out_fingerprint = {};           // of those
+  bool distinct = true;                            // as DatasetOptions::distinct; false in folders that do not say
+  bool keep_space = false;                         // as SplitOptions::keep_space
+  Unknown unknown = Unknown::refuse;               // what became of characters that the tokenizer has not
 
+  /// The source and those behind it.
+  std::vector<std::string> sources() const;
   friend bool operator==(const RunData&, const RunData&) = default;
 };
 
 /// A short text that differs for different texts.
 std::string fingerprint(std::string_view text);
+
+/// What tells whether two texts are the same for a model: of the composed characters that it learns, whatever line
+/// ends, byte order marks and composition the file has. Not equal to any fingerprint().
+class TextIdentity {
+ public:
+  /// The next document, or the whole of a running text; composed.
+  void add(std::string_view text);
+  std::string text() const;
+  /// Whether a text is one that text() gave, not one of fingerprint().
+  static bool made(std::string_view text);
+
+ private:
+  std::uint64_t hash_ = 0xcbf29ce484222325;  // FNV-1a's first
+};
 
 inline constexpr const char* model_file = "model.safetensors";
 inline constexpr const char* best_file = "best.safetensors";
@@ -67,6 +91,12 @@ FolderContents look_into(const std::filesystem::path& folder);
 /// Error that names the process which trains there.
 class RunLock {
  public:
+  /// That another process has it.
+  class Held : public Error {
+   public:
+    using Error::Error;
+  };
+
   explicit RunLock(const std::filesystem::path& folder);
   /// Whether another one keeps this process out.
   static bool is_held(const std::filesystem::path& folder);
@@ -75,12 +105,18 @@ class RunLock {
   platform::File file_;
 };
 
+/// Makes the folder, and those it is in, if it is not there. Throws Error that says why not.
+void make_folder(const std::filesystem::path& folder);
+
 /// Makes the folder if it is not there, proves that files can be written in it and removes what killed programs left
 /// half written; nothing else in this process may be writing there. Throws Error that says why not.
 void prepare_run_folder(const std::filesystem::path& folder);
 
 /// Throws Error that names a parameter with a NaN or an infinity, so that no good model is replaced by a ruined one.
 void check_finite(const GPT& model, const std::filesystem::path& folder);
+
+/// The same for a model that came from `file`, which is to blame.
+void check_loaded(const GPT& model, const std::filesystem::path& file);
 
 /// Writes config.json, tokenizer.json and last the weights, under the name `file`. Throws Error when the weights are
 /// not finite or the disk does not allow it.

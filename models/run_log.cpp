@@ -10,21 +10,11 @@ namespace {
 
 using detail::Json;
 
-std::optional<LogLine> parse(std::string_view text) {
+constexpr const char* settings_key = "settings";
+
+bool is_settings(std::string_view text) {
   const std::optional<Json> json = detail::try_parse_json(text);
-  if (!json || !json->is_object()) return std::nullopt;
-  const auto number = [&](const char* key) -> std::optional<double> {
-    const auto found = json->find(key);
-    return found != json->end() && found->is_number() ? std::optional(found->get<double>()) : std::nullopt;
-  };
-  const auto step = number("step"), tokens = number("tokens"), loss = number("train_loss"), lr = number("lr"),
-             norm = number("grad_norm"), speed = number("tokens_per_second");
-  constexpr double largest = 0x1p53;
-  if (!step || !tokens || !loss || !lr || !norm || !speed || !(*step >= 0 && *step < largest) ||
-      !(*tokens >= 0 && *tokens < largest)) {
-    return std::nullopt;
-  }
-  return LogLine{static_cast<Index>(*step), static_cast<Index>(*tokens), *loss, *lr, *norm, *speed, number("val_loss")};
+  return json && json->is_object() && json->size() == 1 && json->contains(settings_key);
 }
 
 // Calls f(line, where the next one begins) for each line that ends, until f returns false.
@@ -53,19 +43,41 @@ std::string LogLine::to_json() const {
   return text + "}";
 }
 
+std::optional<LogLine> LogLine::from_json(std::string_view text) {
+  const std::optional<Json> json = detail::try_parse_json(text);
+  if (!json || !json->is_object()) return std::nullopt;
+  const auto number = [&](const char* key) -> std::optional<double> {
+    const auto found = json->find(key);
+    return found != json->end() && found->is_number() ? std::optional(found->get<double>()) : std::nullopt;
+  };
+  const auto step = number("step"), tokens = number("tokens"), loss = number("train_loss"), lr = number("lr"),
+             norm = number("grad_norm"), speed = number("tokens_per_second");
+  constexpr double largest = 0x1p53;
+  if (!step || !tokens || !loss || !lr || !norm || !speed || !(*step >= 0 && *step < largest) ||
+      !(*tokens >= 0 && *tokens < largest)) {
+    return std::nullopt;
+  }
+  return LogLine{static_cast<Index>(*step), static_cast<Index>(*tokens), *loss, *lr, *norm, *speed, number("val_loss")};
+}
+
 std::vector<LogLine> read_log(const std::filesystem::path& path, std::vector<Index>* damaged) {
   std::vector<LogLine> lines;
   Index number = 0;
   each_line(text_of(path), [&](std::string_view text, std::size_t) {
     ++number;
-    if (const std::optional<LogLine> line = parse(text)) {
+    if (const std::optional<LogLine> line = LogLine::from_json(text)) {
       lines.push_back(*line);
-    } else if (damaged != nullptr) {
+    } else if (damaged != nullptr && !(number == 1 && is_settings(text))) {
       damaged->push_back(number);
     }
     return true;
   });
   return lines;
+}
+
+RunLog::RunLog(std::filesystem::path path, std::string_view settings) : path_(std::move(path)) {
+  const Json json = detail::parse_json(settings, "settings");
+  if (!json.empty()) pending_ = detail::dump(Json{{settings_key, json}}) + "\n";
 }
 
 void RunLog::go_on_after(const std::string& line) {

@@ -1,9 +1,11 @@
-// log.jsonl: a JSON object a line for each step, that other programs can plot while the training runs.
+// log.jsonl: a JSON object a line for each step, that other programs can plot while the training runs. Where the
+// training has settings, they come first: {"settings": {..}}.
 #pragma once
 
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
@@ -22,18 +24,21 @@ struct LogLine {
   std::optional<double> val_loss = {};  // where it was measured: after this step
 
   std::string to_json() const;
+  /// Nothing for a text that to_json() could not have written.
+  static std::optional<LogLine> from_json(std::string_view text);
 };
 
 /// What a log says; a last line that does not end is left out (a training that was killed may have left one). Empty
-/// when there is no file. `damaged`: the numbers, from 1, of lines that cannot be read, which are passed over.
+/// when there is no file. `damaged`: the numbers, from 1, of lines that cannot be read, which are passed over. The
+/// settings are no step: they are passed over too.
 std::vector<LogLine> read_log(const std::filesystem::path& path, std::vector<Index>* damaged = nullptr);
 
 /// Writes a log. The file that is there changes with the first flush(); or, so that a checkpoint can be replaced in
 /// between, with stage() and replace().
 class RunLog {
  public:
-  /// Begins anew.
-  explicit RunLog(std::filesystem::path path) : path_(std::move(path)) {}
+  /// Begins anew, with the settings (a JSON object, in one line) if there are any.
+  explicit RunLog(std::filesystem::path path, std::string_view settings = "{}");
   /// Instead goes on after the line whose last() `line` was. What was logged after it goes. If it is not there, the log
   /// is damaged or another run's: the next flush() or replace() then gives it the name aside().
   void go_on_after(const std::string& line);

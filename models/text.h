@@ -2,16 +2,31 @@
 // form (NFC), one document a line.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <gradus/core/shape.h>
+
 namespace gradus::models {
 #pragma GCC visibility push(default)
 
-/// The bytes of a file. Throws Error when it is missing, unreadable, a folder or empty.
+/// Told how much of a long work is done, from 0 to 1, often enough to draw it. What it throws ends the work.
+using Progress = std::function<void(double done)>;
+
+/// How many bytes a text may have: a part of the memory that is free, since its tokens take several times as much.
+std::size_t longest_text();
+
+/// The bytes of a file. Throws Error when it is missing, unreadable, a folder, empty, longer than longest_text(), or
+/// a device that does not end.
 std::string read_file(const std::filesystem::path& path);
+
+/// Throws Error that says what the bytes of a file are, where they are not text: an archive, weights, UTF-16 and more
+/// (nn/file_kind.h).
+void check_is_text(std::string_view bytes, std::string_view name);
 
 /// Writes a file in one move, so that a reader finds the old text or the new one. Throws Error, and leaves an older
 /// file as it was, when the disk does not allow it.
@@ -35,12 +50,23 @@ std::string printable(std::string_view text);
 /// `text` as one word of a command line: in single quotes, if a shell would see more in it than letters.
 std::string shell_word(std::string_view text);
 
-/// Text for training: composed, and with "\n" for every "\r\n". `name` stands in errors.
-std::string normalize_text(std::string_view text, std::string_view name = "text");
+/// Text for training: composed, and with "\n" for every "\r\n", and for every "\r" where the text has no "\n". `name`
+/// stands in errors. Throws Error that says what the bytes are where they are not text.
+std::string normalize_text(std::string_view text, std::string_view name = "text", const Progress& progress = {});
 
-/// One document a line: composed, white space at both ends dropped, empty lines left out. Throws Error when none is
-/// left.
-std::vector<std::string> split_documents(std::string_view text, std::string_view name = "text");
+/// How lines become documents.
+struct SplitOptions {
+  bool keep_space = false;  // white space at both ends of a line; else it is dropped
+  Progress progress = {};
+};
+
+/// One document a line, composed; lines, ended as normalize_text() has them, with nothing but white space are left out.
+/// `trimmed` counts the documents that lost white space. Throws Error when none is left.
+std::vector<std::string> split_documents(std::string_view text, std::string_view name = "text",
+                                         const SplitOptions& options = {}, Index* trimmed = nullptr);
+
+/// `text`, composed, from its first character that is not white space on.
+std::string without_leading_space(std::string_view text);
 
 /// A text file through normalize_text or split_documents.
 std::string read_text(const std::filesystem::path& path);

@@ -1,10 +1,13 @@
-// The token of a character is its place in the sorted characters, found by binary search; errors show the character.
+// The token of a character is its place in the sorted characters, found by binary search, for ASCII in a table; errors
+// show the character.
 #include <gradus/models/tokenizer.h>
 
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <set>
 
+#include <gradus/models/detail/characters.h>
 #include <gradus/models/detail/json.h>
 #include <gradus/models/text.h>
 
@@ -35,14 +38,19 @@ std::string summary(const std::u32string& characters) {
 
 }  // namespace
 
-CharTokenizer CharTokenizer::from_text(std::string_view text) {
-  return {decode_utf8(text), false};
+CharTokenizer CharTokenizer::from_text(std::string_view text, const Progress& progress) {
+  detail::CharacterSet all;
+  detail::decode_blocks(
+      text, "text", [&](std::u32string_view block) { all.add(block); }, progress);
+  return {all.sorted(), false};
 }
 
 CharTokenizer CharTokenizer::from_documents(std::span<const std::string> documents) {
-  std::u32string all;
-  for (const std::string& document : documents) all += decode_utf8(document, "document");
-  return {std::move(all), true};
+  detail::CharacterSet all;
+  for (const std::string& document : documents) {
+    detail::decode_blocks(document, "document", [&](std::u32string_view block) { all.add(block); });
+  }
+  return {all.sorted(), true};
 }
 
 CharTokenizer::CharTokenizer(std::u32string characters, bool boundary)
@@ -50,6 +58,16 @@ CharTokenizer::CharTokenizer(std::u32string characters, bool boundary)
   std::ranges::sort(characters_);
   characters_.erase(std::unique(characters_.begin(), characters_.end()), characters_.end());
   check(!characters_.empty(), "tokenizer: the text has no characters; give it some");
+  ascii_tokens_.fill(-1);
+  for (std::size_t i = 0; i < characters_.size() && characters_[i] < ascii; ++i) {
+    ascii_tokens_[characters_[i]] = static_cast<std::int32_t>(i);
+  }
+}
+
+std::int32_t CharTokenizer::token_of(char32_t c) const {
+  if (c < ascii) return ascii_tokens_[c];
+  const auto found = std::ranges::lower_bound(characters_, c);
+  return found == characters_.end() || *found != c ? -1 : static_cast<std::int32_t>(found - characters_.begin());
 }
 
 std::int32_t CharTokenizer::boundary() const {
@@ -58,20 +76,57 @@ std::int32_t CharTokenizer::boundary() const {
 }
 
 std::vector<std::int32_t> CharTokenizer::encode(std::string_view text, std::string_view name) const {
-  const std::u32string characters = decode_utf8(text, name);
   std::vector<std::int32_t> tokens;
-  tokens.reserve(characters.size());
-  for (const char32_t c : characters) {
-    const auto found = std::ranges::lower_bound(characters_, c);
-    if (found == characters_.end() || *found != c) {
-      fail(
-          "{}: character {}, {}, is not one the model was trained on; leave it out, or train on text that has it "
-          "(known: {})",
-          name, tokens.size() + 1, describe(c), summary(characters_));
-    }
-    tokens.push_back(static_cast<std::int32_t>(found - characters_.begin()));
-  }
+  tokens.reserve(text.size());
+  encode(text, name, tokens);
   return tokens;
+}
+
+void CharTokenizer::encode(std::string_view text, std::string_view name, std::vector<std::int32_t>& tokens,
+                           const Progress& progress) const {
+  const std::size_t first = tokens.size();
+  const auto take = [&](std::u32string_view block) {
+    for (const char32_t c : block) {
+      const std::int32_t token = token_of(c);
+      if (token < 0) {
+        fail(
+            "{}: character {}, {}, is not one the model was trained on; leave it out, or train on text that has it "
+            "(known: {})",
+            name, tokens.size() - first + 1, describe(c), summary(characters_));
+      }
+      tokens.push_back(token);
+    }
+  };
+  detail::decode_blocks(text, name, take, progress);
+}
+
+Fitted CharTokenizer::fit(std::string_view text, Unknown unknown, std::string_view name) const {
+  std::u32string replacement;
+  if (unknown == Unknown::replace) {
+    for (const char32_t c : {U'\xFFFD', U'?', U' '}) {
+      if (replacement.empty() && token_of(c) >= 0) replacement = c;
+    }
+    check(!replacement.empty(), "{}: the model knows none of U+FFFD, '?' and ' ' to replace characters by; skip them",
+          name);
+  }
+  Fitted fitted;
+  std::set<char32_t> changed;
+  const auto take = [&](std::u32string_view block) {
+    std::u32string known;
+    for (const char32_t c : block) {
+      if (token_of(c) >= 0) {
+        known += c;
+        continue;
+      }
+      known += replacement;
+      changed.insert(c);
+      ++fitted.changed;
+    }
+    fitted.text += encode_utf8(known);
+  };
+  detail::decode_blocks(text, name, take);
+  fitted.unknown.assign(changed.begin(), changed.end());
+  return fitted;
 }
 
 std::string CharTokenizer::decode(std::span<const std::int32_t> tokens) const {

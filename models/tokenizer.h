@@ -2,6 +2,7 @@
 // and one more for the boundary between documents.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <span>
@@ -10,15 +11,26 @@
 #include <vector>
 
 #include <gradus/core/shape.h>
+#include <gradus/models/text.h>
 
 namespace gradus::models {
 #pragma GCC visibility push(default)
+
+/// What becomes of characters that a tokenizer has no token for.
+enum class Unknown { refuse, skip, replace };
+
+/// A text that a tokenizer can read, and what was changed for that.
+struct Fitted {
+  std::string text;
+  Index changed = 0;            // how many characters were left out or replaced,
+  std::u32string unknown = {};  // and which, sorted
+};
 
 /// Text to tokens and back, a token for each character.
 class CharTokenizer {
  public:
   /// The characters of a running text; no boundary token.
-  static CharTokenizer from_text(std::string_view text);
+  static CharTokenizer from_text(std::string_view text, const Progress& progress = {});
   /// The characters of all documents, and a boundary token that begins and ends each of them, as in microgpt.py.
   static CharTokenizer from_documents(std::span<const std::string> documents);
 
@@ -35,6 +47,12 @@ class CharTokenizer {
   /// One token a code point of the composed (NFC) text. Throws Error for text that is not UTF-8 and for a character
   /// that has no token; `name` stands in the error.
   std::vector<std::int32_t> encode(std::string_view text, std::string_view name = "text") const;
+  /// The same behind what `tokens` holds.
+  void encode(std::string_view text, std::string_view name, std::vector<std::int32_t>& tokens,
+              const Progress& progress = {}) const;
+  /// The composed text with every character that has no token left out, or replaced by the first of U+FFFD, '?' and ' '
+  /// that has one; unknown must not be refuse. Throws Error when none of them has.
+  Fitted fit(std::string_view text, Unknown unknown, std::string_view name = "text") const;
   /// The text of tokens; a boundary reads as a line break, since documents stand one a line. Throws Error for a token
   /// that is not in the vocabulary.
   std::string decode(std::span<const std::int32_t> tokens) const;
@@ -49,8 +67,12 @@ class CharTokenizer {
   friend bool operator==(const CharTokenizer&, const CharTokenizer&) = default;
 
  private:
+  std::int32_t token_of(char32_t c) const;  // -1: there is none
+
   std::u32string characters_;  // sorted: the token of a character is its place
   bool boundary_;
+  static constexpr std::size_t ascii = 128;
+  std::array<std::int32_t, ascii> ascii_tokens_{};  // what most texts mostly ask for, as token_of()
 };
 
 #pragma GCC visibility pop

@@ -56,7 +56,9 @@ Trainer::Trainer(GPT& model, Dataset& dataset, const TrainOptions& options)
                                                                     .eps = options.eps,
                                                                     .weight_decay = options.weight_decay}),
       parameters_(model.parameters()),
-      batches_(static_cast<std::size_t>(options.accumulation)) {
+      batches_(static_cast<std::size_t>(options.accumulation)),
+      clock_(
+          [] { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }) {
   schedule_.validate();
   detail::check_fit("train", model, dataset);
   model_.train();
@@ -80,7 +82,7 @@ double Trainer::progress() const {
   const auto part = [](double used, double budget) { return budget > 0 ? used / budget : 0; };
   return std::min(1.0, std::max({part(static_cast<double>(steps_done_), static_cast<double>(options_.steps)),
                                  part(static_cast<double>(tokens_done_), static_cast<double>(options_.tokens)),
-                                 part(seconds_, options_.seconds)}));
+                                 part(seconds_, std::max(options_.seconds - reserved_, options_.seconds / 2))}));
 }
 
 double Trainer::learning_rate() const {
@@ -109,7 +111,7 @@ void Trainer::stop(const char* what, double value, const Generator& before) {
 }
 
 StepReport Trainer::step() {
-  const auto start = std::chrono::steady_clock::now();
+  const double start = clock_();
   for (Batch& batch : batches_) dataset_.next(options_.batch_size, batch);
   const Index tokens = count_tokens(batches_);
   if (AnomalyMode* const anomaly = gradus::detail::anomaly_mode()) anomaly->set_step(steps_done_ + 1);
@@ -127,7 +129,7 @@ StepReport Trainer::step() {
   optimizer_.zero_grad();
   ++steps_done_;
   tokens_done_ += tokens;
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds = clock_() - start;
   seconds_ += seconds;
   return {steps_done_, loss, tokens, lr, norm, seconds};
 }

@@ -2,6 +2,7 @@
 // go on exactly where it stopped is its state().
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,7 +20,7 @@ struct TrainOptions {
   // The budget: whichever is used up first ends the run. 0 is no limit; one of the three must be given.
   Index steps = 0;
   Index tokens = 0;
-  double seconds = 0;      // spent in steps; evaluation and what the caller does in between do not count
+  double seconds = 0;      // spent in steps, and in what the caller says with spend()
   Index batch_size = 32;   // sequences (documents or windows) a forward pass
   Index accumulation = 1;  // forward passes a step: a step sees batch_size * accumulation sequences
   double lr = 1e-3;
@@ -76,8 +77,15 @@ class Trainer {
   double progress() const;
   Index steps_done() const { return steps_done_; }
   Index tokens_done() const { return tokens_done_; }
-  /// Time spent in steps so far.
+  /// Time spent so far.
   double seconds() const { return seconds_; }
+  /// Counts time that was spent between steps.
+  void spend(double seconds) { seconds_ += seconds; }
+  /// Keeps a part of a budget in seconds for what comes after the last step; at most half of it.
+  void reserve(double seconds) { reserved_ = seconds; }
+  /// Measures time by another clock than the system's steady one, in seconds: RunningClock does not count time in which
+  /// the process was stopped.
+  void set_clock(std::function<double()> clock) { clock_ = std::move(clock); }
   const TrainOptions& options() const { return options_; }
 
   TrainerState state() const;
@@ -98,7 +106,8 @@ class Trainer {
   std::vector<Tensor> parameters_;
   std::vector<Batch> batches_;  // kept from step to step for their memory
   Index steps_done_ = 0, tokens_done_ = 0;
-  double seconds_ = 0;
+  double seconds_ = 0, reserved_ = 0;
+  std::function<double()> clock_;
 };
 
 #pragma GCC visibility pop

@@ -48,8 +48,8 @@ void AtomicFile::commit() {
 }
 
 void AtomicFile::require(std::error_code error) const {
-  check(!error, "save: cannot write '{}': {}; check the folder and the free space, or choose another place", path_,
-        error.message());
+  check(!error, "save: cannot write '{}': {}; check the folder, the free space and ulimit -f, or choose another place",
+        path_, error.message());
 }
 
 }  // namespace gradus

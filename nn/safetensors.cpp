@@ -21,6 +21,7 @@
 
 #include <gradus/core/autograd.h>
 #include <gradus/nn/atomic_file.h>
+#include <gradus/nn/file_kind.h>
 
 namespace gradus::nn {
 namespace {
@@ -167,6 +168,7 @@ class Reader {
   };
 
   std::vector<Entry> read_header(Metadata& metadata) {
+    require_no_other_kind();
     require(size_ >= 8, "it has {} bytes, and a safetensors file at least 8; it is cut off or something else", size_);
     std::uint64_t header_size = 0;
     read_bytes(std::as_writable_bytes(std::span(&header_size, 1)));
@@ -179,6 +181,17 @@ class Reader {
     data_size_ = size_ - 8 - header_size;
 
     return parse(header, metadata);
+  }
+
+  // A header that begins like one of another format is of this one all the same, if its JSON follows.
+  void require_no_other_kind() {
+    std::string beginning(std::min<std::uint64_t>(size_, file_kind_bytes), '\0');
+    read_bytes(std::as_writable_bytes(std::span(beginning)));
+    stream_.seekg(0);
+    if (is_safetensors(beginning)) return;
+    const std::string kind = file_kind(beginning);
+    require(kind.empty(), "{}", kind);
+    require(!is_plain_text(beginning), "it is text, not weights; a safetensors file is needed");
   }
 
   template <class... Args>

@@ -9,8 +9,10 @@
 #include <gradus/nn/gradcheck.h>
 
 #include "commands.h"
-#include "data.h"
 #include "numbers.h"
+#include "output.h"
+#include "run_text.h"
+#include "train_arguments.h"
 
 namespace gpt {
 namespace {
@@ -20,6 +22,8 @@ using gradus::Index;
 
 struct CheckArguments {
   std::string folder, shape = "gpt2";
+  std::vector<std::string> sources;
+  bool best = false;
   std::optional<Index> layers, width, heads;
   Index sequences = 4, entries = 50;
   std::uint64_t seed = 42;
@@ -31,11 +35,10 @@ struct Subject {
   models::Batch batch;
 };
 
-// The model of a run, on its own text.
+// The model of a run, on its own text or another.
 Subject trained(const CheckArguments& given) {
-  models::Run run = models::load_run(given.folder);
-  const Data data = make_data(run.data.source, read_source(run.data.source), run.data.documents,
-                              {run.data.block_size, run.data.held_out, run.data.seed}, run.tokenizer);
+  models::Run run = models::load_run(given.folder, given.best ? models::best_file : models::model_file);
+  const Data data = read_data_of_run(given.sources, given.folder, run.data, run.tokenizer);
   Subject subject{given.folder, std::move(run.model), {}};
   data.dataset->next(given.sequences, subject.batch);
   return subject;
@@ -50,8 +53,9 @@ Subject fresh(const CheckArguments& given) {
   config.n_head = given.heads.value_or(4);
   config.block_size = 16;
   config.dropout = 0;
-  const std::string source = "bundled:names";
-  const Data data = make_data(source, read_source(source), true, {.block_size = config.block_size});
+  check_sizes(config);
+  const models::RunData names{.source = "bundled:names", .block_size = config.block_size};
+  const Data data = make_data(read_texts(names.sources(), names, "", true), {}, names, {}, true);
   config.vocab_size = data.dataset->tokenizer().vocab_size();
   gradus::manual_seed(given.seed);
   Subject subject{fmt::format("a new {}-shaped model", given.shape), models::GPT(config), {}};
@@ -64,9 +68,9 @@ int check(const CheckArguments& arguments) {
   models::GPT& model = subject.model;
   const models::Batch& batch = subject.batch;
   model.eval();
-  fmt::print("{}: {} layers, width {}, {} heads, {} parameters; {} sequence{}, {} tokens; in f64\n\n", subject.name,
-             model.config().n_layer, model.config().n_embd, model.config().n_head, grouped(model.num_parameters()),
-             batch.lengths.size(), batch.lengths.size() == 1 ? "" : "s", batch.tokens.size());
+  print("{}: {} layers, width {}, {} heads, {} parameters; {} sequence{}, {} tokens; in f64\n\n", subject.name,
+        model.config().n_layer, model.config().n_embd, model.config().n_head, grouped(model.num_parameters()),
+        batch.lengths.size(), batch.lengths.size() == 1 ? "" : "s", batch.tokens.size());
   std::fflush(stdout);
 
   // Gradients of single weights are small: a larger step than for plain functions drowns them less in rounding.
@@ -76,13 +80,13 @@ int check(const CheckArguments& arguments) {
 
   std::size_t widest = 9;
   for (const gradus::GradcheckEntry& entry : report.entries) widest = std::max(widest, entry.name.size());
-  fmt::print("{:{}}  {:>10}  {:>8}  {:>14}  {:>14}  {:>9}\n", "parameter", widest, "shape", "compared", "analytic",
-             "numeric", "error");
+  print("{:{}}  {:>10}  {:>8}  {:>14}  {:>14}  {:>9}\n", "parameter", widest, "shape", "compared", "analytic",
+        "numeric", "error");
   for (const gradus::GradcheckEntry& entry : report.entries) {
-    fmt::print("{:{}}  {:>10}  {:>8}  {:>14.6e}  {:>14.6e}  {:>9.1e}{}\n", entry.name, widest, to_string(entry.shape),
-               entry.checked, entry.analytic, entry.numeric, entry.worst_error, entry.failures == 0 ? "" : "  WRONG");
+    print("{:{}}  {:>10}  {:>8}  {:>14.6e}  {:>14.6e}  {:>9.1e}{}\n", entry.name, widest, to_string(entry.shape),
+          entry.checked, entry.analytic, entry.numeric, entry.worst_error, entry.failures == 0 ? "" : "  WRONG");
   }
-  fmt::print("\n{}\n", report);
+  print("\n{}\n", report);
   return report ? 0 : 1;
 }
 
@@ -93,8 +97,15 @@ void add_check(CLI::App& app, const std::string&, Run& run) {
   CheckArguments& a = *arguments;
   CLI::App& command = *app.add_subcommand("check", "Compare a model's gradients with finite differences");
   CLI::Option* folder = command.add_option("DIR", a.folder, "The folder that gpt train wrote; without it a new model");
+  command
+      .add_option("--data", a.sources, "The text to compute the loss of; needed where the run's own lies elsewhere now")
+      ->needs(folder)
+      ->type_name("FILE")
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command.add_flag("--best", a.best, "Check the model with the lowest held-out loss, not the last one")->needs(folder);
   command.add_option("--shape", a.shape, "Of the new model: gpt2 (LayerNorm, biases, GELU, tied) or microgpt")
-      ->check(CLI::IsMember({"gpt2", "microgpt"}))
+      ->check(one_of({"gpt2", "microgpt"}))
       ->capture_default_str()
       ->excludes(folder)
       ->type_name("NAME");

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include <gradus/core/check.h>
 
@@ -29,6 +30,14 @@ void add_check(CLI::App& app, const std::string& program, Run& run);
 inline constexpr std::uint64_t most_seed = 0xffffffff;
 /// 0 .. most_seed, written in digits.
 CLI::Validator seed_number();
+
+/// One of `names`.
+CLI::Validator one_of(std::vector<std::string> names);
+
+/// The arguments behind the program's name as CLI11 is to read them: each value a word of its own, and numbers without
+/// leading zeros. Throws UsageError for flags and commands that there are not (and names the nearest), values that are
+/// missing, empty or no decimal numbers, and what is given twice but can be meant once.
+std::vector<std::string> checked_arguments(const CLI::App& app, const std::vector<std::string>& arguments);
 
 /// --threads, which all of them have.
 void add_threads(CLI::App& command);

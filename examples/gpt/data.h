@@ -1,19 +1,46 @@
-// Where texts come from, a file or the program itself, and the dataset made of one.
+// Where texts come from - files, folders, standard input or the program itself - and the dataset made of them.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <gradus/models/dataset.h>
 #include <gradus/models/run_folder.h>
 
 namespace gpt {
 
+inline constexpr std::string_view standard_input = "-", bundled_prefix = "bundled:";
+
+/// The bytes of a file, of standard input ("-"), or of a bundled text.
+std::string read_source(const std::string& source);
+
+/// Texts as a model learns them: lines that are documents, or one running text.
+struct Text {
+  std::vector<std::string> lines;
+  std::string running;
+  std::string identity;             // see models::TextIdentity
+  bool known = false;               // whether it is the one that was asked for
+  gradus::Index trimmed = 0;        // documents that lost white space at their ends
+  gradus::Index skipped_files = 0;  // with nothing but white space
+  std::vector<std::string> files;   // where it is from,
+  std::string typed;                // and the bytes of standard input, which cannot be read again
+};
+
+/// Files, every file in a folder and the folders in it, "-", "bundled:names", "bundled:korean_names", one after
+/// another. `info` tells how they are cut; `fingerprint` is the one of the text that this should be, and may be of an
+/// older run.
+Text read_texts(const std::vector<std::string>& sources, const gradus::models::RunData& info,
+                const std::string& fingerprint, bool quiet);
+
 struct Data {
   std::unique_ptr<gradus::models::Dataset> dataset;
   gradus::models::RunData info;
-  gradus::Index characters;
+  gradus::Index characters = 0;
+  gradus::Index trimmed = 0;
+  gradus::Index changed = 0;    // characters that were left out or replaced, since the tokenizer has none of them,
+  std::u32string unknown = {};  // and which
 
   /// Null for running text.
   const gradus::models::DocumentDataset* documents() const {
@@ -21,10 +48,24 @@ struct Data {
   }
 };
 
-/// `source`: a file, or "bundled:names", "bundled:korean_names". Without a tokenizer it makes the text's own.
-std::string read_source(const std::string& source);
-Data make_data(const std::string& source, const std::string& text, bool documents,
-               const gradus::models::DatasetOptions& options,
-               std::optional<gradus::models::CharTokenizer> tokenizer = {});
+/// `held_out` is a text to judge by, if info names one. Without a tokenizer it makes the texts' own. Throws Error, with
+/// file and line for a character that the tokenizer has not.
+Data make_data(Text text, std::optional<Text> held_out, const gradus::models::RunData& info,
+               std::optional<gradus::models::CharTokenizer> tokenizer, bool quiet);
+/// The characters of the texts, for make_data().
+gradus::models::CharTokenizer make_tokenizer(const Text& text, const std::optional<Text>& held_out, bool documents,
+                                             bool quiet);
+
+/// "towns.txt, line 7" for the first character that the tokenizer has not; empty for none.
+std::string place_of_unknown(const Text& text, const gradus::models::RunData& info,
+                             const gradus::models::CharTokenizer& tokenizer);
+
+/// What is valid in any folder.
+std::vector<std::string> absolute(std::vector<std::string> sources);
+/// "towns.txt", or "towns.txt and 2 more".
+std::string name_of(const std::vector<std::string>& sources);
+
+/// "12 characters were left out, which the model does not know: 'é'".
+std::string told_unknown(const Data& data);
 
 }  // namespace gpt

@@ -9,17 +9,22 @@
 #include <gradus/models/run_folder.h>
 
 #include "commands.h"
-#include "data.h"
 #include "numbers.h"
+#include "output.h"
+#include "run_text.h"
+#include "waiting.h"
 
 namespace gpt {
 namespace {
 
 namespace models = gradus::models;
+using gradus::Index;
 using models::Estimate;
 
 struct EvalArguments {
-  std::string folder, source;
+  std::string folder, unknown = "refuse";
+  std::vector<std::string> sources;
+  gradus::Index sequences = -1;  // not said
   bool json = false, best = false;
 };
 
@@ -48,25 +53,57 @@ std::string as_json(const Interval& x) {
 }
 
 void print_line(const char* name, const Interval& x) {
-  fmt::print("{:<20}{:.4f}", name, gradus::shown(x.value));
-  if (!std::isnan(x.low)) fmt::print("   95 % sure: {:.4f} to {:.4f}", x.low, x.high);
-  fmt::print("\n");
+  print("{:<20}{:.4f}", name, gradus::shown(x.value));
+  if (!std::isnan(x.low)) print("   95 % sure: {:.4f} to {:.4f}", x.low, x.high);
+  print("\n");
+}
+
+// What is judged on: the held-out part of what the model was trained on, or another text as a whole.
+struct Subject {
+  Data data;
+  std::string what;
+  bool held_out, trained_on = false;
+};
+
+Subject subject_of(const EvalArguments& arguments, const models::Run& run) {
+  const models::RunData& learned = run.data;
+  const bool own_held_out = !learned.held_out_sources.empty(), named = !arguments.sources.empty();
+  const std::vector<std::string> own = own_held_out ? learned.held_out_sources : learned.sources();
+  const std::vector<std::string>& sources = named ? arguments.sources : own;
+  const std::string& expected = own_held_out ? learned.held_out_fingerprint : learned.fingerprint;
+  Text text = read_texts_of_run(sources, named, arguments.folder, learned, expected, arguments.json);
+  gradus::check(text.known || named,
+                "'{}' is not the text this model was trained on any more, so its held-out part cannot be found again; "
+                "name a text with --data",
+                name_of(sources));
+  models::RunData info = learned;
+  info.held_out_sources.clear();
+  if (own_held_out || !text.known) info.held_out = 1;
+  if (info.unknown == models::Unknown::refuse && !text.known) {
+    if (arguments.unknown == "skip") info.unknown = models::Unknown::skip;
+    if (arguments.unknown == "replace") info.unknown = models::Unknown::replace;
+  }
+  const bool held_out = text.known, trained_on = own_held_out && text.identity == learned.fingerprint;
+  std::string what =
+      fmt::format("{} {}", held_out && !own_held_out ? "the held-out part of" : "all of", name_of(sources));
+  return {make_data(std::move(text), {}, info, run.tokenizer, arguments.json), std::move(what), held_out, trained_on};
 }
 
 int eval(const EvalArguments& arguments) {
+  const EndsTold early("\ngpt: stopped before all was judged\n");
   models::Run run = models::load_run(arguments.folder, arguments.best ? models::best_file : models::model_file);
-  const std::string source = arguments.source.empty() ? run.data.source : arguments.source;
-  const std::string text = read_source(source);
-  const bool trained_on_it = models::fingerprint(text) == run.data.fingerprint;
-  gradus::check(trained_on_it || !arguments.source.empty(),
-                "'{}' is not the text this model was trained on any more, so its held-out part cannot be found again; "
-                "name a text with --data",
-                source);
-  models::DatasetOptions options{run.data.block_size, run.data.held_out, run.data.seed};
-  if (!trained_on_it) options.held_out = 1;
-  const Data data = make_data(source, text, run.data.documents, options, run.tokenizer);
-
-  const models::Judgement result = models::judge(run.model, *data.dataset);
+  const Subject subject = subject_of(arguments, run);
+  const Data& data = subject.data;
+  constexpr Index most_tokens = 1'000'000;
+  const Index some = arguments.sequences >= 0
+                         ? arguments.sequences
+                         : models::sequences_of(*data.dataset, models::Part::held_out, most_tokens);
+  models::Judgement result;
+  {
+    Waiting waiting("judging", arguments.json);
+    result = models::judge(run.model, *data.dataset, models::Part::held_out,
+                           {.sequences = some, .progress = waiting.progress()});
+  }
   const Interval loss = interval(result.loss);
   gradus::check(std::isfinite(loss.value), "the loss is {}; the weights in '{}' are damaged or the training went wrong",
                 loss.value, arguments.folder);
@@ -75,21 +112,24 @@ int eval(const EvalArguments& arguments) {
   const Interval perplexity = loss.map([](double x) { return std::exp(x); });
   const Interval bits = loss.map([](double x) { return x / std::numbers::ln2; });
   if (arguments.json) {
-    fmt::print(
+    print(
         "{{\"held_out_loss\": {}, \"perplexity\": {}, \"bits_per_character\": {}, \"accuracy\": {}, \"tokens\": {}, "
         "\"sequences\": {}, \"whole_file\": {}, \"confidence\": 0.95, \"intervals\": {{\"held_out_loss\": {}, "
         "\"perplexity\": {}, \"bits_per_character\": {}, \"accuracy\": {}}}}}\n",
         loss.value, json_number(perplexity.value), bits.value, accuracy.value, result.tokens, result.sequences,
-        !trained_on_it, as_json(loss), as_json(perplexity), as_json(bits), as_json(accuracy));
+        !subject.held_out, as_json(loss), as_json(perplexity), as_json(bits), as_json(accuracy));
     return 0;
   }
-  fmt::print("judged on           {} of {}: {} characters{} in {} sequences\n",
-             trained_on_it ? "the held-out part" : "all", source, grouped(result.tokens),
-             run.data.documents ? " and ends of lines" : "", grouped(result.sequences));
+  const Index all = data.dataset->size(models::Part::held_out);
+  print("judged on           {}: {} characters{} in {}{} sequences\n", subject.what, grouped(result.tokens),
+        run.data.documents ? " and ends of lines" : "", grouped(result.sequences),
+        result.sequences < all ? fmt::format(" of {}", grouped(all)) : "");
+  if (subject.trained_on) print("                    the model was trained on this text\n");
+  if (data.changed > 0) print("                    {}\n", told_unknown(data));
   print_line("accuracy", accuracy);
   print_line("perplexity", perplexity);
   print_line("bits per character", bits);
-  print_line(trained_on_it ? "held-out loss" : "loss", loss);
+  print_line(subject.held_out ? "held-out loss" : "loss", loss);
   return 0;
 }
 
@@ -101,10 +141,25 @@ void add_eval(CLI::App& app, const std::string&, Run& run) {
   command.add_option("DIR", arguments->folder, "The folder that gpt train wrote")->required();
   command
       .add_option(
-          "--data", arguments->source,
-          "The text to judge on. The one that the model was trained on (the default) counts by its held-out part, "
-          "any other one whole")
-      ->type_name("FILE");
+          "--data", arguments->sources,
+          "The text to judge on: a file, a folder, - for standard input; given more than once, the texts follow "
+          "one another. The one that the model was trained on (the default) counts by its held-out part, any "
+          "other one whole")
+      ->type_name("FILE")
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command
+      .add_option(
+          "--unknown", arguments->unknown,
+          "Characters that the model does not know: refuse the text (default), skip them, or replace them by '?'")
+      ->type_name("refuse|skip|replace")
+      ->check(one_of({"refuse", "skip", "replace"}));
+  command
+      .add_option("--sequences", arguments->sequences,
+                  "Judge on N sequences spread over the text; 0: on all of it (default: all of it up to 1,000,000 "
+                  "characters)")
+      ->type_name("N")
+      ->check(CLI::Range(gradus::Index{0}, gradus::Index{1'000'000'000'000}));
   command.add_flag("--best", arguments->best, "Judge the model with the lowest held-out loss, not the last one");
   command.add_flag("--json", arguments->json, "Print one JSON object");
   add_threads(command);

@@ -12,7 +12,9 @@
 #include <gradus/models/run_log.h>
 
 #include "commands.h"
+#include "data.h"
 #include "numbers.h"
+#include "output.h"
 #include "train_arguments.h"
 
 namespace gpt {
@@ -20,6 +22,11 @@ namespace {
 
 namespace models = gradus::models;
 using gradus::Index;
+
+struct InfoArguments {
+  std::string folder;
+  bool best = false;
+};
 
 // "h.3.attn.c_attn.weight" as "h.*.attn.c_attn": blocks are alike.
 std::string module_of(const std::string& name) {
@@ -40,24 +47,25 @@ void print_parameters(const models::GPT& model) {
     if (name.ends_with(".weight")) ++blocks;
   }
   const auto total = static_cast<double>(model.num_parameters());
-  fmt::print("\nparameters       {:>14}  ({})\n", grouped(model.num_parameters()), model.dtype());
+  print("\nparameters       {:>14}  ({})\n", grouped(model.num_parameters()), model.dtype());
   for (const std::string& module : order) {
     const auto& [numbers, blocks] = modules[module];
-    fmt::print("  {:<20} {:>8}  {:4.1f} %{}\n", module, grouped(numbers), 100 * static_cast<double>(numbers) / total,
-               blocks > 1 ? fmt::format("  {} x {}", blocks, grouped(numbers / blocks)) : "");
+    print("  {:<20} {:>8}  {:4.1f} %{}\n", module, grouped(numbers), 100 * static_cast<double>(numbers) / total,
+          blocks > 1 ? fmt::format("  {} x {}", blocks, grouped(numbers / blocks)) : "");
   }
-  if (model.config().tie_weights) fmt::print("  lm_head shares the table of wte\n");
+  if (model.config().tie_weights) print("  lm_head shares the table of wte\n");
 }
 
-void print_cost(const models::GPT& model, Index batch_tokens) {
-  const models::Cost cost = models::cost_of(model.config(), model.dtype(), batch_tokens);
-  fmt::print("\nwork a token, at full context\n  to generate {} FLOPs, to train {}\n",
-             grouped(std::llround(cost.forward_flops)), grouped(std::llround(cost.training_flops)));
-  fmt::print("memory\n  to generate {}: weights {}, keys and values of a full context {}\n",
-             memory(cost.weights + cost.cache), memory(cost.weights), memory(cost.cache));
-  fmt::print("  to train at least {}: weights, gradients and two moments {}, activations of {} tokens about {}\n",
-             memory(4 * cost.weights + cost.activations), memory(4 * cost.weights), grouped(batch_tokens),
-             memory(cost.activations));
+void print_cost(const models::GPT& model, Index batch_tokens, bool documents) {
+  const models::Cost cost = models::cost_of(model.config(), model.dtype(), batch_tokens, documents);
+  print("\nwork a token, at full context\n  to generate {} FLOPs, to train {}\n",
+        grouped(std::llround(cost.forward_flops)), grouped(std::llround(cost.training_flops)));
+  print("memory\n  to generate {}: weights {}, keys and values of a full context {}\n",
+        memory(cost.weights + cost.cache), memory(cost.weights), memory(cost.cache));
+  print(
+      "  to train about {}: weights, gradients and two moments {}, activations of {} tokens {}, measuring,\n"
+      "  and blocks that lie unused in between; the text comes on top\n",
+      memory(cost.training), memory(4 * cost.weights), grouped(batch_tokens), memory(cost.activations));
 }
 
 // Of the log, what the model has been through.
@@ -65,16 +73,16 @@ void print_run(const std::string& folder, const models::Moment& moment) {
   std::vector<Index> damaged;
   std::vector<models::LogLine> log = models::read_log(folder + "/log.jsonl", &damaged);
   if (!damaged.empty()) {
-    fmt::print("\nlog.jsonl is damaged: {} of its lines cannot be read, the first is line {}\n", damaged.size(),
-               damaged.front());
+    print("\nlog.jsonl is damaged: {} of its lines cannot be read, the first is line {}\n", damaged.size(),
+          damaged.front());
   }
   if (moment.step && !log.empty() && log.back().step > *moment.step) {
-    fmt::print("\nthe saved model is of step {}, the log goes on to {}: the training has not ended, or not by itself\n",
-               grouped(*moment.step), grouped(log.back().step));
+    print("\nthe saved model is of step {}, the log goes on to {}: the training has not ended, or not by itself\n",
+          grouped(*moment.step), grouped(log.back().step));
     std::erase_if(log, [&](const models::LogLine& line) { return line.step > *moment.step; });
   }
   if (log.empty()) {
-    fmt::print("\nrun              there is no log of it\n");
+    print("\nrun              there is no log of it\n");
     return;
   }
   double seconds = 0, tokens_before = 0;
@@ -91,30 +99,40 @@ void print_run(const std::string& folder, const models::Moment& moment) {
   const std::size_t tail = std::max<std::size_t>(1, log.size() / 20);
   double loss = 0;
   for (std::size_t i = log.size() - tail; i < log.size(); ++i) loss += log[i].train_loss / static_cast<double>(tail);
-  fmt::print("\nrun              {}, {} tokens in {} ({} a second)\n", counted(log.back().step, "step"),
-             grouped(log.back().tokens), clock_time(seconds),
-             grouped(std::llround(tokens_before / std::max(seconds, 1e-9))));
-  fmt::print("  training loss  {:.4f} at first, {:.4f} over the last {} steps\n", log.front().train_loss, loss,
-             grouped(static_cast<Index>(tail)));
+  print("\nrun              {}, {} tokens in {} ({} a second)\n", counted(log.back().step, "step"),
+        grouped(log.back().tokens), clock_time(seconds),
+        grouped(std::llround(tokens_before / std::max(seconds, 1e-9))));
+  print("  training loss  {:.4f} at first, {:.4f} over the last {} steps\n", log.front().train_loss, loss,
+        grouped(static_cast<Index>(tail)));
   if (last) {
-    fmt::print("  held-out loss  {:.4f} at last, best {:.4f} at step {}\n", *last, held_out.best,
-               grouped(held_out.best_step));
+    print("  held-out loss  {:.4f} at last, best {:.4f} at step {}\n", *last, held_out.best,
+          grouped(held_out.best_step));
   }
-  fmt::print("  learning rate  {:.3g} at last; gradient norm {:.3g}\n", log.back().lr, log.back().grad_norm);
+  print("  learning rate  {:.3g} at last; gradient norm {:.3g}\n", log.back().lr, log.back().grad_norm);
 }
 
-int info(const std::string& folder) {
-  const models::Run run = models::load_run(folder);
+int info(const InfoArguments& arguments) {
+  const std::string& folder = arguments.folder;
+  const models::Run run = models::load_run(folder, arguments.best ? models::best_file : models::model_file);
   const models::GPTConfig& config = run.model.config();
-  fmt::print("model            {}, width {}, {}, context {}, vocabulary {}, dropout {:g}\n",
-             counted(config.n_layer, "layer"), config.n_embd, counted(config.n_head, "head"), config.block_size,
-             config.vocab_size, config.dropout);
-  fmt::print("data             {}, {}\n", run.data.source, run.data.documents ? "documents" : "running text");
+  print("model            {}, width {}, {}, context {}, vocabulary {}, dropout {:g}\n",
+        counted(config.n_layer, "layer"), config.n_embd, counted(config.n_head, "head"), config.block_size,
+        config.vocab_size, config.dropout);
+  print("data             {}, {}\n", name_of(run.data.sources()), run.data.documents ? "documents" : "running text");
+  if (run.data.block_size < config.block_size) {
+    print("                 learned in sequences of {}; beyond that the context was not trained by this run\n",
+          run.data.block_size);
+  }
   print_parameters(run.model);
   TrainArguments settings;
   settings.fill_from(run.settings, folder + "/config.json");
-  const Index sequences = settings.batch.value_or(1);
-  print_cost(run.model, sequences * config.block_size);
+  // Documents are shorter than the context; how long they are, the log tells.
+  Index batch_tokens = settings.batch.value_or(1) * run.data.block_size;
+  const std::vector<models::LogLine> log = models::read_log(folder + "/log.jsonl");
+  if (!log.empty() && log.back().step > 0) {
+    batch_tokens = std::max<Index>(1, log.back().tokens / log.back().step / settings.accumulation.value_or(1));
+  }
+  print_cost(run.model, batch_tokens, run.data.documents);
   print_run(folder, run.moment);
   return 0;
 }
@@ -122,15 +140,16 @@ int info(const std::string& folder) {
 }  // namespace
 
 void add_info(CLI::App& app, const std::string&, Run& run) {
-  auto folder = std::make_shared<std::string>();
+  auto arguments = std::make_shared<InfoArguments>();
   CLI::App& command = *app.add_subcommand("info", "Show what a model consists of and how its training went");
-  command.add_option("DIR", *folder, "The folder that gpt train wrote")->required();
+  command.add_option("DIR", arguments->folder, "The folder that gpt train wrote")->required();
+  command.add_flag("--best", arguments->best, "Show the model with the lowest held-out loss, not the last one");
   add_threads(command);
   command.footer(
-      "FLOPs count a multiplication and an addition as two. Activations are those of one batch at full context.\n\n"
+      "FLOPs count a multiplication and an addition as two. Activations are those of one batch.\n\n"
       "Examples:\n"
       "  gpt info runs/names");
-  command.callback([folder, &run] { run = [folder] { return info(*folder); }; });
+  command.callback([arguments, &run] { run = [arguments] { return info(*arguments); }; });
 }
 
 }  // namespace gpt

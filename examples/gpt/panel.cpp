@@ -4,8 +4,6 @@
 
 #include <fmt/format.h>
 #include <langinfo.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <clocale>
@@ -16,20 +14,21 @@
 #include <gradus/models/text.h>
 
 #include "numbers.h"
-#include "output.h"
 
 namespace gpt {
 namespace {
 
 using gradus::Index;
 
+constexpr auto period = std::chrono::milliseconds(100);  // between two drawings
+constexpr std::size_t curve_rows = 5, most_lines = 3 + curve_rows + 1;
+constexpr std::size_t narrowest = 16;  // columns: in fewer there is nothing to see of the panel
 constexpr std::string_view dim = "\x1b[2m", blue = "\x1b[34m", yellow = "\x1b[33m", bold = "\x1b[1m",
                            plain_text = "\x1b[0m";
 
-std::size_t terminal_width() {
-  winsize size{};
-  const bool known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  return known ? size.ws_col : 80;
+bool is_said(const char* variable) {
+  const char* const value = std::getenv(variable);
+  return value != nullptr && *value != '\0';
 }
 
 // The terminal's own encoding, whatever this program's locale.
@@ -41,19 +40,40 @@ bool terminal_is_unicode() {
   return unicode;
 }
 
-// What of `line` fits into `width` columns. Escape sequences, which are all this file's own and end with 'm', take
-// none.
-std::string cut(const std::string& line, std::size_t width) {
-  const std::u32string characters = gradus::models::decode_utf8(line);
+// Calls f(place, columns up to and with this character) for each character of `line` until it returns false. Escape
+// sequences, which are all this file's own and end with 'm', take no columns.
+template <class F>
+void each_column(const std::u32string& line, const F& f) {
   std::size_t shown = 0;
   bool escape = false;
-  for (std::size_t i = 0; i < characters.size(); ++i) {
-    escape |= characters[i] == U'\x1b';
-    if (!escape) shown += static_cast<std::size_t>(gradus::models::display_width(characters[i]));
-    if (shown > width) return gradus::models::encode_utf8(characters.substr(0, i)) + std::string(plain_text);
-    escape &= characters[i] != U'm';
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    escape |= line[i] == U'\x1b';
+    if (!escape) shown += static_cast<std::size_t>(gradus::models::display_width(line[i]));
+    if (!f(i, shown)) return;
+    escape &= line[i] != U'm';
   }
-  return line;
+}
+
+std::size_t columns_of(const std::string& line) {
+  std::size_t columns = 0;
+  each_column(gradus::models::decode_utf8(line), [&](std::size_t, std::size_t shown) {
+    columns = shown;
+    return true;
+  });
+  return columns;
+}
+
+// What of `line` fits into `width` columns.
+std::string cut(const std::string& line, std::size_t width) {
+  const std::u32string characters = gradus::models::decode_utf8(line);
+  std::size_t end = characters.size();
+  each_column(characters, [&](std::size_t i, std::size_t shown) {
+    if (shown > width) end = i;
+    return shown <= width;
+  });
+  if (end == characters.size()) return line;
+  const bool colored = characters.find(U'\x1b') < end;
+  return gradus::models::encode_utf8(characters.substr(0, end)) + std::string(colored ? plain_text : "");
 }
 
 // A grid of dots, each cell two wide and four high.
@@ -93,7 +113,7 @@ class Plot {
 };
 
 std::vector<std::string> curve(const LossHistory& history, std::size_t width, bool unicode, bool colors) {
-  constexpr std::size_t rows = 5, margin = 8, widest = 64;
+  constexpr std::size_t rows = curve_rows, margin = 8, widest = 64;
   if (width < 3 * margin || history.train().size() < 2) return {};
   const std::vector<LossHistory::Point> points = history.smoothed();
   const auto& held_out = history.held_out();
@@ -127,9 +147,9 @@ std::vector<std::string> curve(const LossHistory& history, std::size_t width, bo
 Panel::Panel(std::string_view title, bool quiet)
     : title_(gradus::models::printable(title)),
       quiet_(quiet),
-      terminal_(::isatty(STDOUT_FILENO) == 1),
+      terminal_(terminal_can_move()),
       unicode_(terminal_is_unicode()),
-      colors_(std::getenv("NO_COLOR") == nullptr) {}
+      colors_(!is_said("NO_COLOR")) {}
 
 std::string Panel::speed() const {
   return grouped(std::llround(tokens_ / std::max(seconds_, 1e-9))) + " tokens/s";
@@ -142,14 +162,12 @@ std::vector<std::string> Panel::draw(const gradus::models::Trainer& trainer, con
   };
   const double done = trainer.progress();
   const Index steps = trainer.options().steps;
-  constexpr int bar_width = 24;
-  const int filled = static_cast<int>(done * bar_width);
-  std::string bar;
-  for (int i = 0; i < bar_width; ++i) bar += unicode_ ? (i < filled ? "━" : "─") : (i < filled ? "=" : "-");
+  const std::string place =
+      fmt::format("  step {}{}  ", grouped(report.step), steps > 0 ? " of " + grouped(steps) : "");
+  const std::string left =
+      fmt::format("{:.0f} %  {} left", 100 * done, clock_time(trainer.seconds() * (1 - done) / std::max(done, 1e-9)));
   std::vector<std::string> lines{
-      fmt::format("{}  step {}{}  {}  {:.0f} %  {} left", colored(bold, title_), grouped(report.step),
-                  steps > 0 ? " of " + grouped(steps) : "", colored(blue, bar), 100 * done,
-                  clock_time(trainer.seconds() * (1 - done) / std::max(done, 1e-9))),
+      colored(bold, title_) + place + colored(blue, bar(done, width, columns_of(title_ + place + left))) + left,
       fmt::format("{}  {}", colored(blue, fmt::format("loss {:.4f}", gradus::shown(loss_))),
                   colored(yellow, held_out_.empty() ? "held-out not measured yet" : held_out_)),
       colored(dim,
@@ -158,6 +176,17 @@ std::vector<std::string> Panel::draw(const gradus::models::Trainer& trainer, con
   if (!samples_.empty()) lines.push_back(colored(dim, "samples ") + samples_);
   for (std::string& line : lines) line = cut(line, width);
   return lines;
+}
+
+// As wide as the rest of its line leaves room for, and none where that is little.
+std::string Panel::bar(double done, std::size_t width, std::size_t taken) const {
+  constexpr std::size_t widest = 24, least = 4, gap = 2;
+  const std::size_t columns = std::min(widest, width - std::min(width, taken + gap));
+  if (columns < least) return "";
+  const auto filled = static_cast<std::size_t>(done * static_cast<double>(columns));
+  std::string bar;
+  for (std::size_t i = 0; i < columns; ++i) bar += unicode_ ? (i < filled ? "━" : "─") : (i < filled ? "=" : "-");
+  return bar + std::string(gap, ' ');
 }
 
 std::string Panel::plain(const gradus::models::Trainer& trainer, const gradus::models::StepReport& report) const {
@@ -178,34 +207,56 @@ void Panel::update(const gradus::models::Trainer& trainer, const gradus::models:
   seconds_ = keep * seconds_ + report.seconds;
   if (quiet_) return;
 
-  if (terminal_) {
-    constexpr auto period = std::chrono::milliseconds(100);
-    const auto now = std::chrono::steady_clock::now();
-    if (now - drawn_ < period && !trainer.done()) return;
-    drawn_ = now;
-    std::string frame = height_ > 0 ? fmt::format("\x1b[{}A\r", height_) : "\n";
-    const std::vector<std::string> lines = draw(trainer, report, history, terminal_width() - 1);
-    for (const std::string& line : lines) frame += line + "\x1b[K\n";
-    height_ = lines.size();
-    say("{}", frame);
-  } else {
-    constexpr int lines = 20;
-    constexpr auto longest_silence = std::chrono::minutes(1);
-    const auto now = std::chrono::steady_clock::now();
-    const bool silent = now - drawn_ >= longest_silence;
-    if (report.step > 1 && trainer.progress() * lines < lines_ && !silent) return;
-    drawn_ = now;
-    lines_ = static_cast<int>(trainer.progress() * lines) + 1;
-    say("{}\n", plain(trainer, report));
-    if (fresh_ && !samples_.empty()) say("samples {}\n", samples_);
-    fresh_ = false;  // among lines that stay, a figure stands where it was measured
+  if (!terminal_) {
+    print_line(trainer, report);
+  } else if (const auto now = std::chrono::steady_clock::now(); now - drawn_ >= period || trainer.done()) {
+    draw_or_print(trainer, report, history);
   }
   std::fflush(stdout);
 }
 
-void Panel::set_held_out(double loss, const gradus::models::HeldOut& all) {
-  held_out_ = fmt::format("held-out {:.4f}", gradus::shown(loss));
-  if (all.since_best > 0) held_out_ += fmt::format(" (best {:.4f} at step {})", all.best, grouped(all.best_step));
+void Panel::print_line(const gradus::models::Trainer& trainer, const gradus::models::StepReport& report) {
+  constexpr int lines = 20;
+  constexpr auto longest_silence = std::chrono::minutes(1);
+  const auto now = std::chrono::steady_clock::now();
+  const bool silent = now - said_ >= longest_silence;
+  if (report.step > 1 && trainer.progress() * lines < lines_ && !silent) return;
+  said_ = now;
+  lines_ = static_cast<int>(trainer.progress() * lines) + 1;
+  say("{}\n", plain(trainer, report));
+  if (fresh_ && !samples_.empty()) say("samples {}\n", samples_);
+  fresh_ = false;  // among lines that stay, a figure stands where it was measured
+}
+
+void Panel::draw_or_print(const gradus::models::Trainer& trainer, const gradus::models::StepReport& report,
+                          const LossHistory& history) {
+  const Window window = window_now();
+  const bool resizing = height_ > 0 && window != window_;
+  window_ = window;
+  drawn_ = std::chrono::steady_clock::now();
+  if (resizing && !trainer.done()) return;  // until it has one size for a while
+  const std::vector<std::string> lines = draw(trainer, report, history, window.columns - 1);
+  // A narrower window may have wrapped what was drawn, and a lower one has pushed it out of reach: it stays as it is.
+  if (window.columns < widest_ || window.rows <= height_) height_ = 0;
+  if (window.rows <= most_lines || window.columns < narrowest) {
+    height_ = 0;
+    print_line(trainer, report);
+    return;
+  }
+  std::string frame = height_ > 0 ? fmt::format("\x1b[{}A\r", height_) : "\n";
+  widest_ = 0;
+  for (const std::string& line : lines) {
+    frame += line + "\x1b[K\n";
+    widest_ = std::max(widest_, columns_of(line));
+  }
+  height_ = lines.size();
+  std::fwrite(frame.data(), 1, frame.size(), stdout);
+}
+
+void Panel::set_held_out(const std::string& loss, const gradus::models::HeldOut& all) {
+  held_out_ = "held-out " + loss;
+  if (all.since_best > 0 && all.best_step > 0)
+    held_out_ += fmt::format(" (best {:.4f} at step {})", all.best, grouped(all.best_step));
   fresh_ = true;
 }
 
@@ -214,7 +265,7 @@ void Panel::set_samples(const std::vector<std::string>& samples) {
 }
 
 void Panel::finish() {
-  if (height_ > 0) say("{}\n", plain_text);
+  if (height_ > 0) std::fputs("\n", stdout);
   std::fflush(stdout);
 }
 

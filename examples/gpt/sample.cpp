@@ -6,8 +6,11 @@
 
 #include <gradus/models/generate.h>
 #include <gradus/models/run_folder.h>
+#include <gradus/models/text.h>
 
 #include "commands.h"
+#include "data.h"
+#include "output.h"
 
 namespace gpt {
 namespace {
@@ -16,47 +19,85 @@ namespace models = gradus::models;
 using gradus::Index;
 
 struct SampleArguments {
-  std::string folder, prompt;
+  std::string folder, prompt, prompt_file, unknown = "refuse";
   Index count = 0, alternatives = 4;
   bool best = false, show_probs = false, no_cache = false;
   models::GenerateOptions generate{.max_tokens = 300, .temperature = 0.8};
 };
 
-// A token as a word of its own: 'a', ' ', '\n', or the end of a line.
+// A token as a word of its own: 'a', ' ', '\n', '\x1b', or the end of a line.
 std::string shown(const models::CharTokenizer& tokenizer, std::int32_t token) {
   if (tokenizer.has_boundary() && token == tokenizer.boundary()) return "(end)";
   const std::string text = tokenizer.decode(std::span(&token, 1));
-  return text == "\n" ? "'\\n'" : fmt::format("'{}'", text);
+  return text == "\n" ? "'\\n'" : text == "\t" ? "'\\t'" : fmt::format("'{}'", visible(text));
 }
 
 void print_probabilities(models::Run& run, const SampleArguments& arguments, models::GenerateOptions options,
                          Index count) {
   for (Index i = 0; i < count; ++i) {
-    if (i > 0) fmt::print("\n");
+    if (i > 0) print("\n");
     options.seed = models::sample_seed(arguments.generate.seed, static_cast<std::uint64_t>(i));
-    const auto print = [&](const models::Drawn& drawn) {
-      const auto likely = drawn.likeliest(static_cast<std::size_t>(arguments.alternatives) + 1);
+    const auto show = [&](const models::Drawn& drawn) {
+      auto likely = drawn.likeliest(static_cast<std::size_t>(arguments.alternatives) + 1);
       const auto chosen = std::ranges::find(likely, drawn.token, &models::Likely::token);
+      const double probability = chosen->probability;
+      likely.erase(chosen);
+      // Where the character is not among them, there is one too many.
+      likely.resize(std::min(likely.size(), static_cast<std::size_t>(arguments.alternatives)));
       std::string others;
       for (const models::Likely& other : likely) {
-        if (other.token != drawn.token) {
-          others += fmt::format("  {} {:.1f} %", shown(run.tokenizer, other.token), 100 * other.probability);
-        }
+        others += fmt::format("  {} {:.1f} %", shown(run.tokenizer, other.token), 100 * other.probability);
       }
-      fmt::print("{:6} {:5.1f} %  |{}\n", shown(run.tokenizer, drawn.token), 100 * chosen->probability, others);
+      print("{:6} {:5.1f} %  |{}\n", shown(run.tokenizer, drawn.token), 100 * probability, others);
       return true;
     };
-    const auto texts = models::generate(run.model, run.tokenizer, arguments.prompt, 1, options, {}, print);
-    fmt::print("{}\n", texts.front());
+    const auto texts = models::generate(run.model, run.tokenizer, arguments.prompt, 1, options, {}, show);
+    print("{}\n", texts.front());
   }
 }
 
-int sample(const SampleArguments& arguments) {
+// The library checks this too, under its own names; a user knows those of the flags.
+void check_options(const models::GenerateOptions& options) {
+  using gradus::check;
+  check(options.temperature >= 0, "--temperature is {}, it must be at least 0 (0 always takes the likeliest character)",
+        options.temperature);
+  check(options.top_k >= 0, "--top-k is {}, it must be at least 0 (0: among all)", options.top_k);
+  check(options.top_p > 0 && options.top_p <= 1, "--top-p is {}, it must be above 0 and at most 1 (1: among all)",
+        options.top_p);
+  check(options.min_p >= 0 && options.min_p <= 1, "--min-p is {}, it must be from 0 (leaves none out) to 1",
+        options.min_p);
+  constexpr double strongest = 100;
+  check(options.repetition_penalty >= 1 / strongest && options.repetition_penalty <= strongest,
+        "--repetition-penalty is {}, it must be from {} to {} (1 changes nothing)", options.repetition_penalty,
+        1 / strongest, strongest);
+}
+
+// The prompt as a text of the data would be read: what a line cannot begin or end with is dropped.
+std::string normalized_prompt(const SampleArguments& arguments, const models::Run& run) {
+  std::string prompt = arguments.prompt;
+  const bool from_file = !arguments.prompt_file.empty();
+  if (from_file) prompt = read_source(arguments.prompt_file);
+  prompt = models::normalize_text(prompt, from_file ? name_of({arguments.prompt_file}) : "prompt");
+  if (run.tokenizer.has_boundary()) {
+    if (prompt.ends_with('\n')) prompt.pop_back();
+    if (!run.data.keep_space) prompt = models::without_leading_space(prompt);
+  }
+  if (arguments.unknown == "refuse") return prompt;
+  const auto unknown = arguments.unknown == "skip" ? models::Unknown::skip : models::Unknown::replace;
+  return run.tokenizer.fit(prompt, unknown, "prompt").text;
+}
+
+int sample(SampleArguments arguments) {
   models::GenerateOptions options = arguments.generate;
   options.use_cache = !arguments.no_cache;
-  options.validate();
+  check_options(options);
+  if (!arguments.prompt.empty() && !arguments.prompt_file.empty()) {
+    throw UsageError("--prompt and --prompt-file both say what samples begin with; leave one out");
+  }
   models::Run run = models::load_run(arguments.folder, arguments.best ? models::best_file : models::model_file);
   const bool documents = run.tokenizer.has_boundary();
+  arguments.prompt = normalized_prompt(arguments, run);
+  options.stop_text = models::normalize_text(options.stop_text, "--stop");
   const Index count = arguments.count > 0 ? arguments.count : (documents && options.temperature > 0 ? 20 : 1);
   if (arguments.show_probs) {
     print_probabilities(run, arguments, options, count);
@@ -66,16 +107,16 @@ int sample(const SampleArguments& arguments) {
   models::OnText stream;
   if (count == 1) {
     stream = [](std::size_t, std::string_view piece) {
-      fmt::print("{}", piece);
+      print("{}", piece);
       std::fflush(stdout);
     };
   }
   const auto texts = models::generate(run.model, run.tokenizer, arguments.prompt, count, options, stream);
   if (count == 1) {
-    fmt::print("\n");
+    print("\n");
     return 0;
   }
-  for (std::size_t i = 0; i < texts.size(); ++i) fmt::print("{}{}\n", !documents && i > 0 ? "\n----\n" : "", texts[i]);
+  for (std::size_t i = 0; i < texts.size(); ++i) print("{}{}\n", !documents && i > 0 ? "\n----\n" : "", texts[i]);
   return 0;
 }
 
@@ -89,6 +130,12 @@ void add_sample(CLI::App& app, const std::string&, Run& run) {
     return command.add_option(name, value, help)->type_name(type);
   };
   option("--prompt", arguments->prompt, "What every sample begins with", "TEXT");
+  option("--prompt-file", arguments->prompt_file, "The same from a file; - for standard input", "FILE");
+  option(
+      "--unknown", arguments->unknown,
+      "Characters of the prompt that the model does not know: refuse it (default), skip them, or replace them by '?'",
+      "refuse|skip|replace")
+      ->check(one_of({"refuse", "skip", "replace"}));
   option("--count", arguments->count, "How many samples (default: 20 lines; 1 running text, or at temperature 0)", "N")
       ->check(CLI::Range(1, 1'000'000));
   models::GenerateOptions& generate = arguments->generate;
@@ -113,7 +160,7 @@ void add_sample(CLI::App& app, const std::string&, Run& run) {
   command.add_flag("--show-probs", arguments->show_probs,
                    "Print every character with its probability and the likeliest others; the probabilities are the "
                    "model's own, before temperature and the limits above");
-  option("--alternatives", arguments->alternatives, "How many others that shows", "N")
+  option("--alternatives", arguments->alternatives, "How many others --show-probs shows", "N")
       ->check(CLI::Range(0, 1000))
       ->capture_default_str();
   command.add_flag("--no-cache", arguments->no_cache,

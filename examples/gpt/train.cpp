@@ -6,19 +6,21 @@
 #include <cstdio>
 #include <filesystem>
 
-#include <gradus/core/cpu.h>
 #include <gradus/core/parallel.h>
-#include <gradus/core/random.h>
+#include <gradus/core/platform.h>
+#include <gradus/models/cost.h>
+#include <gradus/models/evaluate.h>
 #include <gradus/models/generate.h>
 #include <gradus/models/text.h>
-#include <gradus/nn/safetensors.h>
 
 #include "commands.h"
-#include "data.h"
 #include "numbers.h"
 #include "output.h"
 #include "train_arguments.h"
+#include "train_header.h"
 #include "train_session.h"
+#include "train_start.h"
+#include "waiting.h"
 
 namespace gpt {
 namespace {
@@ -26,69 +28,6 @@ namespace {
 namespace fs = std::filesystem;
 namespace models = gradus::models;
 using gradus::Index;
-using gradus::optim::Schedule;
-
-std::string budget(const models::TrainOptions& train) {
-  std::vector<std::string> parts;
-  if (train.steps > 0) parts.push_back(fmt::format("{} steps", grouped(train.steps)));
-  if (train.seconds > 0) parts.push_back(fmt::format("{:g} seconds", train.seconds));
-  if (train.tokens > 0) parts.push_back(fmt::format("{} tokens", grouped(train.tokens)));
-  return fmt::format("{}", fmt::join(parts, " or "));
-}
-
-void print_data(const Data& data, Index vocabulary) {
-  const models::Dataset& dataset = *data.dataset;
-  const std::string held_out = grouped(dataset.tokens(models::Part::held_out)),
-                    rest = grouped(dataset.tokens(models::Part::train));
-  fmt::print("data     {}: ", data.info.source);
-  if (const auto* documents = data.documents()) {
-    fmt::print(
-        "{} documents, {} characters\n         a tenth at random held out, {} tokens; {} to train on; vocabulary {}\n",
-        grouped(documents->num_documents()), grouped(data.characters), held_out, rest, vocabulary);
-    if (documents->num_cut() > 0) {
-      fmt::print(
-          "         {} documents are longer than the context and were cut; --context {} takes the longest whole\n",
-          grouped(documents->num_cut()), documents->longest());
-    }
-  } else {
-    fmt::print("{} characters\n         the last tenth held out, {} tokens; {} to train on; vocabulary {}\n",
-               grouped(data.characters), held_out, rest, vocabulary);
-  }
-}
-
-// The resolved settings, broken into lines between entries.
-void print_settings(const std::string& json) {
-  constexpr std::size_t most = 100;
-  std::string line = "settings ";
-  for (std::size_t begin = 0; begin < json.size();) {
-    const std::size_t end = std::min(json.find(",\"", begin), json.size() - 1) + 1;
-    if (line.size() + end - begin > most) {
-      fmt::print("{}\n", line);
-      line = std::string(9, ' ');
-    }
-    line += json.substr(begin, end - begin);
-    begin = end;
-  }
-  fmt::print("{}\n", line);
-}
-
-void print_header(const Preset& plan, const Data& data, const models::GPT& model, const std::string& settings) {
-  const models::GPTConfig& config = model.config();
-  const models::TrainOptions& train = plan.train;
-  print_data(data, config.vocab_size);
-  fmt::print("model    {}, width {}, {}, context {}, dropout {:g}: {} parameters ({})\n",
-             counted(config.n_layer, "layer"), config.n_embd, counted(config.n_head, "head"), config.block_size,
-             config.dropout, grouped(model.num_parameters()), model.dtype());
-  constexpr const char* schedules[] = {"constant", "linear to", "cosine to"};
-  fmt::print(
-      "recipe   {}: batch {}{} {}, AdamW, rate {:g} {}{}, warm-up {}, betas {:g} {:g}, weight decay {:g}, clip {:g}\n",
-      budget(train), train.batch_size, train.accumulation > 1 ? fmt::format(" x {}", train.accumulation) : "",
-      plan.documents ? "documents" : "windows", train.lr, schedules[train.schedule],
-      train.schedule == Schedule::constant ? "" : fmt::format(" {:g}", train.min_lr), train.warmup, train.beta1,
-      train.beta2, train.weight_decay, train.clip);
-  fmt::print("machine  {}, {}\n", counted(gradus::num_threads(), "thread"), gradus::instruction_set());
-  print_settings(settings);
-}
 
 void print_samples(models::GPT& model, const Data& data, models::GenerateOptions options, Index count) {
   if (const auto* documents = data.documents()) {
@@ -107,15 +46,28 @@ void print_samples(models::GPT& model, const Data& data, models::GenerateOptions
   }
 }
 
-// `folder`, or with a number behind it, so that nothing is replaced unasked.
-std::string free_folder(const std::string& folder) {
-  const auto is_taken = [](const std::string& name) {
-    const models::FolderContents found = models::look_into(name);
-    return found.run || !found.other.empty() || models::RunLock::is_held(name);
-  };
-  std::string name = folder;
-  for (int number = 2; is_taken(name); ++number) name = fmt::format("{}-{}", folder, number);
-  return name;
+bool may_be_taken(const std::string& folder) {
+  std::error_code error;
+  if (fs::exists(folder, error) && !fs::is_directory(folder, error)) return false;
+  const models::FolderContents found = models::look_into(folder);
+  return !found.run && found.other.empty();
+}
+
+// Makes `folder`, or one with a number behind its name so that nothing is replaced unasked, and locks it. Trainings
+// that begin at once may look at the same one: whoever has its lock has it, once no other was there before.
+std::string take_free_folder(const std::string& folder, std::optional<models::RunLock>& lock) {
+  for (int number = 1;; ++number) {
+    const std::string name = number == 1 ? folder : fmt::format("{}-{}", folder, number);
+    if (!may_be_taken(name)) continue;
+    models::make_folder(name);
+    try {
+      lock.emplace(name);
+    } catch (const models::RunLock::Held&) {
+      continue;
+    }
+    if (may_be_taken(name)) return name;
+    lock.reset();
+  }
 }
 
 void check_may_be_written(const std::string& folder, bool overwrite) {
@@ -128,55 +80,80 @@ void check_may_be_written(const std::string& folder, bool overwrite) {
                 folder, models::shell_word(folder));
 }
 
+// The folder of the run that is resumed, of --out, or a free one; locked before anything in it is removed.
+std::string folder_to_train_in(const TrainArguments& arguments, const std::string& otherwise,
+                               std::optional<models::RunLock>& lock) {
+  std::string folder;
+  if (arguments.resume) {
+    folder = models::run_folder_of(*arguments.resume).string();
+  } else if (arguments.out) {
+    folder = *arguments.out;
+    check_may_be_written(folder, arguments.overwrite);
+    models::make_folder(folder);
+    lock.emplace(folder);
+    check_may_be_written(folder, arguments.overwrite);
+  } else {
+    folder = take_free_folder(otherwise, lock);
+  }
+  models::prepare_run_folder(folder);
+  return folder;
+}
+
 // Without "." and "..", and without a slash at the end, so that its last part is a name.
 fs::path full_path(const fs::path& path) {
   const fs::path full = fs::absolute(path).lexically_normal();
   return full.has_filename() ? full : full.parent_path();
 }
 
-// Where weights come from elsewhere: the model's sizes and its vocabulary, if the file tells them.
-struct Start {
-  std::optional<models::Checkpoint> checkpoint;
-  std::optional<models::GPTConfig> config;
-  std::optional<models::CharTokenizer> tokenizer;
-};
-
-Start make_start(TrainArguments& arguments) {
-  Start start;
-  if (arguments.resume) {
-    start.checkpoint = models::load_checkpoint(*arguments.resume);
-    start.config = start.checkpoint->model.config();
-    start.tokenizer = start.checkpoint->tokenizer;
-    if (!arguments.source) arguments.source = start.checkpoint->data.source;
-    arguments.resume_from(start.checkpoint->settings);
-  } else if (arguments.init_from) {
-    fs::path path = *arguments.init_from;
-    gradus::check(!fs::is_directory(path), "--init-from is the folder '{}'; name a file of weights, such as '{}'",
-                  path.native(), (path / models::model_file).native());
-    path = fs::absolute(path);
-    arguments.init_from = path.string();  // valid in any folder
-    const gradus::nn::Metadata metadata = gradus::nn::read_metadata(path);
-    gradus::check(!metadata.contains("state"),
-                  "'{}' is the state of a training; begin with its weights: --init-from {}, or go on with it: --resume",
-                  path.native(), models::shell_word((models::run_folder_of(path) / models::model_file).native()));
-    if (metadata.contains("config.json")) {
-      const models::Run run = models::load_run(path.parent_path(), path.filename().c_str());
-      start.config = run.model.config();
-      start.tokenizer = run.tokenizer;
-      if (!arguments.dtype && run.model.dtype() == gradus::DType::f64) arguments.dtype = "f64";
-    }
-  }
-  if (start.config) arguments.adopt(*start.config);
-  return start;
+// What the run of a text of one's own is called: as the file, if that leaves room for more in a file's name. It gets a
+// folder of its own, so that it does not replace the model of the preset's data.
+std::string name_of_run(const std::string& source) {
+  constexpr std::size_t longest = 200;
+  if (source == standard_input) return "stdin";
+  std::string name = full_path(source).stem().string();
+  if (source.starts_with(bundled_prefix)) name = source.substr(bundled_prefix.size());
+  if (name.size() <= longest) return name;
+  std::size_t end = longest;
+  while ((static_cast<unsigned char>(name[end]) & 0xC0U) == 0x80U) --end;  // not within a character
+  return name.substr(0, end);
 }
 
-models::GPT make_model(const TrainArguments& arguments, const models::GPTConfig& config, Start& start) {
-  if (start.checkpoint) return std::move(start.checkpoint->model);
-  gradus::manual_seed(*arguments.seed);
-  models::GPT model(config);
-  model.to(*arguments.dtype == "f64" ? gradus::DType::f64 : gradus::DType::f32);
-  if (arguments.init_from) gradus::nn::load_safetensors(*arguments.init_from, model);
-  return model;
+// How much is measured where nothing was said: no more than what takes a moment. A budget in seconds has the session
+// look how long that is.
+void limit_measuring(TrainArguments& arguments, const Preset& plan, const models::Dataset& dataset,
+                     SessionOptions& options) {
+  constexpr Index most_tokens = 1 << 17;
+  if (arguments.eval_batches) {
+    options.eval_sequences = *arguments.eval_batches * plan.train.batch_size;
+    return;
+  }
+  options.eval_sequences = models::sequences_of(dataset, models::Part::held_out, most_tokens);
+  if (plan.train.seconds > 0) {
+    options.quick_eval = true;
+    return;
+  }
+  arguments.eval_batches = (options.eval_sequences + plan.train.batch_size - 1) / plan.train.batch_size;
+  options.eval_sequences = *arguments.eval_batches * plan.train.batch_size;
+}
+
+// What the run will take. Throws Error where the machine has not that much left.
+double memory_need(const TrainArguments& arguments, const Preset& plan, const Data& data) {
+  const models::Dataset& dataset = *data.dataset;
+  const auto part = models::Part::train;
+  const double length =
+      static_cast<double>(dataset.tokens(part)) / static_cast<double>(std::max<Index>(1, dataset.size(part)));
+  const Index tokens = std::llround(length * static_cast<double>(plan.train.batch_size));
+  const auto dtype = *arguments.dtype == "f64" ? gradus::DType::f64 : gradus::DType::f32;
+  constexpr double bytes_a_token = 12;  // of tokens and targets that a step draws
+  const double need = models::cost_of(plan.model, dtype, tokens, plan.documents).training +
+                      bytes_a_token * static_cast<double>(tokens * plan.train.accumulation);
+  const auto available = static_cast<double>(gradus::platform::available_memory());
+  gradus::check(available == 0 || need <= available,
+                "this training needs about {} of memory, the machine has {} left; use a smaller {}", memory(need),
+                memory(available),
+                tokens > plan.model.block_size ? "--batch (and --accumulation instead), --context or model"
+                                               : "--context or model");
+  return need;
 }
 
 // A budget in epochs as steps. A warm-up that nobody asked for is not longer than a tenth of that.
@@ -189,88 +166,103 @@ void limit_epochs(Preset& plan, const models::Dataset& dataset, bool warmup_give
   if (!warmup_given) plan.train.warmup = std::min(plan.train.warmup, plan.train.steps / most_warmup);
 }
 
-int train(const TrainArguments& given) {
+TrainArguments with_config(const TrainArguments& given) {
   TrainArguments arguments = given;
-  if (arguments.config) arguments.fill_from(models::read_file(*arguments.config), *arguments.config);
+  if (arguments.config) {
+    const std::string json = models::read_file(*arguments.config);
+    models::check_is_text(json, *arguments.config);
+    arguments.fill_from(json, *arguments.config);
+  }
+  return arguments;
+}
+
+void check_usage(const TrainArguments& arguments) {
   if (arguments.resume && (arguments.out || arguments.init_from)) {
     throw UsageError("--resume goes on in the folder it names; leave --out and --init-from out");
   }
-  const bool warmup_given = arguments.warmup.has_value();
+  if (arguments.held_out && arguments.held_out_share) {
+    throw UsageError("--held-out and --held-out-share both say what to judge by; leave one out");
+  }
   if (arguments.overwrite && !arguments.out) {
     throw UsageError("--overwrite replaces the run in a folder; name that with --out");
   }
-  std::optional<models::RunLock> lock;
-  const auto take = [&](const std::string& folder) {
-    if (!lock && fs::is_directory(folder)) lock.emplace(folder);
-  };
-  if (arguments.resume) take(models::run_folder_of(*arguments.resume).string());  // before anything is read of it
-  Start start = make_start(arguments);
+}
+
+// What is still open, from the preset and the weights.
+Preset plan_of(TrainArguments& arguments, const Start& start) {
   Preset plan = arguments.resolve();
-  if (arguments.threads) gradus::set_num_threads(static_cast<int>(*arguments.threads));
   if (start.config) {
-    start.config->dropout = plan.model.dropout;
+    const double dropout = plan.model.dropout;
     plan.model = *start.config;
+    plan.model.dropout = dropout;
+    if (!start.checkpoint) plan.model.block_size = *arguments.context;
   }
-  if (!arguments.source && plan.source == nullptr) {
+  if (!arguments.sources && plan.source == nullptr) {
     throw UsageError(fmt::format("the preset {} needs a text to learn from; name one with --data FILE", plan.name));
   }
-  const bool own_text = arguments.source.has_value();
-  if (!own_text) arguments.source = plan.source;
-  const std::string source = *arguments.source;
-  const models::GenerateOptions samples{.temperature = plan.temperature, .seed = *arguments.seed};
-  samples.validate();
-  models::TrainOptions checked = plan.train;
-  if (plan.epochs > 0) checked.steps = std::max<Index>(checked.steps, 1);  // how many, the data will tell
-  checked.validate();
+  return plan;
+}
 
-  // A text of one's own gets a folder of its own, so that it does not replace the model of the preset's data.
-  std::string run_name = own_text ? fs::path(source).stem().string() : std::string(plan.name);
-  if (run_name.starts_with("bundled:")) run_name.erase(0, run_name.find(':') + 1);
-  const std::string text = read_source(source);
-  if (start.checkpoint) {
-    gradus::check(models::fingerprint(text) == start.checkpoint->data.fingerprint,
-                  "'{}' is not the text that the run in '{}' was learning from any more; name that text with --data",
-                  source, *arguments.resume);
-  }
-  const std::string out = start.checkpoint ? models::run_folder_of(*arguments.resume).string()
-                                           : arguments.out.value_or(free_folder("runs/" + run_name));
-  Data data = make_data(source, text, plan.documents, {.block_size = *arguments.context, .seed = *arguments.seed},
-                        start.tokenizer);
-  plan.model.vocab_size = data.dataset->tokenizer().vocab_size();
-  plan.model.validate();
-  limit_epochs(plan, *data.dataset, warmup_given);
-  arguments.warmup = plan.train.warmup;
-
-  models::GPT model = make_model(arguments, plan.model, start);
-  models::Trainer trainer(model, *data.dataset, plan.train);
-  if (!start.checkpoint) check_may_be_written(out, arguments.overwrite);
-  take(out);  // before anything in it is removed
-  models::prepare_run_folder(out);
-  take(out);                            // where it was not there yet
-  arguments.source = data.info.source;  // valid in any folder
-  const std::string settings = arguments.to_json();
-  if (!arguments.quiet) print_header(plan, data, model, settings);
-
+SessionOptions session_options(TrainArguments& arguments, const Preset& plan, const Data& data,
+                               const std::string& out) {
   SessionOptions options{.name = full_path(out).filename().string(),
                          .command = arguments.program,
-                         .settings = settings,
+                         .settings = {},
                          .eval_every = *arguments.eval_every,
-                         .eval_sequences = *arguments.eval_batches * plan.train.batch_size,
+                         .eval_sequences = 0,
+                         .quick_eval = false,
                          .patience = *arguments.patience,
                          .save_every = *arguments.save_every,
                          .keep = *arguments.keep,
                          .quiet = arguments.quiet,
-                         .samples = samples};
+                         .samples = {.temperature = plan.temperature, .seed = *arguments.seed}};
+  limit_measuring(arguments, plan, *data.dataset, options);
+  arguments.sources = data.info.sources();  // valid in any folder
+  if (arguments.held_out) arguments.held_out = data.info.held_out_sources;
+  options.settings = arguments.to_json();
+  return options;
+}
+
+int train(const TrainArguments& given) {
+  std::optional<EndsTold> early(std::in_place, "\ngpt: stopped before the training began; nothing was saved\n");
+  TrainArguments arguments = with_config(given);
+  check_usage(arguments);
+  const bool warmup_given = arguments.warmup.has_value();
+  std::optional<models::RunLock> lock;
+  if (arguments.resume) {  // before anything is read of it
+    const fs::path folder = models::run_folder_of(*arguments.resume);
+    std::error_code error;
+    if (fs::is_directory(folder, error)) lock.emplace(folder);
+  }
+  Start start = make_start(arguments);
+  Preset plan = plan_of(arguments, start);
+  if (arguments.threads) gradus::set_num_threads(static_cast<int>(*arguments.threads));
+  const std::string name = arguments.sources ? name_of_run(arguments.sources->front()) : std::string(plan.name);
+  if (!arguments.sources) arguments.sources = {plan.source};
+
+  Data data = load_data(arguments, start);
+  plan.model.vocab_size = data.dataset->tokenizer().vocab_size();
+  plan.model.validate();
+  limit_epochs(plan, *data.dataset, warmup_given);
+  arguments.warmup = plan.train.warmup;
+  const double need = memory_need(arguments, plan, data);
+  models::GPT model = make_model(arguments, plan.model, start, data.dataset->tokenizer());
+  models::Trainer trainer(model, *data.dataset, plan.train);
+  const std::string out = folder_to_train_in(arguments, "runs/" + name, lock);
+  const SessionOptions options = session_options(arguments, plan, data, out);
+  if (!arguments.quiet) print_header(plan, data, model, need, out);
+
   Session session(out, model, data, trainer, options);
   if (start.checkpoint) session.resume(*arguments.resume, *start.checkpoint);
+  early.reset();
   if (const int signal = session.run(); signal != 0) return 128 + signal;
 
   if (!arguments.quiet) {
     std::fflush(stdout);  // many samples take a while
-    if (*arguments.samples > 0) print_samples(model, data, samples, *arguments.samples);
+    if (*arguments.samples > 0) print_samples(model, data, options.samples, *arguments.samples);
     say("saved in {}; for more samples: {} sample {}\n", out, arguments.program, models::shell_word(out));
   }
-  say("held-out loss {:.4f}\n", gradus::shown(session.held_out_loss()));
+  say("held-out loss {}\n", session.held_out_loss());
   return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -25,8 +26,11 @@ struct TrainArguments {
   Given<gradus::Index> threads;
   bool quiet = false, overwrite = false;
   // Settings.
-  Given<std::string> preset, source, init_from, format, schedule, dtype;
-  Given<double> seconds, epochs, dropout, lr, min_lr, weight_decay, beta1, beta2, clip, label_smoothing, temperature;
+  Given<std::string> preset, init_from, format, unknown, schedule, dtype;
+  Given<std::vector<std::string>> sources, held_out;
+  Given<bool> keep_space;
+  Given<double> held_out_share, seconds, epochs, dropout, lr, min_lr, weight_decay, beta1, beta2, clip, label_smoothing,
+      temperature;
   Given<gradus::Index> steps, tokens, layers, width, heads, context, batch, accumulation, warmup, eval_every,
       eval_batches, patience, keep, save_every, samples;
   Given<std::uint64_t> seed;
@@ -37,14 +41,18 @@ struct TrainArguments {
   /// The same from the settings of the run that is resumed. Throws Error for flags that would make it another model or
   /// other data.
   void resume_from(const std::string& settings);
-  /// Takes the sizes of a model whose weights training begins with. Throws Error for flags that say otherwise.
-  void adopt(const gradus::models::GPTConfig& model);
+  /// Takes the sizes of a model whose weights training begins with, and the format of what it learned. Throws Error for
+  /// flags that say what those weights cannot be.
+  void adopt(const gradus::models::GPTConfig& model, bool documents);
   /// Takes what is still open from the preset; returns it with everything put in. Throws Error for what no model or
   /// training can have.
   Preset resolve();
   /// The settings, one JSON object.
   std::string to_json() const;
 };
+
+/// Throws Error that names the flag of a size that no model can have.
+void check_sizes(const gradus::models::GPTConfig& model);
 
 void add_train_options(CLI::App& command, TrainArguments& arguments);
 

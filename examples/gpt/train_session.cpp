@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <new>
 #include <string_view>
+#include <utility>
 
 #include <gradus/models/evaluate.h>
 #include <gradus/models/generate.h>
@@ -20,6 +21,7 @@
 #include "loss_svg.h"
 #include "numbers.h"
 #include "output.h"
+#include "waiting.h"
 
 namespace gpt {
 namespace {
@@ -69,6 +71,14 @@ class Signals {
   void (*hangup_)(int) = std::signal(SIGHUP, on_signal);
 };
 
+template <class... T>
+void warn(fmt::format_string<T...> format, T&&... values) {
+  std::fputs(fmt::format("gpt: {}\n", fmt::format(format, std::forward<T>(values)...)).c_str(), stderr);
+}
+
+// A signal has come while something long was under way.
+struct Interrupted {};
+
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -86,11 +96,20 @@ Session::Session(const std::filesystem::path& folder, models::GPT& model, Data& 
       panel_(options_.name, options_.quiet),
       saved_(Clock::now()),
       logged_(saved_),
-      drawn_(saved_) {}
+      drawn_(saved_) {
+  trainer_.set_clock([this] { return clock_.seconds(); });
+}
+
+std::string Session::held_out_loss() const {
+  const double loss = gradus::shown(loss_);
+  if (margin_ == 0) return fmt::format("{:.4f}", loss);
+  return std::isnan(margin_) ? fmt::format("about {:.4f}", loss) : fmt::format("{:.4f} +/- {:.4f}", loss, margin_);
+}
 
 void Session::resume(const std::filesystem::path& path, const models::Checkpoint& checkpoint) {
   trainer_.set_state(checkpoint.trainer);
   held_out_ = writer_.continue_from(path, checkpoint);
+  unmeasured_ = checkpoint.unmeasured;
   if (!writer_.log_aside().empty()) {
     std::fputs(fmt::format("gpt: the log in '{}' has no line of step {}; it is damaged or another run's, and goes to "
                            "'{}' when the run is saved\n",
@@ -103,6 +122,7 @@ void Session::resume(const std::filesystem::path& path, const models::Checkpoint
     history_.add(line.step, line.train_loss);
     if (line.val_loss) history_.add_held_out(line.step, *line.val_loss);
   }
+  if (unmeasured_) history_.add(unmeasured_->step, unmeasured_->train_loss);
 }
 
 bool Session::over() const {
@@ -141,21 +161,56 @@ bool Session::save_is_due(bool measured) const {
   return options_.save_every > 0 ? trainer_.steps_done() % options_.save_every == 0 : seconds_since(saved_) >= period;
 }
 
+models::Evaluation Session::measured_on(Index sequences) {
+  Waiting waiting("measuring the held-out loss", options_.quiet);
+  const auto watch = [&](double done) {
+    if (signal_received != 0) throw Interrupted();
+    waiting.show(done);
+  };
+  return models::evaluate(model_, *data_.dataset, models::Part::held_out, {.sequences = sequences, .progress = watch});
+}
+
+// Where the budget is in seconds, as much is measured as takes a fiftieth of it; but so much that it tells something. A
+// number of batches that was said may take a quarter of it: there are at least two measurements.
+void Session::plan_measuring() {
+  const double seconds = trainer_.options().seconds;
+  if (seconds == 0) return;
+  constexpr Index probed = 4096, least = 8192;  // tokens
+  const double part = options_.quick_eval ? 0.02 : 0.25;
+  const models::Dataset& dataset = *data_.dataset;
+  const Index all = options_.eval_sequences > 0 ? options_.eval_sequences : dataset.size(models::Part::held_out);
+  const Index probe = models::sequences_of(dataset, models::Part::held_out, probed);
+  if (probe == 0 || all <= probe) return;
+  const double start = clock_.seconds();
+  const Index tokens = measured_on(probe).tokens;
+  const double speed = static_cast<double>(tokens) / std::max(clock_.seconds() - start, 1e-6);
+  const auto fit = std::max(least, static_cast<Index>(part * seconds * speed));
+  const Index some = models::sequences_of(dataset, models::Part::held_out, fit);
+  if (some == 0 || some >= all) return;
+  options_.eval_sequences = some;
+  if (options_.quick_eval || options_.quiet) return;
+  say("\nmeasures on {} sequences, not {}, so that it takes no more than a quarter of the {:g} seconds\n",
+      grouped(some), grouped(all), seconds);
+}
+
 void Session::measure() {
-  loss_ = models::evaluate(model_, *data_.dataset, models::Part::held_out, options_.eval_sequences).loss;
-  gradus::check(std::isfinite(loss_),
+  const models::Evaluation result = measured_on(options_.eval_sequences);
+  gradus::check(std::isfinite(result.loss),
                 "train: the held-out loss after step {} is {}, so the model was not saved; try a lower learning rate",
-                trainer_.steps_done(), std::abs(loss_));
+                trainer_.steps_done(), std::abs(result.loss));
+  loss_ = result.loss;
+  margin_ = result.margin;
+  judged_ = result.sequences;
   measured_ = trainer_.steps_done();
 }
 
 bool Session::look(models::LogLine& line) {
-  const auto start = Clock::now();
+  const double start = clock_.seconds();
   measure();
   line.val_loss = loss_;
   history_.add_held_out(line.step, loss_);
   const bool best = held_out_.add(loss_, line.step);
-  panel_.set_held_out(loss_, held_out_);
+  panel_.set_held_out(held_out_loss(), held_out_);
   if (!options_.quiet) {
     constexpr Index documents = 6, length = 60;
     models::GenerateOptions few = options_.samples;
@@ -163,18 +218,35 @@ bool Session::look(models::LogLine& line) {
     panel_.set_samples(
         models::generate(model_, data_.dataset->tokenizer(), "", data_.documents() != nullptr ? documents : 1, few));
   }
-  measuring_ += seconds_since(start);
+  const double seconds = clock_.seconds() - start;
+  measuring_ += seconds;
+  trainer_.reserve(seconds);  // the last one comes after the last step
   return best;
 }
 
 void Session::step() {
+  trainer_.spend(clock_.seconds() - counted_);
   const double progress = trainer_.progress();
   const models::StepReport report = trainer_.step();
-  models::LogLine line{report.step,      trainer_.tokens_done(),
-                       report.loss,      report.lr,
-                       report.grad_norm, static_cast<double>(report.tokens) / std::max(report.seconds, 1e-9)};
+  counted_ = clock_.seconds();
+  const models::LogLine line{report.step,      trainer_.tokens_done(),
+                             report.loss,      report.lr,
+                             report.grad_norm, static_cast<double>(report.tokens) / std::max(report.seconds, 1e-9)};
   history_.add(line.step, line.train_loss);
-  const bool best = look_is_due(progress) && look(line);
+  complete(line, look_is_due(progress));
+  if (signal_received == 0) panel_.update(trainer_, report, history_);  // else it would overwrite what the signal said
+}
+
+void Session::complete(models::LogLine line, bool look_is_due) {
+  bool best = false;
+  try {
+    best = look_is_due && look(line);
+  } catch (const Interrupted&) {
+    unmeasured_ = line;
+    save();
+    draw_picture(false);
+    return;
+  }
   constexpr double period = 0.1;  // seconds: whoever watches the log sees it move, and short steps do not wait for it
   writer_.log(line);
   if (seconds_since(logged_) >= period) {
@@ -183,13 +255,20 @@ void Session::step() {
   }
   if (best || save_is_due(line.val_loss.has_value())) save();
   draw_picture(line.val_loss.has_value());
-  if (signal_received == 0) panel_.update(trainer_, report, history_);  // else it would overwrite what the signal said
 }
 
 void Session::save() {
   // An earlier run is replaced only by one whose held-out loss is a number.
-  if (writer_.replaces_earlier_run() && measured_ != trainer_.steps_done()) measure();
-  writer_.save(model_, trainer_.state(), held_out_);
+  if (writer_.replaces_earlier_run() && measured_ != trainer_.steps_done()) {
+    const double loss = models::evaluate(model_, *data_.dataset, models::Part::held_out, {.sequences = 1}).loss;
+    gradus::check(std::isfinite(loss),
+                  "train: the held-out loss after step {} is {}, so the model was not saved; try a "
+                  "lower learning rate",
+                  trainer_.steps_done(), std::abs(loss));
+  }
+  models::TrainerState state = trainer_.state();
+  state.seconds += clock_.seconds() - counted_;
+  writer_.save(model_, state, held_out_, unmeasured_);
   saved_ = Clock::now();
 }
 
@@ -198,32 +277,54 @@ void Session::draw_picture(bool measured) {
   const double period = measured ? 1 : 5;  // seconds
   if (seconds_since(drawn_) < period && !over() && signal_received == 0) return;
   drawn_ = Clock::now();
-  models::write_text(folder_ / "loss.svg", loss_svg(history_, options_.name));
+  try {
+    models::write_text(folder_ / "loss.svg", loss_svg(history_, options_.name));
+  } catch (const gradus::Error& problem) {
+    if (!std::exchange(picture_fails_, true)) warn("{}; the training goes on without the picture", problem.what());
+  }
+}
+
+// A finished run that was resumed without a larger budget.
+void Session::go_on_from_the_end() {
+  measure();
+  // Killed between its last checkpoint and the models that come after it.
+  const bool unfinished = models::moment_of(folder_ / models::model_file).step != trainer_.steps_done();
+  if (unfinished && writer_.resume_from() == folder_) save();
+  if (options_.quiet) return;
+  const Index steps = trainer_.steps_done();
+  if (trainer_.done()) {
+    say("\nnothing is left to do after {} steps; give a larger budget, e.g. --steps {}\n", grouped(steps), 2 * steps);
+  } else {
+    say("\npatience ended this run at step {}; to go on, give more of it, e.g. --patience {}, or 0 for no end\n",
+        grouped(steps), 2 * held_out_.since_best);
+  }
+}
+
+void Session::begin() {
+  plan_measuring();
+  if (trainer_.steps_done() == 0) {
+    const double start = clock_.seconds();
+    const models::Evaluation before = measured_on(options_.eval_sequences);
+    trainer_.reserve(clock_.seconds() - start);
+    held_out_.first = loss_ = before.loss;
+    margin_ = before.margin;
+    if (!options_.quiet) say("\nheld-out loss before training {}\n", held_out_loss());
+  } else if (!options_.quiet) {
+    say("\nresumed after step {}\n", grouped(trainer_.steps_done()));
+  }
+  std::fflush(stdout);
+  if (unmeasured_) complete(*std::exchange(unmeasured_, std::nullopt), true);
 }
 
 void Session::run_steps() {
-  if (over()) {  // a finished run that was resumed without a larger budget
-    measure();
-    // Killed between its last checkpoint and the models that come after it.
-    const bool unfinished = models::moment_of(folder_ / models::model_file).step != trainer_.steps_done();
-    if (unfinished && writer_.resume_from() == folder_) save();
-    if (options_.quiet) return;
-    const Index steps = trainer_.steps_done();
-    if (trainer_.done()) {
-      say("\nnothing is left to do after {} steps; give a larger budget, e.g. --steps {}\n", grouped(steps), 2 * steps);
-    } else {
-      say("\npatience ended this run at step {}; to go on, give more of it, e.g. --patience {}, or 0 for no end\n",
-          grouped(steps), 2 * held_out_.since_best);
+  try {
+    if (over() && !unmeasured_) {
+      go_on_from_the_end();
+      return;
     }
+    begin();
+  } catch (const Interrupted&) {
     return;
-  }
-  if (trainer_.steps_done() == 0) {
-    held_out_.first = models::evaluate(model_, *data_.dataset, models::Part::held_out, options_.eval_sequences).loss;
-  }
-  if (!options_.quiet) {
-    if (trainer_.steps_done() == 0) say("\nheld-out loss before training {:.4f}\n", gradus::shown(held_out_.first));
-    if (trainer_.steps_done() > 0) say("\nresumed after step {}\n", grouped(trainer_.steps_done()));
-    std::fflush(stdout);
   }
   while (!over() && signal_received == 0) step();
   // A signal may have come between the step's own save and here.
@@ -250,13 +351,14 @@ int Session::run() {
   }
   panel_.finish();
   // A run that was over when the signal came ends as if none had come.
-  const int signal = over() ? 0 : signal_received.load();
+  const int signal = over() && measured_ == trainer_.steps_done() ? 0 : signal_received.load();
   report_end(signal);
   return signal;
 }
 
 void Session::report_end(int signal) {
   const std::string steps = grouped(trainer_.steps_done());
+  trainer_.spend(clock_.seconds() - counted_);
   if (signal != 0) {
     if (trainer_.steps_done() == 0) {
       say("stopped before the first step; nothing was saved\n");
@@ -269,9 +371,12 @@ void Session::report_end(int signal) {
   if (!trainer_.done()) {
     say("stopped early: {} measurements in a row without a new best\n", held_out_.since_best);
   }
-  say("held-out loss after training {:.4f} ({} steps, {:.3g} seconds)\n", gradus::shown(loss_), steps,
-      trainer_.seconds());
-  if (held_out_.since_best > 0) {
+  if (margin_ != 0) {
+    say("judged by {} of {} sequences spread over the held-out part; more: {} eval {}\n", grouped(judged_),
+        grouped(data_.dataset->size(models::Part::held_out)), options_.command, models::shell_word(folder_.native()));
+  }
+  say("held-out loss after training {} ({} steps, {:.3g} seconds)\n", held_out_loss(), steps, trainer_.seconds());
+  if (held_out_.since_best > 0 && held_out_.best_step > 0) {
     say("the best was {:.4f} at step {}: {} sample {} --best\n", held_out_.best, grouped(held_out_.best_step),
         options_.command, models::shell_word(folder_.native()));
   }

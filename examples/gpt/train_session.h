@@ -8,6 +8,8 @@
 #include <string>
 
 #include <gradus/models/checkpoint.h>
+#include <gradus/models/evaluate.h>
+#include <gradus/models/running_clock.h>
 #include <gradus/models/sampling.h>
 
 #include "data.h"
@@ -18,7 +20,9 @@ namespace gpt {
 
 struct SessionOptions {
   std::string name, command, settings;
-  gradus::Index eval_every, eval_sequences, patience, save_every, keep;  // 0: see the flags of gpt train
+  gradus::Index eval_every, eval_sequences;  // 0: see the flags of gpt train
+  bool quick_eval;                           // whether fewer sequences do where the budget is short
+  gradus::Index patience, save_every, keep;  // 0: see the flags of gpt train
   bool quiet;
   gradus::models::GenerateOptions samples;
 };
@@ -33,12 +37,19 @@ class Session {
   void resume(const std::filesystem::path& path, const gradus::models::Checkpoint& checkpoint);
   /// Returns the signal that ended it, or 0. Throws Error, with the last checkpoint to go on from, for what goes wrong.
   int run();
-  /// As last measured.
-  double held_out_loss() const { return loss_; }
+  /// As last measured: "2.3216", with "+/- 0.0101" behind it where only some of the held-out part was judged.
+  std::string held_out_loss() const;
 
  private:
   void run_steps();
   void step();
+  void begin();
+  void go_on_from_the_end();
+  // Measures if that is due, and keeps what the step has led to. A signal ends a measurement; the step is then saved
+  // without it.
+  void complete(gradus::models::LogLine line, bool look_is_due);
+  gradus::models::Evaluation measured_on(gradus::Index sequences);
+  void plan_measuring();
   void measure();
   bool look(gradus::models::LogLine& line);  // whether it is the best
   bool look_is_due(double progress_before) const;
@@ -59,9 +70,15 @@ class Session {
   gradus::models::HeldOut held_out_;
   LossHistory history_;
   Panel panel_;
-  double loss_ = 0;              // held-out, as last measured,
-  gradus::Index measured_ = -1;  // after this step
-  double measuring_ = 0;         // seconds spent measuring
+  double loss_ = 0;                                    // held-out, as last measured,
+  gradus::Index measured_ = -1;                        // after this step,
+  gradus::Index judged_ = 0;                           // by so many sequences
+  double margin_ = 0;                                  // see Evaluation
+  double measuring_ = 0;                               // seconds spent measuring
+  std::optional<gradus::models::LogLine> unmeasured_;  // see Checkpoint
+  gradus::models::RunningClock clock_;
+  double counted_ = 0;          // up to when the trainer knows how much time was spent
+  bool picture_fails_ = false;  // and that was said
   std::chrono::steady_clock::time_point saved_, logged_, drawn_;
 };
 

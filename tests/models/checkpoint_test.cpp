@@ -1,4 +1,6 @@
 // Checkpoints and the log: what is saved comes back, what is damaged is named, older ones rotate and are offered.
+#include <limits>
+
 #include <gradus/models/checkpoint.h>
 
 #include <sys/wait.h>
@@ -246,6 +248,16 @@ TEST(Checkpoint, WeightsThatAreNotFiniteReplaceNothing) {
   EXPECT_THAT(error_of([&] { run.save(); }), HasSubstr("'wte.weight'"));
   EXPECT_EQ(read(folder / "model.safetensors"), model);
   EXPECT_EQ(read(folder / "train_state.safetensors"), state);
+}
+
+TEST(HeldOut, NaNIsNoBestAndDoesNotStay) {
+  HeldOut held_out;
+  EXPECT_FALSE(held_out.add(std::numeric_limits<double>::quiet_NaN(), 1));
+  EXPECT_EQ(held_out.best_step, 0);
+  EXPECT_TRUE(held_out.add(3, 2));
+  EXPECT_FALSE(held_out.add(std::numeric_limits<double>::quiet_NaN(), 3));
+  EXPECT_TRUE(held_out.add(2, 4));
+  EXPECT_EQ(held_out.best_step, 4);
 }
 
 TEST(HeldOut, CountsSinceTheBest) {

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <map>
+#include <optional>
 
 #include "helpers.h"
 
@@ -39,7 +40,10 @@ struct Command : ::testing::Test {
     if (file_size > 0) {  // a write beyond it fails as on a full disk
       const rlimit limit{file_size, file_size};
       ::setrlimit(RLIMIT_FSIZE, &limit);
-      std::signal(SIGXFSZ, SIG_IGN);
+    }
+    if (stack_size > 0) {
+      const rlimit limit{stack_size, stack_size};
+      ::setrlimit(RLIMIT_STACK, &limit);
     }
     if (isa != nullptr) ::setenv("GRADUS_ISA", isa, 1);
     if (::chdir(place.c_str()) != 0) ::_exit(126);
@@ -60,9 +64,14 @@ struct Command : ::testing::Test {
   Result gpt(const std::vector<std::string>& arguments, const char* isa = nullptr) const {
     return finish(start(arguments, isa));
   }
-  // A few steps of a tiny model.
+  // A few steps of a tiny model, where `more` does not say otherwise.
   Result train(std::vector<std::string> more) const {
-    std::vector<std::string> arguments{"train", "--steps", "3", "--layers", "1", "--width", "8", "--heads", "2"};
+    std::vector<std::string> arguments{"train"};
+    const std::vector<std::pair<std::string, std::string>> tiny{
+        {"--steps", "3"}, {"--layers", "1"}, {"--width", "8"}, {"--heads", "2"}};
+    for (const auto& [flag, value] : tiny) {
+      if (std::ranges::find(more, flag) == more.end()) arguments.insert(arguments.end(), {flag, value});
+    }
     arguments.insert(arguments.end(), more.begin(), more.end());
     return gpt(arguments);
   }
@@ -86,7 +95,8 @@ struct Command : ::testing::Test {
   }
 
   const TempFolder folder;
-  rlim_t file_size = 0;  // of what gpt may write; 0: no limit
+  rlim_t file_size = 0;   // of what gpt may write; 0: no limit
+  rlim_t stack_size = 0;  // the same of its stack
 };
 
 /// GRADUS_SOAK=1 has these tests run as often as it takes to trust them (make soak), not just to see that they work.

@@ -104,6 +104,39 @@ TEST(DocumentDataset, LongDocumentsAreCutWithoutLoss) {
   EXPECT_THAT(inputs(batch, data.tokenizer(), true), ElementsAre("abc", "defg", "hij\n", "xyz\n"));
 }
 
+TEST(DocumentDataset, WhatIsAlikeIsHeldOutTogether) {
+  std::vector<std::string> lines = words(40);
+  const std::size_t distinct = std::set<std::string>(lines.begin(), lines.end()).size();
+  for (int i = 0; i < 30; ++i) lines.push_back(lines[static_cast<std::size_t>(i % 7)]);
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    auto data = documents(lines, {.block_size = 16, .held_out = 0.3, .seed = seed});
+    EXPECT_EQ(data.num_copies(), static_cast<Index>(lines.size() - distinct));
+    const auto judged = held_out(data), trained = epoch(data);
+    EXPECT_EQ(judged.size() + trained.size(), lines.size());
+    for (const std::string& one : judged) EXPECT_EQ(std::ranges::count(trained, one), 0) << one;
+    const std::set<std::string> kinds(judged.begin(), judged.end());
+    EXPECT_EQ(kinds.size(), static_cast<std::size_t>(std::round(0.3 * static_cast<double>(distinct))));
+  }
+  // As before: each by itself.
+  auto leaking = documents(lines, {.block_size = 16, .held_out = 0.3, .seed = 1, .distinct = false});
+  EXPECT_EQ(leaking.size(Part::held_out), std::lround(0.3 * static_cast<double>(lines.size())));
+}
+
+TEST(DocumentDataset, OtherDocumentsMayBeHeldOut) {
+  const std::vector<std::string> lines{"anna", "bob", "anna"}, others{"bab", "bob"};
+  const CharTokenizer tokenizer = CharTokenizer::from_documents(lines);
+  DocumentDataset data(lines, others, tokenizer, {.block_size = 8});
+  EXPECT_THAT(held_out(data), ElementsAre("bab", "bob"));
+  EXPECT_THAT(epoch(data), ::testing::UnorderedElementsAre("anna", "bob", "anna"));
+  EXPECT_EQ(data.num_leaked(), 1);
+  EXPECT_TRUE(data.contains("bab"));
+  EXPECT_FALSE(data.contains("nab"));
+  EXPECT_FALSE(data.contains("zoe"));
+  TextDataset text("0123456789", "98", CharTokenizer::from_text("0123456789"), {.block_size = 4});
+  EXPECT_EQ(text.tokens(Part::held_out), 1);
+  EXPECT_EQ(text.tokens(Part::train), 9);
+}
+
 TEST(DocumentDataset, KnowsItsDocuments) {
   const std::vector<std::string> lines{"anna", "bob"};
   const auto data = documents(lines, {.block_size = 8});

@@ -79,7 +79,7 @@ TEST_F(Settings, WhatBelongsToAChangedValueChangesWithIt) {
   EXPECT_DOUBLE_EQ(saved("run")["min-lr"].get<double>(), 0.00005);
   EXPECT_EQ(saved("run")["warmup"], 4);
   const Result said = gpt({"train", "--resume", "run", "--lr", "0.0005", "--min-lr", "0.1", "--steps", "30"});
-  expect_error(said, 1, "min_lr is 0.1");
+  expect_error(said, 1, "--min-lr is 0.1");
   expect_error(gpt({"train", "--resume", "run", "--steps", "30", "--warmup", "40"}), 1, "shorten the warm-up");
 }
 
@@ -119,7 +119,7 @@ TEST_F(Settings, NumbersThatDoNotFit) {
   expect_error(train({"--config", "bad.json"}), 1, "samples is 1000001, it must be from 0 to 1000000");
   const char* const huge = "9223372036854775807";
   expect_error(train({"--eval-batches", huge}), 1, "eval-batches is 9223372036854775807");
-  expect_error(train({"--batch", huge, "--accumulation", huge, "--epochs", "1"}), 1, "batch_size");
+  expect_error(train({"--batch", huge, "--accumulation", huge, "--epochs", "1"}), 1, "--batch is 9223372036854775807");
   expect_error(train({"--accumulation", huge, "--epochs", "1"}), 1, "accumulation");
   EXPECT_FALSE(std::filesystem::exists(folder / "runs"));
 }

@@ -2,6 +2,8 @@
 #include <gradus/models/text.h>
 #include <gradus/models/tokenizer.h>
 
+#include <gradus/core/random.h>
+
 #include "helpers.h"
 
 namespace gradus::models {
@@ -59,6 +61,69 @@ TEST(Tokenizer, UnseenCharacterIsShown) {
               AllOf(HasSubstr("U+001B"), ::testing::Not(HasSubstr("\x1b"))));
   const std::vector<std::int32_t> outside{0, 3};
   EXPECT_THAT(error_of([&] { tokenizer.decode(outside); }), HasSubstr("token 3"));
+}
+
+// Large texts are composed where a table says that something may change, small ones always.
+TEST(Text, LargeTextsAreComposedAsSmallOnes) {
+  Generator random(3);
+  const std::vector<std::u32string> kinds{
+      U"ab \n",
+      U"e\u0301\u0323a\u0300\u0327",                        // accents in any order
+      U"\u1112\u1161\u11ab\ud55c\uac00\u11a8",              // jamo and syllables
+      U"\u0915\u093c\u094d\u0958\u0928\u093c",              // nukta, virama, an excluded composition
+      U"\u05d0\u05b8\u05b0\u064e\u064b\u0651",              // points that join nothing but have an order
+      U"\u2126\u212b\u0344\u0374\u1e9b\u0323\u3099\u304b",  // singletons, and kana with a mark
+      U"\u09c7\u09be\u0b47\u0b3e\u1025\u102e\U0001d15e\ufb1d"};
+  // So far apart that no piece is composed because of another one.
+  const std::u32string filler(5000, U'0');  // which joins nothing
+  std::u32string characters;
+  std::string composed_by_piece;
+  const auto add = [&](const std::u32string& piece) {
+    characters += filler + piece;
+    composed_by_piece += encode_utf8(filler) + encode_utf8(decode_utf8(encode_utf8(piece)));
+  };
+  for (int i = 0; i < 300; ++i) {
+    const std::u32string& kind = kinds[static_cast<std::size_t>(random.below(std::ssize(kinds)))];
+    std::u32string piece;
+    for (Index k = random.below(8); k >= 0; --k)
+      piece += kind[static_cast<std::size_t>(random.below(std::ssize(kind)))];
+    add(piece);
+  }
+  for (char32_t c = 0x300; c < 0x110000; ++c) {
+    if (c == 0xD800) c = 0xE000;
+    if (c != 0xFEFF && decode_utf8(encode_utf8({&c, 1})) != std::u32string(1, c)) add({c});
+  }
+  EXPECT_TRUE(encode_utf8(decode_utf8(encode_utf8(characters))) == composed_by_piece);  // too long to be printed
+}
+
+TEST(Text, ProgressIsToldAndWhatItThrowsEndsTheWork) {
+  const std::string text(2'000'000, 'a');
+  double last = -1;
+  normalize_text(text, "text", [&](double done) {
+    EXPECT_GT(done, last);
+    last = done;
+  });
+  EXPECT_GT(last, 0.5);
+  EXPECT_THROW(split_documents(text, "text", {.progress = [](double) { throw 1; }}), int);
+}
+
+TEST(Text, SpaceIsKeptWhereSaid) {
+  Index trimmed = 0;
+  EXPECT_THAT(split_documents(" a \r\n\tb\n \nc", "text", {}, &trimmed), ElementsAre("a", "b", "c"));
+  EXPECT_EQ(trimmed, 2);
+  EXPECT_THAT(split_documents(" a \r\n\tb\n \nc", "text", {.keep_space = true}), ElementsAre(" a ", "\tb", "c"));
+  EXPECT_EQ(without_leading_space("\xE3\x80\x80 a "), "a ");
+}
+
+TEST(Tokenizer, FitsATextToWhatItKnows) {
+  const auto tokenizer = CharTokenizer::from_text("abc ");
+  const Fitted skipped = tokenizer.fit("a\xC3\xA9zbz", Unknown::skip);
+  EXPECT_EQ(skipped.text, "ab");
+  EXPECT_EQ(skipped.changed, 3);
+  EXPECT_EQ(skipped.unknown, U"z\xE9");
+  EXPECT_EQ(tokenizer.fit("azb", Unknown::replace).text, "a b");
+  EXPECT_EQ(CharTokenizer::from_text("ab ?").fit("azb", Unknown::replace).text, "a?b");
+  EXPECT_THAT(error_of([] { CharTokenizer::from_text("ab").fit("z", Unknown::replace); }), HasSubstr("skip"));
 }
 
 TEST(Text, InvalidUtf8IsLocated) {

@@ -3,12 +3,14 @@
 
 #include <cmath>
 #include <limits>
+#include <thread>
 
 #include <gradus/core/anomaly.h>
 #include <gradus/core/buffer.h>
 #include <gradus/core/ops.h>
 #include <gradus/core/parallel.h>
 #include <gradus/models/evaluate.h>
+#include <gradus/models/running_clock.h>
 
 #include "command.h"
 
@@ -218,6 +220,30 @@ TEST(Trainer, BudgetInSeconds) {
   EXPECT_TRUE(both.done());
 }
 
+TEST(Trainer, TimeBetweenStepsCountsIfSaid) {
+  World s;
+  double now = 0;
+  Trainer trainer(s.model, s.data, {.seconds = 10, .batch_size = 4});
+  trainer.set_clock([&] { return now += 0.5; });
+  trainer.step();
+  EXPECT_DOUBLE_EQ(trainer.seconds(), 0.5);
+  trainer.spend(7);
+  EXPECT_DOUBLE_EQ(trainer.progress(), 0.75);
+  trainer.reserve(2.5);
+  EXPECT_TRUE(trainer.done());
+  trainer.reserve(100);  // half the budget at most
+  EXPECT_DOUBLE_EQ(trainer.progress(), 1);
+  trainer.reserve(0);
+  EXPECT_FALSE(trainer.done());
+}
+
+TEST(RunningClock, GoesOnWhileTheProcessRuns) {
+  RunningClock clock;
+  const double before = clock.seconds();
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_GE(clock.seconds(), before + 0.02);
+}
+
 TEST(Trainer, BudgetInTokens) {
   World s;
   Trainer trainer(s.model, s.data, {.tokens = 100, .batch_size = 4, .lr = 0.01, .min_lr = 0});
@@ -403,12 +429,26 @@ TEST(Evaluate, IsTheMeanOverAllTokens) {
 TEST(Evaluate, SomeSequencesAreSpreadOverThePart) {
   World s(DType::f64);
   const Index size = s.data.size(Part::train);
-  EXPECT_EQ(evaluate(s.model, s.data, Part::train, 10 * size).loss, evaluate(s.model, s.data, Part::train).loss);
+  EXPECT_EQ(evaluate(s.model, s.data, Part::train, {.sequences = 10 * size}).loss,
+            evaluate(s.model, s.data, Part::train).loss);
   Batch batch;
   for (const Index i : {Index{0}, size / 3, 2 * size / 3}) s.data.append(Part::train, i, batch);
   s.model.eval();
   const double loss = cross_entropy(s.model(batch.tokens, batch.lengths), batch.targets).item();
-  EXPECT_NEAR(evaluate(s.model, s.data, Part::train, 3).loss, loss, 1e-12);
+  const Evaluation some = evaluate(s.model, s.data, Part::train, {.sequences = 3});
+  EXPECT_NEAR(some.loss, loss, 1e-12);
+  EXPECT_EQ(some.sequences, 3);
+  EXPECT_GT(some.margin, 0);
+  EXPECT_EQ(evaluate(s.model, s.data, Part::train).margin, 0);
+  EXPECT_NEAR(some.margin, judge(s.model, s.data, Part::train, {.sequences = 3}).loss.margin, 1e-12);
+  double last = -1;
+  evaluate(s.model, s.data, Part::train, {.progress = [&](double done) { last = done; }});
+  EXPECT_EQ(last, 1);
+  EXPECT_THROW(evaluate(s.model, s.data, Part::train, {.progress = [](double) { throw 1; }}), int);
+  EXPECT_FALSE(s.model.training());  // as it was
+  EXPECT_EQ(sequences_of(s.data, Part::train, s.data.tokens(Part::train)), 0);
+  EXPECT_NEAR(static_cast<double>(sequences_of(s.data, Part::train, s.data.tokens(Part::train) / 2)),
+              static_cast<double>(size) / 2, 1);
 }
 
 TEST(Judge, LossAccuracyAndIntervals) {
