@@ -63,8 +63,8 @@ struct Inspection {
 constexpr std::size_t most_missing = 64;
 
 Inspection inspect(const Node& op) {
-  Inspection found{.changed = op.data.version() != op.versions.result};
-  std::uint32_t others = 0;
+  Inspection found;
+  std::uint32_t versions = op.data.version();
   for (std::size_t i = 0; i < op.inputs.size(); ++i) {
     const Node* const input = op.inputs[i].get();
     if (input == nullptr) continue;
@@ -72,17 +72,15 @@ Inspection inspect(const Node& op) {
           "backward: an input of '{}' has become {} since {} was computed from it; compute the loss again after "
           "to(DType)",
           op.called(), input->dtype, op.dtype);
+    versions += input->data.version();
     found.wanted |= input->requires_grad;
-    found.shared |= input->grad.is_shared();
-    if (i < most_missing) found.missing |= std::uint64_t{!input->grad} << i;
-    const std::uint32_t version = input->data.version();
-    if (i < 2) {
-      found.changed |= version != op.versions.inputs[i];
-    } else {
-      others += version;
+    if (input->grad) {
+      found.shared |= input->grad.is_shared();
+    } else if (i < most_missing) {
+      found.missing |= std::uint64_t{1} << i;
     }
   }
-  found.changed |= others != op.versions.others;
+  found.changed = versions != op.versions.sum();  // they only grow
   return found;
 }
 

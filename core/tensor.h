@@ -66,6 +66,7 @@ void check_unchanged(const Node& values);
 struct Versions {
   std::uint32_t result = 0, inputs[2] = {0, 0}, others = 0;
   std::uint32_t& of_input(std::size_t i) { return i < 2 ? inputs[i] : others; }
+  std::uint32_t sum() const { return result + inputs[0] + inputs[1] + others; }
 };
 
 /// A vertex of the graph: values, gradient, and what they were computed from. Programs use Tensor; this is what ops and

@@ -63,8 +63,8 @@ Tensor unary(UnaryOp op, const Tensor& x, double a = 0, double b = 0) {
   check_defined(unary_names[static_cast<std::size_t>(op)], {x});
   Tensor y = Tensor::empty_like(x);
   dispatch(x.dtype(), [&]<class T>() {
-    const T* const from = x.node().values<T>();
-    T* const to = y.node().values<T>();
+    const T* const from = x.node().data.as<T>();
+    T* const to = y.node().data.as<T>();
     parallel_for(x.numel(), pointwise_grain, [&](Index begin, Index end) {
       kernels::kernels<T>().unary(op, from + begin, to + begin, end - begin, static_cast<T>(a), static_cast<T>(b),
                                   far<T>(x.numel()));
@@ -188,8 +188,8 @@ Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
   const Broadcast plan(name, a.shape(), b.shape());
   Tensor y = Tensor::empty(plan.shape, a.dtype());
   dispatch(a.dtype(), [&]<class T>() {
-    const T *const pa = a.node().values<T>(), *const pb = b.node().values<T>();
-    T* const py = y.node().values<T>();
+    const T *const pa = a.node().data.as<T>(), *const pb = b.node().data.as<T>();
+    T* const py = y.node().data.as<T>();
     plan.each_piece(false, [&](Index i, Index j, Index k, Index n) {
       kernels::kernels<T>().binary(op, pa + i, plan.a_step, pb + j, plan.b_step, py + k, n);
     });
