@@ -116,9 +116,9 @@ class Fitter {
   std::set<char32_t> seen_;
 };
 
-// What of a line is learned.
-std::string content_of(std::string_view line, const RunData& info) {
-  if (!info.documents) return models::normalize_text(std::string(line) + "\n");
+// What of a line is learned. `ended`: the text goes on behind its end.
+std::string content_of(std::string_view line, bool ended, const RunData& info) {
+  if (!info.documents) return models::normalize_text(std::string(line) + (ended ? "\n" : ""));
   if (is_blank(line)) return {};
   try {
     return models::split_documents(line, "text", {.keep_space = info.keep_space}).front();
@@ -138,7 +138,7 @@ void each_line(const Text& text, const RunData& info, const F& f) {
     for (std::size_t begin = 0; begin < bytes.size(); ++number) {
       const std::size_t end = std::min(bytes.find(end_of_line, begin), bytes.size());
       const std::string_view line = std::string_view(bytes).substr(begin, end - begin);
-      if (!f(content_of(line, info), fmt::format("{}, line {}", name, number))) return;
+      if (!f(content_of(line, end < bytes.size(), info), fmt::format("{}, line {}", name, number))) return;
       begin = end + 1;
     }
   }

@@ -37,7 +37,7 @@ std::string held_out_part(const models::RunData& info) {
 
 void print_documents(const models::DocumentDataset& documents, const Data& data) {
   constexpr const char* line = "         {} {}\n";
-  if (documents.num_copies() > 0) {
+  if (documents.num_copies() > 0 && data.info.held_out_sources.empty()) {
     say(line, counted(documents.num_copies(), "document"),
         data.info.distinct ? "repeat others; those that are alike are held out or trained on together"
                            : "repeat others, and some of what is held out is trained on too, as when this run began");
@@ -54,12 +54,18 @@ void print_documents(const models::DocumentDataset& documents, const Data& data)
   }
 }
 
+// Without those of a text that is there to judge by.
+Index own_documents(const models::DocumentDataset& documents, const Data& data) {
+  return documents.num_documents() - (data.info.held_out_sources.empty() ? 0 : documents.size(models::Part::held_out));
+}
+
 void print_data(const Data& data, Index vocabulary) {
   const models::Dataset& dataset = *data.dataset;
   const auto* documents = data.documents();
   say("data     {}: {}{} characters\n         {} held out, {} tokens; {} to train on; vocabulary {}\n",
-      name_of(data.info.sources()), documents != nullptr ? grouped(documents->num_documents()) + " documents, " : "",
-      grouped(data.characters), held_out_part(data.info), grouped(dataset.tokens(models::Part::held_out)),
+      name_of(data.info.sources()),
+      documents != nullptr ? counted(own_documents(*documents, data), "document") + ", " : "", grouped(data.characters),
+      held_out_part(data.info), grouped(dataset.tokens(models::Part::held_out)),
       grouped(dataset.tokens(models::Part::train)), vocabulary);
   if (documents != nullptr) print_documents(*documents, data);
   if (data.changed > 0) say("         {}\n", told_unknown(data));
