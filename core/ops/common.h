@@ -65,7 +65,9 @@ void write_or_add(GradShare<T> to, const T* from, Index n) {
 
 /// How many numbers sum_in_tree() needs to keep for `count` terms: the sums of 2^i blocks that wait for others.
 inline Index tree_size(Index size, Index count, Index block) {
-  return count <= block ? 0 : (std::bit_width(static_cast<std::uint64_t>((count - 1) / block + 1)) + 1) * size;
+  if (count <= block) return 0;
+  const auto blocks = static_cast<std::uint64_t>((count - 1) / block + 1);
+  return (static_cast<Index>(std::bit_width(blocks)) + 1) * size;
 }
 
 /// out[0..size) += the sum of terms begin .. end-1, on one thread: fn(to, first, last) adds some of them to `to`.
