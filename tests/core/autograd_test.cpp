@@ -44,6 +44,20 @@ TEST(Backward, AddsUpWhatIsUsedTwice) {
   EXPECT_FALSE(x.grad().defined());
 }
 
+// The second share of one gradient must not be written over the first, in whatever order an op asks and writes.
+TEST(Backward, AnOpMayAskForBothSharesOfOneGradientFirst) {
+  const Tensor x = tensor({1, 2}, f64).requires_grad(true);
+  const Tensor y = record("five", x.detach() * 5, {x, x}, [](const Node& out, Inputs in) {
+    const GradShare<double> first = in[0].grad_share<double>(), second = in[1].grad_share<double>();
+    const double* const dy = out.grad_or_null<double>();
+    const auto put = [](GradShare<double> to, Index i, double value) { to.p[i] = to.adds ? to.p[i] + value : value; };
+    for (Index i = 0; i < out.numel(); ++i) put(first, i, 2 * dy[i]);
+    for (Index i = 0; i < out.numel(); ++i) put(second, i, 3 * dy[i]);
+  });
+  sum(y).backward();
+  EXPECT_EQ(x.grad().to_vector(), (std::vector<double>{5, 5}));
+}
+
 TEST(Backward, WaitsForEveryUserOfAValue) {
   // A diamond whose branches differ in length: the short one must not send its share on before the long one.
   const Tensor x = leaf(2);
