@@ -51,8 +51,8 @@ TEST(Backward, AnOpMayAskForBothSharesOfOneGradientFirst) {
     const GradShare<double> first = in[0].grad_share<double>(), second = in[1].grad_share<double>();
     const double* const dy = out.grad_or_null<double>();
     const auto put = [](GradShare<double> to, Index i, double value) { to.p[i] = to.adds ? to.p[i] + value : value; };
-    for (Index i = 0; i < out.numel(); ++i) put(first, i, 2 * dy[i]);
     for (Index i = 0; i < out.numel(); ++i) put(second, i, 3 * dy[i]);
+    for (Index i = 0; i < out.numel(); ++i) put(first, i, 2 * dy[i]);
   });
   sum(y).backward();
   EXPECT_EQ(x.grad().to_vector(), (std::vector<double>{5, 5}));
