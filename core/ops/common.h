@@ -96,7 +96,8 @@ void sum_in_tree(T* out, Index size, Index begin, Index end, Index block, T* sta
 
 template <class T, class F>
 void sum_in_tree(T* out, Index size, Index count, Index block, const F& fn) {
-  const Buffer stack(tree_size(size, count, block), dtype_of<T>());
+  Buffer stack;  // most sums are short and need none
+  if (count > block) stack = Buffer(tree_size(size, count, block), dtype_of<T>());
   sum_in_tree(out, size, Index{0}, count, block, stack.as<T>(), fn);
 }
 
