@@ -47,9 +47,12 @@
 #include <gradus/nn/layers/sequential.h>
 #include <gradus/nn/metrics.h>
 #include <gradus/nn/module.h>
+#include <gradus/nn/optim/adam.h>
+#include <gradus/nn/optim/clip.h>
 #include <gradus/nn/optim/ema.h>
-#include <gradus/nn/optim/optim.h>
+#include <gradus/nn/optim/optimizer.h>
 #include <gradus/nn/optim/plateau.h>
 #include <gradus/nn/optim/rmsprop.h>
 #include <gradus/nn/optim/schedule.h>
+#include <gradus/nn/optim/sgd.h>
 #include <gradus/nn/summary.h>

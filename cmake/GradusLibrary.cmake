@@ -22,14 +22,15 @@ function(gradus_library component)
     SOVERSION "${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}")  # core/version.h says what that promises
 endfunction()
 
-# Headers that lay elsewhere in 0.1: programs that include the old path find one that includes the new. They go away
-# with the next minor version. moved_headers.txt has "old new" lines.
+# Headers that lay elsewhere in 0.1: programs that include the old path get a header that includes the new ones. They go
+# away with the next minor version. A line of moved_headers.txt is "old new...".
 file(STRINGS "${PROJECT_SOURCE_DIR}/cmake/moved_headers.txt" moved_headers)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/cmake/moved_headers.txt")
 foreach(line ${moved_headers})
-  string(REPLACE " " ";" line "${line}")
-  list(GET line 0 old)
-  list(GET line 1 new)
+  string(REPLACE " " ";" headers "${line}")
+  list(POP_FRONT headers old)
+  list(TRANSFORM headers REPLACE "(.+)" "#include <gradus/\\1>")
+  list(JOIN headers "\n" includes)
   file(CONFIGURE OUTPUT "${PROJECT_BINARY_DIR}/moved/gradus/${old}"
-    CONTENT "// Moved: include <gradus/${new}>.\n#pragma once\n\n#include <gradus/${new}>\n" @ONLY)
+    CONTENT "// Moved: include what this includes.\n#pragma once\n\n${includes}\n" @ONLY)
 endforeach()

@@ -9,7 +9,8 @@
 
 #include <gradus/models/gpt/gpt.h>
 #include <gradus/models/text/dataset.h>
-#include <gradus/nn/optim/optim.h>
+#include <gradus/nn/optim/adam.h>
+#include <gradus/nn/optim/clip.h>
 #include <gradus/nn/optim/schedule.h>
 
 namespace gradus::models {

@@ -3,7 +3,7 @@
 
 #include <limits>
 
-#include <gradus/nn/optim/optim.h>
+#include <gradus/nn/optim/optimizer.h>
 
 namespace gradus::optim {
 #pragma GCC visibility push(default)

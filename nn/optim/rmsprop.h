@@ -1,7 +1,7 @@
 // RMSprop: each gradient divided by its recent size.
 #pragma once
 
-#include <gradus/nn/optim/optim.h>
+#include <gradus/nn/optim/optimizer.h>
 
 namespace gradus::optim {
 #pragma GCC visibility push(default)

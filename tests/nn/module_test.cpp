@@ -9,7 +9,8 @@
 #include <gradus/nn/layers/positions.h>
 #include <gradus/nn/layers/recurrent.h>
 #include <gradus/nn/layers/sequential.h>
-#include <gradus/nn/optim/optim.h>
+#include <gradus/nn/optim/adam.h>
+#include <gradus/nn/optim/sgd.h>
 #include <gradus/nn/summary.h>
 
 #include <functional>

@@ -7,7 +7,9 @@
 #include <gradus/nn/layers/linear.h>
 #include <gradus/nn/layers/norm.h>
 #include <gradus/nn/layers/sequential.h>
-#include <gradus/nn/optim/optim.h>
+#include <gradus/nn/optim/adam.h>
+#include <gradus/nn/optim/clip.h>
+#include <gradus/nn/optim/sgd.h>
 
 #include "support.h"
 

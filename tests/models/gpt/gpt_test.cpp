@@ -6,7 +6,8 @@
 #include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
 #include <gradus/models/gpt/cost.h>
-#include <gradus/nn/optim/optim.h>
+#include <gradus/nn/optim/adam.h>
+#include <gradus/nn/optim/sgd.h>
 
 #include "../../nn/support.h"
 #include "../helpers.h"

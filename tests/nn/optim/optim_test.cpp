@@ -1,5 +1,7 @@
 // Optimizers against steps worked out by hand. The gradients of the three steps are 0.5, -1 and 2; p starts at 1.
-#include <gradus/nn/optim/optim.h>
+#include <gradus/nn/optim/adam.h>
+#include <gradus/nn/optim/clip.h>
+#include <gradus/nn/optim/sgd.h>
 
 #include <gradus/nn/files/safetensors.h>
 #include <gradus/nn/layers/embedding.h>

@@ -1,5 +1,5 @@
-// Optimizers: SGD, Adam and AdamW over groups of parameters, and clipping by the global norm. The loops over numbers
-// are core's (update.h); here stand the bookkeeping and the state that a checkpoint has to carry.
+// What all optimizers share: groups of parameters, and the bookkeeping and state that a checkpoint has to carry. The
+// loops over numbers are core's (ops/update.h).
 #pragma once
 
 #include <concepts>
@@ -91,79 +91,6 @@ class Optimizer {
   std::vector<double> group_sizes_;  // as the groups came, for the options
   std::vector<Slot> slots_;
 };
-
-struct SGDOptions {
-  double lr = 1e-3;
-  double momentum = 0;
-  double dampening = 0;
-  double weight_decay = 0;
-  bool nesterov = false;
-};
-
-/// With g' = g + weight_decay p and b = momentum b + (1 - dampening) g' (b = g' at first):
-/// p -= lr (nesterov ? g' + momentum b : b). Sutskever et al. 2013, in PyTorch's form.
-class SGD : public Optimizer {
- public:
-  explicit SGD(std::vector<Tensor> params, SGDOptions options = {});
-  template <detail::Rate T>
-  SGD(std::vector<Tensor> params, T lr) : SGD(std::move(params), SGDOptions{.lr = static_cast<double>(lr)}) {}
-  explicit SGD(std::vector<ParamGroup> groups, SGDOptions options = {});
-
- private:
-  void update(const Slot& slot, const Tensor& grad, double lr) const override;
-  std::vector<Option> options() const override;
-  void set_options(const std::vector<double>& values) override;
-  std::vector<const char*> moments() const override;
-  SGDOptions options_;
-};
-
-struct AdamOptions {
-  double lr = 1e-3;
-  std::pair<double, double> betas = {0.9, 0.999};
-  double eps = 1e-8;
-  double weight_decay = 0;
-};
-
-/// m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, p -= lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps).
-/// Kingma & Ba 2015, algorithm 1. Weight decay is added to the gradient (L2).
-class Adam : public Optimizer {
- public:
-  explicit Adam(std::vector<Tensor> params, AdamOptions options = {});
-  template <detail::Rate T>
-  Adam(std::vector<Tensor> params, T lr) : Adam(std::move(params), AdamOptions{.lr = static_cast<double>(lr)}) {}
-  explicit Adam(std::vector<ParamGroup> groups, AdamOptions options = {});
-
- protected:
-  Adam(const char* name, std::vector<ParamGroup> groups, const AdamOptions& options, bool decoupled);
-
- private:
-  void update(const Slot& slot, const Tensor& grad, double lr) const override;
-  std::vector<Option> options() const override;
-  void set_options(const std::vector<double>& values) override;
-  AdamOptions options_;
-  bool decoupled_;
-};
-
-struct AdamWOptions {
-  double lr = 1e-3;
-  std::pair<double, double> betas = {0.9, 0.999};
-  double eps = 1e-8;
-  double weight_decay = 0.01;
-};
-
-/// Adam with decoupled weight decay: p *= 1 - lr weight_decay before the step. Loshchilov & Hutter 2019, algorithm 2.
-class AdamW : public Adam {
- public:
-  explicit AdamW(std::vector<Tensor> params, AdamWOptions options = {});
-  template <detail::Rate T>
-  AdamW(std::vector<Tensor> params, T lr) : AdamW(std::move(params), AdamWOptions{.lr = static_cast<double>(lr)}) {}
-  explicit AdamW(std::vector<ParamGroup> groups, AdamWOptions options = {});
-};
-
-/// Scales all gradients by max_norm / (norm + 1e-6) if their joint Euclidean norm is above max_norm, and returns that
-/// norm (before scaling, computed in double). A norm that is not finite leaves the gradients alone: look at the result
-/// before stepping. Parameters without a gradient count as 0. Pascanu et al. 2013; PyTorch's clip_grad_norm_.
-double clip_grad_norm(const std::vector<Tensor>& params, double max_norm);
 
 #pragma GCC visibility pop
 }  // namespace gradus::optim

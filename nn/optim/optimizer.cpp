@@ -1,9 +1,7 @@
 // A slot per parameter holds its moments and its own count of steps, as in PyTorch, so that a parameter which now and
 // then gets no gradient is still corrected for the steps it really took. Everything is made at a parameter's first
 // step.
-#include <gradus/nn/optim/optim.h>
-
-#include <fmt/format.h>
+#include <gradus/nn/optim/optimizer.h>
 
 #include <algorithm>
 #include <cmath>
@@ -12,21 +10,13 @@
 #include <unordered_set>
 
 #include <gradus/core/autograd.h>
-#include <gradus/core/ops/update.h>
+#include <gradus/nn/optim/detail/check.h>
 
 namespace gradus::optim {
+
+using detail::check_number;
+
 namespace {
-
-std::vector<ParamGroup> one_group(std::vector<Tensor> params) {
-  std::vector<ParamGroup> groups(1);
-  groups[0].params = std::move(params);
-  return groups;
-}
-
-void check_number(const char* name, const char* what, double value, double below = HUGE_VAL) {
-  check(value >= 0 && value < below, "{}: {} is {}; it must be a finite number of at least 0{}", name, what, value,
-        std::isinf(below) ? std::string() : fmt::format(" and below {}", below));
-}
 
 constexpr std::string_view option_prefix = "options.";
 
@@ -36,25 +26,6 @@ bool is_option(const nn::NamedTensors::value_type& entry) {
 
 Tensor numbers(const std::vector<double>& values) {
   return tensor(values, DType::f64);
-}
-
-std::vector<const char*> moments_of(const SGDOptions& options) {
-  if (options.momentum == 0) return {};
-  return {"momentum_buffer"};
-}
-
-void check_options(const SGDOptions& options) {
-  check_number("SGD", "momentum", options.momentum);
-  check(std::isfinite(options.dampening), "SGD: dampening is {}; it must be finite", options.dampening);
-  check(!options.nesterov || (options.momentum > 0 && options.dampening == 0),
-        "SGD: nesterov with momentum {} and dampening {}; it needs a momentum above 0 and no dampening",
-        options.momentum, options.dampening);
-}
-
-void check_options(const char* name, const AdamOptions& options) {
-  check_number(name, "betas.first", options.betas.first, 1);
-  check_number(name, "betas.second", options.betas.second, 1);
-  check_number(name, "eps", options.eps);
 }
 
 }  // namespace
@@ -243,91 +214,6 @@ void Optimizer::set_moments(const nn::NamedTensors& state) {
         "it was saved by another optimizer or for another model",
         name_, state.size() - used, state.size(), slots.size());
   slots_ = std::move(slots);
-}
-
-SGD::SGD(std::vector<Tensor> params, SGDOptions options) : SGD(one_group(std::move(params)), options) {}
-
-SGD::SGD(std::vector<ParamGroup> groups, SGDOptions options)
-    : Optimizer("SGD", std::move(groups), options.lr, options.weight_decay, moments_of(options)), options_(options) {
-  check_options(options);
-}
-
-std::vector<Optimizer::Option> SGD::options() const {
-  return {{"momentum", options_.momentum}, {"dampening", options_.dampening}, {"nesterov", options_.nesterov ? 1 : 0}};
-}
-
-void SGD::set_options(const std::vector<double>& values) {
-  const SGDOptions options{.momentum = values[0], .dampening = values[1], .nesterov = values[2] != 0};
-  check_options(options);
-  options_ = options;
-}
-
-std::vector<const char*> SGD::moments() const {
-  return moments_of(options_);
-}
-
-void SGD::update(const Slot& slot, const Tensor& grad, double lr) const {
-  sgd_update(slot.param, slot.moments[0], grad,
-             {.lr = lr,
-              .momentum = options_.momentum,
-              .dampening = options_.dampening,
-              .weight_decay = slot.weight_decay,
-              .nesterov = options_.nesterov,
-              .first = slot.steps == 1});
-}
-
-Adam::Adam(std::vector<Tensor> params, AdamOptions options) : Adam(one_group(std::move(params)), options) {}
-
-Adam::Adam(std::vector<ParamGroup> groups, AdamOptions options) : Adam("Adam", std::move(groups), options, false) {}
-
-Adam::Adam(const char* name, std::vector<ParamGroup> groups, const AdamOptions& options, bool decoupled)
-    : Optimizer(name, std::move(groups), options.lr, options.weight_decay, {"exp_avg", "exp_avg_sq"}),
-      options_(options),
-      decoupled_(decoupled) {
-  check_options(name, options);
-}
-
-std::vector<Optimizer::Option> Adam::options() const {
-  return {{"beta1", options_.betas.first}, {"beta2", options_.betas.second}, {"eps", options_.eps}};
-}
-
-void Adam::set_options(const std::vector<double>& values) {
-  const AdamOptions options{.betas = {values[0], values[1]}, .eps = values[2]};
-  check_options(decoupled_ ? "AdamW" : "Adam", options);
-  options_ = options;
-}
-
-void Adam::update(const Slot& slot, const Tensor& grad, double lr) const {
-  const auto [beta1, beta2] = options_.betas;
-  const auto t = static_cast<double>(slot.steps);
-  adam_update(slot.param, slot.moments[0], slot.moments[1], grad,
-              {.lr = lr,
-               .beta1 = beta1,
-               .beta2 = beta2,
-               .eps = options_.eps,
-               .weight_decay = slot.weight_decay,
-               .decoupled = decoupled_,
-               .bias_correction1 = 1 - std::pow(beta1, t),
-               .bias_correction2 = 1 - std::pow(beta2, t)});
-}
-
-AdamW::AdamW(std::vector<Tensor> params, AdamWOptions options) : AdamW(one_group(std::move(params)), options) {}
-
-AdamW::AdamW(std::vector<ParamGroup> groups, AdamWOptions options)
-    : Adam("AdamW", std::move(groups), {options.lr, options.betas, options.eps, options.weight_decay}, true) {}
-
-double clip_grad_norm(const std::vector<Tensor>& params, double max_norm) {
-  check(max_norm > 0, "clip_grad_norm: max_norm is {}; it must be above 0", max_norm);
-  std::vector<Tensor> grads;
-  for (const Tensor& param : params) {
-    if (const Tensor grad = param.grad(); grad.defined()) grads.push_back(grad);
-  }
-  const double norm = joint_norm(grads);
-  const double factor = max_norm / (norm + 1e-6);
-  if (std::isfinite(norm) && factor < 1) {
-    for (const Tensor& grad : grads) scale_(grad, factor);
-  }
-  return norm;
 }
 
 }  // namespace gradus::optim
