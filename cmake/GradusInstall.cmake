@@ -23,11 +23,12 @@ gradus_pkg_config(gradus-nn "Modules and optimizers for gradus" gradus-core -lgr
 gradus_pkg_config(gradus-models "GPT and its trainer for gradus" gradus-nn -lgradus_models -lutf8proc)
 gradus_pkg_config(gradus "${PROJECT_DESCRIPTION}, all components" gradus-models "" "")
 
-# core/kernels stays private: its headers include xsimd.
+# kernels/ and detail/ stay private: the headers of kernels include xsimd.
 install(FILES "${PROJECT_SOURCE_DIR}/gradus.h" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/gradus")
 foreach(component core nn models)
-  file(GLOB headers CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${component}/*.h")
-  install(FILES ${headers} DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/gradus/${component}")
+  install(DIRECTORY "${PROJECT_SOURCE_DIR}/${component}" "${PROJECT_BINARY_DIR}/moved/gradus/${component}"
+    DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/gradus"
+    FILES_MATCHING PATTERN "*.h" PATTERN kernels EXCLUDE PATTERN detail EXCLUDE)
   install(TARGETS gradus_${component} EXPORT gradus_${component}
     RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}"
     LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"

@@ -3,20 +3,16 @@
 #include <gradus/core/autograd.h>
 
 #include <algorithm>
-#include <cstring>
 
-#include <gradus/core/anomaly.h>
-#include <gradus/core/detail/in_place.h>
+#include <gradus/core/detail/change_guard.h>
 #include <gradus/core/kernels/kernels.h>
+#include <gradus/core/watch.h>
 
 namespace gradus {
 namespace {
 
 thread_local int no_grad_depth = 0;
 thread_local const char* within = "";
-
-// Lamport's clock (1978): each thread counts by itself, and moves on to the time of what it gets from another thread.
-thread_local std::uint64_t clock = 0;
 
 using NodeList = std::vector<NodePtr, PoolAllocator<NodePtr>>;
 
@@ -68,7 +64,7 @@ Inspection inspect(const Node& op) {
   for (std::size_t i = 0; i < op.inputs.size(); ++i) {
     const Node* const input = op.inputs[i].get();
     if (input == nullptr) continue;
-    check(input->dtype == op.dtype || std::strcmp(op.op, "to") == 0,
+    check(input->dtype == op.dtype || op.converts,
           "backward: an input of '{}' has become {} since {} was computed from it; compute the loss again after "
           "to(DType)",
           op.called(), input->dtype, op.dtype);
@@ -148,16 +144,16 @@ class SharedGrads {
   std::vector<Aside> aside_;
 };
 
-void call_backward(const Node& op, const Inspection& found, const AnomalyMode* anomaly) {
-  if (!found.changed && anomaly == nullptr) {
+void call_backward(const Node& op, const Inspection& found) {
+  if (!found.changed && detail::watcher() == nullptr) {
     (*op.backward)(op, Inputs(op.inputs));
     return;
   }
-  const detail::ChangeGuard guard(op, anomaly);
+  const detail::ChangeGuard guard(op);
   (*op.backward)(op, Inputs(op.inputs));
 }
 
-void run_backward(const Node& op, const AnomalyMode* anomaly) {
+void run_backward(const Node& op) {
   const Inspection found = inspect(op);
   // A result without elements gives its inputs nothing: an op that loops over its result would leave their gradients
   // unwritten.
@@ -166,10 +162,10 @@ void run_backward(const Node& op, const AnomalyMode* anomaly) {
     if (op.inputs.size() > 2 || (op.inputs.size() == 2 && op.inputs[0] == op.inputs[1])) start_repeated_inputs(op);
     if (found.shared) {
       SharedGrads grads(op);
-      call_backward(op, found, anomaly);
+      call_backward(op, found);
       grads.add();
     } else {
-      call_backward(op, found, anomaly);
+      call_backward(op, found);
     }
   } catch (...) {  // a gradient that the op asked for may hold nothing yet
     for (std::size_t i = 0; i < std::min(op.inputs.size(), most_missing); ++i) {
@@ -208,12 +204,8 @@ const char* detail::called(const char* op) {
   return *within == '\0' ? op : within;
 }
 
-std::uint64_t detail::next_id() {
-  return ++clock;
-}
-
 bool detail::wants_grad(const char* name, const Tensor& y, InputList inputs) {
-  if (const AnomalyMode* const anomaly = anomaly_mode()) anomaly->check_forward(name, y, inputs);
+  for_each_watcher([&](OpWatcher& watcher) { watcher.on_forward(name, y, inputs); });
   return grad_enabled() &&
          std::ranges::any_of(inputs, [](const Tensor& x) { return x.defined() && x.requires_grad(); });
 }
@@ -230,11 +222,12 @@ void detail::attach(Node& node, const char* name, InputList inputs, std::shared_
   for (const Tensor& input : inputs) {
     node.inputs.push_back(input.node_ptr());
     if (!input.defined()) continue;
-    if (input.node().id >= node.id) node.id = clock = input.node().id + 1;
+    if (input.node().id >= node.id) node.id = next_id_after(input.node().id);
+    node.converts |= input.dtype() != node.dtype;
     node.versions.of_input(node.inputs.size() - 1) += input.node().data.version();
   }
   node.backward = std::move(backward);
-  if (AnomalyMode* const anomaly = anomaly_mode()) anomaly->note_values(node);
+  for_each_watcher([&](OpWatcher& watcher) { watcher.on_record(node); });
 }
 
 void Tensor::backward(bool retain_graph) const {
@@ -256,8 +249,7 @@ void Tensor::backward(const Tensor& weight, bool retain_graph) const {
         "backward: the weight is {} {} but the tensor is {} {}; they must agree", weight.dtype(), weight.shape(),
         root.dtype, root.shape);
 
-  AnomalyMode* const anomaly = detail::anomaly_mode();
-  if (anomaly != nullptr) anomaly->check_weight(weight);
+  detail::for_each_watcher([&](OpWatcher& watcher) { watcher.on_weight(weight); });
   NodeList nodes = reachable(node_);
   for (const NodePtr& node : nodes) {
     check(!node->released,
@@ -282,12 +274,11 @@ void Tensor::backward(const Tensor& weight, bool retain_graph) const {
 
   for (NodePtr& node : nodes) {
     if (node->backward == nullptr) continue;  // the root is a leaf: its gradient is the weight
-    run_backward(*node, anomaly);
+    run_backward(*node);
     for (const NodePtr& input : node->inputs) {  // what an op had nothing to add to is zero, not missing
       if (input != nullptr && input->requires_grad && !input->grad) input->make_grad(true);
     }
-    if (anomaly != nullptr) anomaly->check_backward(*node);
-    if (!retain_graph && anomaly != nullptr) anomaly->forget_values(*node);
+    detail::for_each_watcher([&](OpWatcher& watcher) { watcher.on_backward(*node, !retain_graph); });
     if (!retain_graph) release(*node);
     node.reset();  // frees the values too unless somebody else holds them
   }

@@ -48,9 +48,7 @@ class Within {
 };
 /// The op that the program called, of which `op` may be a step.
 const char* called(const char* op);
-/// For a new node: above those of all nodes that this thread has made or used so far.
-std::uint64_t next_id();
-/// Whether record() has to note the op; under AnomalyMode it looks at y too.
+/// Whether record() has to note the op; watchers are told of it either way.
 bool wants_grad(const char* name, const Tensor& y, InputList inputs);
 void attach(Node& node, const char* name, InputList inputs, std::shared_ptr<const Backward> backward);
 

@@ -4,17 +4,16 @@
 #include <algorithm>
 #include <cmath>
 
-#include <gradus/core/autograd.h>
-#include <gradus/core/ops.h>
-
 namespace gradus {
 namespace {
+
+// Lamport's clock (1978): each thread counts by itself, and moves on to the time of what it gets from another thread.
+thread_local std::uint64_t clock = 0;
 
 // Nodes whose last owner let go while another node was being destroyed on this thread. Destroying them from this list,
 // instead of from inside their user's destructor, keeps the stack flat however deep the graph is.
 struct Graveyard {
   std::vector<NodePtr, PoolAllocator<NodePtr>> nodes;
-  bool emptying = false;
 };
 
 // Never destroyed, because tensors may outlive the thread's other locals; empty between uses, so nothing leaks.
@@ -57,6 +56,13 @@ Tensor filled(const Shape& shape, DType dtype, Fill fill) {
 const Node& detail::no_node() {
   static const Node& none = *new Node({}, DType::f32, {});  // not destroyed: threads may compute while the program ends
   return none;
+}
+
+std::uint64_t detail::next_id() {
+  return ++clock;
+}
+std::uint64_t detail::next_id_after(std::uint64_t id) {
+  return clock = std::max(clock, id) + 1;
 }
 
 Node::Node(Shape s, DType t, Buffer values) : shape(s), dtype(t), id(detail::next_id()), data(std::move(values)) {}
@@ -139,74 +145,6 @@ void Tensor::copy_(const Tensor& values) const {
 
 void Tensor::mark_written(const char* writer) const {
   node().data.mark_written(writer);
-}
-
-Tensor& detail::assign(const char* op, Tensor& a, const Tensor& value) {
-  if (!a.requires_grad() || !a.is_leaf()) return a = value;
-  check(!grad_enabled(),
-        "{}: this tensor {} is a leaf that wants a gradient, and ops are being recorded; to update it, write "
-        "{{ const NoGrad guard; p {} ..; }}; for a new tensor from it, p = p {} ..",
-        op, a.shape(), op, op[0]);
-  check(value.shape() == a.shape(), "{}: the result {} does not fit into {}; the other side must broadcast to that", op,
-        value.shape(), a.shape());
-  a.copy_(value);
-  a.mark_written(op);
-  return a;
-}
-
-Tensor Tensor::exp() const {
-  return gradus::exp(*this);
-}
-Tensor Tensor::log() const {
-  return gradus::log(*this);
-}
-Tensor Tensor::sqrt() const {
-  return gradus::sqrt(*this);
-}
-Tensor Tensor::abs() const {
-  return gradus::abs(*this);
-}
-Tensor Tensor::tanh() const {
-  return gradus::tanh(*this);
-}
-Tensor Tensor::sigmoid() const {
-  return gradus::sigmoid(*this);
-}
-Tensor Tensor::relu() const {
-  return gradus::relu(*this);
-}
-Tensor Tensor::pow(double exponent) const {
-  return gradus::pow(*this, exponent);
-}
-Tensor Tensor::matmul(const Tensor& other) const {
-  return gradus::matmul(*this, other);
-}
-Tensor Tensor::reshape(const Shape& shape) const {
-  return gradus::reshape(*this, shape);
-}
-Tensor Tensor::transpose(Index dim0, Index dim1) const {
-  return gradus::transpose(*this, dim0, dim1);
-}
-Tensor Tensor::sum() const {
-  return gradus::sum(*this);
-}
-Tensor Tensor::sum(const Dims& dims, bool keepdim) const {
-  return gradus::sum(*this, dims, keepdim);
-}
-Tensor Tensor::mean() const {
-  return gradus::mean(*this);
-}
-Tensor Tensor::mean(const Dims& dims, bool keepdim) const {
-  return gradus::mean(*this, dims, keepdim);
-}
-Tensor Tensor::max() const {
-  return gradus::max(*this);
-}
-Tensor Tensor::max(const Dims& dims, bool keepdim) const {
-  return gradus::max(*this, dims, keepdim);
-}
-Tensor Tensor::softmax(Index dim) const {
-  return gradus::softmax(*this, dim);
 }
 
 Tensor full(const Shape& shape, double value, DType dtype) {

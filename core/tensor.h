@@ -17,9 +17,9 @@
 #include <type_traits>
 #include <vector>
 
-#include <gradus/core/buffer.h>
 #include <gradus/core/dtype.h>
-#include <gradus/core/random.h>
+#include <gradus/core/runtime/buffer.h>
+#include <gradus/core/runtime/random.h>
 #include <gradus/core/shape.h>
 
 namespace gradus {
@@ -77,6 +77,7 @@ struct Node {
   bool requires_grad = false;
   bool released = false;    // its backward ran and the graph behind it was let go
   bool visited = false;     // used by backward() while it collects the graph
+  bool converts = false;    // an input was of another dtype when the op was recorded
   std::uint64_t id = 0;     // order of creation on a thread: every input has a lower one than its output
   const char* op = "";      // "softmax": for printing, errors, the graph picture; empty for a leaf
   const char* within = "";  // the op that the program called, where this is a step of it: "mse_loss" of its "sub"
@@ -125,7 +126,11 @@ struct Node {
 
 namespace detail {
 const Node& no_node();
-}
+/// For a new node: above those of all nodes that this thread has made or used so far.
+std::uint64_t next_id();
+/// Above `id` as well, that of a node which may come from another thread.
+std::uint64_t next_id_after(std::uint64_t id);
+}  // namespace detail
 inline const Node& Inputs::operator[](std::size_t i) const {
   return nodes_[i] == nullptr ? detail::no_node() : *nodes_[i];
 }

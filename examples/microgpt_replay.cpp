@@ -9,8 +9,8 @@
 // to 0 in a straight line; samples at temperature 0.5. The one liberty: text is brought into Unicode's composed form.
 #include <fmt/format.h>
 #include <gradus/gradus.h>
-#include <gradus/models/text.h>
-#include <gradus/nn/atomic_file.h>
+#include <gradus/models/text/text.h>
+#include <gradus/nn/files/atomic_file.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>

@@ -3,7 +3,7 @@
 
 #include <functional>
 
-#include <gradus/core/gradcheck.h>
+#include <gradus/core/inspect/gradcheck.h>
 #include <gradus/nn/module.h>
 
 namespace gradus {

@@ -1,7 +1,7 @@
 // Initializers: they overwrite a parameter in place, with numbers that equal PyTorch's for the same seed.
 #pragma once
 
-#include <gradus/core/random.h>
+#include <gradus/core/runtime/random.h>
 #include <gradus/nn/module.h>
 
 namespace gradus::nn::init {

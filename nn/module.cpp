@@ -6,7 +6,7 @@
 #include <typeinfo>
 #include <unordered_set>
 
-#include <gradus/core/platform.h>
+#include <gradus/core/runtime/platform.h>
 
 namespace gradus::nn {
 namespace {

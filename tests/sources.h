@@ -34,10 +34,11 @@ inline std::set<std::string> declared_names() {
   return words_after(read(std::filesystem::path(GRADUS_SOURCE_DIR) / "core" / "ops.h"), "\nTensor ");
 }
 
-/// The words X of "struct X : Base" or "class X : public Base" in the folder's headers.
+/// The words X of "struct X : Base" or "class X : public Base" in the headers below the folder.
 inline std::set<std::string> derived(const std::string& folder, const std::set<std::string>& bases) {
   std::set<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(GRADUS_SOURCE_DIR) / folder)) {
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(std::filesystem::path(GRADUS_SOURCE_DIR) / folder)) {
     if (entry.path().extension() != ".h") continue;
     std::ifstream file(entry.path());
     for (std::string line; std::getline(file, line);) {

@@ -19,9 +19,9 @@
 #include <string_view>
 #include <vector>
 
-#include <gradus/core/buffer.h>
-#include <gradus/core/cpu.h>
-#include <gradus/core/parallel.h>
+#include <gradus/core/runtime/buffer.h>
+#include <gradus/core/runtime/cpu.h>
+#include <gradus/core/runtime/parallel.h>
 #include <gradus/core/tensor.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

@@ -1,7 +1,7 @@
 #include "machine_limits.h"
 
 #include <benchmark/benchmark.h>
-#include <gradus/core/cpu.h>
+#include <gradus/core/runtime/cpu.h>
 
 #include <algorithm>
 #include <barrier>

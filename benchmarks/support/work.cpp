@@ -2,7 +2,7 @@
 #include "work.h"
 
 #include <benchmark/benchmark.h>
-#include <gradus/core/parallel.h>
+#include <gradus/core/runtime/parallel.h>
 #include <sys/resource.h>
 
 #include <algorithm>

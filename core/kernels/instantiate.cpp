@@ -1,6 +1,6 @@
 // Compiled once per instruction set, with that set's compiler flags and GRADUS_ISA_NAME: fills the kernel tables.
 #include <gradus/core/kernels/attention.h>
-#include <gradus/core/kernels/decode.h>
+#include <gradus/core/kernels/cached_attention.h>
 #include <gradus/core/kernels/kernels.h>
 #include <gradus/core/kernels/pointwise.h>
 #include <gradus/core/kernels/product.h>

@@ -1,7 +1,7 @@
 // The exponential and the logarithm that the ops are made of, and the tail of the normal distribution that gelu is.
 // xsimd has exponentials too, but gcc 12 does not inline its f32 one (gelu took 1.6 times as long with it), and its f64
 // one is 0 and infinite before it should be. Largest errors: 1.02 ulp in f32, over every float with AVX2, and 0.9 in
-// f64; tests/core/op_edges_test.cpp looks at every 4,099th float and tests/core/special_values_test.cpp at f64.
+// f64; tests/core/ops/op_edges_test.cpp looks at every 4,099th float and tests/core/ops/special_values_test.cpp at f64.
 #pragma once
 
 #include <gradus/core/kernels/simd.h>

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include <gradus/core/ops/common.h>
+#include <gradus/core/ops/detail/common.h>
 
 namespace gradus {
 namespace {

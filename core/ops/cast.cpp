@@ -1,5 +1,5 @@
 // Copies: the values in other memory, clone(), and in the other type, to(). The gradient goes the same way back.
-#include <gradus/core/ops/common.h>
+#include <gradus/core/ops/detail/common.h>
 
 namespace gradus {
 

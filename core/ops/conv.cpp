@@ -2,8 +2,8 @@
 // Simard 2006), which the weight multiplies. The gradient makes the patches again instead of keeping them, which would
 // hold kernel-size copies of every input. conv1d is a plane of height 1.
 // B batch, C channels, O channels of the result, K = C kernel.height kernel.width, P places of the kernel.
-#include <gradus/core/ops/gemm.h>
-#include <gradus/core/ops/window.h>
+#include <gradus/core/ops/detail/gemm.h>
+#include <gradus/core/ops/detail/window.h>
 
 namespace gradus {
 namespace {

@@ -3,7 +3,7 @@
 // a stored mask, and threads need no order.
 #include <cmath>
 
-#include <gradus/core/ops/common.h>
+#include <gradus/core/ops/detail/common.h>
 
 namespace gradus {
 

@@ -2,7 +2,7 @@
 // columns, not the rows, because two rows may come from the same place.
 #include <algorithm>
 
-#include <gradus/core/ops/common.h>
+#include <gradus/core/ops/detail/common.h>
 
 namespace gradus {
 

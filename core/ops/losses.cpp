@@ -1,7 +1,7 @@
 // Losses that are compositions of other ops; their gradients follow. Each is the mean over all elements, but kl_div.
 #include <limits>
 
-#include <gradus/core/ops/common.h>
+#include <gradus/core/ops/detail/common.h>
 
 namespace gradus {
 namespace {

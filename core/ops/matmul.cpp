@@ -1,7 +1,7 @@
 // Matrix products: matmul with broadcast leading dimensions, and linear, whose bias is added while the tile is still in
 // registers. For C = A B:  dA = dC B^T,  dB = A^T dC; transposed factors are read in place.
-#include <gradus/core/ops/common.h>
-#include <gradus/core/ops/gemm.h>
+#include <gradus/core/ops/detail/common.h>
+#include <gradus/core/ops/detail/gemm.h>
 
 namespace gradus {
 namespace {

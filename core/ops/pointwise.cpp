@@ -3,7 +3,7 @@
 #include <array>
 #include <string_view>
 
-#include <gradus/core/ops/common.h>
+#include <gradus/core/ops/detail/common.h>
 
 namespace gradus {
 namespace {

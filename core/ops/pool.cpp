@@ -1,6 +1,6 @@
 // max_pool2d and avg_pool2d: each plane by itself. The maximum keeps the place of each largest element for its
 // gradient.
-#include <gradus/core/ops/window.h>
+#include <gradus/core/ops/detail/window.h>
 
 #include <cmath>
 

@@ -7,7 +7,7 @@
 #include <limits>
 #include <numeric>
 
-#include <gradus/core/ops/common.h>
+#include <gradus/core/ops/detail/common.h>
 
 namespace gradus {
 namespace {

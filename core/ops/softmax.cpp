@@ -1,5 +1,5 @@
 // softmax and log_softmax over one dimension; any but the last is brought to the end and back.
-#include <gradus/core/ops/common.h>
+#include <gradus/core/ops/detail/common.h>
 
 namespace gradus {
 namespace {

@@ -4,8 +4,8 @@
 #include <optional>
 
 #include <gradus/core/ops.h>
-#include <gradus/core/random.h>
-#include <gradus/models/run_folder.h>
+#include <gradus/core/runtime/random.h>
+#include <gradus/models/train/run_folder.h>
 #include <gradus/nn/gradcheck.h>
 
 #include "commands.h"

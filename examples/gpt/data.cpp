@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <set>
 
-#include <gradus/models/text.h>
+#include <gradus/models/text/text.h>
 #include <gradus_embedded/korean_names.h>
 #include <gradus_embedded/names.h>
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include <gradus/models/dataset.h>
-#include <gradus/models/run_folder.h>
+#include <gradus/models/text/dataset.h>
+#include <gradus/models/train/run_folder.h>
 
 namespace gpt {
 

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <numbers>
 
-#include <gradus/models/evaluate.h>
-#include <gradus/models/run_folder.h>
+#include <gradus/models/train/evaluate.h>
+#include <gradus/models/train/run_folder.h>
 
 #include "commands.h"
 #include "numbers.h"

@@ -6,10 +6,10 @@
 #include <map>
 #include <sstream>
 
-#include <gradus/models/checkpoint.h>
-#include <gradus/models/cost.h>
-#include <gradus/models/run_folder.h>
-#include <gradus/models/run_log.h>
+#include <gradus/models/gpt/cost.h>
+#include <gradus/models/train/checkpoint.h>
+#include <gradus/models/train/run_folder.h>
+#include <gradus/models/train/run_log.h>
 
 #include "commands.h"
 #include "data.h"

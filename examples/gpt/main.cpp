@@ -10,8 +10,8 @@
 #include <filesystem>
 #include <new>
 
-#include <gradus/core/parallel.h>
-#include <gradus/core/platform.h>
+#include <gradus/core/runtime/parallel.h>
+#include <gradus/core/runtime/platform.h>
 #include <gradus/core/version.h>
 
 #include "commands.h"

@@ -11,7 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include <gradus/models/text.h>
+#include <gradus/models/text/text.h>
 
 #include "numbers.h"
 

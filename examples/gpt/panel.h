@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include <gradus/models/checkpoint.h>
-#include <gradus/models/trainer.h>
+#include <gradus/models/train/checkpoint.h>
+#include <gradus/models/train/trainer.h>
 
 #include "loss_history.h"
 #include "output.h"

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include <gradus/models/gpt.h>
-#include <gradus/models/trainer.h>
+#include <gradus/models/gpt/gpt.h>
+#include <gradus/models/train/trainer.h>
 
 namespace gpt {
 

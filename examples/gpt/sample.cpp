@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cstdio>
 
-#include <gradus/models/generate.h>
-#include <gradus/models/run_folder.h>
-#include <gradus/models/text.h>
+#include <gradus/models/generate/generate.h>
+#include <gradus/models/text/text.h>
+#include <gradus/models/train/run_folder.h>
 
 #include "commands.h"
 #include "data.h"

@@ -6,12 +6,12 @@
 #include <cstdio>
 #include <filesystem>
 
-#include <gradus/core/parallel.h>
-#include <gradus/core/platform.h>
-#include <gradus/models/cost.h>
-#include <gradus/models/evaluate.h>
-#include <gradus/models/generate.h>
-#include <gradus/models/text.h>
+#include <gradus/core/runtime/parallel.h>
+#include <gradus/core/runtime/platform.h>
+#include <gradus/models/generate/generate.h>
+#include <gradus/models/gpt/cost.h>
+#include <gradus/models/text/text.h>
+#include <gradus/models/train/evaluate.h>
 
 #include "commands.h"
 #include "numbers.h"

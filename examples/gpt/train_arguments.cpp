@@ -9,7 +9,7 @@
 #include <memory>
 #include <type_traits>
 
-#include <gradus/core/parallel.h>
+#include <gradus/core/runtime/parallel.h>
 #include <gradus/models/detail/json.h>
 
 #include "commands.h"

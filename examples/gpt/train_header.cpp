@@ -3,9 +3,9 @@
 
 #include <fmt/format.h>
 
-#include <gradus/core/cpu.h>
-#include <gradus/core/parallel.h>
-#include <gradus/core/platform.h>
+#include <gradus/core/runtime/cpu.h>
+#include <gradus/core/runtime/parallel.h>
+#include <gradus/core/runtime/platform.h>
 
 #include "numbers.h"
 #include "output.h"

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include <gradus/models/gpt.h>
+#include <gradus/models/gpt/gpt.h>
 
 #include "data.h"
 #include "presets.h"

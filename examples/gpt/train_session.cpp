@@ -14,9 +14,9 @@
 #include <string_view>
 #include <utility>
 
-#include <gradus/models/evaluate.h>
-#include <gradus/models/generate.h>
-#include <gradus/models/text.h>
+#include <gradus/models/generate/generate.h>
+#include <gradus/models/text/text.h>
+#include <gradus/models/train/evaluate.h>
 
 #include "loss_svg.h"
 #include "numbers.h"

@@ -7,10 +7,10 @@
 #include <optional>
 #include <string>
 
-#include <gradus/models/checkpoint.h>
-#include <gradus/models/evaluate.h>
-#include <gradus/models/running_clock.h>
-#include <gradus/models/sampling.h>
+#include <gradus/models/generate/sampling.h>
+#include <gradus/models/train/checkpoint.h>
+#include <gradus/models/train/evaluate.h>
+#include <gradus/models/train/running_clock.h>
 
 #include "data.h"
 #include "loss_history.h"

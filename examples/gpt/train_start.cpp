@@ -7,10 +7,10 @@
 #include <filesystem>
 #include <iterator>
 
-#include <gradus/core/random.h>
-#include <gradus/models/adapt.h>
-#include <gradus/models/text.h>
-#include <gradus/nn/safetensors.h>
+#include <gradus/core/runtime/random.h>
+#include <gradus/models/gpt/adapt.h>
+#include <gradus/models/text/text.h>
+#include <gradus/nn/files/safetensors.h>
 
 #include "numbers.h"
 #include "run_text.h"

@@ -3,9 +3,9 @@
 
 #include <optional>
 
-#include <gradus/models/checkpoint.h>
-#include <gradus/models/gpt.h>
-#include <gradus/models/tokenizer.h>
+#include <gradus/models/gpt/gpt.h>
+#include <gradus/models/text/tokenizer.h>
+#include <gradus/models/train/checkpoint.h>
 
 #include "data.h"
 #include "train_arguments.h"

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <string>
 
-#include <gradus/models/text.h>
+#include <gradus/models/text/text.h>
 
 namespace gpt {
 

@@ -4,9 +4,9 @@
 #include <limits>
 
 #include <gradus/core/autograd.h>
-#include <gradus/core/gradcheck.h>
+#include <gradus/core/inspect/gradcheck.h>
 #include <gradus/core/ops.h>
-#include <gradus/core/update.h>
+#include <gradus/core/ops/update.h>
 
 #include "../support.h"
 

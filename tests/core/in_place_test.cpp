@@ -1,9 +1,9 @@
 // Values that change between an op and its backward(): an error that names the op, the input and what wrote, unless
 // the op does not need them.
-#include <gradus/core/anomaly.h>
 #include <gradus/core/autograd.h>
+#include <gradus/core/inspect/anomaly.h>
 #include <gradus/core/ops.h>
-#include <gradus/core/update.h>
+#include <gradus/core/ops/update.h>
 
 #include <cmath>
 #include <functional>

@@ -5,7 +5,7 @@
 
 #include <sstream>
 
-#include <gradus/core/cpu.h>
+#include <gradus/core/runtime/cpu.h>
 
 #include "../support.h"
 

@@ -6,7 +6,7 @@
 #include <fstream>
 #include <string>
 
-#include <gradus/core/cpu.h>
+#include <gradus/core/runtime/cpu.h>
 
 #include "../support.h"
 

@@ -1,8 +1,8 @@
 // Any bytes as a model's configuration and as the config.json of a run folder: taken or an Error; a configuration comes
 // back from its JSON, a run from its folder.
-#include <gradus/models/gpt.h>
-#include <gradus/models/run_folder.h>
-#include <gradus/nn/safetensors.h>
+#include <gradus/models/gpt/gpt.h>
+#include <gradus/models/train/run_folder.h>
+#include <gradus/nn/files/safetensors.h>
 
 #include "fuzz.h"
 

@@ -1,12 +1,12 @@
 // A safetensors file of any bytes: it is read or it is an Error; what was read can be saved, comes back bit for bit,
 // and saved once more gives the same file. A module takes it whole or is left as it was.
-#include <gradus/nn/safetensors.h>
+#include <gradus/nn/files/safetensors.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include <gradus/nn/init.h>
-#include <gradus/nn/linear.h>
+#include <gradus/nn/layers/linear.h>
 
 #include "fuzz.h"
 

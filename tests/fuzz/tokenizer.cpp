@@ -1,10 +1,10 @@
 // Any bytes as a tokenizer.json and as a text to make a tokenizer from: read or an Error; a tokenizer comes back from
 // its file; decoding what was encoded gives the composed (NFC) text.
-#include <gradus/models/tokenizer.h>
+#include <gradus/models/text/tokenizer.h>
 
 #include <set>
 
-#include <gradus/models/text.h>
+#include <gradus/models/text/text.h>
 
 #include "fuzz.h"
 

@@ -6,7 +6,7 @@
 #include <limits>
 #include <map>
 
-#include <gradus/nn/safetensors.h>
+#include <gradus/nn/files/safetensors.h>
 
 #include "registry.h"
 

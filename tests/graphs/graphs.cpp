@@ -7,7 +7,7 @@
 #include <cstring>
 #include <map>
 
-#include <gradus/core/cpu.h>
+#include <gradus/core/runtime/cpu.h>
 
 #include "case.h"
 

@@ -7,8 +7,8 @@
 
 #include <gradus/core/ops.h>
 #include <gradus/core/version.h>
-#include <gradus/models/run_folder.h>
-#include <gradus/nn/safetensors.h>
+#include <gradus/models/train/run_folder.h>
+#include <gradus/nn/files/safetensors.h>
 
 #include "command.h"
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include <gradus/models/dataset.h>
-#include <gradus/models/gpt.h>
+#include <gradus/models/gpt/gpt.h>
+#include <gradus/models/text/dataset.h>
 
 #include "../support.h"
 

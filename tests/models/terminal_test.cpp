@@ -1,11 +1,11 @@
 // gpt train and where its output goes: the panel on a terminal, pipes whose reader has gone, keys and signals.
-#include <gradus/models/text.h>
+#include <gradus/models/text/text.h>
 
 #include <chrono>
 #include <regex>
 #include <thread>
 
-#include <gradus/models/checkpoint.h>
+#include <gradus/models/train/checkpoint.h>
 
 #include "pty.h"
 

@@ -3,11 +3,11 @@
 
 #include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
-#include <gradus/nn/activation.h>
-#include <gradus/nn/dropout.h>
-#include <gradus/nn/linear.h>
-#include <gradus/nn/mlp.h>
-#include <gradus/nn/sequential.h>
+#include <gradus/nn/layers/activation.h>
+#include <gradus/nn/layers/dropout.h>
+#include <gradus/nn/layers/linear.h>
+#include <gradus/nn/layers/mlp.h>
+#include <gradus/nn/layers/sequential.h>
 
 #include "support.h"
 

@@ -1,9 +1,9 @@
 // Initializers: what their numbers look like over a large weight, and PyTorch's first ones.
-#include <gradus/nn/embedding.h>
 #include <gradus/nn/init.h>
-#include <gradus/nn/linear.h>
-#include <gradus/nn/mlp.h>
-#include <gradus/nn/norm.h>
+#include <gradus/nn/layers/embedding.h>
+#include <gradus/nn/layers/linear.h>
+#include <gradus/nn/layers/mlp.h>
+#include <gradus/nn/layers/norm.h>
 
 #include <algorithm>
 #include <bit>

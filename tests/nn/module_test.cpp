@@ -1,15 +1,16 @@
 // Module: names, ties, modes, conversion.
-#include <gradus/nn/activation.h>
-#include <gradus/nn/attention.h>
-#include <gradus/nn/batch_norm.h>
-#include <gradus/nn/conv.h>
-#include <gradus/nn/embedding.h>
-#include <gradus/nn/mlp.h>
-#include <gradus/nn/norm.h>
-#include <gradus/nn/optim.h>
-#include <gradus/nn/positions.h>
-#include <gradus/nn/recurrent.h>
-#include <gradus/nn/sequential.h>
+#include <gradus/nn/layers/activation.h>
+#include <gradus/nn/layers/attention.h>
+#include <gradus/nn/layers/batch_norm.h>
+#include <gradus/nn/layers/conv.h>
+#include <gradus/nn/layers/embedding.h>
+#include <gradus/nn/layers/mlp.h>
+#include <gradus/nn/layers/norm.h>
+#include <gradus/nn/layers/positions.h>
+#include <gradus/nn/layers/recurrent.h>
+#include <gradus/nn/layers/sequential.h>
+#include <gradus/nn/optim/adam.h>
+#include <gradus/nn/optim/sgd.h>
 #include <gradus/nn/summary.h>
 
 #include <functional>

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include <gradus/core/autograd.h>
-#include <gradus/core/gradcheck.h>
+#include <gradus/core/inspect/gradcheck.h>
 #include <gradus/core/ops.h>
 #include <gradus/nn/module.h>
 

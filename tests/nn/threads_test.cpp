@@ -2,12 +2,14 @@
 // this also finds what they share.
 #include <thread>
 
-#include <gradus/nn/activation.h>
-#include <gradus/nn/dropout.h>
-#include <gradus/nn/linear.h>
-#include <gradus/nn/norm.h>
-#include <gradus/nn/optim.h>
-#include <gradus/nn/sequential.h>
+#include <gradus/nn/layers/activation.h>
+#include <gradus/nn/layers/dropout.h>
+#include <gradus/nn/layers/linear.h>
+#include <gradus/nn/layers/norm.h>
+#include <gradus/nn/layers/sequential.h>
+#include <gradus/nn/optim/adam.h>
+#include <gradus/nn/optim/clip.h>
+#include <gradus/nn/optim/sgd.h>
 
 #include "support.h"
 

@@ -7,7 +7,7 @@
 
 #include <gradus/gradus.h>
 
-#include "../core/op_table.h"
+#include "../core/ops/op_table.h"
 #include "reference_file.h"
 
 namespace gradus::testing {

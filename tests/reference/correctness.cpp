@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <string_view>
 
-#include <gradus/core/cpu.h>
+#include <gradus/core/runtime/cpu.h>
 
 #include "measure.h"
 
@@ -132,7 +132,7 @@ void print_page() {
   print_summary(rows);
   print_section(
       rows, "Ops", "Ops", "op",
-      "Every row of `tests/core/op_table.cpp` but the largest shapes, further sizes, and edges: ties, kinks, "
+      "Every row of `tests/core/ops/op_table.cpp` but the largest shapes, further sizes, and edges: ties, kinks, "
       "infinities.\nInputs are multiples of 2^-16, so sums of them are exact. PyTorch 1.13 has no RMSNorm and no "
       "attention: those are\nwritten with its ops, as the papers have them.");
   print_section(

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include <gradus/core/gradcheck.h>
+#include <gradus/core/inspect/gradcheck.h>
 
 #include "reference_file.h"
 

@@ -1,4 +1,4 @@
-"""Every row of tests/core/op_table.cpp in PyTorch, under the row's name. `@` leads to further inputs for the same row:
+"""Every row of tests/core/ops/op_table.cpp in PyTorch, under the row's name. `@` leads to further inputs for the same row:
 other sizes, or (`@edge_..`) places where differences cannot judge a gradient: kinks, ties, infinities."""
 import math
 import random

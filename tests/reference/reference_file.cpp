@@ -1,6 +1,6 @@
 #include "reference_file.h"
 
-#include <gradus/nn/safetensors.h>
+#include <gradus/nn/files/safetensors.h>
 
 namespace gradus::testing {
 

@@ -7,7 +7,7 @@
 #include <ostream>
 #include <set>
 
-#include "../core/op_table.h"
+#include "../core/ops/op_table.h"
 #include "../sources.h"
 #include "../support.h"
 #include "measure.h"
@@ -118,12 +118,12 @@ void expect_cases(const std::string& file, const std::set<std::string>& wanted, 
 
 TEST(Reference, HasACaseForEveryModule) {
   expect_cases("modules", declared_modules(), "", 32);
-  expect_cases("modules", enumerators("nn/activation.h", "enum class Activation {"), "MLP_", 6);
+  expect_cases("modules", enumerators("nn/layers/activation.h", "enum class Activation {"), "MLP_", 6);
 }
 
 TEST(Reference, HasACaseForEveryOptimizerAndSchedule) {
   expect_cases("optimizers", declared_optimizers(), "", 4);
-  expect_cases("optimizers", enumerators("nn/schedule.h", "enum Kind {"), "Schedule_", 3);
+  expect_cases("optimizers", enumerators("nn/optim/schedule.h", "enum Kind {"), "Schedule_", 3);
 }
 
 TEST(Reference, EverySubjectHasCases) {

@@ -1,11 +1,11 @@
 // Calls that must not compile. Each line that a mistake stands on ends in what the compiler has to say about it; check
 // reads them.
 #include <gradus/core/ops.h>
-#include <gradus/nn/attention.h>
-#include <gradus/nn/conv.h>
-#include <gradus/nn/mlp.h>
-#include <gradus/nn/norm.h>
-#include <gradus/nn/recurrent.h>
+#include <gradus/nn/layers/attention.h>
+#include <gradus/nn/layers/conv.h>
+#include <gradus/nn/layers/mlp.h>
+#include <gradus/nn/layers/norm.h>
+#include <gradus/nn/layers/recurrent.h>
 
 using namespace gradus;
 

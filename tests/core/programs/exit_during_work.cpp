@@ -13,7 +13,7 @@
 
 #include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
-#include <gradus/core/parallel.h>
+#include <gradus/core/runtime/parallel.h>
 
 using namespace gradus;
 

@@ -16,8 +16,8 @@
 #include <thread>
 
 #include <gradus/core/autograd.h>
-#include <gradus/core/buffer.h>
 #include <gradus/core/ops.h>
+#include <gradus/core/runtime/buffer.h>
 
 using namespace gradus;
 

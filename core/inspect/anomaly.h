@@ -1,0 +1,51 @@
+// AnomalyMode: finds the op that made the first NaN or infinity, where a loss that is NaN says only that there was one.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <gradus/core/watch.h>
+
+namespace gradus {
+#pragma GCC visibility push(default)
+
+/// While one lives, every op on this thread is looked at, forward and backward: the first whose result, or whose
+/// gradient of an input, is not finite ends in an Error with the op, the place and value, the shapes and ranges of its
+/// inputs, the module it is in or behind, and the step. So does an op that was recorded while this one lived, and whose
+/// gradient needs values that were written through data() since. Every value is read a few times more, so training
+/// takes longer.
+///     AnomalyMode watch(model.named_parameters());
+/// What is meant to be infinite, such as a mask of -inf, ends in an Error as well.
+class AnomalyMode final : public OpWatcher {
+ public:
+  /// `names` of parameters, from which the error tells the module; without them it does not.
+  explicit AnomalyMode(std::vector<std::pair<std::string, Tensor>> names = {});
+
+  /// The number of the training step, for the error; Trainer sets it.
+  void set_step(Index step) override { step_ = step; }
+
+  void on_forward(const char* op, const Tensor& y, Inputs inputs) override;
+  void on_record(const Node& op) override;
+  void on_weight(const Tensor& weight) override;
+  bool has_changed(const Node& op, const Node& values) const override;
+  void on_backward(const Node& op, bool released) override;
+
+ private:
+  // Of an op's result and its inputs, as they were when it was recorded.
+  struct Checksums {
+    std::uint64_t op_id;  // addresses are used again
+    std::vector<std::uint64_t> of_values;
+  };
+
+  std::string place(const std::vector<const Node*>& inputs) const;
+
+  std::vector<std::pair<std::string, Tensor>> names_;
+  std::optional<Index> step_;
+  std::unordered_map<const Node*, Checksums> noted_;
+};
+
+#pragma GCC visibility pop
+}  // namespace gradus

@@ -1,0 +1,56 @@
+// OpWatcher: sees every op of a thread when it runs and when its backward has run. AnomalyMode is one. Where none
+// lives, an op pays for one look at a pointer.
+#pragma once
+
+#include <functional>
+#include <span>
+
+#include <gradus/core/tensor.h>
+
+namespace gradus {
+#pragma GCC visibility push(default)
+
+/// Watches the ops of the thread that made it for as long as it lives. Several may live at once, each made after the
+/// others and destroyed before them; every one is told.
+class OpWatcher {
+ public:
+  using Inputs = std::span<const std::reference_wrapper<const Tensor>>;
+
+  OpWatcher();
+  virtual ~OpWatcher();
+  OpWatcher(const OpWatcher&) = delete;
+  OpWatcher& operator=(const OpWatcher&) = delete;
+
+  /// A training step begins.
+  virtual void set_step(Index /*step*/) {}
+  /// An op has computed y; whether it will be recorded is not known yet.
+  virtual void on_forward(const char* /*op*/, const Tensor& /*y*/, Inputs /*inputs*/) {}
+  /// The op was recorded.
+  virtual void on_record(const Node& /*op*/) {}
+  /// backward() begins with this weight.
+  virtual void on_weight(const Tensor& /*weight*/) {}
+  /// Whether `values`, the result of `op` or one of its inputs, were written since the op was recorded, as far as the
+  /// watcher knows. Asked before the op's backward.
+  virtual bool has_changed(const Node& /*op*/, const Node& /*values*/) const { return false; }
+  /// The op's backward has run; its inputs' gradients are there. `released`: the op is let go right after.
+  virtual void on_backward(const Node& /*op*/, bool /*released*/) {}
+
+  /// The one that was made before this one on the same thread, and still lives; or null.
+  OpWatcher* outer() const { return outer_; }
+
+ private:
+  OpWatcher* outer_;
+};
+
+namespace detail {
+/// The thread's newest; null: none lives.
+OpWatcher* watcher();
+
+template <class F>
+void for_each_watcher(F f) {
+  for (OpWatcher* each = watcher(); each != nullptr; each = each->outer()) f(*each);
+}
+}  // namespace detail
+
+#pragma GCC visibility pop
+}  // namespace gradus

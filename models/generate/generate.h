@@ -1,0 +1,51 @@
+// New text from a GPT, a token at a time, with the keys and values of earlier tokens kept.
+//
+// A context that has filled block_size slides: its oldest quarter is let go (at least one token) and the rest read anew
+// at positions from 0, so that the model always sees the last three quarters or more, at the price of about three
+// tokens' work a token. A prompt longer than block_size begins with its last block_size tokens.
+#pragma once
+
+#include <functional>
+#include <string_view>
+
+#include <gradus/models/generate/sampling.h>
+#include <gradus/models/gpt/gpt.h>
+#include <gradus/models/text/tokenizer.h>
+
+namespace gradus::models {
+#pragma GCC visibility push(default)
+
+/// A token of a sample that generate() has just drawn.
+struct Drawn {
+  std::size_t sample;
+  std::int32_t token;
+  const Tensor& logits;  // what it was drawn from is row `row`, before penalty and temperature
+  Index row;
+
+  /// The model's `count` likeliest tokens here, and the one drawn where it is not among them.
+  std::vector<Likely> likeliest(std::size_t count) const;
+};
+
+/// Told of every token that is drawn, the one that stops a sample included; false ends the sample with this token.
+using OnToken = std::function<bool(const Drawn&)>;
+
+/// What follows each prompt (not the prompt itself). Prompts may differ in length but not be empty. Runs in eval mode
+/// and records nothing. With and without the cache logits differ by less than 1e-4 (f32) or 1e-12 (f64) of the largest
+/// one, so that the same tokens come unless a draw falls that close to the border between two.
+std::vector<std::vector<std::int32_t>> generate(GPT& model, std::span<const std::vector<std::int32_t>> prompts,
+                                                const GenerateOptions& options = {}, const OnToken& on_token = {});
+std::vector<std::int32_t> generate(GPT& model, std::span<const std::int32_t> prompt,
+                                   const GenerateOptions& options = {});
+
+/// Told of every piece of a text as it comes: `sample` counts from 0. A piece has whole characters only.
+using OnText = std::function<void(std::size_t sample, std::string_view piece)>;
+
+/// `count` texts that begin with `prompt`, normalised as texts to train on are, which is part of them. With a boundary
+/// token each is a document of its own that ends where the model ends it; without, an empty prompt stands for a line
+/// break, or for the first character of the vocabulary if there is none, and is not shown.
+std::vector<std::string> generate(GPT& model, const CharTokenizer& tokenizer, std::string_view prompt, Index count,
+                                  const GenerateOptions& options = {}, const OnText& on_text = {},
+                                  const OnToken& on_token = {});
+
+#pragma GCC visibility pop
+}  // namespace gradus::models

@@ -1,0 +1,71 @@
+// Tokens are numbered in the order of their characters, so that a new one moves those behind it.
+#include <gradus/models/gpt/adapt.h>
+
+#include <algorithm>
+
+#include <gradus/core/ops.h>
+
+namespace gradus::models {
+namespace {
+
+// For each token of `to` the one of `from` that means the same, or -1.
+std::vector<Index> same_tokens(const CharTokenizer& from, const CharTokenizer& to) {
+  std::vector<Index> same;
+  for (const char32_t c : to.characters()) {
+    const auto found = std::ranges::lower_bound(from.characters(), c);
+    const bool known = found != from.characters().end() && *found == c;
+    same.push_back(known ? found - from.characters().begin() : -1);
+  }
+  if (to.has_boundary()) same.push_back(from.has_boundary() ? from.boundary() : -1);
+  return same;
+}
+
+// Row i of `to` becomes row rows[i] of `from`, or stays as it is for -1. Both (.., C).
+void copy_rows(const Tensor& from, const Tensor& to, const std::vector<Index>& rows) {
+  dispatch(to.dtype(), [&]<class T>() {
+    const std::span<const T> source = from.data<T>();
+    const std::span<T> target = to.data<T>();
+    const auto width = static_cast<std::size_t>(to.size(-1));
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (rows[i] < 0) continue;
+      std::ranges::copy(source.subspan(static_cast<std::size_t>(rows[i]) * width, width),
+                        target.subspan(i * width).begin());
+    }
+  });
+}
+
+}  // namespace
+
+GPT adapt(const GPT& model, const CharTokenizer& from, const GPTConfig& config, const CharTokenizer& to) {
+  const GPTConfig& own = model.config();
+  check(from.vocab_size() == own.vocab_size, "adapt: the tokenizer has {} tokens, the model {}; give the model's own",
+        from.vocab_size(), own.vocab_size);
+  check(to.vocab_size() == config.vocab_size, "adapt: the new tokenizer has {} tokens, the configuration says {}",
+        to.vocab_size(), config.vocab_size);
+  check(config.block_size <= own.block_size,
+        "adapt: a context of {} was asked for, the model has learned {}; choose that or less", config.block_size,
+        own.block_size);
+  GPTConfig alike = config;
+  alike.vocab_size = own.vocab_size, alike.block_size = own.block_size, alike.dropout = own.dropout;
+  check(alike == own,
+        "adapt: the configurations differ in more than vocab_size, block_size and dropout; make them alike");
+  GPT adapted(config);
+  adapted.to(model.dtype());
+  const std::vector<Index> tokens = same_tokens(from, to);
+  std::vector<Index> positions(static_cast<std::size_t>(config.block_size));
+  for (std::size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<Index>(i);
+  const nn::NamedTensors old = model.named_parameters(), fresh = adapted.named_parameters();
+  for (std::size_t i = 0; i < fresh.size(); ++i) {
+    const auto& [name, parameter] = fresh[i];
+    if (name == "wte.weight" || name == "lm_head.weight") {
+      copy_rows(old[i].second, parameter, tokens);
+    } else if (name == "wpe.weight") {
+      copy_rows(old[i].second, parameter, positions);
+    } else {
+      parameter.copy_(old[i].second);
+    }
+  }
+  return adapted;
+}
+
+}  // namespace gradus::models

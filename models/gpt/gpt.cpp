@@ -1,0 +1,319 @@
+// There is one forward pass, for packed documents; a batch of equal sequences is documents of equal length.
+#include <gradus/models/gpt/gpt.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include <gradus/core/ops.h>
+#include <gradus/models/detail/json.h>
+#include <gradus/nn/init.h>
+
+namespace gradus::models {
+namespace {
+
+using detail::Json;
+
+template <class Value, std::size_t count>
+using Names = std::array<std::pair<Value, const char*>, count>;
+
+constexpr Names<NormKind, 2> norm_names{{{NormKind::layer, "layer"}, {NormKind::rms, "rms"}}};
+constexpr Names<nn::Activation, 6> activation_names{{{nn::Activation::relu, "relu"},
+                                                     {nn::Activation::gelu_erf, "gelu_erf"},
+                                                     {nn::Activation::gelu_tanh, "gelu_tanh"},
+                                                     {nn::Activation::silu, "silu"},
+                                                     {nn::Activation::tanh, "tanh"},
+                                                     {nn::Activation::sigmoid, "sigmoid"}}};
+
+template <class Value, std::size_t count>
+const char* name_of(const Names<Value, count>& names, Value value) {
+  for (const auto& [known, name] : names) {
+    if (known == value) return name;
+  }
+  fail("GPTConfig: {} is not one of the named values of its field", static_cast<int>(value));
+}
+
+template <class Value, std::size_t count>
+Value value_of(const Names<Value, count>& names, detail::JsonReader& reader, const std::string& key) {
+  const auto text = reader.get<std::string>(key);
+  std::vector<std::string_view> known;
+  for (const auto& [value, name] : names) {
+    if (text == name) return value;
+    known.emplace_back(name);
+  }
+  fail("{}: \"{}\" is \"{}\", it must be one of {}", reader.name(), key, text, fmt::join(known, ", "));
+}
+
+nn::LayerNormOptions layer_norm_options(const GPTConfig& config) {
+  return {.weight = config.norm_gain, .bias = config.bias};
+}
+
+// A tied head borrows the table, so a matrix of its own would be filled only to be dropped.
+nn::Linear make_head(const GPTConfig& config, const nn::Embedding& wte) {
+  nn::Linear head(config.n_embd, config.tie_weights ? 1 : config.vocab_size, {.bias = false});
+  if (config.tie_weights) head.weight = wte.weight;
+  return head;
+}
+
+const GPTConfig& validated(const GPTConfig& config) {
+  config.validate();
+  return config;
+}
+
+}  // namespace
+
+void GPTConfig::validate() const {
+  const auto in_range = [](const char* name, Index value, Index most) {
+    check(value >= 1 && value <= most, "GPTConfig: {} is {}, it must be from 1 to {}", name, value, most);
+  };
+  in_range("vocab_size", vocab_size, Index{1} << 24);
+  in_range("block_size", block_size, Index{1} << 24);
+  in_range("n_layer", n_layer, 10'000);
+  in_range("n_embd", n_embd, Index{1} << 20);
+  in_range("n_head", n_head, n_embd);
+  if (n_embd % n_head != 0) {
+    Index fits = n_head;
+    while (n_embd % fits != 0) --fits;
+    fail(
+        "GPTConfig: width {} cannot be split evenly among {} heads; use {} head{}, or a width that is a multiple of {}",
+        n_embd, n_head, fits, fits == 1 ? "" : "s", n_head);
+  }
+  check(dropout >= 0 && dropout < 1, "GPTConfig: dropout is {}, it must be at least 0 and below 1", dropout);
+  check(std::isfinite(init_std) && init_std >= 0, "GPTConfig: init_std is {}, it must be at least 0", init_std);
+  constexpr Index most = 100'000'000'000;
+  check(num_parameters() <= most, "GPTConfig: these sizes make {} parameters, more than {}; use smaller ones",
+        num_parameters(), most);
+}
+
+Index GPTConfig::num_parameters() const {
+  const Index norm_size = n_embd * ((norm_gain ? 1 : 0) + (norm == NormKind::layer && bias ? 1 : 0));
+  const Index biases = bias ? (3 + 1 + 4 + 1) * n_embd : 0;  // c_attn, c_proj, c_fc, c_proj
+  const Index block = (3 + 1 + 4 + 4) * n_embd * n_embd + biases + 2 * norm_size;
+  const Index tables = (vocab_size * (tie_weights ? 1 : 2) + block_size) * n_embd;
+  return tables + n_layer * block + ((embedding_norm ? 1 : 0) + (final_norm ? 1 : 0)) * norm_size;
+}
+
+GPTConfig GPTConfig::gpt2(std::string_view size) {
+  struct Row {
+    std::string_view size;
+    Index n_layer, n_head, n_embd;
+  };
+  constexpr std::array<Row, 4> rows{
+      {{"124M", 12, 12, 768}, {"350M", 24, 16, 1024}, {"774M", 36, 20, 1280}, {"1558M", 48, 25, 1600}}};
+  for (const Row& row : rows) {
+    if (row.size == size) return {.n_layer = row.n_layer, .n_head = row.n_head, .n_embd = row.n_embd, .dropout = 0.1};
+  }
+  fail("GPTConfig: there is no GPT-2 of size \"{}\"; it came in 124M, 350M, 774M and 1558M", size);
+}
+
+GPTConfig GPTConfig::shakespeare_char_cpu(Index vocab_size) {
+  return {.vocab_size = vocab_size,
+          .block_size = 64,
+          .n_layer = 4,
+          .n_head = 4,
+          .n_embd = 128,
+          .bias = false,
+          .activation = nn::Activation::gelu_erf};
+}
+
+GPTConfig GPTConfig::shakespeare_char(Index vocab_size) {
+  return {.vocab_size = vocab_size,
+          .block_size = 256,
+          .n_layer = 6,
+          .n_head = 6,
+          .n_embd = 384,
+          .dropout = 0.2,
+          .bias = false,
+          .activation = nn::Activation::gelu_erf};
+}
+
+GPTConfig GPTConfig::microgpt(Index vocab_size) {
+  return {.vocab_size = vocab_size,
+          .block_size = 16,
+          .n_layer = 1,
+          .n_head = 4,
+          .n_embd = 16,
+          .bias = false,
+          .norm = NormKind::rms,
+          .norm_gain = false,
+          .activation = nn::Activation::relu,
+          .tie_weights = false,
+          .embedding_norm = true,
+          .final_norm = false,
+          .init_std = 0.08,
+          .scale_residual = false};
+}
+
+std::string GPTConfig::to_json() const {
+  const Json json = {{"vocab_size", vocab_size},
+                     {"block_size", block_size},
+                     {"n_layer", n_layer},
+                     {"n_head", n_head},
+                     {"n_embd", n_embd},
+                     {"dropout", dropout},
+                     {"bias", bias},
+                     {"norm", name_of(norm_names, norm)},
+                     {"norm_gain", norm_gain},
+                     {"activation", name_of(activation_names, activation)},
+                     {"tie_weights", tie_weights},
+                     {"embedding_norm", embedding_norm},
+                     {"final_norm", final_norm},
+                     {"init_std", init_std},
+                     {"scale_residual", scale_residual}};
+  return detail::dump(json, 2) + "\n";
+}
+
+GPTConfig GPTConfig::from_json(std::string_view json, std::string_view name) {
+  const Json object = detail::parse_json(json, name);
+  detail::JsonReader reader(object, std::string(name));
+  GPTConfig config;
+  config.vocab_size = reader.get<Index>("vocab_size");
+  config.block_size = reader.get<Index>("block_size");
+  config.n_layer = reader.get<Index>("n_layer");
+  config.n_head = reader.get<Index>("n_head");
+  config.n_embd = reader.get<Index>("n_embd");
+  config.dropout = reader.get<double>("dropout");
+  config.bias = reader.get<bool>("bias");
+  config.norm = value_of(norm_names, reader, "norm");
+  config.norm_gain = reader.get<bool>("norm_gain");
+  config.activation = value_of(activation_names, reader, "activation");
+  config.tie_weights = reader.get<bool>("tie_weights");
+  config.embedding_norm = reader.get<bool>("embedding_norm");
+  config.final_norm = reader.get<bool>("final_norm");
+  config.init_std = reader.get<double>("init_std");
+  config.scale_residual = reader.get<bool>("scale_residual");
+  reader.finish();
+  try {
+    config.validate();
+  } catch (const Error& error) {
+    fail("{}: {}", name, error.what());
+  }
+  return config;
+}
+
+Norm::Norm(const GPTConfig& config) : norm(nn::LayerNorm(config.n_embd, layer_norm_options(config))) {
+  if (config.norm == NormKind::rms) norm = nn::RMSNorm(config.n_embd, {.weight = config.norm_gain});
+}
+
+Tensor Norm::operator()(const Tensor& x) const {
+  return std::visit([&](const auto& chosen) { return chosen(x); }, norm);
+}
+
+void Norm::members(nn::Visitor& visit) const {
+  std::visit([&](const auto& chosen) { chosen.members(visit); }, norm);
+}
+
+Block::Block(const GPTConfig& config)
+    : ln_1(config),
+      attn(config.n_embd, config.n_head, {.bias = config.bias, .dropout = config.dropout}),
+      ln_2(config),
+      mlp(config.n_embd, {.bias = config.bias, .activation = config.activation, .dropout = config.dropout}) {}
+
+Tensor Block::operator()(const Tensor& x, std::span<const Index> lengths) const {  // (N, C)
+  const Tensor y = x + attn(ln_1(x), lengths);
+  return y + mlp(ln_2(y));
+}
+
+Tensor Block::operator()(const Tensor& x, std::span<const Index> lengths, std::span<KeyValues* const> caches) const {
+  const Tensor y = x + attn(ln_1(x), lengths, caches);
+  return y + mlp(ln_2(y));
+}
+
+void Block::members(nn::Visitor& visit) const {
+  visit("ln_1", ln_1);
+  visit("attn", attn);
+  visit("ln_2", ln_2);
+  visit("mlp", mlp);
+}
+
+GPT::GPT(const GPTConfig& config)
+    : wte(validated(config).vocab_size, config.n_embd),
+      wpe(config.block_size, config.n_embd),
+      drop(config.dropout),
+      lm_head(make_head(config, wte)),
+      config_(config) {
+  if (config.embedding_norm) ln_emb.emplace(config);
+  h.reserve(static_cast<std::size_t>(config.n_layer));
+  for (Index i = 0; i < config.n_layer; ++i) h.emplace_back(config);
+  if (config.final_norm) ln_f.emplace(config);
+
+  nn::init::gpt2_(*this, config.n_layer, default_generator(), config.init_std, config.scale_residual);
+}
+
+void GPT::members(nn::Visitor& visit) const {
+  visit("wte", wte);
+  visit("wpe", wpe);
+  visit("drop", drop);
+  if (ln_emb) visit("ln_emb", *ln_emb);
+  visit("h", h);
+  if (ln_f) visit("ln_f", *ln_f);
+  visit("lm_head", lm_head);
+}
+
+Tensor GPT::operator()(std::span<const std::int32_t> tokens, Index B, Index T) const {
+  check(B >= 1 && T >= 1 && std::cmp_less_equal(B, tokens.size()) && std::cmp_less_equal(T, tokens.size()) &&
+            std::cmp_equal(B * T, tokens.size()),
+        "GPT: {} tokens arrived for a batch of {} sequences of {}; give B T of them", tokens.size(), B, T);
+  const std::vector<Index, PoolAllocator<Index>> lengths(static_cast<std::size_t>(B), T);
+  return reshape((*this)(tokens, lengths), {B, T, config_.vocab_size});
+}
+
+Tensor GPT::operator()(std::span<const std::int32_t> tokens, std::span<const Index> lengths) const {
+  return head(features(tokens, lengths));
+}
+
+Tensor GPT::embed(std::span<const std::int32_t> tokens, std::span<const Index> lengths,
+                  std::span<const Index> before) const {
+  std::vector<std::int32_t, PoolAllocator<std::int32_t>> positions;
+  positions.reserve(tokens.size());
+  for (std::size_t i = 0; i < lengths.size(); ++i) {
+    const Index length = lengths[i], first = before.empty() ? 0 : before[i];
+    check(length >= 1 && first + length <= config_.block_size,
+          "GPT: a sequence of {} tokens; this model takes from 1 to {} (its block_size), so cut it into pieces",
+          first + length, config_.block_size);
+    check(length <= static_cast<Index>(tokens.size() - positions.size()),
+          "GPT: the lengths of the sequences add up to more than the {} tokens that arrived", tokens.size());
+    for (Index t = 0; t < length; ++t) positions.push_back(static_cast<std::int32_t>(first + t));
+  }
+  check(!tokens.empty() && positions.size() == tokens.size(),
+        "GPT: {} tokens arrived, but the lengths of the sequences add up to {}; both must be the same, and not 0",
+        tokens.size(), positions.size());
+  for (const std::int32_t token : tokens) {
+    check(token >= 0 && token < config_.vocab_size,
+          "GPT: token {} is not in the vocabulary 0 .. {}; encode the text "
+          "with the tokenizer that the model was trained with",
+          token, config_.vocab_size - 1);
+  }
+  const Tensor of_tokens = wte(tokens);               // named, so that nodes have the same numbers with every compiler
+  const Tensor x = drop(of_tokens + wpe(positions));  // (N, C)
+  return ln_emb ? (*ln_emb)(x) : x;
+}
+
+Tensor GPT::features(std::span<const std::int32_t> tokens, std::span<const Index> lengths) const {
+  Tensor x = embed(tokens, lengths, {});
+  for (const Block& block : h) x = block(x, lengths);
+  return ln_f ? (*ln_f)(x) : x;
+}
+
+Tensor GPT::features(std::span<const std::int32_t> tokens, std::span<const Index> lengths,
+                     std::span<Cache* const> caches) const {
+  check(lengths.size() == caches.size(), "GPT: {} lengths and {} caches; give one for each sequence", lengths.size(),
+        caches.size());
+  std::vector<Index> before;
+  for (Cache* const cache : caches) {
+    if (cache->empty()) cache->resize(h.size());
+    check(cache->size() == h.size(), "GPT: a cache of {} layers; this model has {}", cache->size(), h.size());
+    before.push_back(cache->front().length);
+  }
+  Tensor x = embed(tokens, lengths, before);
+  std::vector<KeyValues*> layer(caches.size());
+  for (std::size_t l = 0; l < h.size(); ++l) {
+    for (std::size_t i = 0; i < caches.size(); ++i) layer[i] = &(*caches[i])[l];
+    x = h[l](x, lengths, layer);
+  }
+  return ln_f ? (*ln_f)(x) : x;
+}
+
+}  // namespace gradus::models

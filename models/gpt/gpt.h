@@ -1,0 +1,133 @@
+// GPT: a decoder-only transformer put together from nn modules, with GPT-2's parameter names, and the configuration
+// that makes it GPT-2, nanoGPT's character model or microgpt.  B batch, T time, N = B T or packed tokens, C width, V
+// vocabulary
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include <gradus/nn/layers/attention.h>
+#include <gradus/nn/layers/embedding.h>
+#include <gradus/nn/layers/mlp.h>
+#include <gradus/nn/layers/norm.h>
+
+namespace gradus::models {
+#pragma GCC visibility push(default)
+
+/// The norm that a GPT has everywhere.
+enum class NormKind { layer, rms };
+
+/// The sizes and variants of a GPT; as it stands GPT-2 124M without dropout.
+struct GPTConfig {
+  Index vocab_size = 50257;
+  Index block_size = 1024;  // how many tokens the model can look back on, itself included
+  Index n_layer = 12;
+  Index n_head = 12;
+  Index n_embd = 768;
+  double dropout = 0;
+  bool bias = true;  // in every Linear and LayerNorm
+  NormKind norm = NormKind::layer;
+  bool norm_gain = true;  // whether norms have a learned factor
+  nn::Activation activation = nn::Activation::gelu_tanh;
+  bool tie_weights = true;      // lm_head uses the token embedding's table
+  bool embedding_norm = false;  // one more norm right after the embeddings
+  bool final_norm = true;       // ln_f
+  double init_std = 0.02;       // every matrix starts as N(0, init_std)
+  bool scale_residual = true;   // c_proj weights start smaller by sqrt(2 n_layer), as GPT-2's
+
+  /// Throws Error that says which size does not fit and what would.
+  void validate() const;
+  /// How many trainable numbers a GPT of this configuration has, without making one. Tied weights count once.
+  Index num_parameters() const;
+
+  /// GPT-2 as released; `size` is "124M", "350M", "774M" or "1558M". Radford et al. 2019, table 2.
+  static GPTConfig gpt2(std::string_view size = "124M");
+  /// nanoGPT's models for Shakespeare's characters: the small one for a CPU, and its usual one (which has dropout 0.2).
+  static GPTConfig shakespeare_char_cpu(Index vocab_size = 65);
+  static GPTConfig shakespeare_char(Index vocab_size = 65);
+  /// microgpt.py's: 1 layer of width 16; RMSNorm without gain after the embedding and before attention and MLP, none at
+  /// the end; ReLU, no biases, a head of its own, every matrix N(0, 0.08).
+  static GPTConfig microgpt(Index vocab_size);
+
+  /// An object with a field for each member, by the same name. from_json throws Error for anything else than that.
+  std::string to_json() const;
+  static GPTConfig from_json(std::string_view json, std::string_view name = "config.json");
+
+  friend bool operator==(const GPTConfig&, const GPTConfig&) = default;
+};
+
+/// LayerNorm or RMSNorm, whichever the configuration names: (.., C) -> (.., C).
+struct Norm : nn::Layer {
+  explicit Norm(const GPTConfig& config);
+  Tensor operator()(const Tensor& x) const override;
+  void members(nn::Visitor& visit) const override;
+
+  std::variant<nn::LayerNorm, nn::RMSNorm> norm;
+};
+
+/// x + attn(ln_1(x)), then the same with the MLP: (N, C) -> (N, C), documents of the given lengths one after another.
+struct Block : nn::Module {
+  explicit Block(const GPTConfig& config);
+  Tensor operator()(const Tensor& x, std::span<const Index> lengths) const;
+  /// The same for documents that go on, a cache for each.
+  Tensor operator()(const Tensor& x, std::span<const Index> lengths, std::span<KeyValues* const> caches) const;
+  void members(nn::Visitor& visit) const override;
+
+  Norm ln_1;
+  nn::CausalSelfAttention attn;
+  Norm ln_2;
+  nn::MLP mlp;
+};
+
+/// Keys and values of one sequence, a KeyValues for each layer. Starts empty.
+using Cache = std::vector<KeyValues>;
+
+/// A decoder-only transformer (Radford et al. 2019), from token ids to logits.
+class GPT : public nn::Module {
+ public:
+  /// Weights start from the default generator (manual_seed), in the order of named_parameters(). Throws Error for a
+  /// configuration that does not fit together.
+  explicit GPT(const GPTConfig& config);
+
+  /// Logits for the token after each of B sequences of T tokens, which stand one after another: B T ids -> (B, T, V).
+  /// Throws Error for an id outside the vocabulary and for T above block_size.
+  Tensor operator()(std::span<const std::int32_t> tokens, Index B, Index T) const;
+  /// The same for packed documents, lengths[i] tokens in the i-th: each has positions from 0 and attends only to
+  /// itself, so that documents of any lengths cost no padding. N ids -> (N, V).
+  Tensor operator()(std::span<const std::int32_t> tokens, std::span<const Index> lengths) const;
+
+  /// What the head reads: (N, C). With head(), for callers that need the logits of some rows only.
+  Tensor features(std::span<const std::int32_t> tokens, std::span<const Index> lengths) const;
+  /// The same for sequences that go on, without gradients: `tokens` are new ones, lengths[i] of the i-th sequence,
+  /// whose earlier ones are in caches[i]; they are added there. Throws Error for a sequence that grows beyond
+  /// block_size.
+  Tensor features(std::span<const std::int32_t> tokens, std::span<const Index> lengths,
+                  std::span<Cache* const> caches) const;
+  Tensor head(const Tensor& features) const { return lm_head(features); }  // (.., C) -> (.., V)
+
+  const GPTConfig& config() const { return config_; }
+  DType dtype() const { return wte.weight.dtype(); }
+  void members(nn::Visitor& visit) const override;
+
+  nn::Embedding wte, wpe;  // tokens (V, C), positions (block_size, C)
+  nn::Dropout drop;
+  std::optional<Norm> ln_emb;
+  std::vector<Block> h;
+  std::optional<Norm> ln_f;
+  nn::Linear lm_head;
+
+ private:
+  // Sum of the embeddings: `before[i]` tokens stand in front of the i-th sequence's; empty: none anywhere.
+  Tensor embed(std::span<const std::int32_t> tokens, std::span<const Index> lengths,
+               std::span<const Index> before) const;
+
+  GPTConfig config_;
+};
+
+#pragma GCC visibility pop
+}  // namespace gradus::models

@@ -1,0 +1,167 @@
+// Training text as batches of packed token sequences: lines that are documents of their own, or one running text. Each
+// epoch shows every piece once, in a new random order; a part is held out for judging and never trained on.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <gradus/core/runtime/random.h>
+#include <gradus/models/text/tokenizer.h>
+
+namespace gradus::models {
+#pragma GCC visibility push(default)
+
+/// Sequences one after another, lengths[i] tokens in the i-th; targets[k] is what should follow tokens[k].
+struct Batch {
+  std::vector<std::int32_t> tokens, targets;
+  std::vector<Index> lengths;
+
+  void clear() { tokens.clear(), targets.clear(), lengths.clear(); }
+};
+
+/// What a dataset is split into.
+enum class Part { train, held_out };
+
+/// How a text is cut and split.
+struct DatasetOptions {
+  Index block_size = 64;    // the model's: no sequence is longer
+  double held_out = 0.1;    // fraction kept for judging; 0 trains on everything, 1 on nothing
+  std::uint64_t seed = 42;  // of the order in which training sees the data, and of what is held out from documents
+  // Documents that are alike are all trained on or all held out. false: each by itself, so that copies of what is
+  // learned are judged by too; only for runs that began so.
+  bool distinct = true;
+};
+
+/// Where a dataset stands, so that another one, made from the same text with the same options, can go on there.
+struct DatasetState {
+  std::string generator;  // as it was when the epoch began
+  Index epoch = 0;        // counted from 1; 0 before the first batch
+  Index position = 0;     // sequences already seen in this epoch
+};
+
+/// Sequences to train on and sequences to judge by, cut from one text. Training sees each of its own once an epoch.
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+
+  const CharTokenizer& tokenizer() const { return tokenizer_; }
+  const DatasetOptions& options() const { return options_; }
+  /// How many sequences and how many targets a part has.
+  Index size(Part part) const { return static_cast<Index>(pieces(part).size()); }
+  Index tokens(Part part) const;
+
+  /// The next `count` training sequences, in the place of what `batch` held. At the end of an epoch it goes on with the
+  /// next one. Throws Error when nothing is there to train on.
+  void next(Index count, Batch& batch);
+  Index epoch() const { return epoch_; }
+
+  /// A part in its own order, for judging: sequences `first` and on, as many as fit `max_tokens` and at least one.
+  /// Returns the first that did not fit, which is size(part) at the end.
+  Index read(Part part, Index first, Index max_tokens, Batch& batch) const;
+  /// Adds one sequence of a part to a batch; and how many tokens it has.
+  void append(Part part, Index i, Batch& batch) const;
+  Index length(Part part, Index i) const { return pieces(part)[static_cast<std::size_t>(i)].length; }
+
+  DatasetState state() const;
+  /// Throws Error for a state that this dataset cannot be in.
+  void set_state(const DatasetState& state);
+
+ protected:
+  // A sequence in the token stream; its targets are the same tokens shifted by one.
+  struct Piece {
+    Index begin, length;
+  };
+
+  Dataset(CharTokenizer tokenizer, const DatasetOptions& options);
+  // Adds the `targets` targets that follow stream_[begin] to a part, in as few pieces of at most block_size as
+  // possible.
+  Index add_pieces(Part part, Index begin, Index targets);
+  // How many sequences the epoch that now begins has, and which is the i-th of them.
+  virtual Index begin_epoch(Generator& generator) = 0;
+  virtual Piece training_piece(Index i) const = 0;
+  const std::vector<Piece>& pieces(Part part) const { return part == Part::train ? train_ : held_out_; }
+
+  CharTokenizer tokenizer_;
+  DatasetOptions options_;
+  Generator generator_;
+  std::vector<std::int32_t> stream_;  // all tokens
+
+ private:
+  void append(const Piece& piece, Batch& batch) const;
+  void start_epoch();
+
+  std::vector<Piece> train_, held_out_;
+  std::vector<Index> order_;
+  Index epoch_ = 0, position_ = 0;
+  Generator epoch_start_;
+};
+
+/// One document a piece: its tokens begin with the boundary token, and its last target is the boundary token. A random
+/// fraction of the distinct documents is held out, or documents of their own are. Documents longer than block_size
+/// become several sequences of nearly equal length, so that every character is still learned; only what stands before
+/// the cut is out of sight after it.
+class DocumentDataset : public Dataset {
+ public:
+  /// Throws Error for a tokenizer without a boundary, a character it does not know, and fewer than two distinct
+  /// documents when some are to be held out.
+  DocumentDataset(std::span<const std::string> documents, CharTokenizer tokenizer, const DatasetOptions& options = {},
+                  const Progress& progress = {});
+  /// Trains on all of `documents` and holds out all of `held_out`; options.held_out does not count.
+  DocumentDataset(std::span<const std::string> documents, std::span<const std::string> held_out,
+                  CharTokenizer tokenizer, const DatasetOptions& options = {}, const Progress& progress = {});
+
+  /// Those held out included.
+  Index num_documents() const { return static_cast<Index>(begins_.size()) - 1; }
+  /// How many of them have another one like them before.
+  Index num_copies() const { return num_copies_; }
+  /// How many of the documents to judge by are also trained on.
+  Index num_leaked() const { return num_leaked_; }
+  /// How many documents were longer than block_size and had to be cut, and the length of the longest, its end included.
+  Index num_cut() const { return num_cut_; }
+  Index longest() const { return longest_; }
+  /// Whether a text is one of the documents.
+  bool contains(const std::string& text) const;
+
+ private:
+  void encode(std::span<const std::string> documents, const Progress& progress);
+  // The first document like the i-th, which is itself if there is none before.
+  std::vector<Index> find_kinds();
+  std::vector<Part> split(const std::vector<Index>& kind);
+  void cut(const std::vector<Part>& part);
+  std::span<const std::int32_t> document(Index i) const;
+  std::size_t place_of(std::span<const std::int32_t> tokens) const;
+  Index begin_epoch(Generator&) override { return size(Part::train); }
+  Piece training_piece(Index i) const override { return pieces(Part::train)[static_cast<std::size_t>(i)]; }
+
+  std::vector<Index> begins_;  // where the documents' tokens begin in the stream, and one more behind the last
+  std::vector<Index> table_;   // -1: free
+  Index num_copies_ = 0, num_leaked_ = 0, num_cut_ = 0, longest_ = 0;
+};
+
+/// Windows of exactly block_size tokens that lie side by side, beginning at a random offset that changes every epoch.
+/// The last fraction of the text is held out, or a text of its own is, judged in windows that cover all of it.
+class TextDataset : public Dataset {
+ public:
+  /// Throws Error for a character that the tokenizer does not know, and when a part is too short.
+  TextDataset(std::string_view text, CharTokenizer tokenizer, const DatasetOptions& options = {},
+              const Progress& progress = {});
+  /// Trains on all of `text` and holds out all of `held_out`; options.held_out does not count.
+  TextDataset(std::string_view text, std::string_view held_out, CharTokenizer tokenizer,
+              const DatasetOptions& options = {}, const Progress& progress = {});
+
+  /// Those held out included.
+  Index num_characters() const { return static_cast<Index>(stream_.size()); }
+
+ private:
+  void cut();
+  Index begin_epoch(Generator& generator) override;
+  Piece training_piece(Index i) const override { return {offset_ + i * options_.block_size, options_.block_size}; }
+
+  Index train_tokens_ = 0, offset_ = 0;
+};
+
+#pragma GCC visibility pop
+}  // namespace gradus::models

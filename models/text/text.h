@@ -1,0 +1,76 @@
+// UTF-8 text on its way in and out: files read whole with errors that name the file, code points in Unicode's composed
+// form (NFC), one document a line.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <gradus/core/shape.h>
+
+namespace gradus::models {
+#pragma GCC visibility push(default)
+
+/// Told how much of a long work is done, from 0 to 1, often enough to draw it. What it throws ends the work.
+using Progress = std::function<void(double done)>;
+
+/// How many bytes a text may have: a part of the memory that is free, since its tokens take several times as much.
+std::size_t longest_text();
+
+/// The bytes of a file. Throws Error when it is missing, unreadable, a folder, empty, longer than longest_text(), or
+/// a device that does not end.
+std::string read_file(const std::filesystem::path& path);
+
+/// Throws Error that says what the bytes of a file are, where they are not text: an archive, weights, UTF-16 and more
+/// (nn/files/file_kind.h).
+void check_is_text(std::string_view bytes, std::string_view name);
+
+/// Writes a file in one move, so that a reader finds the old text or the new one. Throws Error, and leaves an older
+/// file as it was, when the disk does not allow it.
+void write_text(const std::filesystem::path& path, std::string_view text);
+
+/// The code points of UTF-8 text, composed (Unicode NFC): a Hangul syllable typed as three jamo becomes the one code
+/// point that other text uses. Byte order marks (U+FEFF) are dropped, in front and where files were joined. Throws
+/// Error with `name`, offset and line of the first byte that is not UTF-8.
+std::u32string decode_utf8(std::string_view text, std::string_view name = "text");
+
+std::string encode_utf8(std::u32string_view characters);
+
+/// How many columns of a terminal a character takes (Unicode Standard Annex 11): 2 for Hangul, Han and most emoji, 0
+/// for marks that stand on the character before them and for control characters.
+int display_width(char32_t character);
+
+/// `text` as it can stand in one line on a terminal: control characters (tabs, line breaks, escapes) become spaces,
+/// bytes that are not UTF-8 U+FFFD.
+std::string printable(std::string_view text);
+
+/// `text` as one word of a command line: in single quotes, if a shell would see more in it than letters.
+std::string shell_word(std::string_view text);
+
+/// Text for training: composed, and with "\n" for every "\r\n", and for every "\r" where the text has no "\n". `name`
+/// stands in errors. Throws Error that says what the bytes are where they are not text.
+std::string normalize_text(std::string_view text, std::string_view name = "text", const Progress& progress = {});
+
+/// How lines become documents.
+struct SplitOptions {
+  bool keep_space = false;  // white space at both ends of a line; else it is dropped
+  Progress progress = {};
+};
+
+/// One document a line, composed; lines, ended as normalize_text() has them, with nothing but white space are left out.
+/// `trimmed` counts the documents that lost white space. Throws Error when none is left.
+std::vector<std::string> split_documents(std::string_view text, std::string_view name = "text",
+                                         const SplitOptions& options = {}, Index* trimmed = nullptr);
+
+/// `text`, composed, from its first character that is not white space on.
+std::string without_leading_space(std::string_view text);
+
+/// A text file through normalize_text or split_documents.
+std::string read_text(const std::filesystem::path& path);
+std::vector<std::string> read_documents(const std::filesystem::path& path);
+
+#pragma GCC visibility pop
+}  // namespace gradus::models

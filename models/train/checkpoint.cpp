@@ -1,0 +1,301 @@
+// The order of writing is what makes a kill at any moment harmless: the log, then the checkpoint, then the best model
+// and the last. A checkpoint holds its own copy of the weights, and each new best comes with one, so that a
+// best.safetensors that is missing or older can be written again.
+#include <gradus/models/train/checkpoint.h>
+
+#include <algorithm>
+#include <cmath>
+#include <system_error>
+
+#include <gradus/models/detail/json.h>
+#include <gradus/models/text/text.h>
+#include <gradus/models/train/detail/run_config.h>
+#include <gradus/nn/files/safetensors.h>
+
+namespace gradus::models {
+namespace {
+
+namespace fs = std::filesystem;
+using detail::Json;
+using detail::JsonReader;
+
+using detail::older_folder;
+using detail::state_file;
+constexpr const char* state_key = "state";
+constexpr std::string_view model_prefix = "model.", optimizer_prefix = "optimizer.";
+
+// So that names sort as steps do.
+std::string older_name(Index step) {
+  return fmt::format("step-{:012}.safetensors", step);
+}
+
+// Oldest first.
+std::vector<fs::path> older_checkpoints(const fs::path& folder) {
+  std::vector<fs::path> found;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(folder / older_folder, none)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with("step-") && name.ends_with(".safetensors")) found.push_back(entry.path());
+  }
+  std::ranges::sort(found);
+  return found;
+}
+
+std::string state_json(const TrainerState& state, const HeldOut& held_out, const std::string& log_end,
+                       const std::optional<LogLine>& unmeasured) {
+  Json json = {
+      {"steps", state.steps},
+      {"tokens", state.tokens},
+      {"seconds", state.seconds},
+      {"data",
+       {{"epoch", state.dataset.epoch}, {"position", state.dataset.position}, {"generator", state.dataset.generator}}},
+      {"generator", state.generator},
+      {"held_out",
+       {{"first", held_out.first},
+        {"best", held_out.best},
+        {"best_step", held_out.best_step},
+        {"since_best", held_out.since_best}}},
+      {"log_end", log_end}};
+  if (unmeasured) json["unmeasured"] = unmeasured->to_json();
+  return detail::dump(json);
+}
+
+void read_state(const std::string& text, const std::string& name, Checkpoint& checkpoint) {
+  const Json json = detail::parse_json(text, name);
+  JsonReader reader(json, name);
+  TrainerState& state = checkpoint.trainer;
+  HeldOut& held_out = checkpoint.held_out;
+  state.steps = reader.get<Index>("steps");
+  state.tokens = reader.get<Index>("tokens");
+  state.seconds = reader.get<double>("seconds");
+  state.generator = reader.get<std::string>("generator");
+  JsonReader data(reader.field("data"), name);
+  state.dataset.epoch = data.get<Index>("epoch");
+  state.dataset.position = data.get<Index>("position");
+  state.dataset.generator = data.get<std::string>("generator");
+  data.finish();
+  JsonReader judged(reader.field("held_out"), name);
+  held_out.first = judged.get<double>("first");
+  held_out.best = judged.get<double>("best");
+  held_out.best_step = judged.get<Index>("best_step");
+  held_out.since_best = judged.get<Index>("since_best");
+  judged.finish();
+  checkpoint.log_end = reader.get<std::string>("log_end");
+  if (json.contains("unmeasured")) {
+    checkpoint.unmeasured = LogLine::from_json(reader.get<std::string>("unmeasured"));
+    check(checkpoint.unmeasured && checkpoint.unmeasured->step == state.steps,
+          "{}: \"unmeasured\" is not a line of step {}; the file is damaged", name, state.steps);
+  }
+  reader.finish();
+}
+
+// A file's parts, before they are made into a model.
+struct StateFile {
+  nn::TensorFile weights;  // with the file's metadata
+  nn::NamedTensors optimizer;
+  std::string state;
+};
+
+StateFile read_state_file(const std::string& path) {
+  nn::TensorFile file = nn::read_tensors(path);
+  auto state = file.metadata.extract(state_key);
+  check(!state.empty(),
+        "'{}' has weights but no state of a training; resume from a {}, or start a training from these weights with "
+        "--init-from",
+        path, state_file);
+  StateFile parts{{{}, std::move(file.metadata)}, {}, std::move(state.mapped())};
+  for (const auto& [name, tensor] : file.tensors) {
+    const bool is_weight = name.starts_with(model_prefix);
+    check(is_weight || name.starts_with(optimizer_prefix),
+          "'{}' has tensors that are neither the model's nor the optimizer's; it is not a {}", path, state_file);
+    auto& part = is_weight ? parts.weights.tensors : parts.optimizer;
+    part.emplace_back(name.substr((is_weight ? model_prefix : optimizer_prefix).size()), tensor);
+  }
+  return parts;
+}
+
+Checkpoint load_file(const std::string& path) {
+  StateFile file = read_state_file(path);
+  detail::RunConfig config = detail::read_config(file.weights.metadata, file.weights.tensors, path);
+  GPT model(config.model);
+  if (file.weights.tensors.front().second.dtype() == DType::f64) model.to(DType::f64);
+  nn::load_state(model, file.weights, fmt::format("'{}'", path));
+  check_loaded(model, path);
+  Checkpoint checkpoint{std::move(model),       std::move(config.tokenizer),
+                        std::move(config.data), std::move(config.settings),
+                        TrainerState{},         {}};
+  checkpoint.trainer.optimizer = std::move(file.optimizer);
+  read_state(file.state, fmt::format("{} ({})", path, state_key), checkpoint);
+  return checkpoint;
+}
+
+}  // namespace
+
+bool HeldOut::add(double loss, Index step) {
+  // A NaN is no best: nothing is lower, and it would stay for ever.
+  if (std::isnan(loss) || (best_step > 0 && !(loss < best))) {
+    ++since_best;
+    return false;
+  }
+  best = loss, best_step = step, since_best = 0;
+  return true;
+}
+
+Checkpoint load_checkpoint(const fs::path& path) {
+  std::error_code error;
+  check(fs::exists(path, error), "there is no '{}' to resume from; name a folder that 'gpt train' has written",
+        path.native());
+  if (!fs::is_directory(path, error)) return load_file(path.string());
+  try {
+    check(fs::exists(path / state_file, error), "'{}' has no {}", path.native(), state_file);
+    return load_file((path / state_file).string());
+  } catch (const Error& problem) {
+    std::vector<fs::path> older = older_checkpoints(path);
+    for (; !older.empty(); older.pop_back()) {
+      try {
+        load_file(older.back().string());
+      } catch (const Error&) {
+        continue;  // damaged as well: the one before it may be whole
+      }
+      fail("{}; an older checkpoint is whole, to go on from it: --resume {}", problem.what(),
+           shell_word(older.back().native()));
+    }
+    fail("{}; no older checkpoint is there to go on from", problem.what());
+  }
+}
+
+fs::path run_folder_of(const fs::path& path) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) return path;
+  fs::path folder = fs::absolute(path).lexically_normal().parent_path();
+  if (folder.filename() == older_folder) folder = folder.parent_path();
+  return folder.lexically_proximate(fs::current_path());
+}
+
+RunWriter::RunWriter(fs::path folder, const CharTokenizer& tokenizer, RunData data, std::string settings, Index keep)
+    : folder_(std::move(folder)),
+      tokenizer_(tokenizer),
+      data_(std::move(data)),
+      settings_(std::move(settings)),
+      keep_(keep),
+      log_(folder_ / detail::log_file, settings_),
+      replaces_(look_into(folder_).run),
+      last_file_(folder_ / state_file) {
+  check(keep >= 1, "save: {} checkpoints are to be kept; keep at least 1", keep);
+}
+
+HeldOut RunWriter::continue_from(const fs::path& path, const Checkpoint& checkpoint) {
+  HeldOut held_out = checkpoint.held_out;
+  replaces_ = false;
+  last_step_ = checkpoint.trainer.steps;
+  continued_from_ = last_step_;
+  log_waits_ = !fs::is_directory(path);
+  if (log_waits_) last_file_ = path;
+  log_.go_on_after(checkpoint.log_end);
+  const Moment best = moment_of(folder_ / best_file);
+  if (held_out.best_step > 0 && best == Moment{held_out.best_step, held_out.best}) return held_out;
+  std::error_code error;
+  other_best_ = fs::exists(folder_ / best_file, error);
+  if (held_out.best_step > 0 && held_out.best_step == last_step_) {
+    own_best_ = held_out.best;
+    other_best_ = other_best_ && !(best.held_out_loss >= own_best_);  // what was best before it is of no use
+  } else {
+    held_out.best = 0, held_out.best_step = 0, held_out.since_best = 0;
+  }
+  return held_out;
+}
+
+void RunWriter::flush() {
+  if (!log_waits_) log_.flush();
+}
+
+fs::path RunWriter::resume_from() const {
+  return last_file_ == folder_ / state_file ? folder_ : last_file_;
+}
+
+// A second name for the last checkpoint, before its own name goes to the next one.
+void RunWriter::keep_last() {
+  if (keep_ == 1 || !last_step_ || !fs::exists(last_file_)) return;
+  const fs::path place = folder_ / older_folder / older_name(*last_step_);
+  std::error_code error;
+  fs::create_directory(folder_ / older_folder, error);
+  fs::create_hard_link(last_file_, place, error);
+  if (!error || error == std::errc::file_exists) return;  // there already: resumed from this step
+  try {
+    write_text(place, read_file(last_file_));  // not every file system has links
+  } catch (const Error& problem) {
+    fail("save: cannot keep the checkpoint of step {}: {}; or use --keep 1", *last_step_, problem.what());
+  }
+}
+
+// Gives a best model of steps that the run goes back behind another name, and takes the checkpoint's own in its stead.
+void RunWriter::set_best_aside() {
+  const fs::path best = folder_ / best_file;
+  if (other_best_) {
+    const Index step = moment_of(best).step.value_or(0);
+    std::error_code error;
+    fs::rename(best, folder_ / fmt::format("best.step-{}.safetensors", step), error);
+    check(!error, "save: cannot rename '{}': {}; check the folder", best.native(), error.message());
+    other_best_ = false;
+  }
+  if (own_best_) {
+    nn::TensorFile weights = read_state_file(last_file_.string()).weights;
+    detail::add_moment(weights.metadata, {*last_step_, own_best_});
+    nn::save_tensors(best.string(), weights.tensors, weights.metadata);
+    own_best_.reset();
+  }
+}
+
+void RunWriter::save(const GPT& model, const TrainerState& trainer, const HeldOut& held_out,
+                     const std::optional<LogLine>& unmeasured) {
+  check_finite(model, folder_);
+  set_best_aside();
+  if (last_step_ != trainer.steps) keep_last();
+  nn::Metadata metadata = detail::to_metadata(model.config(), tokenizer_, data_, settings_);
+  metadata.emplace(state_key, state_json(trainer, held_out, log_.last(), unmeasured));
+  nn::NamedTensors tensors;
+  for (const auto& [name, tensor] : model.named_state()) tensors.emplace_back(std::string(model_prefix) + name, tensor);
+  for (const auto& [name, tensor] : trainer.optimizer) {
+    tensors.emplace_back(std::string(optimizer_prefix) + name, tensor);
+  }
+  const bool logs = !log_.last().empty(), log_changes_place = logs && log_waits_;
+  if (log_changes_place) log_.stage();
+  if (logs && !log_waits_) log_.sync();
+  nn::save_tensors((folder_ / state_file).string(), tensors, metadata);
+  last_step_ = trainer.steps;
+  last_file_ = folder_ / state_file;
+  if (log_changes_place) log_.replace();
+  log_waits_ = false;
+  remove_older();
+  Moment moment{.step = trainer.steps};
+  if (held_out.best_step == trainer.steps && trainer.steps > 0) {
+    moment.held_out_loss = held_out.best;
+    save_run(folder_, model, tokenizer_, data_, settings_, best_file, moment);
+  }
+  save_run(folder_, model, tokenizer_, data_, settings_, model_file, moment);
+}
+
+// What the new checkpoint leaves without a use: an earlier run's, steps after the one gone on from, and one too many.
+void RunWriter::remove_older() {
+  std::vector<fs::path> older = older_checkpoints(folder_);
+  std::error_code ignored;  // a file too many does no harm
+  auto first = older.begin(), last = older.end();
+  if (replaces_) {
+    fs::remove(folder_ / best_file, ignored);
+    if (log_.last().empty()) fs::remove(folder_ / detail::log_file, ignored);
+    last = first;
+    replaces_ = false;
+  } else {
+    if (continued_from_) {
+      last = std::ranges::find_if(older,
+                                  [&](const fs::path& path) { return path.filename() > older_name(*continued_from_); });
+      continued_from_.reset();
+    }
+    first = last - std::min(last - first, keep_ - 1);
+  }
+  std::for_each(older.begin(), first, [&](const fs::path& path) { fs::remove(path, ignored); });
+  std::for_each(last, older.end(), [&](const fs::path& path) { fs::remove(path, ignored); });
+  fs::remove(folder_ / older_folder, ignored);  // if it is empty
+}
+
+}  // namespace gradus::models

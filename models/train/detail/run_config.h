@@ -1,0 +1,37 @@
+// config.json and tokenizer.json, which a run folder has as files and every weights file as a copy in its metadata.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <gradus/models/train/run_folder.h>
+#include <gradus/nn/files/safetensors.h>
+
+namespace gradus::models::detail {
+
+inline constexpr const char* config_file = "config.json";
+inline constexpr const char* tokenizer_file = "tokenizer.json";
+inline constexpr const char* state_file = "train_state.safetensors";
+inline constexpr const char* older_folder = "checkpoints";
+inline constexpr const char* log_file = "log.jsonl";
+
+struct RunConfig {
+  GPTConfig model;
+  CharTokenizer tokenizer;
+  RunData data;
+  std::string settings;
+};
+
+/// Both texts by the names of their files.
+nn::Metadata to_metadata(const GPTConfig& model, const CharTokenizer& tokenizer, const RunData& data,
+                         const std::string& settings);
+/// From a file's metadata or else from the files beside it, checked against each other and against the numbers in
+/// `tensors`. Throws Error that names the file in which something is wrong.
+RunConfig read_config(const nn::Metadata& metadata, const nn::NamedTensors& tensors, const std::string& path);
+
+/// Entries "step" and "held_out_loss", those of them that are known.
+void add_moment(nn::Metadata& metadata, const Moment& moment);
+Moment moment_in(const nn::Metadata& metadata);
+
+}  // namespace gradus::models::detail

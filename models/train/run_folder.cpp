@@ -1,0 +1,240 @@
+// The weights file says it all; config.json and tokenizer.json are there for people and other programs.
+#include <gradus/models/train/run_folder.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <system_error>
+
+#include <gradus/models/detail/json.h>
+#include <gradus/models/text/text.h>
+#include <gradus/models/train/detail/run_config.h>
+
+namespace gradus::models {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* lock_file = ".lock";
+
+constexpr std::string_view identity_prefix = "text-";
+constexpr std::uint64_t first_hash = 0xcbf29ce484222325;
+
+std::uint64_t add_to_hash(std::uint64_t hash, std::string_view text) {
+  for (const char c : text)
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;  // FNV-1a (Fowler, Noll & Vo)
+  return hash;
+}
+
+// Which process gave the name, if it is one of AtomicFile's: "model.safetensors.PID.N.tmp". 0: it is none.
+long writer_of(const std::string& name) {
+  constexpr std::string_view ending = ".tmp";
+  if (!name.ends_with(ending)) return 0;
+  const std::size_t number = name.rfind('.', name.size() - ending.size() - 1);
+  const std::size_t process = number == std::string::npos ? number : name.rfind('.', number - 1);
+  if (process == std::string::npos) return 0;
+  long pid = 0;
+  const auto [end, error] = std::from_chars(name.data() + process + 1, name.data() + number, pid);
+  return error == std::errc{} && end == name.data() + number && pid > 0 ? pid : 0;
+}
+
+// This process has written nothing yet: what has its number is of one before it that had the same, as in containers.
+bool is_left_behind(const std::string& name) {
+  const long writer = writer_of(name);
+  return writer > 0 && (writer == platform::process_id() || !platform::process_exists(writer));
+}
+
+// Who wrote its number there; it may not have come to that yet.
+std::string holder_of(const fs::path& path) {
+  try {
+    return read_file(path);
+  } catch (const Error&) {
+    return "(unknown)";
+  }
+}
+
+std::string first_not_finite(const GPT& model) {
+  for (const auto& [name, parameter] : model.named_parameters()) {
+    const bool finite = dispatch(parameter.dtype(), [&values = parameter]<class T>() {
+      return std::ranges::all_of(values.template data<T>(), [](T value) { return std::isfinite(value); });
+    });
+    if (!finite) return name;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<std::string> RunData::sources() const {
+  std::vector<std::string> all{source};
+  all.insert(all.end(), more_sources.begin(), more_sources.end());
+  return all;
+}
+
+std::string fingerprint(std::string_view text) {
+  return fmt::format("{:016x}", add_to_hash(first_hash, text));
+}
+
+void TextIdentity::add(std::string_view text) {
+  constexpr std::string_view end{"\0", 1};  // so that "ab", "c" is not "a", "bc"
+  hash_ = add_to_hash(add_to_hash(hash_, text), end);
+}
+
+std::string TextIdentity::text() const {
+  return fmt::format("{}{:016x}", identity_prefix, hash_);
+}
+
+bool TextIdentity::made(std::string_view text) {
+  return text.starts_with(identity_prefix);
+}
+
+FolderContents look_into(const fs::path& folder) {
+  std::error_code error;
+  if (fs::exists(folder / detail::state_file, error)) return {.run = true};
+  if (const fs::path model = folder / model_file; fs::exists(model, error)) {
+    try {
+      if (nn::read_metadata(model.string()).contains(detail::config_file)) return {.run = true};
+    } catch (const Error&) {
+      return {.other = model_file};  // damaged, or another program's
+    }
+  }
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename();
+    // What a training leaves that ended before its first save.
+    const bool ours = name.starts_with('.') || name == std::string(detail::log_file) + ".new" || writer_of(name) > 0;
+    if (!ours) return {.other = name};
+  }
+  return {};
+}
+
+RunLock::RunLock(const fs::path& folder) {
+  const fs::path path = folder / lock_file;
+  const std::error_code error = file_.lock(path, std::to_string(platform::process_id()));
+  if (error == std::errc::operation_would_block) {
+    throw Held(fmt::format(
+        "'{}' is being trained by process {}; wait until that has ended, or train in another folder with --out",
+        folder.native(), holder_of(path)));
+  }
+  // Not every file system has locks; there two trainings in one folder go unnoticed.
+  check(!error || error == std::errc::no_lock_available || error == std::errc::not_supported ||
+            error == std::errc::function_not_supported,
+        "cannot lock '{}': {}; choose a place that may be written to", path.native(), error.message());
+}
+
+bool RunLock::is_held(const fs::path& folder) {
+  std::error_code error;
+  const fs::path path = folder / lock_file;
+  return fs::exists(path, error) && platform::File().lock(path, "") == std::errc::operation_would_block;
+}
+
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  check(!error && fs::is_directory(folder, error),
+        "cannot make the folder '{}': {}; choose a place that may be written to", folder.native(),
+        error ? error.message() : "a file of this name is in the way");
+}
+
+void prepare_run_folder(const fs::path& folder) {
+  make_folder(folder);
+  std::error_code error;
+  for (const fs::path& place : {folder, folder / detail::older_folder}) {
+    for (const auto& entry : fs::directory_iterator(place, error)) {
+      if (is_left_behind(entry.path().filename())) fs::remove(entry.path(), error);
+    }
+  }
+  // Whether a write will succeed, permissions alone do not tell: the disk may be full or read-only.
+  const fs::path probe = folder / ".probe";
+  write_text(probe, "gradus\n");
+  fs::remove(probe, error);
+}
+
+void check_finite(const GPT& model, const fs::path& folder) {
+  const std::string name = first_not_finite(model);
+  check(name.empty(),
+        "save: '{}' holds values that are not finite, so nothing was written and what '{}' held is as it was; the "
+        "last step was too large: train with a smaller learning rate",
+        name, folder.native());
+}
+
+void check_loaded(const GPT& model, const fs::path& file) {
+  const std::string name = first_not_finite(model);
+  check(name.empty(),
+        "'{}': '{}' holds values that are not finite; the file is damaged or its training went wrong, so use another",
+        file.native(), name);
+}
+
+void save_run(const fs::path& folder, const GPT& model, const CharTokenizer& tokenizer, const RunData& data,
+              const std::string& settings, const char* file, const Moment& moment) {
+  check_finite(model, folder);
+  nn::Metadata metadata = detail::to_metadata(model.config(), tokenizer, data, settings);
+  for (const auto& [name, text] : metadata) {
+    std::error_code error;
+    const bool is_there = fs::file_size(folder / name, error) == text.size() && read_file(folder / name) == text;
+    if (!is_there) write_text(folder / name, text);
+  }
+  detail::add_moment(metadata, moment);
+  nn::save_safetensors((folder / file).string(), model, metadata);
+}
+
+namespace {
+
+Run read_run(const std::string& path) {
+  const nn::TensorFile tensors = nn::read_tensors(path);
+  detail::RunConfig config = detail::read_config(tensors.metadata, tensors.tensors, path);
+  GPT model(config.model);
+  const auto is_f64 = [](const auto& entry) { return entry.second.dtype() == DType::f64; };
+  if (std::ranges::any_of(tensors.tensors, is_f64)) model.to(DType::f64);
+  nn::load_state(model, tensors, fmt::format("'{}'", path));
+  check_loaded(model, path);
+  return {std::move(model), std::move(config.tokenizer), std::move(config.data), std::move(config.settings),
+          detail::moment_in(tensors.metadata)};
+}
+
+bool is_whole(const std::string& path) {
+  try {
+    read_run(path);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+Moment moment_of(const fs::path& file) {
+  std::error_code error;
+  if (!fs::exists(file, error)) return {};
+  try {
+    return detail::moment_in(nn::read_metadata(file.string()));
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+Run load_run(const fs::path& folder, const char* file) {
+  const fs::path path = folder / file;
+  std::error_code error;
+  check(!fs::is_regular_file(folder, error), "'{}' is a file; name the folder that it is in: '{}'", folder.native(),
+        folder.has_parent_path() ? folder.parent_path().native() : ".");
+  check(fs::is_directory(folder, error), "there is no folder '{}'; name one that 'gpt train' has written",
+        folder.native());
+  try {
+    check(fs::exists(path, error), "'{}' has no {}", folder.native(), file);
+    return read_run(path.string());
+  } catch (const Error& problem) {
+    const bool wants_best = file == std::string_view(best_file);
+    const fs::path other = folder / (wants_best ? model_file : best_file);
+    if (fs::exists(other, error) && is_whole(other.string())) {
+      fail("{}; '{}' is whole, to use it: {}", problem.what(), other.native(),
+           wants_best ? "leave --best out" : "--best");
+    }
+    if (fs::exists(path, error)) throw;
+    check(wants_best || !fs::exists(folder / detail::state_file, error),
+          "{}; to make it again from the last checkpoint: gpt train --resume {}", problem.what(),
+          shell_word(folder.native()));
+    fail("{}; name a folder that 'gpt train' has written", problem.what());
+  }
+}
+
+}  // namespace gradus::models

@@ -1,0 +1,72 @@
+// log.jsonl: a JSON object a line for each step, that other programs can plot while the training runs. Where the
+// training has settings, they come first: {"settings": {..}}.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include <gradus/core/runtime/platform.h>
+#include <gradus/core/shape.h>
+
+namespace gradus::models {
+#pragma GCC visibility push(default)
+
+/// One step; losses are in nats a token.
+struct LogLine {
+  Index step = 0;
+  Index tokens = 0;  // seen up to here, this step's included
+  double train_loss = 0, lr = 0, grad_norm = 0;
+  double tokens_per_second = 0;
+  std::optional<double> val_loss = {};  // where it was measured: after this step
+
+  std::string to_json() const;
+  /// Nothing for a text that to_json() could not have written.
+  static std::optional<LogLine> from_json(std::string_view text);
+};
+
+/// What a log says; a last line that does not end is left out (a training that was killed may have left one). Empty
+/// when there is no file. `damaged`: the numbers, from 1, of lines that cannot be read, which are passed over. The
+/// settings are no step: they are passed over too.
+std::vector<LogLine> read_log(const std::filesystem::path& path, std::vector<Index>* damaged = nullptr);
+
+/// Writes a log. The file that is there changes with the first flush(); or, so that a checkpoint can be replaced in
+/// between, with stage() and replace().
+class RunLog {
+ public:
+  /// Begins anew, with the settings (a JSON object, in one line) if there are any.
+  explicit RunLog(std::filesystem::path path, std::string_view settings = "{}");
+  /// Instead goes on after the line whose last() `line` was. What was logged after it goes. If it is not there, the log
+  /// is damaged or another run's: the next flush() or replace() then gives it the name aside().
+  void go_on_after(const std::string& line);
+  /// Empty, if the line was found.
+  const std::filesystem::path& aside() const { return aside_; }
+
+  void write(const LogLine& line);
+  /// Brings the lines so far to the file. Throws Error when the disk does not allow it; what it did allow is not
+  /// written again.
+  void flush();
+  /// flush(), and waits until it is on the disk: before a checkpoint that is of a later step than the lines there.
+  void sync();
+  /// Writes the whole log beside the one that is there.
+  void stage();
+  /// Has what was staged take the log's place.
+  void replace();
+  /// The last line's fingerprint.
+  const std::string& last() const { return last_; }
+
+ private:
+  void require(std::error_code error) const;  // that there is none
+  std::filesystem::path staged() const;
+
+  std::filesystem::path path_, aside_;
+  std::string pending_;  // lines that have not reached the file, or all lines while there is no file yet
+  std::string last_;
+  platform::File file_;
+};
+
+#pragma GCC visibility pop
+}  // namespace gradus::models

@@ -1,0 +1,115 @@
+// Trainer: one optimizer step after another on a GPT, within a budget of steps, tokens or seconds; what it must know to
+// go on exactly where it stopped is its state().
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <gradus/models/gpt/gpt.h>
+#include <gradus/models/text/dataset.h>
+#include <gradus/nn/optim/adam.h>
+#include <gradus/nn/optim/clip.h>
+#include <gradus/nn/optim/schedule.h>
+
+namespace gradus::models {
+#pragma GCC visibility push(default)
+
+/// Budget and recipe of a training.
+struct TrainOptions {
+  // The budget: whichever is used up first ends the run. 0 is no limit; one of the three must be given.
+  Index steps = 0;
+  Index tokens = 0;
+  double seconds = 0;      // spent in steps, and in what the caller says with spend()
+  Index batch_size = 32;   // sequences (documents or windows) a forward pass
+  Index accumulation = 1;  // forward passes a step: a step sees batch_size * accumulation sequences
+  double lr = 1e-3;
+  double min_lr = 0;  // where a decay ends
+  Index warmup = 0;   // steps in which the rate rises to lr
+  optim::Schedule::Kind schedule = optim::Schedule::cosine;
+  double weight_decay = 0;  // of matrices and embeddings only
+  double beta1 = 0.9, beta2 = 0.99, eps = 1e-8;
+  double clip = 1;             // largest norm of all gradients together; 0: no limit
+  double label_smoothing = 0;  // part of the target spread evenly over the vocabulary (Szegedy et al. 2016, section 7)
+
+  /// Throws Error that says which value is out of its range.
+  void validate() const;
+};
+
+/// What one step did.
+struct StepReport {
+  Index step;    // steps done, this one included
+  double loss;   // nats a token, before this step's update, label smoothing included
+  Index tokens;  // in this step
+  double lr;
+  double grad_norm;  // before clipping
+  double seconds;    // this step took
+};
+
+/// Adds the gradient of the mean loss over the tokens of all batches, which is what one batch of all their sequences
+/// would give: each batch weighs by its tokens. Returns that mean; NaN or infinity ends it early.
+double accumulate_gradients(const GPT& model, std::span<const Batch> batches, double label_smoothing = 0);
+
+/// Where a Trainer stands, beside the model's weights and its options.
+struct TrainerState {
+  Index steps = 0, tokens = 0;
+  double seconds = 0;
+  DatasetState dataset;
+  std::string generator;       // the default one, from which dropout draws
+  nn::NamedTensors optimizer;  // see Optimizer::state(); without the options, which are the run's
+};
+
+/// Trains with AdamW. Dropout, if the model has any, draws from the default generator: call manual_seed for a run that
+/// can be repeated. With the same seeds and a budget in steps every run gives the same bits, at any number of threads.
+class Trainer {
+ public:
+  /// Keeps references to both, and leaves the model in training mode. Throws Error for options that make no sense and
+  /// for a dataset whose vocabulary or block_size is not the model's.
+  Trainer(GPT& model, Dataset& dataset, const TrainOptions& options);
+
+  /// Draws the next sequences and updates the weights once. When the loss or a gradient is not finite, the step runs
+  /// once more under AnomalyMode and Error names the op that made the first such value; the weights are then those
+  /// before the step.
+  StepReport step();
+
+  bool done() const { return progress() >= 1; }
+  /// The part of the budget that is used up, from 0 to 1.
+  double progress() const;
+  Index steps_done() const { return steps_done_; }
+  Index tokens_done() const { return tokens_done_; }
+  /// Time spent so far.
+  double seconds() const { return seconds_; }
+  /// Counts time that was spent between steps.
+  void spend(double seconds) { seconds_ += seconds; }
+  /// Keeps a part of a budget in seconds for what comes after the last step; at most half of it.
+  void reserve(double seconds) { reserved_ = seconds; }
+  /// Measures time by another clock than the system's steady one, in seconds: RunningClock does not count time in which
+  /// the process was stopped.
+  void set_clock(std::function<double()> clock) { clock_ = std::move(clock); }
+  const TrainOptions& options() const { return options_; }
+
+  TrainerState state() const;
+  /// Goes on where another trainer stood, of the same model, weights, data and options: with a budget in steps or
+  /// tokens all that follows has the same bits as if that one had gone on. Sets the default generator. Throws Error,
+  /// and changes nothing, for a state that does not fit.
+  void set_state(const TrainerState& state);
+
+ private:
+  double learning_rate() const;
+  [[noreturn]] void stop(const char* what, double value, const Generator& before);
+
+  GPT& model_;
+  Dataset& dataset_;
+  TrainOptions options_;
+  optim::Schedule schedule_;
+  optim::AdamW optimizer_;
+  std::vector<Tensor> parameters_;
+  std::vector<Batch> batches_;  // kept from step to step for their memory
+  Index steps_done_ = 0, tokens_done_ = 0;
+  double seconds_ = 0, reserved_ = 0;
+  std::function<double()> clock_;
+};
+
+#pragma GCC visibility pop
+}  // namespace gradus::models

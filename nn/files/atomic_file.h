@@ -1,0 +1,38 @@
+// AtomicFile: a file that appears complete under its name or not at all. It is written beside its place, under a
+// temporary name, and moved there by commit().
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include <gradus/core/runtime/platform.h>
+
+namespace gradus {
+#pragma GCC visibility push(default)
+
+/// Every failure (no such folder, no permission, a full disk) throws Error with the system's words; then, and when it
+/// is destroyed without commit(), the temporary file is removed and an older file of that name is as it was.
+class AtomicFile {
+ public:
+  /// `path` may name a new file or a regular file to replace; a symbolic link is followed.
+  explicit AtomicFile(const std::string& path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(const void* bytes, std::size_t count);
+  void write(std::string_view text) { write(text.data(), text.size()); }
+  /// Brings everything to the disk and gives the file its name.
+  void commit();
+
+ private:
+  void require(std::error_code error) const;  // that there is none
+
+  std::string path_, temporary_;
+  platform::File file_;
+};
+
+#pragma GCC visibility pop
+}  // namespace gradus

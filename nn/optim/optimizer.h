@@ -1,0 +1,96 @@
+// What all optimizers share: groups of parameters, and the bookkeeping and state that a checkpoint has to carry. The
+// loops over numbers are core's (ops/update.h).
+#pragma once
+
+#include <concepts>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <gradus/nn/module.h>
+
+namespace gradus::optim {
+#pragma GCC visibility push(default)
+
+/// Parameters that share a rate and a weight decay.
+struct ParamGroup {
+  std::vector<Tensor> params;
+  double lr_scale = 1;                      // this group's rate is lr() * lr_scale
+  std::optional<double> weight_decay = {};  // instead of the optimizer's own
+};
+
+namespace detail {
+// A rate given as a plain number, SGD(params, 0.1); never braces, which are options.
+template <class T>
+concept Rate = std::is_arithmetic_v<T> && !std::same_as<T, bool>;
+}  // namespace detail
+
+/// Two groups: matrices and embeddings (two dimensions or more) decay by `weight_decay`, everything else (biases, gains
+/// of norms) does not. A group without members is left out.
+std::vector<ParamGroup> decay_groups(const nn::Module& module, double weight_decay);
+
+/// What all optimizers share: parameters, moments and their state. Parameters must be leaves, each given once, and at
+/// least one must want a gradient; those that want none are left as they are.
+class Optimizer {
+ public:
+  Optimizer(const Optimizer&) = delete;  // two would share the moments but not the step counts
+  Optimizer& operator=(const Optimizer&) = delete;
+  Optimizer(Optimizer&&) = default;
+  Optimizer& operator=(Optimizer&&) = default;
+  virtual ~Optimizer() = default;
+
+  /// Updates every parameter that has a gradient, in place; the others keep their values, moments and step counts.
+  void step();
+  void zero_grad();
+
+  double lr() const { return lr_; }
+  void set_lr(double lr);
+
+  /// What must be saved to go on exactly where this stands, as copies: "3.step" (one f64 number) and moments such as
+  /// "3.exp_avg", numbered as the parameters were given, for each parameter that has been updated; and the options,
+  /// each f64: "options.lr" and such as "options.beta1", and of each group "options.group_sizes", "options.lr_scale"
+  /// and "options.weight_decay".
+  nn::NamedTensors state() const;
+  /// Takes over a copy of what state() gave, for the same parameters in the same order: the options too, as PyTorch's
+  /// load_state_dict does, but for a state without them (an older file), which leaves them. Throws Error, unchanged, if
+  /// names, shapes or options are not those of such an optimizer.
+  void set_state(const nn::NamedTensors& state);
+  /// Of a state, what is learned from the gradients: steps and moments, without the options.
+  static nn::NamedTensors without_options(nn::NamedTensors state);
+
+ protected:
+  struct Slot {
+    Tensor param;
+    double lr_scale, weight_decay;
+    Index steps = 0;
+    Tensor moments[2] = {};
+  };
+  /// An option of the optimizer's own, to be saved and set: its name in state() and its number.
+  using Option = std::pair<const char*, double>;
+
+  Optimizer(const char* name, std::vector<ParamGroup> groups, double lr, double weight_decay,
+            std::vector<const char*> moment_names);
+  virtual void update(const Slot& slot, const Tensor& grad, double lr) const = 0;
+  /// The options besides lr and weight_decay, and the way back: set_options() is given as many, in the same order. It
+  /// throws Error, unchanged, for numbers that the constructor would refuse.
+  virtual std::vector<Option> options() const { return {}; }
+  virtual void set_options(const std::vector<double>& /*values*/) {}
+  /// The moments that the options ask for, at most two.
+  virtual std::vector<const char*> moments() const { return moment_names_; }
+
+ private:
+  nn::NamedTensors saved_options() const;
+  void set_saved_options(const nn::NamedTensors& saved);
+  void set_moments(const nn::NamedTensors& state);
+
+  const char* name_;
+  double lr_;
+  std::vector<const char*> moment_names_;
+  std::vector<double> group_sizes_;  // as the groups came, for the options
+  std::vector<Slot> slots_;
+};
+
+#pragma GCC visibility pop
+}  // namespace gradus::optim

@@ -1,0 +1,433 @@
+// Every pointwise formula and its slope where numbers end: zeros of both signs, infinities, NaN, subnormal numbers, the
+// smallest and the largest, and many between, for every instruction set and both types, in every lane. References are
+// in long double; where a case has no value of its own it is C's (Annex F) or PyTorch's. A new formula gets in by a
+// row; one without a row fails a test.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <numbers>
+#include <random>
+#include <set>
+
+#include <gradus/core/autograd.h>
+#include <gradus/core/kernels/kernels.h>
+#include <gradus/core/ops.h>
+
+#include "../../support.h"
+
+namespace gradus::testing {
+namespace {
+
+using Exact = long double;
+constexpr double inf = std::numeric_limits<double>::infinity();
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+template <class F>
+void everywhere(const F& f) {
+  for (const std::string_view isa : available_instruction_sets()) {
+    const WithInstructionSet guard(isa);
+    SCOPED_TRACE(isa);
+    f.template operator()<float>();
+    f.template operator()<double>();
+  }
+}
+
+template <class T>
+std::vector<T> special() {
+  using N = std::numeric_limits<T>;
+  std::vector<T> values;
+  for (const T x : {T(0),
+                    T(1),
+                    N::infinity(),
+                    N::denorm_min(),
+                    3 * N::denorm_min(),
+                    N::min() / 3,
+                    N::min(),
+                    N::max(),
+                    N::max() / 2,
+                    N::epsilon(),
+                    std::sqrt(N::max()) * T(1.5),
+                    std::sqrt(N::min()) / 2,
+                    T(0.5),
+                    T(2),
+                    T(3.1),
+                    T(6),
+                    T(13),
+                    T(20.5),
+                    T(38.4),
+                    T(41),
+                    T(87.5),
+                    T(88.7),
+                    T(104),
+                    T(709.7),
+                    T(745.2),
+                    T(1001),
+                    T(1e5),
+                    T(1e19),
+                    T(1e30)}) {
+    values.push_back(x);
+    values.push_back(-x);
+  }
+  values.push_back(N::quiet_NaN());
+  return values;
+}
+
+// Three times over, so that each value comes through whole vectors and through the part at the end; and many others.
+template <class T>
+std::vector<T> arguments() {
+  std::vector<T> values;
+  std::mt19937 random(1);
+  for (const double most : {1.0, 4.0, 12.0, 40.0, 110.0, 750.0}) {
+    std::uniform_real_distribution<double> uniform(-most, most);
+    for (int i = 0; i < 500; ++i) values.push_back(static_cast<T>(uniform(random)));
+  }
+  for (int i = 0; i < 1000; ++i) {  // of every size
+    const double sign = (random() & 1U) != 0 ? -1 : 1, share = static_cast<double>(random()) * 0x1p-32;
+    const double exponent = std::numeric_limits<T>::min_exponent - 20 +
+                            share * (std::numeric_limits<T>::max_exponent - std::numeric_limits<T>::min_exponent + 18);
+    values.push_back(static_cast<T>(sign * std::exp2(exponent)));
+  }
+  for (int copy = 0; copy < 3; ++copy) {
+    for (const T x : special<T>()) values.push_back(x);
+  }
+  return values;
+}
+
+// The distance of two neighbors of this type at x.
+template <class T>
+Exact ulp(Exact x) {
+  int exponent = 0;
+  std::frexp(std::isfinite(x) ? x : Exact(1), &exponent);
+  exponent = std::clamp(exponent, std::numeric_limits<T>::min_exponent, std::numeric_limits<T>::max_exponent);
+  return std::ldexp(Exact(1), exponent - std::numeric_limits<T>::digits);
+}
+
+// How far `got` is from `wanted`; infinite if only one of them is NaN, or infinite in this type.
+template <class T>
+Exact distance(T got, Exact wanted) {
+  if (std::isnan(got) || std::isnan(wanted)) return std::isnan(got) && std::isnan(wanted) ? 0 : HUGE_VALL;
+  const T nearest = static_cast<T>(wanted);
+  if (std::isinf(got) || std::isinf(nearest)) return got == nearest ? 0 : HUGE_VALL;
+  return std::abs(static_cast<Exact>(got) - wanted);
+}
+
+struct Row {
+  const char* formula;  // its name in unary.def
+  const char* name;
+  Tensor (*f)(const Tensor&);
+  Exact (*value)(Exact);
+  Exact (*slope)(Exact);
+  double value_ulps;  // of the value
+  double slope_ulps;  // of the slope, or of 1 where that is smaller: slopes may come from values near 1
+  // Apart from that: values of this size may be lost. Of a product of two numbers one of which is subnormal, and of
+  // what a formula documents.
+  double lost_f32 = 1e-43, lost_f64 = 3e-321;
+  double ulps_per_x = 0;  // more of them for larger |x|: of an exponential whose argument has been rounded
+};
+
+const Exact pi = std::acos(Exact(-1));
+
+Exact logistic(Exact x) {
+  return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x));
+}
+Exact sign(Exact x) {
+  return x > 0 ? 1 : x < 0 ? -1 : 0;
+}
+Exact normal(Exact x) {  // Phi
+  return std::erfc(-x / std::sqrt(Exact(2))) / 2;
+}
+Exact two_u(Exact x) {
+  return 2 * std::sqrt(2 / pi) * (x + 0.044715L * x * x * x);
+}
+// f within +-1000; outside, the value of a function that is 0 on the left and `right` on the right.
+template <class F>
+Exact limited(Exact x, Exact right, const F& f) {
+  return x < -1000 ? 0 : x > 1000 ? right : f(x);
+}
+template <int low, int high>
+Exact clamp_slope(Exact x) {
+  return x >= low && x <= high ? 1 : 0;
+}
+
+// Roundings of gelu's tanh form: below -10 the f32 one is 0 (pointwise.h says so), and e^-2u multiplies those of 2u.
+const std::vector<Row> rows{
+    {"neg", "neg", neg, [](Exact x) { return -x; }, [](Exact) { return Exact(-1); }, 0, 0},
+    {"exp", "exp", exp, [](Exact x) { return std::exp(x); }, [](Exact x) { return std::exp(x); }, 1.1, 1.1},
+    {"log", "log", log, [](Exact x) { return std::log(x); }, [](Exact x) { return 1 / x; }, 1, 0.51},
+    {"sqrt", "sqrt", sqrt, [](Exact x) { return std::sqrt(x); }, [](Exact x) { return 0.5L / std::sqrt(x); }, 0.51,
+     1.6},
+    {"abs", "abs", abs, [](Exact x) { return std::abs(x); }, sign, 0, 0},
+    {"sin", "sin", sin, [](Exact x) { return std::sin(x); }, [](Exact x) { return std::cos(x); }, 1.6, 1.6, 2e-8,
+     4e-17},
+    {"cos", "cos", cos, [](Exact x) { return std::cos(x); }, [](Exact x) { return -std::sin(x); }, 1.6, 1.6, 2e-8,
+     4e-17},
+    {"tanh", "tanh", tanh, [](Exact x) { return std::tanh(x); },
+     [](Exact x) { return 1 / std::cosh(x) / std::cosh(x); }, 1.5, 1},
+    {"sigmoid", "sigmoid", sigmoid, logistic, [](Exact x) { return logistic(x) * logistic(-x); }, 2.5, 1},
+    {"relu", "relu", relu, [](Exact x) { return x <= 0 ? 0 : x; }, [](Exact x) { return x <= 0 ? Exact(0) : 1; }, 0, 0},
+    {"silu", "silu", silu, [](Exact x) { return limited(x, x, [](Exact z) { return z * logistic(z); }); },
+     [](Exact x) { return limited(x, 1, [](Exact z) { return logistic(z) * (1 + z * logistic(-z)); }); }, 3.5, 2},
+    {"softplus", "softplus", softplus,
+     [](Exact x) { return std::max(x, Exact(0)) + std::log1p(std::exp(-std::abs(x))); }, logistic, 1.7, 1},
+    {"gelu_erf", "gelu", [](const Tensor& x) { return gelu(x); },
+     [](Exact x) { return limited(x, x, [](Exact z) { return z * normal(z); }); },
+     [](Exact x) {
+       return limited(x, 1, [](Exact z) { return normal(z) + z * std::exp(-z * z / 2) / std::sqrt(2 * pi); });
+     },
+     8, 2.5},
+    {"gelu_tanh", "gelu_tanh", [](const Tensor& x) { return gelu(x, Gelu::tanh); },
+     [](Exact x) { return limited(x, x, [](Exact z) { return z / (1 + std::exp(-two_u(z))); }); },
+     [](Exact x) {
+       return limited(x, 1, [](Exact z) {
+         const Exact slope_two_u = 2 * std::sqrt(2 / pi) * (1 + 3 * 0.044715L * z * z);
+         return logistic(two_u(z)) + logistic(two_u(z)) * logistic(-two_u(z)) * z * slope_two_u;
+       });
+     },
+     4, 16, 3.2e-38, 3e-321, 120},
+    {"pow", "pow(x, 2)", [](const Tensor& x) { return pow(x, 2); }, [](Exact x) { return x * x; },
+     [](Exact x) { return 2 * x; }, 0.51, 0},
+    {"pow", "pow(x, -1)", [](const Tensor& x) { return pow(x, -1); }, [](Exact x) { return 1 / x; },
+     [](Exact x) { return std::isnan(x) ? x : -1 / (x * x); }, 1.3, 2},
+    {"pow", "pow(x, 1.5)", [](const Tensor& x) { return pow(x, 1.5); }, [](Exact x) { return std::pow(x, 1.5L); },
+     [](Exact x) { return 1.5L * std::pow(x, 0.5L); }, 1.3, 2},
+    {"clamp", "clamp(x, -1, 2)", [](const Tensor& x) { return clamp(x, -1, 2); },
+     [](Exact x) { return x < -1  ? -1
+                          : x > 2 ? 2
+                                  : x; }, clamp_slope<-1, 2>, 0, 0},
+    {"clamp", "clamp(x, 0, inf)", [](const Tensor& x) { return clamp(x, 0, inf); },
+     [](Exact x) { return x < 0 ? 0 : x; }, [](Exact x) { return x >= 0 ? Exact(1) : 0; }, 0, 0},
+    {"clamp", "clamp(x, -inf, inf)", [](const Tensor& x) { return clamp(x, -inf, inf); }, [](Exact x) { return x; },
+     [](Exact x) { return std::isnan(x) ? Exact(0) : 1; }, 0, 0},
+};
+
+template <class T>
+void expect_row(const Row& row) {
+  const std::vector<T> values = arguments<T>();
+  Tensor x = tensor(values, {static_cast<Index>(values.size())}, dtype_of<T>());
+  x.requires_grad(true);
+  const Tensor y = row.f(x);
+  y.backward(ones_like(y));
+  const auto got = y.data<T>(), slope = x.grad().data<T>();
+  const double lost = std::is_same_v<T, float> ? row.lost_f32 : row.lost_f64;
+  int wrong = 0;
+  for (std::size_t i = 0; i < values.size() && wrong < 5; ++i) {
+    const Exact at = values[i], wanted = row.value(at), wanted_slope = row.slope(at);
+    const Exact ulps = row.value_ulps + row.ulps_per_x * std::min(Exact(50), std::abs(at));
+    const bool right = distance(got[i], wanted) <= ulps * ulp<T>(wanted) + lost;
+    const bool slope_right =
+        distance(slope[i], wanted_slope) <= row.slope_ulps * std::max(ulp<T>(wanted_slope), ulp<T>(1));
+    EXPECT_TRUE(right) << row.name << " of " << values[i] << " is " << got[i] << ", not " << wanted;
+    EXPECT_TRUE(slope_right) << row.name << "'s slope at " << values[i] << " is " << slope[i] << ", not "
+                             << wanted_slope;
+    wrong += right && slope_right ? 0 : 1;
+  }
+}
+
+TEST(SpecialValues, OfOneArgument) {
+  everywhere([]<class T>() {
+    for (const Row& row : rows) expect_row<T>(row);
+  });
+}
+
+TEST(SpecialValues, EveryFormulaHasARow) {
+  std::set<std::string> missing{
+#define UNARY(name, y, dy) #name,
+#include <gradus/core/kernels/unary.def>
+#undef UNARY
+  };
+  for (const Row& row : rows) missing.erase(row.formula);
+  EXPECT_TRUE(missing.empty()) << *missing.begin();
+}
+
+struct Slopes {
+  Exact a, b;
+};
+struct BinaryRow {
+  const char* name;
+  Tensor (*f)(const Tensor&, const Tensor&);
+  Exact (*value)(Exact a, Exact b);
+  Slopes (*slopes)(Exact a, Exact b, Exact y);  // y: the value as the type has it
+  double value_ulps, slope_ulps;
+};
+
+Exact share_above(Exact a, Exact b) {  // as in PyTorch, NaN included
+  return a < b ? 0 : a == b ? 0.5L : 1;
+}
+
+const std::vector<BinaryRow> binary_rows{
+    {"add", add, [](Exact a, Exact b) { return a + b; },
+     [](Exact, Exact, Exact) {
+       return Slopes{1, 1};
+     },
+     0.51, 0},
+    {"sub", sub, [](Exact a, Exact b) { return a - b; },
+     [](Exact, Exact, Exact) {
+       return Slopes{1, -1};
+     },
+     0.51, 0},
+    {"mul", mul, [](Exact a, Exact b) { return a * b; },
+     [](Exact a, Exact b, Exact) {
+       return Slopes{b, a};
+     },
+     0.51, 0},
+    {"div", div, [](Exact a, Exact b) { return a / b; },
+     [](Exact, Exact b, Exact y) {
+       return Slopes{1 / b, -y / b};
+     },
+     0.51, 0.51},
+    {"maximum", maximum, [](Exact a, Exact b) { return std::isnan(a) || a > b ? a : b; },
+     [](Exact a, Exact b, Exact) {
+       return Slopes{share_above(a, b), share_above(b, a)};
+     },
+     0, 0},
+    {"minimum", minimum, [](Exact a, Exact b) { return std::isnan(a) || a < b ? a : b; },
+     [](Exact a, Exact b, Exact) {
+       return Slopes{share_above(b, a), share_above(a, b)};
+     },
+     0, 0},
+    // b - 1 is rounded in the type, which the reference for a's slope follows in expect_binary_row.
+    {"pow", pow, [](Exact a, Exact b) { return std::pow(a, b); },
+     [](Exact a, Exact b, Exact y) {
+       return Slopes{b == 0 ? 0 : b, a == 0 && b >= 0 ? 0 : y * std::log(a)};
+     },
+     2.6, 4},
+};
+
+template <class T>
+bool close(T got, Exact wanted, double ulps) {
+  return distance(got, wanted) <= ulps * ulp<T>(wanted);
+}
+
+template <class T>
+void expect_binary_row(const BinaryRow& row, const std::vector<T>& values) {
+  const bool is_pow = std::strcmp(row.name, "pow") == 0;
+  const auto n = static_cast<Index>(values.size());
+  std::vector<T> all_a, all_b;
+  for (const T a : values) {
+    for (const T b : values) {
+      all_a.push_back(a);
+      all_b.push_back(b);
+    }
+  }
+  Tensor a = tensor(all_a, {n * n}, dtype_of<T>()), b = tensor(all_b, {n * n}, dtype_of<T>());
+  a.requires_grad(true);
+  b.requires_grad(true);
+  const Tensor y = row.f(a, b);
+  y.backward(ones_like(y));
+  int wrong = 0;
+  for (std::size_t i = 0; i < all_a.size() && wrong < 5; ++i) {
+    const T got = y.data<T>()[i], da = a.grad().data<T>()[i], db = b.grad().data<T>()[i];
+    const Exact wanted = row.value(all_a[i], all_b[i]);
+    Slopes slopes = row.slopes(all_a[i], all_b[i], got);
+    if (is_pow && slopes.a != 0) slopes.a *= static_cast<T>(std::pow(Exact(all_a[i]), Exact(all_b[i] - T(1))));
+    const bool right =
+        close(got, wanted, row.value_ulps) && (!is_pow || wanted != 0 || std::signbit(got) == std::signbit(wanted));
+    const double lost = is_pow && std::isfinite(all_b[i]) && !std::isnormal(da) ? std::abs(all_b[i]) : 0;
+    const bool slopes_right = close(da, slopes.a, row.slope_ulps + lost) && close(db, slopes.b, row.slope_ulps);
+    EXPECT_TRUE(right) << row.name << " of " << all_a[i] << " and " << all_b[i] << " is " << got << ", not " << wanted;
+    EXPECT_TRUE(slopes_right) << row.name << "'s slopes at " << all_a[i] << " and " << all_b[i] << " are " << da
+                              << " and " << db << ", not " << slopes.a << " and " << slopes.b;
+    wrong += right && slopes_right ? 0 : 1;
+  }
+}
+
+// Whole numbers, odd and even, to where a type has only even ones, and numbers whose powers come near its ends.
+template <class T>
+std::vector<T> for_two() {
+  std::vector<T> values = special<T>();
+  for (const double x : {3.0, 4.0, 5.0, 7.0, 0.25, 1.5, 0.99, 1.01, 16777215.0, 16777216.0, 16777218.0,
+                         4503599627370497.0, 9007199254740991.0, 9007199254740992.0}) {
+    values.push_back(static_cast<T>(x));
+    values.push_back(static_cast<T>(-x));
+  }
+  return values;
+}
+
+TEST(SpecialValues, OfTwoArguments) {
+  everywhere([]<class T>() {
+    for (const BinaryRow& row : binary_rows) expect_binary_row<T>(row, for_two<T>());
+  });
+}
+
+TEST(SpecialValues, EveryFormulaOfTwoArgumentsHasARow) {
+  std::set<std::string> missing{
+#define BINARY(name, y, da, db) #name,
+#include <gradus/core/kernels/binary.def>
+#undef BINARY
+  };
+  for (const BinaryRow& row : binary_rows) missing.erase(row.name);
+  EXPECT_TRUE(missing.empty()) << *missing.begin();
+}
+
+TEST(SpecialValues, PowByANumberIsPowByATensor) {
+  everywhere([]<class T>() {
+    const std::vector<T> values = for_two<T>();
+    const Tensor x = tensor(values, {static_cast<Index>(values.size())}, dtype_of<T>());
+    for (const T exponent : values) {
+      EXPECT_EQ(bits(pow(x, exponent)), bits(pow(x, full(x.shape(), exponent, x.dtype())))) << exponent;
+    }
+  });
+}
+
+TEST(SpecialValues, PowKeepsItsDigitsAtLargeExponents) {
+  everywhere([]<class T>() {
+    std::mt19937 random(2);
+    std::uniform_real_distribution<double> uniform(-1, 1);
+    std::vector<T> a, b;
+    for (int i = 0; i < 4000; ++i) {
+      const double log_a = uniform(random) * (i % 2 == 0 ? 0.01 : std::numeric_limits<T>::max_exponent * 0.69);
+      a.push_back(static_cast<T>(std::exp(log_a)));
+      b.push_back(static_cast<T>(uniform(random) * std::numeric_limits<T>::max_exponent * 0.72 /
+                                 std::abs(std::log(static_cast<double>(a.back())))));
+    }
+    const Tensor y = pow(tensor(a, {4000}, dtype_of<T>()), tensor(b, {4000}, dtype_of<T>()));
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      const Exact wanted = std::pow(Exact(a[i]), Exact(b[i]));
+      ASSERT_TRUE(close(y.data<T>()[i], wanted, 1.3)) << a[i] << " to " << b[i] << ": " << y.data<T>()[i];
+    }
+  });
+}
+
+// What passes no gradient passes none, however large: 0 times infinity would be NaN. The square root of relu, the power
+// of a clamped number and the like meet this at every 0.
+TEST(SpecialValues, WhatPassesNoGradientPassesNoInfiniteOneEither) {
+  struct Case {
+    const char* name;
+    Tensor (*f)(const Tensor&);
+    double at;
+  };
+  const Case cases[] = {
+      {"relu", relu, -1},
+      {"relu at 0", relu, 0},
+      {"clamp, below", [](const Tensor& x) { return clamp(x, 0, 1); }, -1},
+      {"clamp, above", [](const Tensor& x) { return clamp(x, 0, 1); }, 2},
+      {"maximum", [](const Tensor& x) { return maximum(x, full({}, 5, x.dtype())); }, 2},
+      {"maximum, second", [](const Tensor& x) { return maximum(full({}, 5, x.dtype()), x); }, 2},
+      {"minimum", [](const Tensor& x) { return minimum(x, full({}, 1, x.dtype())); }, 2},
+      {"pow", [](const Tensor& x) { return pow(x, 0); }, 2},
+      {"pow, exponent", [](const Tensor& x) { return pow(full({}, 0, x.dtype()), x); }, 2},
+      {"where", [](const Tensor& x) { return where(zeros_like(x), x, ones_like(x)); }, 2},
+      {"max",
+       [](const Tensor& x) {
+         return max(stack({x, x + 1}), {0});
+       },
+       2},
+  };
+  everywhere([&]<class T>() {
+    for (const Case& c : cases) {
+      for (const double weight : {inf, -inf, nan}) {
+        Tensor x = full({19}, c.at, dtype_of<T>());
+        x.requires_grad(true);
+        const Tensor y = c.f(x);
+        y.backward(full(y.shape(), weight, y.dtype()));
+        const std::vector<double> wanted(19, std::strcmp(c.name, "max") == 0 ? weight : 0);
+        EXPECT_EQ(bits(abs(x.grad())), bits(abs(tensor(wanted, {19}, y.dtype())))) << c.name << " " << weight;
+      }
+    }
+  });
+}
+
+}  // namespace
+}  // namespace gradus::testing
