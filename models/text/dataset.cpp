@@ -7,6 +7,14 @@
 #include <functional>
 
 namespace gradus::models {
+namespace {
+
+// What errors call the tokens.
+const char* unit_of(const AnyTokenizer& tokenizer) {
+  return tokenizer.as<CharTokenizer>() != nullptr ? "characters" : "tokens";
+}
+
+}  // namespace
 
 Dataset::Dataset(AnyTokenizer tokenizer, const DatasetOptions& options)
     : tokenizer_(std::move(tokenizer)), options_(options), generator_(options.seed), epoch_start_(options.seed) {
@@ -236,16 +244,16 @@ void TextDataset::cut() {
   const Index window = options_.block_size + 1;
   if (train_tokens_ > 0 || options_.held_out < 1) {
     check(train_tokens_ >= window,
-          "dataset: the part of the text to train on has {} tokens, one window needs {}; give a longer text or a "
+          "dataset: the part of the text to train on has {} {}, one window needs {}; give a longer text or a "
           "smaller context",
-          train_tokens_, window);
+          train_tokens_, unit_of(tokenizer_), window);
     add_pieces(Part::train, 0, train_tokens_ - 1);
   }
   if (held_out_tokens > 0 || options_.held_out > 0) {
     check(held_out_tokens >= 2,
-          "dataset: the held-out part of the text has {} tokens, it needs at least 2; give a "
+          "dataset: the held-out part of the text has {} {}, it needs at least 2; give a "
           "longer text or hold out more",
-          held_out_tokens);
+          held_out_tokens, unit_of(tokenizer_));
     add_pieces(Part::held_out, train_tokens_, held_out_tokens - 1);
   }
 }
