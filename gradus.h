@@ -20,11 +20,16 @@
 #include <gradus/models/gpt/adapt.h>
 #include <gradus/models/gpt/cost.h>
 #include <gradus/models/gpt/gpt.h>
+#include <gradus/models/text/any_tokenizer.h>
+#include <gradus/models/text/byte_tokenizer.h>
+#include <gradus/models/text/char_tokenizer.h>
 #include <gradus/models/text/dataset.h>
+#include <gradus/models/text/identity.h>
 #include <gradus/models/text/text.h>
 #include <gradus/models/text/tokenizer.h>
 #include <gradus/models/train/checkpoint.h>
 #include <gradus/models/train/evaluate.h>
+#include <gradus/models/train/run_data.h>
 #include <gradus/models/train/run_folder.h>
 #include <gradus/models/train/run_log.h>
 #include <gradus/models/train/running_clock.h>

@@ -32,13 +32,13 @@ using Ids = std::vector<std::int32_t>;
 constexpr Index batch_size = 64;
 
 // (B, T): a boundary and a name, filled up with boundaries; targets are one further, -1 after the end.
-struct Batch {
+struct PaddedBatch {
   Ids tokens, targets;
   Index B = 0, T = 0;
 };
 
-Batch make_batch(const std::vector<Ids>& names, std::span<const Index> rows, std::int32_t boundary) {
-  Batch batch{{}, {}, static_cast<Index>(rows.size()), 0};
+PaddedBatch make_batch(const std::vector<Ids>& names, std::span<const Index> rows, std::int32_t boundary) {
+  PaddedBatch batch{{}, {}, static_cast<Index>(rows.size()), 0};
   for (const Index row : rows) batch.T = std::max(batch.T, std::ssize(names[static_cast<std::size_t>(row)]) + 1);
   for (const Index row : rows) {
     const Ids& name = names[static_cast<std::size_t>(row)];
@@ -53,19 +53,19 @@ Batch make_batch(const std::vector<Ids>& names, std::span<const Index> rows, std
 
 // Every rung maps a batch to logits (B T, V).
 struct Rung : nn::Module {
-  virtual Tensor operator()(const Batch& batch) const = 0;
+  virtual Tensor operator()(const PaddedBatch& batch) const = 0;
 };
 
 struct Bigram : Rung {
   explicit Bigram(Index V) : table(V, V) {}
-  Tensor operator()(const Batch& batch) const override { return table(batch.tokens); }
+  Tensor operator()(const PaddedBatch& batch) const override { return table(batch.tokens); }
   void members(nn::Visitor& visit) const override { visit("table", table); }
   nn::Embedding table;
 };
 
 struct LastThree : Rung {
   explicit LastThree(Index V) : vectors(V, 24), hidden(3 * 24, 128), head(128, V) {}
-  Tensor operator()(const Batch& batch) const override {
+  Tensor operator()(const PaddedBatch& batch) const override {
     Ids last;  // (B T, 3): what lies before the name is the boundary
     for (Index i = 0; i < batch.B * batch.T; ++i) {
       for (Index back = 2; back >= 0; --back) {
@@ -85,7 +85,7 @@ struct LastThree : Rung {
 
 struct Recurrent : Rung {
   explicit Recurrent(Index V) : vectors(V, 32), rnn(32, 64), head(64, V) {}
-  Tensor operator()(const Batch& batch) const override {
+  Tensor operator()(const PaddedBatch& batch) const override {
     return head(reshape(rnn(vectors(batch.tokens, {batch.B, batch.T})), {batch.B * batch.T, 64}));
   }
   void members(nn::Visitor& visit) const override {
@@ -101,7 +101,7 @@ struct Recurrent : Rung {
 struct Transformer : Rung {
   Transformer(Index V, Index longest)
       : gpt({.vocab_size = V, .block_size = longest + 1, .n_layer = 2, .n_head = 4, .n_embd = 64}) {}
-  Tensor operator()(const Batch& batch) const override {
+  Tensor operator()(const PaddedBatch& batch) const override {
     const Tensor logits = gpt(batch.tokens, batch.B, batch.T);
     return reshape(logits, {batch.B * batch.T, logits.size(-1)});
   }
@@ -120,7 +120,7 @@ double held_out_loss(const Rung& model, const Data& data) {
   double sum = 0, count = 0;
   for (std::size_t first = 0; first < data.held_out.size(); first += 200) {
     const std::size_t n = std::min<std::size_t>(200, data.held_out.size() - first);
-    const Batch batch = make_batch(data.names, std::span(data.held_out).subspan(first, n), data.boundary);
+    const PaddedBatch batch = make_batch(data.names, std::span(data.held_out).subspan(first, n), data.boundary);
     const auto characters = static_cast<double>(std::ranges::count_if(batch.targets, [](auto t) { return t >= 0; }));
     sum += cross_entropy(model(batch), batch.targets).item() * characters;
     count += characters;
@@ -137,7 +137,7 @@ double climb(const char* name, Rung& model, const Data& data, int steps, double 
   std::vector<Index> rows(batch_size);
   for (int step = 0; step < steps; ++step) {
     for (Index& row : rows) row = data.train[static_cast<std::size_t>(generator.below(std::ssize(data.train)))];
-    const Batch batch = make_batch(data.names, rows, data.boundary);
+    const PaddedBatch batch = make_batch(data.names, rows, data.boundary);
     const Tensor loss = cross_entropy(model(batch), batch.targets);
     optimizer.zero_grad();
     loss.backward();

@@ -92,7 +92,7 @@ int check(const CheckArguments& arguments) {
 
 }  // namespace
 
-void add_check(CLI::App& app, const std::string&, Run& run) {
+void add_check(CLI::App& app, const std::string&, Action& action) {
   auto arguments = std::make_shared<CheckArguments>();
   CheckArguments& a = *arguments;
   CLI::App& command = *app.add_subcommand("check", "Compare a model's gradients with finite differences");
@@ -135,7 +135,7 @@ void add_check(CLI::App& app, const std::string&, Run& run) {
       "Examples:\n"
       "  gpt check runs/names\n"
       "  gpt check --shape gpt2 --layers 2 --width 64");
-  command.callback([arguments, &run] { run = [arguments] { return check(*arguments); }; });
+  command.callback([arguments, &action] { action = [arguments] { return check(*arguments); }; });
 }
 
 }  // namespace gpt

@@ -1,4 +1,4 @@
-// The subcommands of gpt: each add_ function declares one's options and, when it is the one called, sets `run`.
+// The subcommands of gpt: each add_ function declares one's options and, when it is the one called, sets `action`.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -11,8 +11,8 @@
 
 namespace gpt {
 
-/// Returns the exit status.
-using Run = std::function<int()>;
+/// What a command does; returns the exit status.
+using Action = std::function<int()>;
 
 /// A command that cannot mean anything, as opposed to one that failed: exit status 2.
 class UsageError : public gradus::Error {
@@ -20,11 +20,11 @@ class UsageError : public gradus::Error {
   using Error::Error;
 };
 
-void add_train(CLI::App& app, const std::string& program, Run& run);
-void add_sample(CLI::App& app, const std::string& program, Run& run);
-void add_eval(CLI::App& app, const std::string& program, Run& run);
-void add_info(CLI::App& app, const std::string& program, Run& run);
-void add_check(CLI::App& app, const std::string& program, Run& run);
+void add_train(CLI::App& app, const std::string& program, Action& action);
+void add_sample(CLI::App& app, const std::string& program, Action& action);
+void add_eval(CLI::App& app, const std::string& program, Action& action);
+void add_info(CLI::App& app, const std::string& program, Action& action);
+void add_check(CLI::App& app, const std::string& program, Action& action);
 
 /// The generator (mt19937) takes 32 bits of a seed: larger ones would repeat others.
 inline constexpr std::uint64_t most_seed = 0xffffffff;

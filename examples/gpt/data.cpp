@@ -94,7 +94,7 @@ bool was_known_as(const std::string& fingerprint, const std::string& bytes, cons
 // Leaves out or replaces what the tokenizer has not.
 class Fitter {
  public:
-  Fitter(const models::CharTokenizer& tokenizer, models::Unknown unknown) : tokenizer_(tokenizer), unknown_(unknown) {}
+  Fitter(const models::Tokenizer& tokenizer, models::Unknown unknown) : tokenizer_(tokenizer), unknown_(unknown) {}
 
   void fit(std::string& text) {
     models::Fitted fitted = tokenizer_.fit(text, unknown_, "data");
@@ -111,14 +111,14 @@ class Fitter {
   Index changed = 0;
 
  private:
-  const models::CharTokenizer& tokenizer_;
+  const models::Tokenizer& tokenizer_;
   models::Unknown unknown_;
   std::set<char32_t> seen_;
 };
 
 // What of a line is learned. `ended`: the text goes on behind its end.
 std::string content_of(std::string_view line, bool ended, const RunData& info) {
-  if (!info.documents) return models::normalize_text(std::string(line) + (ended ? "\n" : ""));
+  if (info.format == models::TextFormat::text) return models::normalize_text(std::string(line) + (ended ? "\n" : ""));
   if (is_blank(line)) return {};
   try {
     return models::split_documents(line, "text", {.keep_space = info.keep_space}).front();
@@ -145,13 +145,13 @@ void each_line(const Text& text, const RunData& info, const F& f) {
 }
 
 std::unique_ptr<models::Dataset> make_dataset(const Text& text, const std::optional<Text>& held_out,
-                                              const RunData& info, const models::CharTokenizer& tokenizer,
+                                              const RunData& info, const models::AnyTokenizer& tokenizer,
                                               const models::Progress& progress) {
   const models::DatasetOptions options{
       .block_size = info.block_size, .held_out = info.held_out, .seed = info.seed, .distinct = info.distinct};
   using Documents = models::DocumentDataset;
   using Running = models::TextDataset;
-  if (info.documents) {
+  if (info.format == models::TextFormat::lines) {
     return held_out ? std::make_unique<Documents>(text.lines, held_out->lines, tokenizer, options, progress)
                     : std::make_unique<Documents>(text.lines, tokenizer, options, progress);
   }
@@ -164,7 +164,7 @@ Index characters_of(const models::Dataset& dataset) {
   if (const auto* documents = dynamic_cast<const models::DocumentDataset*>(&dataset)) {
     all -= documents->num_documents();  // the boundaries
   } else if (const auto* running = dynamic_cast<const models::TextDataset*>(&dataset)) {
-    all = running->num_characters();
+    all = running->num_tokens();
   }
   return all;
 }
@@ -207,7 +207,7 @@ Text read_texts(const std::vector<std::string>& sources, const RunData& info, co
       ++text.skipped_files;
       continue;
     }
-    if (info.documents) {
+    if (info.format == models::TextFormat::lines) {
       const models::SplitOptions options{.keep_space = info.keep_space, .progress = waiting.progress()};
       std::ranges::move(models::split_documents(bytes, name, options, &text.trimmed), std::back_inserter(text.lines));
     } else {
@@ -226,14 +226,15 @@ Text read_texts(const std::vector<std::string>& sources, const RunData& info, co
   gradus::check(!text.lines.empty() || !text.running.empty(), "{}: there is nothing but white space; give some text",
                 name_of(sources));
   for (const std::string& line : text.lines) identity.add(line);
-  if (!info.documents) identity.add(text.running);
+  if (info.format == models::TextFormat::text) identity.add(text.running);
   text.identity = identity.text();
   text.known |= text.identity == fingerprint;
   return text;
 }
 
-models::CharTokenizer make_tokenizer(const Text& text, const std::optional<Text>& held_out, bool documents,
+models::CharTokenizer make_tokenizer(const Text& text, const std::optional<Text>& held_out, models::TextFormat format,
                                      bool quiet) {
+  const bool documents = format == models::TextFormat::lines;
   Waiting waiting("looking for characters", quiet);
   const auto of = [&](const Text& one) {
     return documents ? models::CharTokenizer::from_documents(one.lines)
@@ -244,11 +245,11 @@ models::CharTokenizer make_tokenizer(const Text& text, const std::optional<Text>
 }
 
 Data make_data(Text text, std::optional<Text> held_out, const RunData& info,
-               std::optional<models::CharTokenizer> tokenizer, bool quiet) {
+               std::optional<models::AnyTokenizer> tokenizer, bool quiet) {
   Data data{.dataset = nullptr, .info = info, .trimmed = text.trimmed};
   data.info.fingerprint = text.identity;
   if (held_out) data.info.held_out_fingerprint = held_out->identity;
-  if (!tokenizer) tokenizer = make_tokenizer(text, held_out, info.documents, quiet);
+  if (!tokenizer) tokenizer = make_tokenizer(text, held_out, info.format, quiet);
   if (info.unknown != models::Unknown::refuse) {
     Fitter fitter(*tokenizer, info.unknown);
     fitter.fit(text);
@@ -276,7 +277,7 @@ Data make_data(Text text, std::optional<Text> held_out, const RunData& info,
   return data;
 }
 
-std::string place_of_unknown(const Text& text, const RunData& info, const models::CharTokenizer& tokenizer) {
+std::string place_of_unknown(const Text& text, const RunData& info, const models::Tokenizer& tokenizer) {
   std::string found;
   each_line(text, info, [&](const std::string& line, const std::string& place) {
     if (tokenizer.fit(line, models::Unknown::skip, place).changed > 0) found = place;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <gradus/models/text/char_tokenizer.h>
 #include <gradus/models/text/dataset.h>
 #include <gradus/models/train/run_folder.h>
 
@@ -51,14 +52,14 @@ struct Data {
 /// `held_out` is a text to judge by, if info names one. Without a tokenizer it makes the texts' own. Throws Error, with
 /// file and line for a character that the tokenizer has not.
 Data make_data(Text text, std::optional<Text> held_out, const gradus::models::RunData& info,
-               std::optional<gradus::models::CharTokenizer> tokenizer, bool quiet);
+               std::optional<gradus::models::AnyTokenizer> tokenizer, bool quiet);
 /// The characters of the texts, for make_data().
-gradus::models::CharTokenizer make_tokenizer(const Text& text, const std::optional<Text>& held_out, bool documents,
-                                             bool quiet);
+gradus::models::CharTokenizer make_tokenizer(const Text& text, const std::optional<Text>& held_out,
+                                             gradus::models::TextFormat format, bool quiet);
 
 /// "towns.txt, line 7" for the first character that the tokenizer has not; empty for none.
 std::string place_of_unknown(const Text& text, const gradus::models::RunData& info,
-                             const gradus::models::CharTokenizer& tokenizer);
+                             const gradus::models::Tokenizer& tokenizer);
 
 /// What is valid in any folder.
 std::vector<std::string> absolute(std::vector<std::string> sources);

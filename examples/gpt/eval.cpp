@@ -122,7 +122,7 @@ int eval(const EvalArguments& arguments) {
   }
   const Index all = data.dataset->size(models::Part::held_out);
   print("judged on           {}: {} characters{} in {}{} sequences\n", subject.what, grouped(result.tokens),
-        run.data.documents ? " and ends of lines" : "", grouped(result.sequences),
+        run.data.format == models::TextFormat::lines ? " and ends of lines" : "", grouped(result.sequences),
         result.sequences < all ? fmt::format(" of {}", grouped(all)) : "");
   if (subject.trained_on) print("                    the model was trained on this text\n");
   if (data.changed > 0) print("                    {}\n", told_unknown(data));
@@ -135,7 +135,7 @@ int eval(const EvalArguments& arguments) {
 
 }  // namespace
 
-void add_eval(CLI::App& app, const std::string&, Run& run) {
+void add_eval(CLI::App& app, const std::string&, Action& action) {
   auto arguments = std::make_shared<EvalArguments>();
   CLI::App& command = *app.add_subcommand("eval", "Judge a trained model on text it has not seen");
   command.add_option("DIR", arguments->folder, "The folder that gpt train wrote")->required();
@@ -171,7 +171,7 @@ void add_eval(CLI::App& app, const std::string&, Run& run) {
       "Examples:\n"
       "  gpt eval runs/names\n"
       "  gpt eval runs/shakespeare --data sonnets.txt --json");
-  command.callback([arguments, &run] { run = [arguments] { return eval(*arguments); }; });
+  command.callback([arguments, &action] { action = [arguments] { return eval(*arguments); }; });
 }
 
 }  // namespace gpt

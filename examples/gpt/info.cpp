@@ -56,8 +56,9 @@ void print_parameters(const models::GPT& model) {
   if (model.config().tie_weights) print("  lm_head shares the table of wte\n");
 }
 
-void print_cost(const models::GPT& model, Index batch_tokens, bool documents) {
-  const models::Cost cost = models::cost_of(model.config(), model.dtype(), batch_tokens, documents);
+void print_cost(const models::GPT& model, Index batch_tokens, models::TextFormat format) {
+  const models::Cost cost =
+      models::cost_of(model.config(), model.dtype(), batch_tokens, format == models::TextFormat::lines);
   print("\nwork a token, at full context\n  to generate {} FLOPs, to train {}\n",
         grouped(std::llround(cost.forward_flops)), grouped(std::llround(cost.training_flops)));
   print("memory\n  to generate {}: weights {}, keys and values of a full context {}\n",
@@ -118,7 +119,8 @@ int info(const InfoArguments& arguments) {
   print("model            {}, width {}, {}, context {}, vocabulary {}, dropout {:g}\n",
         counted(config.n_layer, "layer"), config.n_embd, counted(config.n_head, "head"), config.block_size,
         config.vocab_size, config.dropout);
-  print("data             {}, {}\n", name_of(run.data.sources()), run.data.documents ? "documents" : "running text");
+  print("data             {}, {}\n", name_of(run.data.sources()),
+        run.data.format == models::TextFormat::lines ? "documents" : "running text");
   if (run.data.block_size < config.block_size) {
     print("                 learned in sequences of {}; beyond that the context was not trained by this run\n",
           run.data.block_size);
@@ -132,14 +134,14 @@ int info(const InfoArguments& arguments) {
   if (!log.empty() && log.back().step > 0) {
     batch_tokens = std::max<Index>(1, log.back().tokens / log.back().step / settings.accumulation.value_or(1));
   }
-  print_cost(run.model, batch_tokens, run.data.documents);
+  print_cost(run.model, batch_tokens, run.data.format);
   print_run(folder, run.moment);
   return 0;
 }
 
 }  // namespace
 
-void add_info(CLI::App& app, const std::string&, Run& run) {
+void add_info(CLI::App& app, const std::string&, Action& action) {
   auto arguments = std::make_shared<InfoArguments>();
   CLI::App& command = *app.add_subcommand("info", "Show what a model consists of and how its training went");
   command.add_option("DIR", arguments->folder, "The folder that gpt train wrote")->required();
@@ -149,7 +151,7 @@ void add_info(CLI::App& app, const std::string&, Run& run) {
       "FLOPs count a multiplication and an addition as two. Activations are those of one batch.\n\n"
       "Examples:\n"
       "  gpt info runs/names");
-  command.callback([arguments, &run] { run = [arguments] { return info(*arguments); }; });
+  command.callback([arguments, &action] { action = [arguments] { return info(*arguments); }; });
 }
 
 }  // namespace gpt

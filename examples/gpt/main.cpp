@@ -63,17 +63,17 @@ int run_command(int argc, char** argv) {
   app.set_help_all_flag("--help-all", "The help of all commands");
   app.set_version_flag("--version", fmt::format("gpt {}.{}.{}, a program of gradus", GRADUS_VERSION_MAJOR,
                                                 GRADUS_VERSION_MINOR, GRADUS_VERSION_PATCH));
-  gpt::Run run;
-  gpt::add_train(app, program, run);
-  gpt::add_sample(app, program, run);
-  gpt::add_eval(app, program, run);
-  gpt::add_info(app, program, run);
-  gpt::add_check(app, program, run);
+  gpt::Action action;
+  gpt::add_train(app, program, action);
+  gpt::add_sample(app, program, action);
+  gpt::add_eval(app, program, action);
+  gpt::add_info(app, program, action);
+  gpt::add_check(app, program, action);
   try {
     std::vector<std::string> arguments = gpt::checked_arguments(app, {argv + std::min(argc, 1), argv + argc});
     std::ranges::reverse(arguments);  // as CLI11 takes them
     app.parse(arguments);
-    return run();
+    return action();
   } catch (const CLI::Success& help) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {

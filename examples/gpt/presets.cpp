@@ -11,6 +11,7 @@ namespace gpt {
 namespace {
 
 using gradus::models::GPTConfig;
+using gradus::models::TextFormat;
 using gradus::optim::Schedule;
 
 // Names and other short lines, for a budget in seconds, so that it fits any machine.
@@ -18,7 +19,7 @@ const Preset names = {
     .name = "names",
     .summary = "short lines, such as names: a small GPT trained for 20 seconds",
     .source = "bundled:names",
-    .documents = true,
+    .format = TextFormat::lines,
     .model = {.block_size = 32, .n_layer = 2, .n_head = 4, .n_embd = 64, .dropout = 0.1, .bias = false},
     .train = {.seconds = 20,
               .batch_size = 64,
@@ -39,7 +40,7 @@ const Preset microgpt = {
     .name = "microgpt",
     .summary = "microgpt.py's model and recipe: 4,192 parameters on its data, 1,000 names one by one",
     .source = "bundled:names",
-    .documents = true,
+    .format = TextFormat::lines,
     .model = GPTConfig::microgpt(1),
     .train = {.steps = 1000,
               .batch_size = 1,
@@ -60,7 +61,7 @@ const Preset shakespeare = {
     .name = "shakespeare",
     .summary = "running text by nanoGPT's recipe for a CPU: 2,000 steps of 12 windows of 64 characters",
     .source = nullptr,
-    .documents = false,
+    .format = TextFormat::text,
     .model = GPTConfig::shakespeare_char_cpu(1),
     .train = {.steps = 2000,
               .batch_size = 12,

@@ -15,9 +15,9 @@ namespace gpt {
 struct Preset {
   const char* name;
   const char* summary;
-  const char* source;               // the bundled text it learns from unless another is named; null: it has none
-  bool documents;                   // one a line; otherwise running text
-  gradus::models::GPTConfig model;  // its vocab_size comes from the data
+  const char* source;                 // the bundled text it learns from unless another is named; null: it has none
+  gradus::models::TextFormat format;  // of its texts
+  gradus::models::GPTConfig model;    // its vocab_size comes from the data
   gradus::models::TrainOptions train;
   double epochs;       // at most so many times through the data, unless told how long; 0: no limit
   double temperature;  // of the samples that `gpt train` shows

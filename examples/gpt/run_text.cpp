@@ -26,7 +26,7 @@ Text read_texts_of_run(const std::vector<std::string>& sources, bool named, cons
 }
 
 Data read_data_of_run(const std::vector<std::string>& sources, const std::string& folder, models::RunData info,
-                      const models::CharTokenizer& tokenizer) {
+                      const models::AnyTokenizer& tokenizer) {
   const bool named = !sources.empty();
   info.held_out_sources.clear();
   Text text = read_texts_of_run(named ? sources : info.sources(), named, folder, info, info.fingerprint, false);

@@ -19,6 +19,6 @@ Text read_texts_of_run(const std::vector<std::string>& sources, bool named, cons
 /// What the run learned from, in the same split, whether or not its text has changed since; or `sources`, unless there
 /// are none.
 Data read_data_of_run(const std::vector<std::string>& sources, const std::string& folder, gradus::models::RunData info,
-                      const gradus::models::CharTokenizer& tokenizer);
+                      const gradus::models::AnyTokenizer& tokenizer);
 
 }  // namespace gpt

@@ -26,7 +26,7 @@ struct SampleArguments {
 };
 
 // A token as a word of its own: 'a', ' ', '\n', '\x1b', or the end of a line.
-std::string shown(const models::CharTokenizer& tokenizer, std::int32_t token) {
+std::string shown(const models::Tokenizer& tokenizer, std::int32_t token) {
   if (tokenizer.has_boundary() && token == tokenizer.boundary()) return "(end)";
   const std::string text = tokenizer.decode(std::span(&token, 1));
   return text == "\n" ? "'\\n'" : text == "\t" ? "'\\t'" : fmt::format("'{}'", visible(text));
@@ -77,7 +77,7 @@ std::string normalized_prompt(const SampleArguments& arguments, const models::Ru
   std::string prompt = arguments.prompt;
   const bool from_file = !arguments.prompt_file.empty();
   if (from_file) prompt = read_source(arguments.prompt_file);
-  prompt = models::normalize_text(prompt, from_file ? name_of({arguments.prompt_file}) : "prompt");
+  prompt = run.tokenizer.normalize(prompt, from_file ? name_of({arguments.prompt_file}) : "prompt");
   if (run.tokenizer.has_boundary()) {
     if (prompt.ends_with('\n')) prompt.pop_back();
     if (!run.data.keep_space) prompt = models::without_leading_space(prompt);
@@ -97,7 +97,7 @@ int sample(SampleArguments arguments) {
   models::Run run = models::load_run(arguments.folder, arguments.best ? models::best_file : models::model_file);
   const bool documents = run.tokenizer.has_boundary();
   arguments.prompt = normalized_prompt(arguments, run);
-  options.stop_text = models::normalize_text(options.stop_text, "--stop");
+  options.stop_text = run.tokenizer.normalize(options.stop_text, "--stop");
   const Index count = arguments.count > 0 ? arguments.count : (documents && options.temperature > 0 ? 20 : 1);
   if (arguments.show_probs) {
     print_probabilities(run, arguments, options, count);
@@ -122,7 +122,7 @@ int sample(SampleArguments arguments) {
 
 }  // namespace
 
-void add_sample(CLI::App& app, const std::string&, Run& run) {
+void add_sample(CLI::App& app, const std::string&, Action& action) {
   auto arguments = std::make_shared<SampleArguments>();
   CLI::App& command = *app.add_subcommand("sample", "Invent new text with a trained model");
   command.add_option("DIR", arguments->folder, "The folder that gpt train wrote")->required();
@@ -173,7 +173,7 @@ void add_sample(CLI::App& app, const std::string&, Run& run) {
       "  gpt sample runs/names --count 5 --prompt ma\n"
       "  gpt sample runs/shakespeare --prompt \"ROMEO:\" --max-tokens 500 --temperature 0.7 --stop \"JULIET:\"\n"
       "  gpt sample runs/names --temperature 0 --show-probs   the one likeliest name, and why");
-  command.callback([arguments, &run] { run = [arguments] { return sample(*arguments); }; });
+  command.callback([arguments, &action] { action = [arguments] { return sample(*arguments); }; });
 }
 
 }  // namespace gpt

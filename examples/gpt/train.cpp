@@ -145,7 +145,7 @@ double memory_need(const TrainArguments& arguments, const Preset& plan, const Da
   const Index tokens = std::llround(length * static_cast<double>(plan.train.batch_size));
   const auto dtype = *arguments.dtype == "f64" ? gradus::DType::f64 : gradus::DType::f32;
   constexpr double bytes_a_token = 12;  // of tokens and targets that a step draws
-  const double need = models::cost_of(plan.model, dtype, tokens, plan.documents).training +
+  const double need = models::cost_of(plan.model, dtype, tokens, plan.format == models::TextFormat::lines).training +
                       bytes_a_token * static_cast<double>(tokens * plan.train.accumulation);
   const auto available = static_cast<double>(gradus::platform::available_memory());
   gradus::check(available == 0 || need <= available,
@@ -268,7 +268,7 @@ int train(const TrainArguments& given) {
 
 }  // namespace
 
-void add_train(CLI::App& app, const std::string& program, Run& run) {
+void add_train(CLI::App& app, const std::string& program, Action& action) {
   auto arguments = std::make_shared<TrainArguments>();
   arguments->program = program;
   CLI::App& command = *app.add_subcommand("train", "Train a model and save it");
@@ -286,7 +286,7 @@ void add_train(CLI::App& app, const std::string& program, Run& run) {
       "  gpt train --resume runs/towns --seconds 600      goes on where it stopped\n"
       "  gpt train --preset shakespeare --data tinyshakespeare.txt\n"
       "  gpt train --preset microgpt                      the 200-line Python program's model");
-  command.callback([arguments, &run] { run = [arguments] { return train(*arguments); }; });
+  command.callback([arguments, &action] { action = [arguments] { return train(*arguments); }; });
 }
 
 }  // namespace gpt

@@ -243,7 +243,7 @@ void TrainArguments::resume_from(const std::string& settings) {
   fill_from(settings, "the settings of the run");
 }
 
-void TrainArguments::adopt(const gradus::models::GPTConfig& model, bool documents) {
+void TrainArguments::adopt(const gradus::models::GPTConfig& model, gradus::models::TextFormat text) {
   const auto take = [](const char* name, Given<Index>& now, Index value) {
     gradus::check(!now || *now == value, "--{} is {}, but the weights are of a model with {}; leave it out", name,
                   now.value_or(0), value);
@@ -257,7 +257,7 @@ void TrainArguments::adopt(const gradus::models::GPTConfig& model, bool document
                 model.block_size);
   if (!context) context = model.block_size;
   if (!dropout) dropout = model.dropout;
-  if (!format) format = documents ? "lines" : "text";
+  if (!format) format = name_of(text);
 }
 
 Preset TrainArguments::resolve() {
@@ -266,9 +266,9 @@ Preset TrainArguments::resolve() {
   Preset plan = find_preset(*preset);
   gradus::models::TrainOptions& train = plan.train;
   gradus::models::GPTConfig& model = plan.model;
-  if (!format) format = plan.documents ? "lines" : "text";
+  if (!format) format = name_of(plan.format);
   check_one_of("--format", *format, {"lines", "text"});
-  plan.documents = *format == "lines";
+  plan.format = *gradus::models::text_format(*format);
   if (!keep_space) keep_space = false;
   if (!unknown) unknown = "refuse";
   check_one_of("--unknown", *unknown, {"refuse", "skip", "replace", "add"});

@@ -43,7 +43,7 @@ struct TrainArguments {
   void resume_from(const std::string& settings);
   /// Takes the sizes of a model whose weights training begins with, and the format of what it learned. Throws Error for
   /// flags that say what those weights cannot be.
-  void adopt(const gradus::models::GPTConfig& model, bool documents);
+  void adopt(const gradus::models::GPTConfig& model, gradus::models::TextFormat text);
   /// Takes what is still open from the preset; returns it with everything put in. Throws Error for what no model or
   /// training can have.
   Preset resolve();

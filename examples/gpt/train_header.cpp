@@ -32,7 +32,8 @@ std::string held_out_part(const models::RunData& info) {
   constexpr double percent = 100;
   const bool tenth = info.held_out == 0.1;
   const std::string share = tenth ? "tenth" : fmt::format("{:g} %", percent * info.held_out);
-  return info.documents ? fmt::format("{}{} at random", tenth ? "a " : "", share) : fmt::format("the last {}", share);
+  return info.format == models::TextFormat::lines ? fmt::format("{}{} at random", tenth ? "a " : "", share)
+                                                  : fmt::format("the last {}", share);
 }
 
 void print_documents(const models::DocumentDataset& documents, const Data& data) {
@@ -82,7 +83,7 @@ void print_context(Index context, const models::DocumentDataset& documents) {
 void print_recipe(const Preset& plan, const models::Dataset& dataset) {
   const models::TrainOptions& train = plan.train;
   constexpr const char* schedules[] = {"constant", "linear to", "cosine to"};
-  const char* const pieces = plan.documents ? "documents" : "windows";
+  const char* const pieces = plan.format == models::TextFormat::lines ? "documents" : "windows";
   say("recipe   batch {}{} {}, AdamW, rate {:g} {}{}, warm-up {}, betas {:g} {:g}, weight decay {:g}, clip {:g}\n",
       train.batch_size, train.accumulation > 1 ? fmt::format(" x {}", train.accumulation) : "", pieces, train.lr,
       schedules[train.schedule], train.schedule == Schedule::constant ? "" : fmt::format(" {:g}", train.min_lr),

@@ -38,7 +38,7 @@ void begin_with_checkpoint(TrainArguments& arguments, Start& start) {
   start.tokenizer = start.checkpoint->tokenizer;
   take_texts_of(start.checkpoint->data, arguments, start);
   arguments.resume_from(start.checkpoint->settings);
-  arguments.adopt(*start.config, start.checkpoint->data.documents);
+  arguments.adopt(*start.config, start.checkpoint->data.format);
 }
 
 void begin_with_weights(TrainArguments& arguments, Start& start) {
@@ -56,7 +56,7 @@ void begin_with_weights(TrainArguments& arguments, Start& start) {
   start.config = run.model.config();
   start.tokenizer = run.tokenizer;
   if (!arguments.dtype && run.model.dtype() == gradus::DType::f64) arguments.dtype = "f64";
-  arguments.adopt(*start.config, run.data.documents);
+  arguments.adopt(*start.config, run.data.format);
   start.weights = std::move(run.model);
 }
 
@@ -66,7 +66,7 @@ models::RunData wanted_data(const TrainArguments& arguments, const Start& start)
   if (start.checkpoint) {
     info = start.checkpoint->data;
   } else {
-    info.documents = *arguments.format == "lines";
+    info.format = *models::text_format(*arguments.format);
     info.seed = *arguments.seed;
     info.block_size = *arguments.context;
     info.held_out = arguments.held_out_share.value_or(info.held_out);
@@ -83,14 +83,17 @@ models::RunData wanted_data(const TrainArguments& arguments, const Start& start)
 
 // The tokenizer of the weights that training begins with, for documents or not, and with the data's characters if they
 // are to be added. Throws Error where the data have others.
-std::optional<models::CharTokenizer> start_tokenizer(const TrainArguments& arguments, const Start& start,
-                                                     const Text& text, const std::optional<Text>& held_out,
-                                                     const models::RunData& info) {
+std::optional<models::AnyTokenizer> start_tokenizer(const TrainArguments& arguments, const Start& start,
+                                                    const Text& text, const std::optional<Text>& held_out,
+                                                    const models::RunData& info) {
   if (!start.tokenizer || start.checkpoint) return start.tokenizer;
-  const models::CharTokenizer known(start.tokenizer->characters(), info.documents);
+  const auto* const characters = start.tokenizer->as<models::CharTokenizer>();
+  if (characters == nullptr) return start.tokenizer;  // of a kind that knows every text
+  const bool documents = info.format == models::TextFormat::lines;
+  const models::CharTokenizer known(characters->characters(), documents);
   if (*arguments.unknown != "refuse" && *arguments.unknown != "add") return known;
-  const models::CharTokenizer own = make_tokenizer(text, held_out, info.documents, arguments.quiet);
-  const models::CharTokenizer both(known.characters() + own.characters(), info.documents);
+  const models::CharTokenizer own = make_tokenizer(text, held_out, info.format, arguments.quiet);
+  const models::CharTokenizer both(known.characters() + own.characters(), documents);
   if (*arguments.unknown == "add" || both == known) return both;
   std::u32string unknown;
   std::ranges::set_difference(own.characters(), known.characters(), std::back_inserter(unknown));
@@ -150,16 +153,16 @@ Data load_data(const TrainArguments& arguments, const Start& start) {
     held_out = read(*arguments.held_out, start.held_out_named, held_out_flag, info.held_out_fingerprint);
   }
   gradus::check(
-      !info.documents || text.lines.size() > 1 || held_out,
+      info.format == models::TextFormat::text || text.lines.size() > 1 || held_out,
       "'{}' is one line, and each line is a document, so none can be held out; give at least two, or read it as "
       "running text: --format text",
       name_of(*arguments.sources));
-  std::optional<models::CharTokenizer> tokenizer = start_tokenizer(arguments, start, text, held_out, info);
+  std::optional<models::AnyTokenizer> tokenizer = start_tokenizer(arguments, start, text, held_out, info);
   return make_data(std::move(text), std::move(held_out), info, std::move(tokenizer), arguments.quiet);
 }
 
 models::GPT make_model(const TrainArguments& arguments, const models::GPTConfig& config, Start& start,
-                       const models::CharTokenizer& tokenizer) {
+                       const models::Tokenizer& tokenizer) {
   if (start.checkpoint) return std::move(start.checkpoint->model);
   const gradus::DType dtype = *arguments.dtype == "f64" ? gradus::DType::f64 : gradus::DType::f32;
   gradus::manual_seed(*arguments.seed);

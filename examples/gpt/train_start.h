@@ -4,7 +4,7 @@
 #include <optional>
 
 #include <gradus/models/gpt/gpt.h>
-#include <gradus/models/text/tokenizer.h>
+#include <gradus/models/text/any_tokenizer.h>
 #include <gradus/models/train/checkpoint.h>
 
 #include "data.h"
@@ -16,7 +16,7 @@ namespace gpt {
 struct Start {
   std::optional<gradus::models::Checkpoint> checkpoint;
   std::optional<gradus::models::GPTConfig> config;
-  std::optional<gradus::models::CharTokenizer> tokenizer;
+  std::optional<gradus::models::AnyTokenizer> tokenizer;
   std::optional<gradus::models::GPT> weights;       // of --init-from, where the file tells both
   bool data_named = false, held_out_named = false;  // whether flags named them when a run is resumed
 };
@@ -30,6 +30,6 @@ Data load_data(const TrainArguments& arguments, const Start& start);
 
 /// Takes the weights out of `start`.
 gradus::models::GPT make_model(const TrainArguments& arguments, const gradus::models::GPTConfig& config, Start& start,
-                               const gradus::models::CharTokenizer& tokenizer);
+                               const gradus::models::Tokenizer& tokenizer);
 
 }  // namespace gpt

@@ -59,13 +59,13 @@ Tensor next_logits(const GPT& model, std::span<Sample> samples, bool use_cache) 
 }
 
 // The tokens that a sample begins with; `given` is the prompt's.
-std::vector<std::int32_t> start_of(const CharTokenizer& tokenizer, const std::vector<std::int32_t>& given) {
+std::vector<std::int32_t> start_of(const Tokenizer& tokenizer, const std::vector<std::int32_t>& given) {
   std::vector<std::int32_t> start;
   if (tokenizer.has_boundary()) {
     start.push_back(tokenizer.boundary());
   } else if (given.empty()) {
-    const bool has_line_break = tokenizer.characters().find(U'\n') != std::u32string::npos;
-    start.push_back(has_line_break ? tokenizer.encode("\n").front() : 0);
+    const std::string line_break = tokenizer.fit("\n", Unknown::skip).text;
+    start.push_back(line_break.empty() ? 0 : tokenizer.encode(line_break).front());
   }
   start.insert(start.end(), given.begin(), given.end());
   return start;
@@ -144,20 +144,20 @@ std::vector<std::int32_t> generate(GPT& model, std::span<const std::int32_t> pro
   return generate(model, std::span(&one, 1), options).front();
 }
 
-std::vector<std::string> generate(GPT& model, const CharTokenizer& tokenizer, std::string_view prompt, Index count,
+std::vector<std::string> generate(GPT& model, const Tokenizer& tokenizer, std::string_view prompt, Index count,
                                   const GenerateOptions& options, const OnText& on_text, const OnToken& on_token) {
   check(count >= 1, "generate: {} samples were asked for; ask for at least 1", count);
   check(tokenizer.vocab_size() == model.config().vocab_size,
         "generate: the tokenizer has {} tokens, the model {}; use the tokenizer that the model was trained with",
         tokenizer.vocab_size(), model.config().vocab_size);
-  const std::vector<std::int32_t> given = tokenizer.encode(normalize_text(prompt, "prompt"), "prompt");
+  const std::vector<std::int32_t> given = tokenizer.encode(tokenizer.normalize(prompt, "prompt"), "prompt");
   const std::vector<std::int32_t> start = start_of(tokenizer, given);
-  const std::string stop_text = normalize_text(options.stop_text, "stop text");
+  const std::string stop_text = tokenizer.normalize(options.stop_text, "stop text");
   GenerateOptions by_token = options;
   by_token.stop_text.clear();
   if (tokenizer.has_boundary() && !by_token.stop) by_token.stop = tokenizer.boundary();
 
-  std::vector<std::string> texts(static_cast<std::size_t>(count), tokenizer.decode(given));
+  std::vector<std::string> texts(static_cast<std::size_t>(count), valid_utf8(tokenizer.decode(given)));
   const auto add = [&](std::size_t i, const std::string& piece) {
     texts[i] += piece;
     if (on_text && !piece.empty()) on_text(i, piece);

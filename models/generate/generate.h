@@ -40,10 +40,11 @@ std::vector<std::int32_t> generate(GPT& model, std::span<const std::int32_t> pro
 /// Told of every piece of a text as it comes: `sample` counts from 0. A piece has whole characters only.
 using OnText = std::function<void(std::size_t sample, std::string_view piece)>;
 
-/// `count` texts that begin with `prompt`, normalised as texts to train on are, which is part of them. With a boundary
+/// `count` texts that begin with `prompt`, normalised as the tokenizer does, which is part of them. With a boundary
 /// token each is a document of its own that ends where the model ends it; without, an empty prompt stands for a line
-/// break, or for the first character of the vocabulary if there is none, and is not shown.
-std::vector<std::string> generate(GPT& model, const CharTokenizer& tokenizer, std::string_view prompt, Index count,
+/// break, or for the first token of the vocabulary if that has none, and is not shown. Bytes that make no character,
+/// which tokens for bytes may give, are shown as U+FFFD.
+std::vector<std::string> generate(GPT& model, const Tokenizer& tokenizer, std::string_view prompt, Index count,
                                   const GenerateOptions& options = {}, const OnText& on_text = {},
                                   const OnToken& on_token = {});
 

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <gradus/models/text/text.h>
+
 namespace gradus::models {
 namespace {
 
@@ -36,11 +38,11 @@ std::string TextStream::push(std::string_view piece) {
     if (const std::size_t found = held_.find(stop_); found != std::string::npos) {
       stopped_ = true;
       held_.resize(found);
-      return std::exchange(held_, {});
+      return valid_utf8(std::exchange(held_, {}));
     }
   }
   const std::size_t ready = held_.size() - std::max(incomplete(held_), overlap(held_, stop_));
-  std::string result = held_.substr(0, ready);
+  std::string result = valid_utf8(std::string_view(held_).substr(0, ready));
   held_.erase(0, ready);
   return result;
 }
@@ -48,7 +50,7 @@ std::string TextStream::push(std::string_view piece) {
 std::string TextStream::finish() {
   const std::size_t cut = incomplete(held_);
   if (cut > 0) held_.replace(held_.size() - cut, cut, "\xEF\xBF\xBD");
-  return std::exchange(held_, {});
+  return valid_utf8(std::exchange(held_, {}));
 }
 
 }  // namespace gradus::models

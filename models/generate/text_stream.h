@@ -7,8 +7,9 @@
 namespace gradus::models {
 #pragma GCC visibility push(default)
 
-/// Pieces may break anywhere, within a character too. What push() returns ends with a whole UTF-8 character and holds
-/// nothing that might still turn out to be the beginning of `stop`; from `stop` on, nothing is returned any more.
+/// Pieces may break anywhere, within a character too. What push() returns is UTF-8, ends with a whole character (bytes
+/// that are part of none are U+FFFD) and holds nothing that might still turn out to be the beginning of `stop`; from
+/// `stop` on, nothing is returned any more.
 class TextStream {
  public:
   explicit TextStream(std::string stop = {}) : stop_(std::move(stop)) {}

@@ -1,7 +1,9 @@
-// Tokens are numbered in the order of their characters, so that a new one moves those behind it.
+// Tokens are found by what they stand for: a new character moves the numbers of those behind it.
 #include <gradus/models/gpt/adapt.h>
 
 #include <algorithm>
+#include <string>
+#include <unordered_map>
 
 #include <gradus/core/ops.h>
 
@@ -9,14 +11,24 @@ namespace gradus::models {
 namespace {
 
 // For each token of `to` the one of `from` that means the same, or -1.
-std::vector<Index> same_tokens(const CharTokenizer& from, const CharTokenizer& to) {
-  std::vector<Index> same;
-  for (const char32_t c : to.characters()) {
-    const auto found = std::ranges::lower_bound(from.characters(), c);
-    const bool known = found != from.characters().end() && *found == c;
-    same.push_back(known ? found - from.characters().begin() : -1);
+std::vector<Index> same_tokens(const Tokenizer& from, const Tokenizer& to) {
+  // A boundary reads as a line break, which may be a token of its own.
+  const auto is_text = [](const Tokenizer& tokenizer, std::int32_t token) {
+    return token != tokenizer.boundary_token();
+  };
+  std::unordered_map<std::string, Index> known;
+  for (std::int32_t token = 0; token < from.vocab_size(); ++token) {
+    if (is_text(from, token)) known.emplace(from.decode(std::span(&token, 1)), token);
   }
-  if (to.has_boundary()) same.push_back(from.has_boundary() ? from.boundary() : -1);
+  std::vector<Index> same;
+  for (std::int32_t token = 0; token < to.vocab_size(); ++token) {
+    if (is_text(to, token)) {
+      const auto found = known.find(to.decode(std::span(&token, 1)));
+      same.push_back(found != known.end() ? found->second : -1);
+    } else {
+      same.push_back(from.boundary_token().value_or(-1));
+    }
+  }
   return same;
 }
 
@@ -36,7 +48,7 @@ void copy_rows(const Tensor& from, const Tensor& to, const std::vector<Index>& r
 
 }  // namespace
 
-GPT adapt(const GPT& model, const CharTokenizer& from, const GPTConfig& config, const CharTokenizer& to) {
+GPT adapt(const GPT& model, const Tokenizer& from, const GPTConfig& config, const Tokenizer& to) {
   const GPTConfig& own = model.config();
   check(from.vocab_size() == own.vocab_size, "adapt: the tokenizer has {} tokens, the model {}; give the model's own",
         from.vocab_size(), own.vocab_size);

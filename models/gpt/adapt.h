@@ -11,7 +11,7 @@ namespace gradus::models {
 /// tokenizers have keeps its rows in embedding and head, new tokens begin as in a new model, drawn from the default
 /// generator, and positions from config.block_size on are left out. Throws Error for a configuration that differs in
 /// more than vocab_size, block_size and dropout, and for a larger block_size.
-GPT adapt(const GPT& model, const CharTokenizer& from, const GPTConfig& config, const CharTokenizer& to);
+GPT adapt(const GPT& model, const Tokenizer& from, const GPTConfig& config, const Tokenizer& to);
 
 #pragma GCC visibility pop
 }  // namespace gradus::models

@@ -7,8 +7,16 @@
 #include <functional>
 
 namespace gradus::models {
+namespace {
 
-Dataset::Dataset(CharTokenizer tokenizer, const DatasetOptions& options)
+// What errors call the tokens.
+const char* unit_of(const AnyTokenizer& tokenizer) {
+  return tokenizer.as<CharTokenizer>() != nullptr ? "characters" : "tokens";
+}
+
+}  // namespace
+
+Dataset::Dataset(AnyTokenizer tokenizer, const DatasetOptions& options)
     : tokenizer_(std::move(tokenizer)), options_(options), generator_(options.seed), epoch_start_(options.seed) {
   check(options.block_size >= 1, "dataset: block_size is {}, it must be at least 1", options.block_size);
   check(options.held_out >= 0 && options.held_out <= 1,
@@ -97,7 +105,7 @@ void Dataset::set_state(const DatasetState& state) {
   position_ = state.position;
 }
 
-DocumentDataset::DocumentDataset(std::span<const std::string> documents, CharTokenizer tokenizer,
+DocumentDataset::DocumentDataset(std::span<const std::string> documents, AnyTokenizer tokenizer,
                                  const DatasetOptions& options, const Progress& progress)
     : Dataset(std::move(tokenizer), options) {
   encode(documents, progress);
@@ -105,7 +113,7 @@ DocumentDataset::DocumentDataset(std::span<const std::string> documents, CharTok
 }
 
 DocumentDataset::DocumentDataset(std::span<const std::string> documents, std::span<const std::string> held_out,
-                                 CharTokenizer tokenizer, const DatasetOptions& options, const Progress& progress)
+                                 AnyTokenizer tokenizer, const DatasetOptions& options, const Progress& progress)
     : Dataset(std::move(tokenizer), options) {
   check(!held_out.empty(), "dataset: there are no documents to judge by; give at least one");
   encode(documents, progress);
@@ -207,11 +215,11 @@ bool DocumentDataset::contains(const std::string& text) const {
   try {
     return table_[place_of(tokenizer_.encode(text))] >= 0;
   } catch (const Error&) {
-    return false;  // it has a character that no document has
+    return false;  // it has something that no document has
   }
 }
 
-TextDataset::TextDataset(std::string_view text, CharTokenizer tokenizer, const DatasetOptions& options,
+TextDataset::TextDataset(std::string_view text, AnyTokenizer tokenizer, const DatasetOptions& options,
                          const Progress& progress)
     : Dataset(std::move(tokenizer), options) {
   stream_.reserve(text.size());
@@ -221,7 +229,7 @@ TextDataset::TextDataset(std::string_view text, CharTokenizer tokenizer, const D
   cut();
 }
 
-TextDataset::TextDataset(std::string_view text, std::string_view held_out, CharTokenizer tokenizer,
+TextDataset::TextDataset(std::string_view text, std::string_view held_out, AnyTokenizer tokenizer,
                          const DatasetOptions& options, const Progress& progress)
     : Dataset(std::move(tokenizer), options) {
   stream_.reserve(text.size() + held_out.size());
@@ -236,16 +244,16 @@ void TextDataset::cut() {
   const Index window = options_.block_size + 1;
   if (train_tokens_ > 0 || options_.held_out < 1) {
     check(train_tokens_ >= window,
-          "dataset: the part of the text to train on has {} characters, one window needs {}; give a longer text or a "
+          "dataset: the part of the text to train on has {} {}, one window needs {}; give a longer text or a "
           "smaller context",
-          train_tokens_, window);
+          train_tokens_, unit_of(tokenizer_), window);
     add_pieces(Part::train, 0, train_tokens_ - 1);
   }
   if (held_out_tokens > 0 || options_.held_out > 0) {
     check(held_out_tokens >= 2,
-          "dataset: the held-out part of the text has {} characters, it needs at least 2; give a "
+          "dataset: the held-out part of the text has {} {}, it needs at least 2; give a "
           "longer text or hold out more",
-          held_out_tokens);
+          held_out_tokens, unit_of(tokenizer_));
     add_pieces(Part::held_out, train_tokens_, held_out_tokens - 1);
   }
 }

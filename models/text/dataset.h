@@ -9,7 +9,7 @@
 #include <vector>
 
 #include <gradus/core/runtime/random.h>
-#include <gradus/models/text/tokenizer.h>
+#include <gradus/models/text/any_tokenizer.h>
 
 namespace gradus::models {
 #pragma GCC visibility push(default)
@@ -47,7 +47,7 @@ class Dataset {
  public:
   virtual ~Dataset() = default;
 
-  const CharTokenizer& tokenizer() const { return tokenizer_; }
+  const AnyTokenizer& tokenizer() const { return tokenizer_; }
   const DatasetOptions& options() const { return options_; }
   /// How many sequences and how many targets a part has.
   Index size(Part part) const { return static_cast<Index>(pieces(part).size()); }
@@ -75,7 +75,7 @@ class Dataset {
     Index begin, length;
   };
 
-  Dataset(CharTokenizer tokenizer, const DatasetOptions& options);
+  Dataset(AnyTokenizer tokenizer, const DatasetOptions& options);
   // Adds the `targets` targets that follow stream_[begin] to a part, in as few pieces of at most block_size as
   // possible.
   Index add_pieces(Part part, Index begin, Index targets);
@@ -84,7 +84,7 @@ class Dataset {
   virtual Piece training_piece(Index i) const = 0;
   const std::vector<Piece>& pieces(Part part) const { return part == Part::train ? train_ : held_out_; }
 
-  CharTokenizer tokenizer_;
+  AnyTokenizer tokenizer_;
   DatasetOptions options_;
   Generator generator_;
   std::vector<std::int32_t> stream_;  // all tokens
@@ -101,17 +101,17 @@ class Dataset {
 
 /// One document a piece: its tokens begin with the boundary token, and its last target is the boundary token. A random
 /// fraction of the distinct documents is held out, or documents of their own are. Documents longer than block_size
-/// become several sequences of nearly equal length, so that every character is still learned; only what stands before
+/// become several sequences of nearly equal length, so that every token is still learned; only what stands before
 /// the cut is out of sight after it.
 class DocumentDataset : public Dataset {
  public:
-  /// Throws Error for a tokenizer without a boundary, a character it does not know, and fewer than two distinct
+  /// Throws Error for a tokenizer without a boundary, a text that it has no tokens for, and fewer than two distinct
   /// documents when some are to be held out.
-  DocumentDataset(std::span<const std::string> documents, CharTokenizer tokenizer, const DatasetOptions& options = {},
+  DocumentDataset(std::span<const std::string> documents, AnyTokenizer tokenizer, const DatasetOptions& options = {},
                   const Progress& progress = {});
   /// Trains on all of `documents` and holds out all of `held_out`; options.held_out does not count.
-  DocumentDataset(std::span<const std::string> documents, std::span<const std::string> held_out,
-                  CharTokenizer tokenizer, const DatasetOptions& options = {}, const Progress& progress = {});
+  DocumentDataset(std::span<const std::string> documents, std::span<const std::string> held_out, AnyTokenizer tokenizer,
+                  const DatasetOptions& options = {}, const Progress& progress = {});
 
   /// Those held out included.
   Index num_documents() const { return static_cast<Index>(begins_.size()) - 1; }
@@ -145,15 +145,17 @@ class DocumentDataset : public Dataset {
 /// The last fraction of the text is held out, or a text of its own is, judged in windows that cover all of it.
 class TextDataset : public Dataset {
  public:
-  /// Throws Error for a character that the tokenizer does not know, and when a part is too short.
-  TextDataset(std::string_view text, CharTokenizer tokenizer, const DatasetOptions& options = {},
+  /// Throws Error for a text that the tokenizer has no tokens for, and when a part is too short.
+  TextDataset(std::string_view text, AnyTokenizer tokenizer, const DatasetOptions& options = {},
               const Progress& progress = {});
   /// Trains on all of `text` and holds out all of `held_out`; options.held_out does not count.
-  TextDataset(std::string_view text, std::string_view held_out, CharTokenizer tokenizer,
+  TextDataset(std::string_view text, std::string_view held_out, AnyTokenizer tokenizer,
               const DatasetOptions& options = {}, const Progress& progress = {});
 
   /// Those held out included.
-  Index num_characters() const { return static_cast<Index>(stream_.size()); }
+  Index num_tokens() const { return static_cast<Index>(stream_.size()); }
+  /// The same, for a CharTokenizer.
+  Index num_characters() const { return num_tokens(); }
 
  private:
   void cut();

@@ -101,6 +101,20 @@ void append_utf8(std::u32string_view characters, std::string& text) {
   }
 }
 
+// The characters as they stand, U+FFFD for every byte that is no part of one.
+std::u32string decode_leniently(std::string_view text) {
+  constexpr char32_t replacement = 0xFFFD;
+  std::u32string characters;
+  for (std::size_t i = 0; i < text.size();) {
+    utf8proc_int32_t c = 0;
+    const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data()) + i;
+    const utf8proc_ssize_t length = utf8proc_iterate(bytes, static_cast<utf8proc_ssize_t>(text.size() - i), &c);
+    i += static_cast<std::size_t>(std::max<utf8proc_ssize_t>(length, 1));
+    characters += length > 0 ? static_cast<char32_t>(c) : replacement;
+  }
+  return characters;
+}
+
 bool is_space(char32_t c) {
   if (c < 0x80) return c == ' ' || (c >= '\t' && c <= '\r');
   const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
@@ -121,6 +135,17 @@ std::u32string_view strip(std::u32string_view line) {
 }
 
 }  // namespace
+
+const char* name_of(TextFormat format) {
+  return format == TextFormat::lines ? "lines" : "text";
+}
+
+std::optional<TextFormat> text_format(std::string_view name) {
+  for (const TextFormat format : {TextFormat::lines, TextFormat::text}) {
+    if (name == name_of(format)) return format;
+  }
+  return std::nullopt;
+}
 
 std::size_t longest_text() {
   constexpr std::size_t part = 8, most = std::size_t{1} << 32;
@@ -243,22 +268,17 @@ int display_width(char32_t character) {
   return utf8proc_category(c) == UTF8PROC_CATEGORY_CN ? 2 : utf8proc_charwidth(c);
 }
 
+std::string valid_utf8(std::string_view text) {
+  return encode_utf8(decode_leniently(text));
+}
+
 std::string printable(std::string_view text) {
-  constexpr char32_t replacement = 0xFFFD;
-  std::u32string characters;
-  for (std::size_t i = 0; i < text.size();) {
-    utf8proc_int32_t c = 0;
-    const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data()) + i;
-    const utf8proc_ssize_t length = utf8proc_iterate(bytes, static_cast<utf8proc_ssize_t>(text.size() - i), &c);
-    i += static_cast<std::size_t>(std::max<utf8proc_ssize_t>(length, 1));
-    if (length <= 0) {
-      characters += replacement;
-      continue;
-    }
-    const utf8proc_category_t category = utf8proc_category(c);
+  std::u32string characters = decode_leniently(text);
+  for (char32_t& c : characters) {
+    const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
     const bool breaks_line =
         category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_ZL || category == UTF8PROC_CATEGORY_ZP;
-    characters += breaks_line ? U' ' : static_cast<char32_t>(c);
+    if (breaks_line) c = U' ';
   }
   return encode_utf8(characters);
 }

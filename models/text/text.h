@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,13 @@ namespace gradus::models {
 
 /// Told how much of a long work is done, from 0 to 1, often enough to draw it. What it throws ends the work.
 using Progress = std::function<void(double done)>;
+
+/// What the lines of a text are: documents of their own, or parts of one running text.
+enum class TextFormat { lines, text };
+
+/// "lines" or "text", and the way back; nothing for any other name.
+const char* name_of(TextFormat format);
+std::optional<TextFormat> text_format(std::string_view name);
 
 /// How many bytes a text may have: a part of the memory that is free, since its tokens take several times as much.
 std::size_t longest_text();
@@ -38,6 +46,9 @@ void write_text(const std::filesystem::path& path, std::string_view text);
 std::u32string decode_utf8(std::string_view text, std::string_view name = "text");
 
 std::string encode_utf8(std::u32string_view characters);
+
+/// `text` with U+FFFD for every byte that is no part of a UTF-8 character.
+std::string valid_utf8(std::string_view text);
 
 /// How many columns of a terminal a character takes (Unicode Standard Annex 11): 2 for Hangul, Han and most emoji, 0
 /// for marks that stand on the character before them and for control characters.

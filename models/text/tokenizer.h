@@ -1,10 +1,10 @@
-// CharTokenizer: a token for each Unicode code point that the training text uses, in the order of their code points,
-// and one more for the boundary between documents.
+// Tokenizer: text to tokens and back. Here stands what every kind can do; datasets, run folders and generation ask for
+// no more. A kind has a file of its own (char_tokenizer.h, byte_tokenizer.h) and a line in any_tokenizer.cpp.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,53 +26,59 @@ struct Fitted {
   std::u32string unknown = {};  // and which, sorted
 };
 
-/// Text to tokens and back, a token for each character.
-class CharTokenizer {
+/// Text to tokens and back. Two tokenizers are equal if they are saved as the same text.
+class Tokenizer {
  public:
-  /// The characters of a running text; no boundary token.
-  static CharTokenizer from_text(std::string_view text, const Progress& progress = {});
-  /// The characters of all documents, and a boundary token that begins and ends each of them, as in microgpt.py.
-  static CharTokenizer from_documents(std::span<const std::string> documents);
+  virtual ~Tokenizer() = default;
 
-  /// Any characters in any order; those that are there twice count once.
-  CharTokenizer(std::u32string characters, bool boundary);
-
-  /// How many different tokens there are: the characters, and the boundary if it has one.
-  Index vocab_size() const { return static_cast<Index>(characters_.size()) + (boundary_ ? 1 : 0); }
-  const std::u32string& characters() const { return characters_; }
-  bool has_boundary() const { return boundary_; }
-  /// The boundary's token, which is the number of characters. Throws Error when there is none.
+  /// How many different tokens there are, the boundary included.
+  virtual Index vocab_size() const = 0;
+  /// The token that begins and ends documents, if there is one.
+  virtual std::optional<std::int32_t> boundary_token() const = 0;
+  bool has_boundary() const { return boundary_token().has_value(); }
+  /// The same; throws Error when there is none.
   std::int32_t boundary() const;
 
-  /// One token a code point of the composed (NFC) text. Throws Error for text that is not UTF-8 and for a character
-  /// that has no token; `name` stands in the error.
+  /// The tokens of a text. Throws Error, with `name`, for text that has no tokens.
   std::vector<std::int32_t> encode(std::string_view text, std::string_view name = "text") const;
   /// The same behind what `tokens` holds.
   void encode(std::string_view text, std::string_view name, std::vector<std::int32_t>& tokens,
-              const Progress& progress = {}) const;
-  /// The composed text with every character that has no token left out, or replaced by the first of U+FFFD, '?' and ' '
-  /// that has one; unknown must not be refuse. Throws Error when none of them has.
-  Fitted fit(std::string_view text, Unknown unknown, std::string_view name = "text") const;
-  /// The text of tokens; a boundary reads as a line break, since documents stand one a line. Throws Error for a token
-  /// that is not in the vocabulary.
-  std::string decode(std::span<const std::int32_t> tokens) const;
+              const Progress& progress = {}) const {
+    add_tokens(text, name, tokens, progress);
+  }
+  /// The text of tokens: that of each, one after another. A token may stand for a part of a character. A boundary reads
+  /// as a line break, since documents stand one a line. Throws Error for a token that is not in the vocabulary.
+  virtual std::string decode(std::span<const std::int32_t> tokens) const = 0;
 
-  /// tokenizer.json: {"type": "characters", "normalization": "NFC", "boundary": true, "characters": ["a", "b", ..]}.
-  std::string to_json() const;
-  /// Throws Error, with `name`, for anything that to_json() could not have written.
-  static CharTokenizer from_json(std::string_view json, std::string_view name = "tokenizer.json");
+  /// A text in the form in which its tokens are learned: texts with the same one are the same to a model.
+  std::string normalize(std::string_view text, std::string_view name = "text") const { return normalized(text, name); }
+  /// That form with every character that has no token left out or replaced; `unknown` must not be refuse.
+  Fitted fit(std::string_view text, Unknown unknown, std::string_view name = "text") const {
+    return fitted(text, unknown, name);
+  }
+
+  /// tokenizer.json: an object whose "type" names the kind. AnyTokenizer::from_json() reads it.
+  virtual std::string to_json() const = 0;
   void save(const std::filesystem::path& path) const;
-  static CharTokenizer load(const std::filesystem::path& path);
 
-  friend bool operator==(const CharTokenizer&, const CharTokenizer&) = default;
+  friend bool operator==(const Tokenizer& a, const Tokenizer& b) { return a.to_json() == b.to_json(); }
+
+ protected:
+  Tokenizer() = default;
+  Tokenizer(const Tokenizer&) = default;
+  Tokenizer(Tokenizer&&) = default;
+  Tokenizer& operator=(const Tokenizer&) = default;
+  Tokenizer& operator=(Tokenizer&&) = default;
+
+  /// Throws Error for a token that is not in the vocabulary.
+  void check_token(std::int32_t token) const;
 
  private:
-  std::int32_t token_of(char32_t c) const;  // -1: there is none
-
-  std::u32string characters_;  // sorted: the token of a character is its place
-  bool boundary_;
-  static constexpr std::size_t ascii = 128;
-  std::array<std::int32_t, ascii> ascii_tokens_{};  // what most texts mostly ask for, as token_of()
+  virtual void add_tokens(std::string_view text, std::string_view name, std::vector<std::int32_t>& tokens,
+                          const Progress& progress) const = 0;
+  // As they stand: for a kind that takes every text as it is.
+  virtual std::string normalized(std::string_view text, std::string_view name) const;
+  virtual Fitted fitted(std::string_view text, Unknown unknown, std::string_view name) const;
 };
 
 #pragma GCC visibility pop

@@ -22,6 +22,7 @@ using detail::JsonReader;
 using detail::older_folder;
 using detail::state_file;
 constexpr const char* state_key = "state";
+constexpr const char* optimizer_key = "optimizer";
 constexpr std::string_view model_prefix = "model.", optimizer_prefix = "optimizer.";
 
 // So that names sort as steps do.
@@ -57,6 +58,7 @@ std::string state_json(const TrainerState& state, const HeldOut& held_out, const
         {"since_best", held_out.since_best}}},
       {"log_end", log_end}};
   if (unmeasured) json["unmeasured"] = unmeasured->to_json();
+  if (state.optimizer_name != default_optimizer) json[optimizer_key] = state.optimizer_name;
   return detail::dump(json);
 }
 
@@ -86,6 +88,7 @@ void read_state(const std::string& text, const std::string& name, Checkpoint& ch
     check(checkpoint.unmeasured && checkpoint.unmeasured->step == state.steps,
           "{}: \"unmeasured\" is not a line of step {}; the file is damaged", name, state.steps);
   }
+  if (json.contains(optimizer_key)) state.optimizer_name = reader.get<std::string>(optimizer_key);
   reader.finish();
 }
 
@@ -172,85 +175,89 @@ fs::path run_folder_of(const fs::path& path) {
   return folder.lexically_proximate(fs::current_path());
 }
 
-RunWriter::RunWriter(fs::path folder, const CharTokenizer& tokenizer, RunData data, std::string settings, Index keep)
+RunWriter::RunWriter(fs::path folder, const Tokenizer& tokenizer, RunData data, std::string settings, Index keep)
     : folder_(std::move(folder)),
       tokenizer_(tokenizer),
       data_(std::move(data)),
       settings_(std::move(settings)),
       keep_(keep),
-      log_(folder_ / detail::log_file, settings_),
-      replaces_(look_into(folder_).run),
-      last_file_(folder_ / state_file) {
+      log_(folder_ / detail::log_file, settings_) {
+  if (look_into(folder_).run) state_ = Replacing{};
   check(keep >= 1, "save: {} checkpoints are to be kept; keep at least 1", keep);
 }
 
 HeldOut RunWriter::continue_from(const fs::path& path, const Checkpoint& checkpoint) {
   HeldOut held_out = checkpoint.held_out;
-  replaces_ = false;
-  last_step_ = checkpoint.trainer.steps;
-  continued_from_ = last_step_;
-  log_waits_ = !fs::is_directory(path);
-  if (log_waits_) last_file_ = path;
+  const Index step = checkpoint.trainer.steps;
+  const bool is_newest = fs::is_directory(path);
+  last_ = Last{step, is_newest ? folder_ / state_file : path};
+  Resumed& resumed = state_.emplace<Resumed>(Resumed{.from = step, .from_newest = is_newest});
   log_.go_on_after(checkpoint.log_end);
   const Moment best = moment_of(folder_ / best_file);
   if (held_out.best_step > 0 && best == Moment{held_out.best_step, held_out.best}) return held_out;
   std::error_code error;
-  other_best_ = fs::exists(folder_ / best_file, error);
-  if (held_out.best_step > 0 && held_out.best_step == last_step_) {
-    own_best_ = held_out.best;
-    other_best_ = other_best_ && !(best.held_out_loss >= own_best_);  // what was best before it is of no use
+  resumed.other_best = fs::exists(folder_ / best_file, error);
+  if (held_out.best_step > 0 && held_out.best_step == step) {
+    resumed.own_best = held_out.best;
+    // What was best before it is of no use.
+    resumed.other_best = resumed.other_best && !(best.held_out_loss >= resumed.own_best);
   } else {
     held_out.best = 0, held_out.best_step = 0, held_out.since_best = 0;
   }
   return held_out;
 }
 
+bool RunWriter::log_waits() const {
+  const auto* const resumed = std::get_if<Resumed>(&state_);
+  return resumed != nullptr ? !resumed->from_newest : !std::holds_alternative<Saved>(state_);
+}
+
 void RunWriter::flush() {
-  if (!log_waits_) log_.flush();
+  if (!log_waits()) log_.flush();
 }
 
 fs::path RunWriter::resume_from() const {
-  return last_file_ == folder_ / state_file ? folder_ : last_file_;
+  return !last_ || last_->file == folder_ / state_file ? folder_ : last_->file;
 }
 
 // A second name for the last checkpoint, before its own name goes to the next one.
 void RunWriter::keep_last() {
-  if (keep_ == 1 || !last_step_ || !fs::exists(last_file_)) return;
-  const fs::path place = folder_ / older_folder / older_name(*last_step_);
+  if (keep_ == 1 || !last_ || !fs::exists(last_->file)) return;
+  const fs::path place = folder_ / older_folder / older_name(last_->step);
   std::error_code error;
   fs::create_directory(folder_ / older_folder, error);
-  fs::create_hard_link(last_file_, place, error);
+  fs::create_hard_link(last_->file, place, error);
   if (!error || error == std::errc::file_exists) return;  // there already: resumed from this step
   try {
-    write_text(place, read_file(last_file_));  // not every file system has links
+    write_text(place, read_file(last_->file));  // not every file system has links
   } catch (const Error& problem) {
-    fail("save: cannot keep the checkpoint of step {}: {}; or use --keep 1", *last_step_, problem.what());
+    fail("save: cannot keep the checkpoint of step {}: {}; or use --keep 1", last_->step, problem.what());
   }
 }
 
 // Gives a best model of steps that the run goes back behind another name, and takes the checkpoint's own in its stead.
-void RunWriter::set_best_aside() {
+void RunWriter::set_best_aside(Resumed& resumed) {
   const fs::path best = folder_ / best_file;
-  if (other_best_) {
+  if (resumed.other_best) {
     const Index step = moment_of(best).step.value_or(0);
     std::error_code error;
     fs::rename(best, folder_ / fmt::format("best.step-{}.safetensors", step), error);
     check(!error, "save: cannot rename '{}': {}; check the folder", best.native(), error.message());
-    other_best_ = false;
+    resumed.other_best = false;
   }
-  if (own_best_) {
-    nn::TensorFile weights = read_state_file(last_file_.string()).weights;
-    detail::add_moment(weights.metadata, {*last_step_, own_best_});
+  if (resumed.own_best) {
+    nn::TensorFile weights = read_state_file(last_->file.string()).weights;
+    detail::add_moment(weights.metadata, {last_->step, resumed.own_best});
     nn::save_tensors(best.string(), weights.tensors, weights.metadata);
-    own_best_.reset();
+    resumed.own_best.reset();
   }
 }
 
 void RunWriter::save(const GPT& model, const TrainerState& trainer, const HeldOut& held_out,
                      const std::optional<LogLine>& unmeasured) {
   check_finite(model, folder_);
-  set_best_aside();
-  if (last_step_ != trainer.steps) keep_last();
+  if (auto* const resumed = std::get_if<Resumed>(&state_)) set_best_aside(*resumed);
+  if (last_saved() != trainer.steps) keep_last();
   nn::Metadata metadata = detail::to_metadata(model.config(), tokenizer_, data_, settings_);
   metadata.emplace(state_key, state_json(trainer, held_out, log_.last(), unmeasured));
   nn::NamedTensors tensors;
@@ -258,17 +265,21 @@ void RunWriter::save(const GPT& model, const TrainerState& trainer, const HeldOu
   for (const auto& [name, tensor] : trainer.optimizer) {
     tensors.emplace_back(std::string(optimizer_prefix) + name, tensor);
   }
-  const bool logs = !log_.last().empty(), log_changes_place = logs && log_waits_;
+  const bool logs = !log_.last().empty(), log_changes_place = logs && log_waits();
   if (log_changes_place) log_.stage();
-  if (logs && !log_waits_) log_.sync();
+  if (logs && !log_waits()) log_.sync();
   nn::save_tensors((folder_ / state_file).string(), tensors, metadata);
-  last_step_ = trainer.steps;
-  last_file_ = folder_ / state_file;
+  last_ = Last{trainer.steps, folder_ / state_file};
   if (log_changes_place) log_.replace();
-  log_waits_ = false;
   remove_older();
-  Moment moment{.step = trainer.steps};
-  if (held_out.best_step == trainer.steps && trainer.steps > 0) {
+  state_ = Saved{};
+  save_models(model, held_out, trainer.steps);
+}
+
+// best.safetensors, if this step was the best, and model.safetensors.
+void RunWriter::save_models(const GPT& model, const HeldOut& held_out, Index step) {
+  Moment moment{.step = step};
+  if (held_out.best_step == step && step > 0) {
     moment.held_out_loss = held_out.best;
     save_run(folder_, model, tokenizer_, data_, settings_, best_file, moment);
   }
@@ -280,16 +291,14 @@ void RunWriter::remove_older() {
   std::vector<fs::path> older = older_checkpoints(folder_);
   std::error_code ignored;  // a file too many does no harm
   auto first = older.begin(), last = older.end();
-  if (replaces_) {
+  if (replaces_earlier_run()) {
     fs::remove(folder_ / best_file, ignored);
     if (log_.last().empty()) fs::remove(folder_ / detail::log_file, ignored);
     last = first;
-    replaces_ = false;
   } else {
-    if (continued_from_) {
+    if (const auto* const resumed = std::get_if<Resumed>(&state_)) {
       last = std::ranges::find_if(older,
-                                  [&](const fs::path& path) { return path.filename() > older_name(*continued_from_); });
-      continued_from_.reset();
+                                  [&](const fs::path& path) { return path.filename() > older_name(resumed->from); });
     }
     first = last - std::min(last - first, keep_ - 1);
   }

@@ -1,16 +1,16 @@
 // train_state.safetensors: everything that a training needs to go on to the same bits as if it had never stopped. One
 // file, replaced in one move, so that its parts are always of the same step. Older ones stay in checkpoints/.
-// - tensors "model.<parameter>", "optimizer.<number>.step", "optimizer.<number>.exp_avg",
-// "optimizer.<number>.exp_avg_sq"
-//   (numbers as decay_groups() lists the parameters)
+// - tensors "model.<parameter>", and "optimizer.<number>.step" and the optimizer's moments, with AdamW
+//   "optimizer.<number>.exp_avg" and "optimizer.<number>.exp_avg_sq" (numbers as it was given the parameters)
 // - metadata "config.json" and "tokenizer.json" as in model.safetensors, and "state": steps, tokens, seconds, where the
-//   data stand, the generators, what the held-out loss has been, and the last line of the log
+//   data stand, the generators, what the held-out loss has been, the last line of the log, and which optimizer it is
+//   where that is not AdamW
 #pragma once
 
 #include <filesystem>
 #include <optional>
 #include <string>
-#include <vector>
+#include <variant>
 
 #include <gradus/models/train/run_folder.h>
 #include <gradus/models/train/run_log.h>
@@ -34,7 +34,7 @@ struct HeldOut {
 /// All that a training goes on from.
 struct Checkpoint {
   GPT model;
-  CharTokenizer tokenizer;
+  AnyTokenizer tokenizer;
   RunData data;
   std::string settings;
   TrainerState trainer;
@@ -57,8 +57,7 @@ std::filesystem::path run_folder_of(const std::filesystem::path& path);
 class RunWriter {
  public:
   /// `keep` checkpoints stay, the last one included.
-  RunWriter(std::filesystem::path folder, const CharTokenizer& tokenizer, RunData data, std::string settings,
-            Index keep);
+  RunWriter(std::filesystem::path folder, const Tokenizer& tokenizer, RunData data, std::string settings, Index keep);
 
   /// The run is the one that is there, and `checkpoint` was loaded from `path`: the folder or a file. With the next
   /// save, what the run kept of later steps goes, but for a best model, which gets another name. Returns what is known
@@ -76,31 +75,44 @@ class RunWriter {
             const std::optional<LogLine>& unmeasured = {});
   const std::filesystem::path& folder() const { return folder_; }
   /// Whether the next save replaces an earlier run.
-  bool replaces_earlier_run() const { return replaces_; }
+  bool replaces_earlier_run() const { return std::holds_alternative<Replacing>(state_); }
   /// Where the log goes with the next save, if it does not have the step that the run goes on from; else empty.
   const std::filesystem::path& log_aside() const { return log_.aside(); }
   /// The last step that was saved, and what to resume it from.
-  std::optional<Index> last_saved() const { return last_step_; }
+  std::optional<Index> last_saved() const { return last_ ? std::optional(last_->step) : std::nullopt; }
   std::filesystem::path resume_from() const;
 
  private:
+  // Before the first save the run is one of the first three, after it the last.
+  struct New {};
+  struct Replacing {};  // an earlier run is in the folder
+  struct Resumed {
+    Index from = 0;
+    bool from_newest = true;              // the folder's own checkpoint, which its log belongs to
+    bool other_best = false;              // best.safetensors is not of the steps before
+    std::optional<double> own_best = {};  // but the checkpoint itself was the best, with this loss
+  };
+  struct Saved {};
+  struct Last {
+    Index step = 0;
+    std::filesystem::path file;
+  };
+
+  // Whether lines must not reach the log yet: it is of an earlier run or of later steps until the next save.
+  bool log_waits() const;
   void keep_last();
-  void set_best_aside();
+  void set_best_aside(Resumed& resumed);
+  void save_models(const GPT& model, const HeldOut& held_out, Index step);
   void remove_older();
 
   std::filesystem::path folder_;
-  const CharTokenizer& tokenizer_;
+  const Tokenizer& tokenizer_;
   RunData data_;
   std::string settings_;
   Index keep_;
   RunLog log_;
-  bool replaces_;
-  bool log_waits_ = true;  // for the checkpoint that its lines belong to
-  std::optional<Index> last_step_;
-  std::filesystem::path last_file_;      // where the checkpoint of that step is
-  std::optional<Index> continued_from_;  // until the first save after it
-  bool other_best_ = false;              // best.safetensors is not of the steps before; also until then
-  std::optional<double> own_best_;       // but the checkpoint gone on from was the best, with this loss
+  std::variant<New, Replacing, Resumed, Saved> state_;
+  std::optional<Last> last_;  // the checkpoint that was saved last, or resumed from
 };
 
 #pragma GCC visibility pop

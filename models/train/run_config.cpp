@@ -34,7 +34,7 @@ RunData read_data(const Json& json, const std::string& name) {
   std::vector<std::string> sources = read_texts(reader.field("source"), "source", name);
   data.source = std::move(sources.front());
   data.more_sources.assign(std::next(sources.begin()), sources.end());
-  data.documents = reader.get<bool>("documents");
+  data.format = reader.get<bool>("documents") ? TextFormat::lines : TextFormat::text;
   data.held_out = reader.get<double>("held_out");
   data.seed = reader.get<std::uint64_t>("seed");
   data.fingerprint = reader.get<std::string>("fingerprint");
@@ -57,8 +57,9 @@ RunData read_data(const Json& json, const std::string& name) {
 }
 
 Json data_json(const RunData& data) {
-  Json json = {{"source", data.source},    {"documents", data.documents},     {"held_out", data.held_out},
-               {"seed", data.seed},        {"fingerprint", data.fingerprint}, {"block_size", data.block_size},
+  Json json = {{"source", data.source},           {"documents", data.format == TextFormat::lines},
+               {"held_out", data.held_out},       {"seed", data.seed},
+               {"fingerprint", data.fingerprint}, {"block_size", data.block_size},
                {"distinct", data.distinct}};
   if (!data.more_sources.empty()) json["source"] = data.sources();
   if (!data.held_out_sources.empty()) {
@@ -74,7 +75,7 @@ Json data_json(const RunData& data) {
 
 }  // namespace
 
-nn::Metadata to_metadata(const GPTConfig& model, const CharTokenizer& tokenizer, const RunData& data,
+nn::Metadata to_metadata(const GPTConfig& model, const Tokenizer& tokenizer, const RunData& data,
                          const std::string& settings) {
   const Json json = {{"model", parse_json(model.to_json(), "model")},
                      {"data", data_json(data)},
@@ -90,7 +91,7 @@ RunConfig read_config(const nn::Metadata& metadata, const nn::NamedTensors& tens
     return {read_file(beside), beside.string()};
   };
   const auto [tokenizer_json, tokenizer_name] = text_of(tokenizer_file);
-  CharTokenizer tokenizer = CharTokenizer::from_json(tokenizer_json, tokenizer_name);
+  AnyTokenizer tokenizer = AnyTokenizer::from_json(tokenizer_json, tokenizer_name);
   const auto [config_json, config_name] = text_of(config_file);
   const Json json = parse_json(config_json, config_name);
   JsonReader reader(json, config_name);

@@ -17,15 +17,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* lock_file = ".lock";
 
-constexpr std::string_view identity_prefix = "text-";
-constexpr std::uint64_t first_hash = 0xcbf29ce484222325;
-
-std::uint64_t add_to_hash(std::uint64_t hash, std::string_view text) {
-  for (const char c : text)
-    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;  // FNV-1a (Fowler, Noll & Vo)
-  return hash;
-}
-
 // Which process gave the name, if it is one of AtomicFile's: "model.safetensors.PID.N.tmp". 0: it is none.
 long writer_of(const std::string& name) {
   constexpr std::string_view ending = ".tmp";
@@ -64,29 +55,6 @@ std::string first_not_finite(const GPT& model) {
 }
 
 }  // namespace
-
-std::vector<std::string> RunData::sources() const {
-  std::vector<std::string> all{source};
-  all.insert(all.end(), more_sources.begin(), more_sources.end());
-  return all;
-}
-
-std::string fingerprint(std::string_view text) {
-  return fmt::format("{:016x}", add_to_hash(first_hash, text));
-}
-
-void TextIdentity::add(std::string_view text) {
-  constexpr std::string_view end{"\0", 1};  // so that "ab", "c" is not "a", "bc"
-  hash_ = add_to_hash(add_to_hash(hash_, text), end);
-}
-
-std::string TextIdentity::text() const {
-  return fmt::format("{}{:016x}", identity_prefix, hash_);
-}
-
-bool TextIdentity::made(std::string_view text) {
-  return text.starts_with(identity_prefix);
-}
 
 FolderContents look_into(const fs::path& folder) {
   std::error_code error;
@@ -164,7 +132,7 @@ void check_loaded(const GPT& model, const fs::path& file) {
         file.native(), name);
 }
 
-void save_run(const fs::path& folder, const GPT& model, const CharTokenizer& tokenizer, const RunData& data,
+void save_run(const fs::path& folder, const GPT& model, const Tokenizer& tokenizer, const RunData& data,
               const std::string& settings, const char* file, const Moment& moment) {
   check_finite(model, folder);
   nn::Metadata metadata = detail::to_metadata(model.config(), tokenizer, data, settings);

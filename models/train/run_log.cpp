@@ -2,8 +2,8 @@
 #include <gradus/models/train/run_log.h>
 
 #include <gradus/models/detail/json.h>
+#include <gradus/models/text/identity.h>
 #include <gradus/models/text/text.h>
-#include <gradus/models/train/run_folder.h>
 
 namespace gradus::models {
 namespace {

@@ -21,6 +21,14 @@ const TrainOptions& validated(const TrainOptions& options) {
   return options;
 }
 
+std::unique_ptr<optim::Optimizer> make_adamw(const GPT& model, const TrainOptions& options) {
+  return std::make_unique<optim::AdamW>(optim::decay_groups(model, options.weight_decay),
+                                        optim::AdamWOptions{.lr = options.lr,
+                                                            .betas = {options.beta1, options.beta2},
+                                                            .eps = options.eps,
+                                                            .weight_decay = options.weight_decay});
+}
+
 Index count_tokens(std::span<const Batch> batches) {
   return std::accumulate(batches.begin(), batches.end(), Index{0},
                          [](Index sum, const Batch& batch) { return sum + static_cast<Index>(batch.tokens.size()); });
@@ -45,16 +53,13 @@ void TrainOptions::validate() const {
         label_smoothing);
 }
 
-Trainer::Trainer(GPT& model, Dataset& dataset, const TrainOptions& options)
+Trainer::Trainer(GPT& model, Dataset& dataset, const TrainOptions& options, std::unique_ptr<optim::Optimizer> optimizer)
     : model_(model),
       dataset_(dataset),
       options_(validated(options)),
       schedule_{options.schedule, options.lr, options.min_lr, options.warmup,
                 options.steps > 0 ? std::optional(options.steps) : std::nullopt},
-      optimizer_(optim::decay_groups(model, options.weight_decay), {.lr = options.lr,
-                                                                    .betas = {options.beta1, options.beta2},
-                                                                    .eps = options.eps,
-                                                                    .weight_decay = options.weight_decay}),
+      optimizer_(optimizer != nullptr ? std::move(optimizer) : make_adamw(model, options)),
       parameters_(model.parameters()),
       batches_(static_cast<std::size_t>(options.accumulation)),
       clock_(
@@ -92,7 +97,7 @@ double Trainer::learning_rate() const {
 
 // `before`: the default generator as the step began, so that dropout drops the same again.
 void Trainer::stop(const char* what, double value, const Generator& before) {
-  optimizer_.zero_grad();
+  optimizer_->zero_grad();
   std::string cause = "run again, every single result was finite: only their sum is not";
   const Generator now = std::exchange(default_generator(), before);
   try {
@@ -103,7 +108,7 @@ void Trainer::stop(const char* what, double value, const Generator& before) {
     cause = error.what();
   }
   default_generator() = now;
-  optimizer_.zero_grad();
+  optimizer_->zero_grad();
   fail(
       "train: the {} of step {} is {}; training stopped with the weights of step {}, so try a learning rate below {:g} "
       "({})",
@@ -124,9 +129,9 @@ StepReport Trainer::step() {
   if (!std::isfinite(norm)) stop("norm of the gradients", norm, before);
 
   const double lr = learning_rate();
-  optimizer_.set_lr(lr);
-  optimizer_.step();
-  optimizer_.zero_grad();
+  optimizer_->set_lr(lr);
+  optimizer_->step();
+  optimizer_->zero_grad();
   ++steps_done_;
   tokens_done_ += tokens;
   const double seconds = clock_() - start;
@@ -140,23 +145,27 @@ TrainerState Trainer::state() const {
           seconds_,
           dataset_.state(),
           default_generator().state(),
-          optim::Optimizer::without_options(optimizer_.state())};
+          optim::Optimizer::without_options(optimizer_->state()),
+          optimizer_->name()};
 }
 
 void Trainer::set_state(const TrainerState& state) {
   check(state.steps >= 0 && state.tokens >= 0 && state.seconds >= 0,
         "train: a saved state with {} steps, {} tokens and {} seconds; it is damaged", state.steps, state.tokens,
         state.seconds);
+  check(state.optimizer_name == optimizer_->name(),
+        "train: the saved state is one of {}, this trainer's optimizer is {}; give it the kind that the run began with",
+        state.optimizer_name, optimizer_->name());
   Generator generator(0);
   generator.set_state(state.generator);
   const DatasetState dataset_before = dataset_.state();
-  const nn::NamedTensors optimizer_before = optimizer_.state();
-  optimizer_.set_state(optim::Optimizer::without_options(state.optimizer));
+  const nn::NamedTensors optimizer_before = optimizer_->state();
+  optimizer_->set_state(optim::Optimizer::without_options(state.optimizer));
   try {
     dataset_.set_state(state.dataset);
   } catch (...) {
     dataset_.set_state(dataset_before);
-    optimizer_.set_state(optimizer_before);
+    optimizer_->set_state(optimizer_before);
     throw;
   }
   default_generator() = generator;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,6 +29,7 @@ struct TrainOptions {
   double min_lr = 0;  // where a decay ends
   Index warmup = 0;   // steps in which the rate rises to lr
   optim::Schedule::Kind schedule = optim::Schedule::cosine;
+  // Of the AdamW that a trainer makes where it is given no optimizer.
   double weight_decay = 0;  // of matrices and embeddings only
   double beta1 = 0.9, beta2 = 0.99, eps = 1e-8;
   double clip = 1;             // largest norm of all gradients together; 0: no limit
@@ -51,22 +53,29 @@ struct StepReport {
 /// would give: each batch weighs by its tokens. Returns that mean; NaN or infinity ends it early.
 double accumulate_gradients(const GPT& model, std::span<const Batch> batches, double label_smoothing = 0);
 
+/// The name of the optimizer that a Trainer makes where it is given none.
+inline constexpr const char* default_optimizer = "AdamW";
+
 /// Where a Trainer stands, beside the model's weights and its options.
 struct TrainerState {
   Index steps = 0, tokens = 0;
   double seconds = 0;
   DatasetState dataset;
-  std::string generator;       // the default one, from which dropout draws
-  nn::NamedTensors optimizer;  // see Optimizer::state(); without the options, which are the run's
+  std::string generator;                           // the default one, from which dropout draws
+  nn::NamedTensors optimizer;                      // see Optimizer::state(); without the options, which are the run's
+  std::string optimizer_name = default_optimizer;  // see Optimizer::name()
 };
 
-/// Trains with AdamW. Dropout, if the model has any, draws from the default generator: call manual_seed for a run that
-/// can be repeated. With the same seeds and a budget in steps every run gives the same bits, at any number of threads.
+/// Trains with AdamW, or with the optimizer that it is given. Dropout, if the model has any, draws from the default
+/// generator: call manual_seed for a run that can be repeated. With the same seeds and a budget in steps every run
+/// gives the same bits, at any number of threads.
 class Trainer {
  public:
-  /// Keeps references to both, and leaves the model in training mode. Throws Error for options that make no sense and
-  /// for a dataset whose vocabulary or block_size is not the model's.
-  Trainer(GPT& model, Dataset& dataset, const TrainOptions& options);
+  /// Keeps references to both, and leaves the model in training mode. `optimizer` has the model's parameters; its rate
+  /// is set before every step, as the options say. Throws Error for options that make no sense and for a dataset whose
+  /// vocabulary or block_size is not the model's.
+  Trainer(GPT& model, Dataset& dataset, const TrainOptions& options,
+          std::unique_ptr<optim::Optimizer> optimizer = nullptr);
 
   /// Draws the next sequences and updates the weights once. When the loss or a gradient is not finite, the step runs
   /// once more under AnomalyMode and Error names the op that made the first such value; the weights are then those
@@ -90,9 +99,9 @@ class Trainer {
   const TrainOptions& options() const { return options_; }
 
   TrainerState state() const;
-  /// Goes on where another trainer stood, of the same model, weights, data and options: with a budget in steps or
-  /// tokens all that follows has the same bits as if that one had gone on. Sets the default generator. Throws Error,
-  /// and changes nothing, for a state that does not fit.
+  /// Goes on where another trainer stood, of the same model, weights, data, options and kind of optimizer: with a
+  /// budget in steps or tokens all that follows has the same bits as if that one had gone on. Sets the default
+  /// generator. Throws Error, and changes nothing, for a state that does not fit.
   void set_state(const TrainerState& state);
 
  private:
@@ -103,7 +112,7 @@ class Trainer {
   Dataset& dataset_;
   TrainOptions options_;
   optim::Schedule schedule_;
-  optim::AdamW optimizer_;
+  std::unique_ptr<optim::Optimizer> optimizer_;
   std::vector<Tensor> parameters_;
   std::vector<Batch> batches_;  // kept from step to step for their memory
   Index steps_done_ = 0, tokens_done_ = 0;

@@ -45,6 +45,8 @@ class Optimizer {
   void step();
   void zero_grad();
 
+  /// Which kind this is, as in "AdamW": state() fits optimizers of the same kind.
+  const char* name() const { return name_; }
   double lr() const { return lr_; }
   void set_lr(double lr);
 

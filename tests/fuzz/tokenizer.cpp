@@ -1,6 +1,6 @@
 // Any bytes as a tokenizer.json and as a text to make a tokenizer from: read or an Error; a tokenizer comes back from
 // its file; decoding what was encoded gives the composed (NFC) text.
-#include <gradus/models/text/tokenizer.h>
+#include <gradus/models/text/char_tokenizer.h>
 
 #include <set>
 

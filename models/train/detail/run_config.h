@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
-#include <gradus/models/train/run_folder.h>
+#include <gradus/models/gpt/gpt.h>
+#include <gradus/models/text/any_tokenizer.h>
+#include <gradus/models/train/run_data.h>
 #include <gradus/nn/files/safetensors.h>
 
 namespace gradus::models::detail {
@@ -18,13 +20,13 @@ inline constexpr const char* log_file = "log.jsonl";
 
 struct RunConfig {
   GPTConfig model;
-  CharTokenizer tokenizer;
+  AnyTokenizer tokenizer;
   RunData data;
   std::string settings;
 };
 
 /// Both texts by the names of their files.
-nn::Metadata to_metadata(const GPTConfig& model, const CharTokenizer& tokenizer, const RunData& data,
+nn::Metadata to_metadata(const GPTConfig& model, const Tokenizer& tokenizer, const RunData& data,
                          const std::string& settings);
 /// From a file's metadata or else from the files beside it, checked against each other and against the numbers in
 /// `tensors`. Throws Error that names the file in which something is wrong.

@@ -537,6 +537,17 @@ TEST(TextStream, NeverSplitsACharacterAndHoldsBackTheStopText) {
   TextStream cut;
   EXPECT_EQ(cut.push("a\xED\x95"), "a");
   EXPECT_EQ(cut.finish(), "\xEF\xBF\xBD");
+
+  TextStream bytes("b\xFF");
+  EXPECT_EQ(bytes.push("\xED\x95"), "");
+  EXPECT_EQ(bytes.push("a"),
+            "\xEF\xBF\xBD\xEF\xBF\xBD"
+            "a");
+  EXPECT_EQ(bytes.push("\xFF\xFF"
+                       "b"),
+            "\xEF\xBF\xBD\xEF\xBF\xBD");
+  EXPECT_EQ(bytes.push("\xFF"), "");
+  EXPECT_TRUE(bytes.stopped());
 }
 
 TEST_F(Generate, StopEndsASampleAndIsNotShown) {

@@ -238,7 +238,7 @@ TEST_F(Texts, FineTuningTakesFormatContextAndCharacters) {
   EXPECT_THAT(same.out, AllOf(HasSubstr("the last tenth held out"), HasSubstr("context 4, ")));
   models::Run run = load_run(folder / "run"), cropped = load_run(folder / "tuned");
   run.model.eval(), cropped.model.eval();
-  EXPECT_FALSE(cropped.data.documents);
+  EXPECT_EQ(cropped.data.format, models::TextFormat::text);
   EXPECT_EQ(cropped.model.config().block_size, 4);
   EXPECT_EQ(cropped.model.wpe.weight.shape(), (Shape{4, 8}));
   const std::vector<std::int32_t> tokens{1, 2, 3};

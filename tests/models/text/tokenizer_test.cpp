@@ -1,6 +1,6 @@
 // Text in and out: UTF-8, composition, characters and their errors.
+#include <gradus/models/text/char_tokenizer.h>
 #include <gradus/models/text/text.h>
-#include <gradus/models/text/tokenizer.h>
 
 #include <gradus/core/runtime/random.h>
 

@@ -10,6 +10,7 @@
 #include <gradus/models/train/run_log.h>
 #include <gradus/nn/files/atomic_file.h>
 #include <gradus/nn/files/safetensors.h>
+#include <gradus/nn/optim/rmsprop.h>
 
 #include <set>
 
@@ -48,7 +49,7 @@ struct Writing {
   std::vector<std::string> lines;
   DocumentDataset data;
   GPT model;
-  RunData info{"lines.txt", true, 0.1, 42, "abc", 8};
+  RunData info{"lines.txt", TextFormat::lines, 0.1, 42, "abc", 8};
   HeldOut held_out;
   std::optional<Trainer> trainer;
   std::optional<RunWriter> writer;
@@ -73,7 +74,7 @@ struct Contents {
 };
 
 std::string text_of(const RunData& data) {
-  return fmt::format("{} {} {} {} {}", data.source, data.documents, data.held_out, data.seed, data.fingerprint);
+  return fmt::format("{} {} {} {} {}", data.source, name_of(data.format), data.held_out, data.seed, data.fingerprint);
 }
 
 Contents contents(const Checkpoint& c) {
@@ -125,6 +126,54 @@ TEST(Checkpoint, ComesBack) {
     EXPECT_EQ(numbers(loaded.trainer.optimizer), numbers(state.optimizer));
     EXPECT_EQ(numbers(load_run(folder.path()).model.named_state()), numbers(run.model.named_state()));
   }
+}
+
+template <class Kind, class Options>
+std::unique_ptr<optim::Optimizer> make(const GPT& model, const Options& options) {
+  return std::make_unique<Kind>(optim::decay_groups(model, 0.01), options);
+}
+
+TEST(Checkpoint, CarriesAnyOptimizer) {
+  using Make = std::unique_ptr<optim::Optimizer> (*)(const GPT& model);
+  const std::pair<const char*, Make> kinds[] = {
+      {"SGD", [](const GPT& model) { return make<optim::SGD>(model, optim::SGDOptions{}); }},
+      {"SGD", [](const GPT& model) { return make<optim::SGD>(model, optim::SGDOptions{.momentum = 0.9}); }},
+      {"RMSprop", [](const GPT& model) { return make<optim::RMSprop>(model, optim::RMSpropOptions{.momentum = 0.5}); }},
+      {"Adam", [](const GPT& model) { return make<optim::Adam>(model, optim::AdamOptions{}); }},
+  };
+  for (const auto& [name, make_optimizer] : kinds) {
+    const TempFolder folder;
+    const TrainOptions options{.steps = 20, .batch_size = 3, .lr = 0.01};
+    Writing whole(folder.path());
+    whole.trainer.emplace(whole.model, whole.data, options, make_optimizer(whole.model));
+    whole.step(3);
+    whole.save();
+    whole.step(3);
+
+    Checkpoint half = load_checkpoint(folder.path());
+    EXPECT_EQ(half.trainer.optimizer_name, name);
+    Writing other(folder.path());
+    EXPECT_THAT(error_of([&] { other.trainer->set_state(half.trainer); }),
+                AllOf(HasSubstr(fmt::format("state is one of {},", name)), HasSubstr("AdamW")));
+    Trainer resumed(half.model, other.data, options, make_optimizer(half.model));
+    resumed.set_state(half.trainer);
+    for (int i = 0; i < 3; ++i) resumed.step();
+    EXPECT_EQ(numbers(half.model.named_state()), numbers(whole.model.named_state())) << name;
+    EXPECT_EQ(numbers(resumed.state().optimizer), numbers(whole.trainer->state().optimizer)) << name;
+  }
+}
+
+TEST(Checkpoint, NamesTheOptimizerOnlyWhereItIsAnother) {
+  const TempFolder folder;
+  Writing run(folder.path());
+  run.save();
+  EXPECT_EQ(run.trainer->state().optimizer_name, default_optimizer);
+  const auto state = [&] { return nn::read_metadata((folder / "train_state.safetensors").string()).at("state"); };
+  EXPECT_THAT(state(), ::testing::Not(HasSubstr("\"optimizer\"")));  // as in files of before
+  run.trainer.emplace(run.model, run.data, run.trainer->options(),
+                      std::make_unique<optim::SGD>(run.model.parameters()));
+  run.save();
+  EXPECT_THAT(state(), HasSubstr("\"optimizer\":\"SGD\""));
 }
 
 TEST(Checkpoint, OlderOnesRotateAndAreOffered) {

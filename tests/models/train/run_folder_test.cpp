@@ -20,7 +20,7 @@ using testing::TempFolder;
 using testing::write;
 
 const CharTokenizer tokenizer(U"abcdefghij", true);
-const RunData data{"names \xFF.txt", true, 0.25, 7, fingerprint("text")};
+const RunData data{"names \xFF.txt", TextFormat::lines, 0.25, 7, fingerprint("text")};
 
 std::vector<double> logits(const GPT& model) {
   const std::vector<std::int32_t> tokens{1, 2, 3};

@@ -77,6 +77,27 @@ TEST(Trainer, AccumulatedRaggedBatchesEqualOneLargeBatch) {
   for (std::size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(x[i], y[i], 1e-9);  // Adam enlarges what rounding leaves
 }
 
+TEST(Trainer, TakesAnyOptimizer) {
+  // SGD without momentum, by hand: p -= lr g, with the rate of the schedule and not the optimizer's own.
+  World given(DType::f64), by_hand(DType::f64);
+  const TrainOptions options{.steps = 4, .batch_size = 4, .lr = 0.1, .min_lr = 0.02, .clip = 0};
+  Trainer trainer(given.model, given.data, options,
+                  std::make_unique<optim::SGD>(given.model.parameters(), optim::SGDOptions{.lr = 7}));
+  for (int i = 0; i < 4; ++i) {
+    Batch batch;
+    by_hand.data.next(4, batch);
+    accumulate_gradients(by_hand.model, std::span(&batch, 1));
+    const StepReport report = trainer.step();
+    const NoGrad no_grad;
+    for (Tensor& parameter : by_hand.model.parameters()) {
+      parameter.copy_(parameter - report.lr * parameter.grad());
+      parameter.zero_grad();
+    }
+  }
+  const auto x = given.weights(), y = by_hand.weights();
+  for (std::size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(x[i], y[i], 1e-14);
+}
+
 // All batches of sequences [begin, end) of the training part.
 Batch sequences(const Dataset& data, Index begin, Index end) {
   Batch batch;

@@ -1,0 +1,30 @@
+// Which text a model learned from: short texts that tell whether two are the same.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace gradus::models {
+#pragma GCC visibility push(default)
+
+/// A short text that differs for different texts.
+std::string fingerprint(std::string_view text);
+
+/// What tells whether two texts are the same for a model: of the text as its tokens are learned (composed characters,
+/// for those of a CharTokenizer), whatever line ends, byte order marks and composition the file has. Not equal to any
+/// fingerprint().
+class TextIdentity {
+ public:
+  /// The next document, or the whole of a running text; as Tokenizer::normalize() gives it.
+  void add(std::string_view text);
+  std::string text() const;
+  /// Whether a text is one that text() gave, not one of fingerprint().
+  static bool made(std::string_view text);
+
+ private:
+  std::uint64_t hash_ = 0xcbf29ce484222325;  // FNV-1a's first
+};
+
+#pragma GCC visibility pop
+}  // namespace gradus::models
