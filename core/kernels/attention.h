@@ -6,11 +6,11 @@
 
 #include <limits>
 
+#include <gradus/core/kernels/gemm.h>
 #include <gradus/core/kernels/kernels.h>
 #include <gradus/core/kernels/loops.h>
 #include <gradus/core/kernels/math.h>
-#include <gradus/core/kernels/product.h>
-#include <gradus/core/kernels/rows.h>
+#include <gradus/core/kernels/softmax.h>
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 

@@ -21,18 +21,6 @@ GRADUS_INLINE Exact<T> exact_sum(Vec<T> a, Vec<T> b) {
   return {sum, b - (sum - a)};
 }
 
-// x as it is, rounded: compilers may contract what follows with the product that x is, and then its error counts twice.
-template <class T>
-GRADUS_INLINE Vec<T> rounded(Vec<T> x) {
-  typename Vec<T>::register_type r = x;
-#if defined(__aarch64__)
-  asm("" : "+w"(r));
-#else
-  asm("" : "+x"(r));
-#endif
-  return Vec<T>(r);
-}
-
 // a b - product, the rounding error of the product. A fused multiplication gives it at once (xsimd 8.1 has none for
 // AVX-512, nor for floats on NEON); else halves of the digits do, whose products are exact (Dekker 1971).
 template <class T>
@@ -58,7 +46,7 @@ GRADUS_INLINE Vec<T> error_of_product(Vec<T> a, Vec<T> b, Vec<T> product) {
 /// a b
 template <class T>
 GRADUS_INLINE Exact<T> exact_product(Vec<T> a, Vec<T> b) {
-  const Vec<T> product = rounded<T>(a * b);
+  const Vec<T> product = rounded(a * b);
   return {product, error_of_product<T>(a, b, product)};
 }
 

@@ -3,6 +3,7 @@
 
 #include <gradus/core/kernels/kernels.h>
 #include <gradus/core/kernels/loops.h>
+#include <gradus/core/kernels/reduce.h>
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 
@@ -26,6 +27,14 @@ void adam(T* param, T* m, T* v, const T* grad, Index n, const AdamCoefficients<T
       put(v + i, second, k);
       put(param + i, p - quotient(step * first, root(second) * correction + eps), k);
     });
+  });
+}
+
+template <class T>
+double squared_norm(const T* x, Index n, T factor) {
+  return sum_in_blocks<T>(n, [&](Index i, Index m) {
+    const Vec<T> v = get(x + i, m) * Vec<T>(factor);
+    return v * v;
   });
 }
 
