@@ -8,28 +8,31 @@
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 
-// out (D) = softmax(q K^T scale) V for one query: q (D), K and V (n, D), scores (n) for scratch.
+// out = softmax(q K^T scale) V
 template <class T>
-void attend(T* out, const T* q, const T* k, const T* v, Index n, Index D, T factor, T* scores) {
-  matrix_vector<T>(scores, 0, q, k, nullptr, 1, n, D);
-  scale(scores, factor, n);
-  const Vec<T> inverse(T(1) / exp_row(scores, scores, row_max(scores, n), n));
+void cached_attention(CachedAttention<T> in) {
+  few_rows<T>(
+      {.x = in.q, .weight = in.k, .bias = nullptr, .y = in.scores, .y_stride = 0, .rows = 1, .n = in.keys, .k = in.D});
+  scale(in.scores, in.scale, in.keys);
+  const Vec<T> inverse(T(1) / exp_row(in.scores, in.scores, row_max(in.scores, in.keys), in.keys));
   constexpr int block = 4;
   Index d = 0;
-  for (; d + block * width<T> <= D; d += block * width<T>) {
+  for (; d + block * width<T> <= in.D; d += block * width<T>) {
     Vec<T> sums[block] = {Vec<T>(0), Vec<T>(0), Vec<T>(0), Vec<T>(0)};
-    for (Index t = 0; t < n; ++t) {
-      const Vec<T> weight(scores[t]);
+    for (Index t = 0; t < in.keys; ++t) {
+      const Vec<T> weight(in.scores[t]);
 #pragma GCC unroll 4
-      for (int b = 0; b < block; ++b) sums[b] = fma(weight, load(v + t * D + d + b * width<T>), sums[b]);
+      for (int b = 0; b < block; ++b) {
+        sums[b] = multiply_add(weight, load(in.v + t * in.D + d + b * width<T>), sums[b]);
+      }
     }
-    for (int b = 0; b < block; ++b) store(out + d + b * width<T>, sums[b] * inverse);
+    for (int b = 0; b < block; ++b) store(in.out + d + b * width<T>, sums[b] * inverse);
   }
-  for (; d < D; d += width<T>) {
-    const Index m = D - d < width<T> ? D - d : width<T>;
+  for (; d < in.D; d += width<T>) {
+    const Index m = at_most(in.D - d, width<T>);
     Vec<T> sum(0);
-    for (Index t = 0; t < n; ++t) sum = fma(Vec<T>(scores[t]), get(v + t * D + d, m), sum);
-    put(out + d, sum * inverse, m);
+    for (Index t = 0; t < in.keys; ++t) sum = multiply_add(Vec<T>(in.scores[t]), get(in.v + t * in.D + d, m), sum);
+    put(in.out + d, sum * inverse, m);
   }
 }
 

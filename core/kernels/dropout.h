@@ -15,16 +15,16 @@ GRADUS_INLINE std::uint32_t hash(std::uint32_t x) {
 }
 
 template <class T>
-void dropout(T* y, const T* x, Index n, Index first, std::uint64_t seed, std::uint32_t threshold, T keep, bool adds) {
-  const auto low = static_cast<std::uint32_t>(seed), high = static_cast<std::uint32_t>(seed >> 32);
-  with_constant(adds, [&](auto adding) {
-    for (Index i = 0; i < n; ++i) {
-      const std::uint32_t number = hash(hash(static_cast<std::uint32_t>(first + i) + low) ^ high) >> 8;
-      const T value = number >= threshold ? x[i] * keep : T(0);
+void dropout(Dropout<T> in) {
+  const auto low = static_cast<std::uint32_t>(in.seed), high = static_cast<std::uint32_t>(in.seed >> 32);
+  with_constant(in.adds, [&](auto adding) {
+    for (Index i = 0; i < in.n; ++i) {
+      const std::uint32_t number = hash(hash(static_cast<std::uint32_t>(in.first + i) + low) ^ high) >> 8;
+      const T value = number >= in.threshold ? in.x[i] * in.keep : T(0);
       if constexpr (adding) {
-        y[i] += value;
+        in.y[i] += value;
       } else {
-        y[i] = value;
+        in.y[i] = value;
       }
     }
   });

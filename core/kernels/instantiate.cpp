@@ -49,11 +49,11 @@ constexpr Kernels<T> make_table() {
       .group_cols = group<T>,
       .pack_a = pack_a<T>,
       .product = product<T>,
+      .few_rows = few_rows<T>,
       .attention_scratch = attention_scratch<T>,
       .attention = attention<T>,
       .attention_grad = attention_grad<T>,
-      .matrix_vector = matrix_vector<T>,
-      .attend = attend<T>,
+      .cached_attention = cached_attention<T>,
       .normal = normal<T>,
       .adam = adam<T>,
   };

@@ -11,6 +11,11 @@
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 
+/// n, or `most` where n is more.
+GRADUS_INLINE constexpr Index at_most(Index n, Index most) {
+  return n < most ? n : most;
+}
+
 template <class T>
 GRADUS_INLINE Vec<T> load_part(const T* p, Index n) {
   alignas(64) T part[width<T>] = {};

@@ -19,33 +19,33 @@ GRADUS_INLINE void dots(const T* x, const T* w, Index n, T* out, const T* bias) 
     for (int r = 0; r < R; ++r) {
       const T* const p = w + r * n + i;
       __builtin_prefetch(p + R * n);  // the rows after these
-      even[r] = fma(x0, load(p), even[r]);
-      odd[r] = fma(x1, load(p + width<T>), odd[r]);
+      even[r] = multiply_add(x0, load(p), even[r]);
+      odd[r] = multiply_add(x1, load(p + width<T>), odd[r]);
     }
   }
   for (; i < n; i += width<T>) {
-    const Index m = n - i < width<T> ? n - i : width<T>;
+    const Index m = at_most(n - i, width<T>);
     const Vec<T> x0 = get(x + i, m);
 #pragma GCC unroll 4
-    for (int r = 0; r < R; ++r) even[r] = fma(x0, get(w + r * n + i, m), even[r]);
+    for (int r = 0; r < R; ++r) even[r] = multiply_add(x0, get(w + r * n + i, m), even[r]);
   }
 #pragma GCC unroll 4
   for (int r = 0; r < R; ++r) out[r] = total(even[r] + odd[r]) + (bias == nullptr ? T(0) : bias[r]);
 }
 
-// Y (rows, n) = X (rows, k) W^T + bias, W (n, k), for a few rows. Rows of Y are y_stride apart, bias may be null.
 template <class T>
-void matrix_vector(T* y, Index y_stride, const T* x, const T* w, const T* bias, Index rows, Index n, Index k) {
+void few_rows(FewRows<T> in) {
   constexpr Index group = 4;
+  const auto bias = [&](Index j) { return in.bias == nullptr ? nullptr : in.bias + j; };
   Index j = 0;
-  for (; j + group <= n; j += group) {
-    for (Index r = 0; r < rows; ++r) {
-      dots<group>(x + r * k, w + j * k, k, y + r * y_stride + j, bias == nullptr ? nullptr : bias + j);
+  for (; j + group <= in.n; j += group) {
+    for (Index r = 0; r < in.rows; ++r) {
+      dots<group>(in.x + r * in.k, in.weight + j * in.k, in.k, in.y + r * in.y_stride + j, bias(j));
     }
   }
-  for (; j < n; ++j) {
-    for (Index r = 0; r < rows; ++r) {
-      dots<1>(x + r * k, w + j * k, k, y + r * y_stride + j, bias == nullptr ? nullptr : bias + j);
+  for (; j < in.n; ++j) {
+    for (Index r = 0; r < in.rows; ++r) {
+      dots<1>(in.x + r * in.k, in.weight + j * in.k, in.k, in.y + r * in.y_stride + j, bias(j));
     }
   }
 }

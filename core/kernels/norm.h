@@ -34,23 +34,23 @@ GRADUS_INLINE Vec<T> plus(Vec<T> v, const T* p, Index n, std::bool_constant<pres
 }
 
 template <class T>
-void layer_norm(const T* x, const T* weight, const T* bias, T* y, T* mean, T* rstd, Index rows, Index cols, T eps) {
-  for (Index r = 0; r < rows; ++r, x += cols, y += cols) {
-    mean[r] = sum(x, cols) / static_cast<T>(cols);
-    const Vec<T> mu(mean[r]);
-    const T variance = sum_of<T>(cols,
-                                 [&](Index i, Index m) {
-                                   const Vec<T> centered = keep<T>(get(x + i, m) - mu, m);
-                                   return centered * centered;
-                                 }) /
-                       static_cast<T>(cols);
-    rstd[r] = T(1) / scalar_root(variance + eps);
-    const Vec<T> inverse(rstd[r]);
-    with_constant(weight != nullptr, [&](auto weighted) {
-      with_constant(bias != nullptr, [&](auto biased) {
-        each_vector<T>(cols, [&](Index i, Index m) {
-          const Vec<T> v = times<T>((get(x + i, m) - mu) * inverse, weight + i, m, weighted);
-          put(y + i, plus<T>(v, bias + i, m, biased), m);
+void layer_norm(LayerNorm<T> in) {
+  const T n = static_cast<T>(in.cols);
+  for (Index r = 0; r < in.rows; ++r, in.x += in.cols, in.y += in.cols) {
+    const T mean = sum(in.x, in.cols) / n;
+    const Vec<T> mu(mean);
+    const T square = sum_of<T>(in.cols, [&](Index i, Index m) {
+      const Vec<T> centered = keep<T>(get(in.x + i, m) - mu, m);
+      return centered * centered;
+    });
+    const T rstd = T(1) / scalar_root(square / n + in.eps);
+    in.mean[r] = mean, in.rstd[r] = rstd;
+    const Vec<T> inverse(rstd);
+    with_constant(in.weight != nullptr, [&](auto weighted) {
+      with_constant(in.bias != nullptr, [&](auto biased) {
+        each_vector<T>(in.cols, [&](Index i, Index m) {
+          const Vec<T> v = times<T>((get(in.x + i, m) - mu) * inverse, in.weight + i, m, weighted);
+          put(in.y + i, plus<T>(v, in.bias + i, m, biased), m);
         });
       });
     });
@@ -59,62 +59,63 @@ void layer_norm(const T* x, const T* weight, const T* bias, T* y, T* mean, T* rs
 
 // With n = (x - mean) rstd and g = dy weight:  dx = rstd (g - mean(g) - n mean(g n)),  dweight = dy n,  dbias = dy.
 template <class T, class Adding, class Weighted>
-GRADUS_INLINE void layer_norm_grad_rows(T* dx, Adding adding, T* dweight, T* dbias, const T* dy, const T* x,
-                                        const T* weight, Weighted weighted, const T* mean, const T* rstd, Index rows,
-                                        Index cols) {
-  for (Index r = 0; r < rows; ++r, x += cols, dy += cols) {
-    const Vec<T> mu(mean[r]), inverse(rstd[r]);
-    const auto normal = [&](Index i, Index m) { return (get(x + i, m) - mu) * inverse; };
+GRADUS_INLINE void layer_norm_grad_rows(LayerNormGrad<T> in, Adding adding, Weighted weighted) {
+  for (Index r = 0; r < in.rows; ++r, in.x += in.cols, in.dy += in.cols) {
+    const Vec<T> mu(in.mean[r]), inverse(in.rstd[r]);
+    const auto normal = [&](Index i, Index m) { return (get(in.x + i, m) - mu) * inverse; };
     // Rounded, so that g - mean(g) is 0 in a row of one number.
-    const auto g = [&](Index i, Index m) { return rounded(times<T>(get(dy + i, m), weight + i, m, weighted)); };
+    const auto g = [&](Index i, Index m) { return rounded(times<T>(get(in.dy + i, m), in.weight + i, m, weighted)); };
     Vec<T> mean_g(0), mean_gn(0);
-    if (dx != nullptr) {
-      const T n = static_cast<T>(cols);
-      const Sums<T> sums = sums_of<T>(cols, [&](Index i, Index m) {
+    if (in.dx != nullptr) {
+      const T n = static_cast<T>(in.cols);
+      const Sums<T> sums = sums_of<T>(in.cols, [&](Index i, Index m) {
         const Vec<T> v = g(i, m);
         return Pair<T>{v, v * normal(i, m)};
       });
       mean_g = Vec<T>(sums.first / n), mean_gn = Vec<T>(sums.second / n);
     }
-    each_vector<T>(cols, [&](Index i, Index m) {
+    each_vector<T>(in.cols, [&](Index i, Index m) {
       const Vec<T> n = normal(i, m);
-      if (dx != nullptr) add_to(dx + i, inverse * (g(i, m) - mean_g - n * mean_gn), m, adding);
-      if (dweight != nullptr) add_to(dweight + i, get(dy + i, m) * n, m);
-      if (dbias != nullptr) add_to(dbias + i, get(dy + i, m), m);
+      if (in.dx != nullptr) add_to(in.dx + i, inverse * subtract_product(g(i, m) - mean_g, n, mean_gn), m, adding);
+      if (in.dweight != nullptr) {
+        put(in.dweight + i, multiply_add(get(in.dy + i, m), n, get(in.dweight + i, m)), m);
+      }
+      if (in.dbias != nullptr) add_to(in.dbias + i, get(in.dy + i, m), m);
     });
-    if (dx != nullptr) dx += cols;
+    if (in.dx != nullptr) in.dx += in.cols;
   }
 }
 template <class T>
-void layer_norm_grad(T* dx, bool adds, T* dweight, T* dbias, const T* dy, const T* x, const T* weight, const T* mean,
-                     const T* rstd, Index rows, Index cols) {
-  with_constant(adds, [&](auto adding) {
-    with_constant(weight != nullptr, [&](auto weighted) {
-      layer_norm_grad_rows(dx, adding, dweight, dbias, dy, x, weight, weighted, mean, rstd, rows, cols);
-    });
+void layer_norm_grad(LayerNormGrad<T> in) {
+  with_constant(in.adds, [&](auto adding) {
+    with_constant(in.weight != nullptr, [&](auto weighted) { layer_norm_grad_rows(in, adding, weighted); });
   });
 }
 
 template <class T>
-void rms_norm(const T* x, const T* weight, T* y, T* rstd, Index rows, Index cols, T eps) {
-  for (Index r = 0; r < rows; ++r, x += cols, y += cols) {
-    const T square = sum_of<T>(cols, [&](Index i, Index m) {
-      const Vec<T> v = get(x + i, m);
+void rms_norm(RmsNorm<T> in) {
+  for (Index r = 0; r < in.rows; ++r, in.x += in.cols, in.y += in.cols) {
+    const T square = sum_of<T>(in.cols, [&](Index i, Index m) {
+      const Vec<T> v = get(in.x + i, m);
       return v * v;
     });
-    rstd[r] = T(1) / scalar_root(square / static_cast<T>(cols) + eps);
-    const Vec<T> inverse(rstd[r]);
-    with_constant(weight != nullptr, [&](auto weighted) {
-      each_vector<T>(
-          cols, [&](Index i, Index m) { put(y + i, times<T>(get(x + i, m) * inverse, weight + i, m, weighted), m); });
+    in.rstd[r] = T(1) / scalar_root(square / static_cast<T>(in.cols) + in.eps);
+    const Vec<T> inverse(in.rstd[r]);
+    with_constant(in.weight != nullptr, [&](auto weighted) {
+      each_vector<T>(in.cols, [&](Index i, Index m) {
+        put(in.y + i, times<T>(get(in.x + i, m) * inverse, in.weight + i, m, weighted), m);
+      });
     });
   }
 }
 
 // With n = x rstd and g = dy weight:  dx = rstd (g - n mean(g n)),  dweight = dy n.
 template <class T, class Adding, class Weighted>
-GRADUS_INLINE void rms_norm_grad_rows(T* dx, Adding adding, T* dweight, const T* dy, const T* x, const T* weight,
-                                      Weighted weighted, const T* rstd, Index rows, Index cols) {
+GRADUS_INLINE void rms_norm_grad_rows(RmsNormGrad<T> in, Adding adding, Weighted weighted) {
+  const T *dy = in.dy, *x = in.x;
+  const T *const weight = in.weight, *const rstd = in.rstd;
+  T *dx = in.dx, *const dweight = in.dweight;
+  const Index rows = in.rows, cols = in.cols;
   for (Index r = 0; r < rows; ++r, x += cols, dy += cols) {
     const Vec<T> inverse(rstd[r]);
     const auto g = [&](Index i, Index m) { return times<T>(get(dy + i, m), weight + i, m, weighted); };
@@ -133,12 +134,9 @@ GRADUS_INLINE void rms_norm_grad_rows(T* dx, Adding adding, T* dweight, const T*
   }
 }
 template <class T>
-void rms_norm_grad(T* dx, bool adds, T* dweight, const T* dy, const T* x, const T* weight, const T* rstd, Index rows,
-                   Index cols) {
-  with_constant(adds, [&](auto adding) {
-    with_constant(weight != nullptr, [&](auto weighted) {
-      rms_norm_grad_rows(dx, adding, dweight, dy, x, weight, weighted, rstd, rows, cols);
-    });
+void rms_norm_grad(RmsNormGrad<T> in) {
+  with_constant(in.adds, [&](auto adding) {
+    with_constant(in.weight != nullptr, [&](auto weighted) { rms_norm_grad_rows(in, adding, weighted); });
   });
 }
 

@@ -92,9 +92,11 @@ struct GeluTanh {
   Vec<T> x, square;
   explicit GRADUS_INLINE GeluTanh(Vec<T> at) : x(at), square(at * at) {}
   GRADUS_INLINE Vec<T> two_u(T factor = 1) const {
-    return x * fma(Vec<T>(factor * two_root * cubic), square, Vec<T>(factor * two_root));
+    return x * multiply_add(Vec<T>(factor * two_root * cubic), square, Vec<T>(factor * two_root));
   }
-  GRADUS_INLINE Vec<T> x_slope_two_u() const { return x * fma(Vec<T>(3 * two_root * cubic), square, Vec<T>(two_root)); }
+  GRADUS_INLINE Vec<T> x_slope_two_u() const {
+    return x * multiply_add(Vec<T>(3 * two_root * cubic), square, Vec<T>(two_root));
+  }
 };
 
 // In f32 as x / (1 + 2^t) with t = -2 u / ln 2: one power, and no digits lost to a difference. 2^t overflows below
@@ -109,7 +111,7 @@ GRADUS_INLINE Vec<float> gelu_tanh_slope(Vec<float> unbounded) {
   using V = Vec<float>;
   const GeluTanh<float> g(bounded(unbounded, V(gelu_tanh_most)));
   const V s = quotient(V(1), one_plus_exp2(g.two_u(-g.log2_e)));
-  return fma(s * g.x_slope_two_u(), V(1) - s, s);
+  return multiply_add(s * g.x_slope_two_u(), V(1) - s, s);
 }
 GRADUS_INLINE Vec<double> gelu_tanh(Vec<double> unbounded) {
   const GeluTanh<double> g(xsimd::max(Vec<double>(-40), unbounded));
@@ -118,7 +120,7 @@ GRADUS_INLINE Vec<double> gelu_tanh(Vec<double> unbounded) {
 GRADUS_INLINE Vec<double> gelu_tanh_slope(Vec<double> unbounded) {
   const GeluTanh<double> g(bounded(unbounded, Vec<double>(40)));
   const Logistic<Vec<double>> s = logistic_and_rest(g.two_u());
-  return fma(s.value * g.x_slope_two_u(), s.rest, s.value);
+  return multiply_add(s.value * g.x_slope_two_u(), s.rest, s.value);
 }
 
 // As in PyTorch: d a^b / da is 0 where b is 0, and d a^b / db is 0 where a is 0 and b >= 0.

@@ -53,14 +53,15 @@ GRADUS_INLINE Exact<T> exact_product(Vec<T> a, Vec<T> b) {
 // (2 atanh(s) / s - 2) / s^2 - 2/3 over s^2, for s^2 up to 0.0298: relative errors 2e-8 and 7e-17.
 GRADUS_INLINE Vec<float> atanh_polynomial(Vec<float> z) {
   using V = Vec<float>;
-  return fma(fma(fma(V(0.191300839F), z, V(0.222044066F)), z, V(0.285715342F)), z, V(0.400000006F));
+  return multiply_add(multiply_add(multiply_add(V(0.191300839F), z, V(0.222044066F)), z, V(0.285715342F)), z,
+                      V(0.400000006F));
 }
 GRADUS_INLINE Vec<double> atanh_polynomial(Vec<double> z) {
   using V = Vec<double>;
   constexpr double c[] = {0.11735818855512968, 0.11705021567538627, 0.13334850282547114, 0.15384594120126369,
                           0.18181818343316125, 0.2222222222162076,  0.28571428571429425, 0.40000000000000002};
   V sum(c[0]);
-  for (int i = 1; i < 8; ++i) sum = fma(sum, z, V(c[i]));
+  for (int i = 1; i < 8; ++i) sum = multiply_add(sum, z, V(c[i]));
   return sum;
 }
 

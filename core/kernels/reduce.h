@@ -33,7 +33,7 @@ template <class T, class F>
 GRADUS_INLINE double sum_in_blocks(Index n, const F& f) {
   double result = 0;
   for (Index begin = 0; begin < n; begin += sum_block) {
-    result += static_cast<double>(sum_between<T>(begin, n - begin < sum_block ? n : begin + sum_block, f));
+    result += static_cast<double>(sum_between<T>(begin, at_most(begin + sum_block, n), f));
   }
   return result;
 }
@@ -70,7 +70,7 @@ GRADUS_INLINE Sums<T> sums_between(Index begin, Index end, const F& f) {
     add(even, f(i, w));
     add(odd, f(i + w, w));
   }
-  for (; i < end; i += w) add(even, f(i, end - i < w ? end - i : w));
+  for (; i < end; i += w) add(even, f(i, at_most(end - i, w)));
   return {total(even.first + odd.first), total(even.second + odd.second)};
 }
 
@@ -80,7 +80,7 @@ GRADUS_INLINE Sums<T> sums_of(Index n, const F& f) {
     return sums_between<T>(0, n, f);
   double first = 0, second = 0;
   for (Index begin = 0; begin < n; begin += sum_block) {
-    const Sums<T> sums = sums_between<T>(begin, n - begin < sum_block ? n : begin + sum_block, f);
+    const Sums<T> sums = sums_between<T>(begin, at_most(begin + sum_block, n), f);
     first += static_cast<double>(sums.first);
     second += static_cast<double>(sums.second);
   }

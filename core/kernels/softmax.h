@@ -66,13 +66,14 @@ void softmax(const T* x, T* y, Index rows, Index cols) {
 
 // dx = y (dy - <dy, y>)
 template <class T>
-void softmax_grad(T* dx, bool adds, const T* dy, const T* y, Index rows, Index cols, bool far) {
-  const Output<T> out(dx, far && !adds && cols % width<T> == 0);
-  with_constant(adds, [&](auto adding) {
-    for (Index r = 0; r < rows; ++r, dy += cols, y += cols) {
-      const Vec<T> dot(sum_of<T>(cols, [&](Index i, Index m) { return get(dy + i, m) * get(y + i, m); }));
-      each_vector<T>(
-          cols, [&](Index i, Index m) { out.add_to(r * cols + i, get(y + i, m) * (get(dy + i, m) - dot), m, adding); });
+void softmax_grad(SoftmaxGrad<T> in) {
+  const Output<T> out(in.dx, in.far && !in.adds && in.cols % width<T> == 0);
+  with_constant(in.adds, [&](auto adding) {
+    for (Index r = 0; r < in.rows; ++r, in.dy += in.cols, in.y += in.cols) {
+      const Vec<T> dot(sum_of<T>(in.cols, [&](Index i, Index m) { return get(in.dy + i, m) * get(in.y + i, m); }));
+      each_vector<T>(in.cols, [&](Index i, Index m) {
+        out.add_to(r * in.cols + i, get(in.y + i, m) * (get(in.dy + i, m) - dot), m, adding);
+      });
     }
   });
 }
@@ -89,12 +90,12 @@ void log_softmax(const T* x, T* y, Index rows, Index cols) {
 
 // dx = dy - softmax sum(dy)
 template <class T>
-void log_softmax_grad(T* dx, bool adds, const T* dy, const T* y, Index rows, Index cols) {
-  with_constant(adds, [&](auto adding) {
-    for (; rows > 0; --rows, dx += cols, dy += cols, y += cols) {
-      const Vec<T> s(sum(dy, cols));
-      each_vector<T>(cols, [&](Index i, Index m) {
-        add_to(dx + i, get(dy + i, m) - exponential_of_negative(get(y + i, m)) * s, m, adding);
+void log_softmax_grad(SoftmaxGrad<T> in) {
+  with_constant(in.adds, [&](auto adding) {
+    for (; in.rows > 0; --in.rows, in.dx += in.cols, in.dy += in.cols, in.y += in.cols) {
+      const Vec<T> s(sum(in.dy, in.cols));
+      each_vector<T>(in.cols, [&](Index i, Index m) {
+        add_to(in.dx + i, get(in.dy + i, m) - exponential_of_negative(get(in.y + i, m)) * s, m, adding);
       });
     }
   });

@@ -186,8 +186,14 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
     constexpr Index group = 16, work = 100'000;  // multiply-adds that take some 10 us
     const Index grain = std::max<Index>(group, work / std::max<Index>(1, in_size * rows) / group * group);
     parallel_for(out_size, grain, [&](Index begin, Index end) {
-      kernels::kernels<T>().matrix_vector(py + begin, out_size, px, pw + begin * in_size,
-                                          pbias == nullptr ? nullptr : pbias + begin, rows, end - begin, in_size);
+      kernels::kernels<T>().few_rows({.x = px,
+                                      .weight = pw + begin * in_size,
+                                      .bias = pbias == nullptr ? nullptr : pbias + begin,
+                                      .y = py + begin,
+                                      .y_stride = out_size,
+                                      .rows = rows,
+                                      .n = end - begin,
+                                      .k = in_size});
     });
   });
   return record("linear", y, {x, weight, bias}, [rows, in_size, out_size](const Node& out, Inputs in) {

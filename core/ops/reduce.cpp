@@ -102,8 +102,8 @@ Tensor sum_core(const Tensor& x, Cut cut, const Shape& shape) {
     if (cut.inner == 1 && cut.outer == 1) {
       *to = sum_all(from, cut.n);
     } else if (cut.inner == 1) {
-      parallel_for(cut.outer, row_grain(cut.n), [&](Index begin, Index end) {
-        for (Index o = begin; o < end; ++o) to[o] = kernels::kernels<T>().sum(from + o * cut.n, cut.n);
+      each_rows({cut.outer, cut.n}, [&](RowRange r) {
+        for (Index i = 0; i < r.rows; ++i) to[r.begin + i] = kernels::kernels<T>().sum(r.in(from) + i * r.cols, r.cols);
       });
     } else {
       std::fill_n(to, cut.outer * cut.inner, T(0));
