@@ -127,6 +127,14 @@ void conv_grad_weight(const Conv& c, T* dweight, const T* dy, const T* x) {
   });
 }
 
+template <class T>
+void conv_grad_bias(const Conv& c, T* dbias, const T* dy) {
+  const Index O = c.O, P = c.P();
+  sum_in_tree(dbias, O, c.B, row_block, [&](T* sums, Index begin, Index end) {
+    for (Index i = begin * O; i < end * O; ++i) sums[i % O] += kernels::kernels<T>().sum(dy + i * P, P);
+  });
+}
+
 }  // namespace
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv2dOptions options) {
@@ -153,12 +161,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv2dO
       T *const dx = in[0].grad_or_null<T>(), *const dw = in[1].grad_or_null<T>(), *const db = in[2].grad_or_null<T>();
       if (dx != nullptr) conv_grad_x<T>(conv, dx, dy, in[1].values<T>());
       if (dw != nullptr) conv_grad_weight<T>(conv, dw, dy, in[0].values<T>());
-      if (db == nullptr) return;
-      sum_in_tree(db, conv.O, conv.B, row_block, [&](T* sums, Index begin, Index end) {
-        for (Index i = begin * conv.O; i < end * conv.O; ++i) {
-          sums[i % conv.O] += kernels::kernels<T>().sum(dy + i * conv.P(), conv.P());
-        }
-      });
+      if (db != nullptr) conv_grad_bias<T>(conv, db, dy);
     });
   });
 }
