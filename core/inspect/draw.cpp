@@ -112,19 +112,75 @@ std::string first_parts(const std::string& path, std::size_t count) {
   return count == 0 ? "" : path.substr(0, at - 1);
 }
 
+// The module of each op: that of its parameter, else that of its newest input.
+class Modules {
+ public:
+  explicit Modules(const Names& names) : names_(names) {}
+
+  struct Found {
+    std::string name;
+    bool by_parameter;
+  };
+  Found find(const Node* op) {  // ops in the order they ran
+    Found found{"", false};
+    const Node* newest = nullptr;
+    for (const NodePtr& input : op->inputs) {
+      if (input == nullptr) continue;
+      if (const auto name = names_.find(input.get()); name != names_.end()) {
+        const std::size_t dot = name->second.rfind('.');
+        found = {dot == std::string::npos ? "" : name->second.substr(0, dot), true};
+        break;
+      }
+      if (newest == nullptr || input->id > newest->id) newest = input.get();
+    }
+    if (!found.by_parameter && newest != nullptr) found.name = of_[newest];
+    of_[op] = found.name;
+    return found;
+  }
+
+ private:
+  const Names& names_;
+  std::unordered_map<const Node*, std::string> of_;
+};
+
+// Consecutive ops that share a box.
+struct Run {
+  std::string title;  // the module, or which ops; empty for ops of no module
+  std::vector<std::pair<std::string, int>> ops;
+  std::set<const Node*> parameters;
+
+  void add(const Node* node) {
+    const auto same = std::ranges::find(ops, std::string(node->op), &std::pair<std::string, int>::first);
+    if (same == ops.end()) {
+      ops.emplace_back(node->op, 1);
+    } else {
+      ++same->second;
+    }
+  }
+};
+
+Box run_box(const Run& run, bool one_op) {
+  Box box{one_op ? run.ops.back().first : run.title, {}, one_op ? Look::op : Look::module};
+  std::string line;
+  for (const auto& [op, count] : run.ops) {
+    if (one_op && run.ops.size() == 1 && count == 1) break;
+    const std::string word = count == 1 ? op : fmt::format("{} x{}", op, count);
+    if (!line.empty() && line.size() + word.size() > 34) box.lines.push_back(std::exchange(line, {}));
+    line += (line.empty() ? "" : ", ") + word;
+  }
+  if (!line.empty()) box.lines.push_back(line);
+  Index count = 0;
+  for (const Node* parameter : run.parameters) count += parameter->numel();
+  if (count > 0) box.lines.push_back(fmt::format("{} parameters", count));
+  return box;
+}
+
 // Consecutive ops to a box: those whose modules agree in the first `depth` parts of their names, or, where `pieces` is
 // not 0, as many pieces of equal length.
 Picture grouped_picture(const Nodes& nodes, const Names& names, std::size_t depth, std::size_t pieces = 0) {
-  struct Run {
-    std::string title;  // the module, or which ops; empty for ops of no module
-    std::vector<std::pair<std::string, int>> ops;
-    std::set<const Node*> parameters;
-    Shape shape;
-  };
   std::vector<Run> runs;
-  std::unordered_map<const Node*, std::string> module;
+  Modules modules(names);
   std::unordered_map<const Node*, std::size_t> run_of;
-  Picture picture;
   std::map<std::pair<std::size_t, std::size_t>, std::string> arrows;
   const auto is_op = [](const Node* node) { return !node->inputs.empty(); };
   const auto all_ops = static_cast<std::size_t>(std::ranges::count_if(nodes, is_op));
@@ -132,36 +188,16 @@ Picture grouped_picture(const Nodes& nodes, const Names& names, std::size_t dept
   std::size_t op_number = 0;
   for (const Node* node : nodes) {
     if (!is_op(node)) continue;
-    std::string& mine = module[node];
-    const Node* newest = nullptr;
-    bool has_parameter = false;
-    for (const NodePtr& input : node->inputs) {
-      if (input == nullptr) continue;
-      if (const auto name = names.find(input.get()); name != names.end()) {
-        const std::size_t dot = name->second.rfind('.');
-        mine = dot == std::string::npos ? "" : name->second.substr(0, dot);
-        has_parameter = true;
-        break;
-      }
-      if (newest == nullptr || input->id > newest->id) newest = input.get();
-    }
-    if (!has_parameter && newest != nullptr) mine = module[newest];
-    std::string key = node == nodes.back() && !has_parameter ? "" : first_parts(mine, depth);
+    const auto [module, by_parameter] = modules.find(node);
+    std::string key = node == nodes.back() && !by_parameter ? "" : first_parts(module, depth);
     if (length > 0) {
       const std::size_t first = op_number / length * length;
       key = fmt::format("ops {} .. {}", first + 1, std::min(first + length, all_ops));
     }
     ++op_number;
-    if (runs.empty() || runs.back().title != key) runs.push_back({key, {}, {}, {}});
+    if (runs.empty() || runs.back().title != key) runs.push_back({key, {}, {}});
     Run& run = runs.back();
-    run.shape = node->shape;
-    auto& ops = run.ops;
-    const auto same = std::ranges::find(ops, std::string(node->op), &std::pair<std::string, int>::first);
-    if (same == ops.end()) {
-      ops.emplace_back(node->op, 1);
-    } else {
-      ++same->second;
-    }
+    run.add(node);
     run_of[node] = runs.size() - 1;
     for (const NodePtr& input : node->inputs) {
       if (input == nullptr) continue;
@@ -171,22 +207,8 @@ Picture grouped_picture(const Nodes& nodes, const Names& names, std::size_t dept
       }
     }
   }
-  for (const Run& run : runs) {
-    const bool one_op = run.title.empty() || length == 1;
-    Box box{one_op ? run.ops.back().first : run.title, {}, one_op ? Look::op : Look::module};
-    std::string line;
-    for (const auto& [op, count] : run.ops) {
-      if (one_op && run.ops.size() == 1 && count == 1) break;
-      const std::string word = count == 1 ? op : fmt::format("{} x{}", op, count);
-      if (!line.empty() && line.size() + word.size() > 34) box.lines.push_back(std::exchange(line, {}));
-      line += (line.empty() ? "" : ", ") + word;
-    }
-    if (!line.empty()) box.lines.push_back(line);
-    Index count = 0;
-    for (const Node* parameter : run.parameters) count += parameter->numel();
-    if (count > 0) box.lines.push_back(fmt::format("{} parameters", count));
-    picture.boxes.push_back(std::move(box));
-  }
+  Picture picture;
+  for (const Run& run : runs) picture.boxes.push_back(run_box(run, run.title.empty() || length == 1));
   picture.boxes.back().look = Look::result;
   if (nodes.back()->numel() == 1)
     picture.boxes.back().lines.push_back("value " + described(*nodes.back(), nodes.back()->data));
@@ -251,82 +273,109 @@ std::string escaped(const std::string& text, bool dot) {
 
 }  // namespace
 
-std::string graph_svg(const Tensor& y, const NamesOfTensors& names, DrawOptions options) {
-  const auto [picture, grouped] = choose(y, names, options);
-  const detail::Layout layout = detail::lay_out(picture.boxes.size(), picture.arrows);
-  // Small graphs run from left to right, as one reads a formula; grouped ones downwards, as one scrolls.
-  const bool down = grouped;
-  std::size_t letters = 8, most_lines = 0;
-  for (const Box& box : picture.boxes) {
-    letters = std::max(letters, box.title.size() + 1);
-    for (const std::string& line : box.lines) letters = std::max(letters, line.size());
-    most_lines = std::max(most_lines, box.lines.size());
-  }
-  const double wide = 7.0 * static_cast<double>(letters) + 20, high = 16.0 * static_cast<double>(most_lines) + 30;
-  const double slot_step = down ? wide + 30 : high + 18, layer_step = down ? high + 40 : wide + 50, margin = 20;
-  const auto center = [&](const detail::Layout::Place& place) {
-    const double along = margin + (place.slot + 0.5) * slot_step - (down ? 15 : 9);
-    const double across = margin + static_cast<double>(place.layer) * layer_step + (down ? high : wide) / 2;
-    return down ? std::pair(along, across) : std::pair(across, along);
-  };
-  const auto box_height = [](const Box& box) { return 16.0 * static_cast<double>(box.lines.size()) + 30; };
+namespace {
 
-  double width = layout.slots * slot_step + 2 * margin - (down ? 30 : 18);
-  double height = static_cast<double>(layout.layers) * layer_step + 2 * margin - (down ? 40 : 50);
-  if (!down) std::swap(width, height);
-  std::string svg = fmt::format(
-      R"(<svg xmlns="http://www.w3.org/2000/svg" width="{0:.0f}" height="{1:.0f}" viewBox="0 0 {0:.0f} {1:.0f}")"
-      R"( font-family="ui-monospace, Menlo, Consolas, monospace" font-size="11.5"><defs><marker id="tip" )"
-      R"(viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path )"
-      R"(d="M0 0 8 4 0 8z" fill="#7a869a"/></marker></defs><rect width="100%" height="100%" fill="#fff"/>)"
-      "\n",
-      width, height);
-  for (std::size_t i = 0; i < picture.arrows.size(); ++i) {
-    const auto [from, to] = picture.arrows[i];
-    const auto start = center(layout.places[from]);
-    double x = start.first, y0 = start.second;
-    (down ? y0 : x) += (down ? box_height(picture.boxes[from]) : wide) / 2;
-    std::string path = fmt::format("M{:.1f} {:.1f}", x, y0);
-    const auto curve_to = [&](double x1, double y1) {
-      const double mx = (x + x1) / 2, my = (y0 + y1) / 2;
-      path += down ? fmt::format(" C{:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f}", x, my, x1, my, x1, y1)
-                   : fmt::format(" C{:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f}", mx, y0, mx, y1, x1, y1);
-      x = x1, y0 = y1;
-    };
-    for (const detail::Layout::Place& place : layout.paths[i]) {  // straight through the layers on the way
-      const auto [cx, cy] = center(place);
-      curve_to(down ? cx : cx - wide / 2, down ? cy - high / 2 : cy);
-      path += down ? fmt::format(" V{:.1f}", cy + high / 2) : fmt::format(" H{:.1f}", cx + wide / 2);
-      (down ? y0 : x) += down ? high : wide;
+// Places boxes and arrows on the page, and writes them as SVG.
+class Page {
+ public:
+  Page(const Picture& picture, bool down)
+      : picture_(picture), layout_(detail::lay_out(picture.boxes.size(), picture.arrows)), down_(down) {
+    std::size_t letters = 8, most_lines = 0;
+    for (const Box& box : picture.boxes) {
+      letters = std::max(letters, box.title.size() + 1);
+      for (const std::string& line : box.lines) letters = std::max(letters, line.size());
+      most_lines = std::max(most_lines, box.lines.size());
     }
-    const auto [ex, ey] = center(layout.places[to]);
-    const double label_x = x, label_y = y0;
-    curve_to(down ? ex : ex - wide / 2, down ? ey - box_height(picture.boxes[to]) / 2 : ey);
-    svg += fmt::format(R"x(<path d="{}" fill="none" stroke="#7a869a" marker-end="url(#tip)"/>)x"
-                       "\n",
-                       path);
-    if (!picture.labels[i].empty()) {
+    wide_ = 7.0 * static_cast<double>(letters) + 20, high_ = 16.0 * static_cast<double>(most_lines) + 30;
+    slot_step_ = down ? wide_ + 30 : high_ + 18, layer_step_ = down ? high_ + 40 : wide_ + 50;
+  }
+
+  std::string svg() const {
+    double width = layout_.slots * slot_step_ + 2 * margin - (down_ ? 30 : 18);
+    double height = static_cast<double>(layout_.layers) * layer_step_ + 2 * margin - (down_ ? 40 : 50);
+    if (!down_) std::swap(width, height);
+    std::string svg = fmt::format(
+        R"(<svg xmlns="http://www.w3.org/2000/svg" width="{0:.0f}" height="{1:.0f}" viewBox="0 0 {0:.0f} {1:.0f}")"
+        R"( font-family="ui-monospace, Menlo, Consolas, monospace" font-size="11.5"><defs><marker id="tip" )"
+        R"(viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path )"
+        R"(d="M0 0 8 4 0 8z" fill="#7a869a"/></marker></defs><rect width="100%" height="100%" fill="#fff"/>)"
+        "\n",
+        width, height);
+    for (std::size_t i = 0; i < picture_.arrows.size(); ++i) svg += arrow(i);
+    for (std::size_t i = 0; i < picture_.boxes.size(); ++i) svg += box(i);
+    return svg + "</svg>\n";
+  }
+
+ private:
+  static constexpr double margin = 20;
+
+  std::pair<double, double> center(const detail::Layout::Place& place) const {
+    const double along = margin + (place.slot + 0.5) * slot_step_ - (down_ ? 15 : 9);
+    const double across = margin + static_cast<double>(place.layer) * layer_step_ + (down_ ? high_ : wide_) / 2;
+    return down_ ? std::pair(along, across) : std::pair(across, along);
+  }
+  static double height_of(const Box& box) { return 16.0 * static_cast<double>(box.lines.size()) + 30; }
+
+  std::string arrow(std::size_t i) const {
+    const auto [from, to] = picture_.arrows[i];
+    const auto start = center(layout_.places[from]);
+    double x = start.first, y = start.second;
+    (down_ ? y : x) += (down_ ? height_of(picture_.boxes[from]) : wide_) / 2;
+    std::string path = fmt::format("M{:.1f} {:.1f}", x, y);
+    const auto curve_to = [&](double x1, double y1) {
+      const double mx = (x + x1) / 2, my = (y + y1) / 2;
+      path += down_ ? fmt::format(" C{:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f}", x, my, x1, my, x1, y1)
+                    : fmt::format(" C{:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f}", mx, y, mx, y1, x1, y1);
+      x = x1, y = y1;
+    };
+    for (const detail::Layout::Place& place : layout_.paths[i]) {  // straight through the layers on the way
+      const auto [cx, cy] = center(place);
+      curve_to(down_ ? cx : cx - wide_ / 2, down_ ? cy - high_ / 2 : cy);
+      path += down_ ? fmt::format(" V{:.1f}", cy + high_ / 2) : fmt::format(" H{:.1f}", cx + wide_ / 2);
+      (down_ ? y : x) += down_ ? high_ : wide_;
+    }
+    const auto [ex, ey] = center(layout_.places[to]);
+    const double label_x = x, label_y = y;
+    curve_to(down_ ? ex : ex - wide_ / 2, down_ ? ey - height_of(picture_.boxes[to]) / 2 : ey);
+    std::string svg = fmt::format(R"x(<path d="{}" fill="none" stroke="#7a869a" marker-end="url(#tip)"/>)x"
+                                  "\n",
+                                  path);
+    if (!picture_.labels[i].empty()) {
       svg += fmt::format(R"(<text x="{:.1f}" y="{:.1f}" fill="#7a869a" font-size="10">{}</text>)"
                          "\n",
-                         (label_x + x) / 2 + 6, (label_y + y0) / 2 + 3, escaped(picture.labels[i], false));
+                         (label_x + x) / 2 + 6, (label_y + y) / 2 + 3, escaped(picture_.labels[i], false));
     }
+    return svg;
   }
-  for (std::size_t i = 0; i < picture.boxes.size(); ++i) {
-    const Box& box = picture.boxes[i];
-    const auto [x, cy] = center(layout.places[i]);
-    const double top = cy - box_height(box) / 2;
-    svg += fmt::format(R"(<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="6" fill="{}" )"
-                       R"(stroke="#9aa7bb"/><text x="{:.1f}" y="{:.1f}" text-anchor="middle" font-weight="bold" )"
-                       R"(fill="#1f2d3d">{}</text>)",
-                       x - wide / 2, top, wide, box_height(box), fill_of(box.look), x, top + 19,
-                       escaped(box.title, false));
+
+  std::string box(std::size_t i) const {
+    const Box& box = picture_.boxes[i];
+    const auto [x, cy] = center(layout_.places[i]);
+    const double top = cy - height_of(box) / 2;
+    std::string svg = fmt::format(
+        R"(<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="6" fill="{}" )"
+        R"(stroke="#9aa7bb"/><text x="{:.1f}" y="{:.1f}" text-anchor="middle" font-weight="bold" )"
+        R"(fill="#1f2d3d">{}</text>)",
+        x - wide_ / 2, top, wide_, height_of(box), fill_of(box.look), x, top + 19, escaped(box.title, false));
     for (std::size_t l = 0; l < box.lines.size(); ++l) {
       svg += fmt::format(R"(<text x="{:.1f}" y="{:.1f}" text-anchor="middle" fill="#44546a">{}</text>)", x,
                          top + 36 + 16 * static_cast<double>(l), escaped(box.lines[l], false));
     }
-    svg += "\n";
+    return svg + "\n";
   }
-  return svg + "</svg>\n";
+
+  const Picture& picture_;
+  detail::Layout layout_;
+  bool down_;  // the way that layers follow one another
+  double wide_, high_, slot_step_, layer_step_;
+};
+
+}  // namespace
+
+std::string graph_svg(const Tensor& y, const NamesOfTensors& names, DrawOptions options) {
+  const auto [picture, grouped] = choose(y, names, options);
+  // Small graphs run from left to right, as one reads a formula; grouped ones downwards, as one scrolls.
+  return Page(picture, grouped).svg();
 }
 
 std::string graph_dot(const Tensor& y, const NamesOfTensors& names, DrawOptions options) {

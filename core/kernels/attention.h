@@ -6,11 +6,11 @@
 
 #include <limits>
 
+#include <gradus/core/kernels/gemm.h>
 #include <gradus/core/kernels/kernels.h>
 #include <gradus/core/kernels/loops.h>
 #include <gradus/core/kernels/math.h>
-#include <gradus/core/kernels/product.h>
-#include <gradus/core/kernels/rows.h>
+#include <gradus/core/kernels/softmax.h>
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 
@@ -57,7 +57,7 @@ GRADUS_INLINE Index visible(const Attention<T>& in, Index end) {
 template <class T>
 GRADUS_INLINE Index whole_panels(const Attention<T>& in, Index seen) {
   const Index columns = (seen + panel<T> - 1) / panel<T> * panel<T>;
-  return columns < in.S ? columns : in.S;
+  return at_most(columns, in.S);
 }
 
 // K^T times the scale, so that scores come out scaled: both passes see the same bits, and none exceeds its row's
@@ -80,7 +80,7 @@ template <class T>
 GRADUS_INLINE void combine(T* sums, const Vec<T>* x, const T* factors, Index stride, Index rows, Index cols) {
   for (Index c = 0; c < cols; ++c) {
     Vec<T> sum(0);
-    for (Index r = 0; r < rows; ++r) sum = fma(x[r], Vec<T>(factors[r * stride + c]), sum);
+    for (Index r = 0; r < rows; ++r) sum = multiply_add(x[r], Vec<T>(factors[r * stride + c]), sum);
     store(sums + c * width<T>, sum);
   }
 }
@@ -89,7 +89,7 @@ GRADUS_INLINE void combine(T* sums, const Vec<T>* x, const T* factors, Index str
 template <class T>
 GRADUS_INLINE Vec<T> against(const T* row, const T* columns, Index n) {
   Vec<T> sum(0);
-  for (Index i = 0; i < n; ++i) sum = fma(Vec<T>(row[i]), load(columns + i * width<T>), sum);
+  for (Index i = 0; i < n; ++i) sum = multiply_add(Vec<T>(row[i]), load(columns + i * width<T>), sum);
   return sum;
 }
 
@@ -102,7 +102,7 @@ GRADUS_INLINE Mask<T> sees(const Attention<T>& in, Index j) {
 }
 
 template <class T>
-void short_attention(const Attention<T>& in, T* out, T* max_of_rows, T* share_of_rows, T* queries_t, T* out_t) {
+void short_attention(const Attention<T>& in, const AttentionResult<T>& to, T* queries_t, T* out_t) {
   constexpr Index w = width<T>;
   transpose_block(queries_t, w, w, in.q, in.q_stride, in.T_, in.D);
   scale(queries_t, in.scale, in.D * w);
@@ -118,10 +118,10 @@ void short_attention(const Attention<T>& in, T* out, T* max_of_rows, T* share_of
   }
   const Vec<T> share = quotient(Vec<T>(1), sum);
   for (Index j = 0; j < in.S; ++j) weights[j] *= share;
-  put(max_of_rows, max, in.T_);
-  put(share_of_rows, share, in.T_);
+  put(to.max, max, in.T_);
+  put(to.share, share, in.T_);
   combine(out_t, weights, in.v, in.v_stride, in.S, in.E);
-  transpose_block(out, in.out_stride, in.E, out_t, w, in.E, in.T_);
+  transpose_block(to.out, in.out_stride, in.E, out_t, w, in.E, in.T_);
 }
 
 // to (rows, cols) = or += the transpose of columns (cols, a vector wide).
@@ -143,7 +143,7 @@ void short_attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, 
     const Vec<T> score = against(in.k + j * in.k_stride, queries_t, in.D);
     weights[j] = xsimd::select(sees(in, j), exponential_of_negative(score - max) * share, Vec<T>(0));
     dscores[j] = against(in.v + j * in.v_stride, dout_t, in.E);
-    delta = fma(weights[j], dscores[j], delta);
+    delta = multiply_add(weights[j], dscores[j], delta);
   }
   for (Index j = 0; j < in.S; ++j) dscores[j] = weights[j] * (dscores[j] - delta) * factor;
   if (grad.dq != nullptr) {
@@ -165,17 +165,17 @@ void short_attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, 
 }
 
 template <class T>
-void attention(const Attention<T>& in, T* out, T* max_of_rows, T* share_of_rows, T* scratch) {
+void attention(const Attention<T>& in, const AttentionResult<T>& to, T* scratch) {
   const AttentionScratch<T> s(scratch, in);
   if (is_short(in)) {
-    short_attention(in, out, max_of_rows, share_of_rows, s.keys_t, s.block);
+    short_attention(in, to, s.keys_t, s.block);
     return;
   }
   pack_scaled_keys(s, in);
   pack_b(s.keys, Factor<T>{in.v, in.v_stride, 1}, in.S, in.E);
   // Panels of V hold all S keys of a few columns; a block that sees fewer keys reads the first rows of each panel.
   for (Index begin = 0; begin < in.T_; begin += query_block) {
-    const Index end = begin + query_block < in.T_ ? begin + query_block : in.T_;
+    const Index end = at_most(begin + query_block, in.T_);
     const Index seen = visible(in, end);
     // The output is multiplied by a row's share, which is fewer numbers than the weights; values of more than the
     // largest T / S would overflow before that.
@@ -185,19 +185,19 @@ void attention(const Attention<T>& in, T* out, T* max_of_rows, T* share_of_rows,
       T* const row = s.scores + (t - begin) * s.row;
       const Index keys = visible(in, t + 1);
       for (Index j = keys; j < seen; ++j) row[j] = 0;
-      max_of_rows[t] = 0, share_of_rows[t] = 1;
+      to.max[t] = 0, to.share[t] = 1;
       if (keys == 0) continue;  // a query before the first key: attends to nothing, its output is 0
-      max_of_rows[t] = row_max(row, keys);
-      share_of_rows[t] = T(1) / exp_row(row, row, max_of_rows[t], keys);
+      to.max[t] = row_max(row, keys);
+      to.share[t] = T(1) / exp_row(row, row, to.max[t], keys);
     }
     const T* packed = s.keys;
     for (Index j = 0; j < in.E; j += panel<T>) {
-      const Index cols = in.E - j < panel<T> ? in.E - j : panel<T>;
-      product_of_packed(out + begin * in.out_stride + j, in.out_stride, Factor<T>{s.scores, s.row, 1}, packed,
+      const Index cols = at_most(in.E - j, panel<T>);
+      product_of_packed(to.out + begin * in.out_stride + j, in.out_stride, Factor<T>{s.scores, s.row, 1}, packed,
                         end - begin, cols, seen, false);
       packed += in.S * round_up<T>(cols);
     }
-    for (Index t = begin; t < end; ++t) scale(out + t * in.out_stride, share_of_rows[t], in.E);
+    for (Index t = begin; t < end; ++t) scale(to.out + t * in.out_stride, to.share[t], in.E);
   }
 }
 
@@ -222,7 +222,7 @@ void attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, T* scr
   if (grad.dk != nullptr && !grad.adds_k) clear(grad.dk, in.k_stride, in.S, in.D);
   if (grad.dv != nullptr && !grad.adds_v) clear(grad.dv, in.v_stride, in.S, in.E);
   for (Index begin = 0; begin < in.T_; begin += query_block) {
-    const Index end = begin + query_block < in.T_ ? begin + query_block : in.T_, rows = end - begin;
+    const Index end = at_most(begin + query_block, in.T_), rows = end - begin;
     const Index seen = visible(in, end);
     const Factor<T> q{in.q + begin * in.q_stride, in.q_stride, 1};
     const Factor<T> dout{grad.dout + begin * in.out_stride, in.out_stride, 1};
@@ -253,7 +253,7 @@ void attention_grad(const Attention<T>& in, const AttentionGrad<T>& grad, T* scr
     if (grad.dq == nullptr) continue;
     const T* packed = s.keys;
     for (Index j = 0; j < in.D; j += panel<T>) {
-      const Index cols = in.D - j < panel<T> ? in.D - j : panel<T>;
+      const Index cols = at_most(in.D - j, panel<T>);
       product_of_packed(grad.dq + begin * in.q_stride + j, in.q_stride, Factor<T>{s.dscores, s.row, 1}, packed, rows,
                         cols, seen, grad.adds_q);
       packed += in.S * round_up<T>(cols);

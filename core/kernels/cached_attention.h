@@ -1,79 +1,38 @@
-// Kernels for generation, where one token at a time meets all the weights and all the kept keys and values: each is
-// read once, from the memory it is in, so nothing is packed.
+// Attention of one new query: the kept keys and values are read once, from where they are, so nothing is packed.
 #pragma once
 
 #include <gradus/core/kernels/kernels.h>
 #include <gradus/core/kernels/loops.h>
-#include <gradus/core/kernels/rows.h>
+#include <gradus/core/kernels/matmul.h>
+#include <gradus/core/kernels/softmax.h>
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 
-// The dot products of x (n) with R rows of w. Every product is summed up in the same order whatever R is.
-template <int R, class T>
-GRADUS_INLINE void dots(const T* x, const T* w, Index n, T* out, const T* bias) {
-  Vec<T> even[R], odd[R];
-#pragma GCC unroll 4
-  for (int r = 0; r < R; ++r) even[r] = odd[r] = Vec<T>(0);
-  Index i = 0;
-  for (; i + 2 * width<T> <= n; i += 2 * width<T>) {
-    const Vec<T> x0 = load(x + i), x1 = load(x + i + width<T>);
-#pragma GCC unroll 4
-    for (int r = 0; r < R; ++r) {
-      const T* const p = w + r * n + i;
-      __builtin_prefetch(p + R * n);  // the rows after these
-      even[r] = fma(x0, load(p), even[r]);
-      odd[r] = fma(x1, load(p + width<T>), odd[r]);
-    }
-  }
-  for (; i < n; i += width<T>) {
-    const Index m = n - i < width<T> ? n - i : width<T>;
-    const Vec<T> x0 = get(x + i, m);
-#pragma GCC unroll 4
-    for (int r = 0; r < R; ++r) even[r] = fma(x0, get(w + r * n + i, m), even[r]);
-  }
-#pragma GCC unroll 4
-  for (int r = 0; r < R; ++r) out[r] = total(even[r] + odd[r]) + (bias == nullptr ? T(0) : bias[r]);
-}
-
-// Y (rows, n) = X (rows, k) W^T + bias, W (n, k), for a few rows. Rows of Y are y_stride apart, bias may be null.
+// out = softmax(q K^T scale) V
 template <class T>
-void matrix_vector(T* y, Index y_stride, const T* x, const T* w, const T* bias, Index rows, Index n, Index k) {
-  constexpr Index group = 4;
-  Index j = 0;
-  for (; j + group <= n; j += group) {
-    for (Index r = 0; r < rows; ++r) {
-      dots<group>(x + r * k, w + j * k, k, y + r * y_stride + j, bias == nullptr ? nullptr : bias + j);
-    }
-  }
-  for (; j < n; ++j) {
-    for (Index r = 0; r < rows; ++r) {
-      dots<1>(x + r * k, w + j * k, k, y + r * y_stride + j, bias == nullptr ? nullptr : bias + j);
-    }
-  }
-}
-
-// out (D) = softmax(q K^T scale) V for one query: q (D), K and V (n, D), scores (n) for scratch.
-template <class T>
-void attend(T* out, const T* q, const T* k, const T* v, Index n, Index D, T factor, T* scores) {
-  matrix_vector<T>(scores, 0, q, k, nullptr, 1, n, D);
-  scale(scores, factor, n);
-  const Vec<T> inverse(T(1) / exp_row(scores, scores, row_max(scores, n), n));
+void cached_attention(CachedAttention<T> in) {
+  few_rows<T>(
+      {.x = in.q, .weight = in.k, .bias = nullptr, .y = in.scores, .y_stride = 0, .rows = 1, .n = in.keys, .k = in.D});
+  scale(in.scores, in.scale, in.keys);
+  const Vec<T> inverse(T(1) / exp_row(in.scores, in.scores, row_max(in.scores, in.keys), in.keys));
   constexpr int block = 4;
   Index d = 0;
-  for (; d + block * width<T> <= D; d += block * width<T>) {
+  for (; d + block * width<T> <= in.D; d += block * width<T>) {
     Vec<T> sums[block] = {Vec<T>(0), Vec<T>(0), Vec<T>(0), Vec<T>(0)};
-    for (Index t = 0; t < n; ++t) {
-      const Vec<T> weight(scores[t]);
+    for (Index t = 0; t < in.keys; ++t) {
+      const Vec<T> weight(in.scores[t]);
 #pragma GCC unroll 4
-      for (int b = 0; b < block; ++b) sums[b] = fma(weight, load(v + t * D + d + b * width<T>), sums[b]);
+      for (int b = 0; b < block; ++b) {
+        sums[b] = multiply_add(weight, load(in.v + t * in.D + d + b * width<T>), sums[b]);
+      }
     }
-    for (int b = 0; b < block; ++b) store(out + d + b * width<T>, sums[b] * inverse);
+    for (int b = 0; b < block; ++b) store(in.out + d + b * width<T>, sums[b] * inverse);
   }
-  for (; d < D; d += width<T>) {
-    const Index m = D - d < width<T> ? D - d : width<T>;
+  for (; d < in.D; d += width<T>) {
+    const Index m = at_most(in.D - d, width<T>);
     Vec<T> sum(0);
-    for (Index t = 0; t < n; ++t) sum = fma(Vec<T>(scores[t]), get(v + t * D + d, m), sum);
-    put(out + d, sum * inverse, m);
+    for (Index t = 0; t < in.keys; ++t) sum = multiply_add(Vec<T>(in.scores[t]), get(in.v + t * in.D + d, m), sum);
+    put(in.out + d, sum * inverse, m);
   }
 }
 

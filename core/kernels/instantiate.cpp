@@ -1,11 +1,16 @@
 // Compiled once per instruction set, with that set's compiler flags and GRADUS_ISA_NAME: fills the kernel tables.
 #include <gradus/core/kernels/attention.h>
 #include <gradus/core/kernels/cached_attention.h>
+#include <gradus/core/kernels/cross_entropy.h>
+#include <gradus/core/kernels/dropout.h>
+#include <gradus/core/kernels/gemm.h>
 #include <gradus/core/kernels/kernels.h>
+#include <gradus/core/kernels/matmul.h>
+#include <gradus/core/kernels/norm.h>
 #include <gradus/core/kernels/pointwise.h>
-#include <gradus/core/kernels/product.h>
 #include <gradus/core/kernels/random.h>
-#include <gradus/core/kernels/rows.h>
+#include <gradus/core/kernels/reduce.h>
+#include <gradus/core/kernels/softmax.h>
 #include <gradus/core/kernels/update.h>
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
@@ -44,11 +49,11 @@ constexpr Kernels<T> make_table() {
       .group_cols = group<T>,
       .pack_a = pack_a<T>,
       .product = product<T>,
+      .few_rows = few_rows<T>,
       .attention_scratch = attention_scratch<T>,
       .attention = attention<T>,
       .attention_grad = attention_grad<T>,
-      .matrix_vector = matrix_vector<T>,
-      .attend = attend<T>,
+      .cached_attention = cached_attention<T>,
       .normal = normal<T>,
       .adam = adam<T>,
   };

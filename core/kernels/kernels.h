@@ -1,6 +1,7 @@
 // The kernel table: every loop over numbers that the ops need, on raw pointers and sizes, one table for each
 // instruction set and element type. Kernels trust their arguments, run on one thread and add into gradients, or write
-// them where `adds` is false. Shapes: x (rows, cols) row-major unless said; strides count elements.
+// them where `adds` is false. Shapes: x (rows, cols) row-major unless said; strides count elements. A kernel with many
+// arguments takes a struct, so that the call names each.
 #pragma once
 
 #include <cstdint>
@@ -47,6 +48,81 @@ struct Product {
   const T* packed_a;  // what pack_a made of all of A, or null: A is read in place
 };
 
+/// Y (rows, n) = X (rows, k) W^T + bias with W (n, k), for a few rows. Rows of Y are y_stride apart.
+template <class T>
+struct FewRows {
+  const T *x, *weight, *bias;  // bias: (n), or null
+  T* y;
+  Index y_stride, rows, n, k;
+};
+
+template <class T>
+struct SoftmaxGrad {
+  const T *dy, *y;
+  T* dx;
+  bool adds;
+  Index rows, cols;
+  bool far = false;  // log_softmax_grad does not look
+};
+
+template <class T>
+struct LayerNorm {
+  const T *x, *weight, *bias;  // weight, bias: (cols), or null
+  T *y, *mean, *rstd;          // mean, rstd: (rows), kept for the gradient
+  Index rows, cols;
+  T eps;
+};
+
+template <class T>
+struct LayerNormGrad {
+  const T *dy, *x, *weight, *mean, *rstd;
+  T* dx;  // here and in the next two: null where it is not wanted
+  bool adds;
+  T *dweight, *dbias;
+  Index rows, cols;
+};
+
+template <class T>
+struct RmsNorm {
+  const T *x, *weight;  // weight: (cols), or null
+  T *y, *rstd;          // rstd: (rows), kept for the gradient
+  Index rows, cols;
+  T eps;
+};
+
+template <class T>
+struct RmsNormGrad {
+  const T *dy, *x, *weight, *rstd;
+  T* dx;
+  bool adds;
+  T* dweight;
+  Index rows, cols;
+};
+
+/// Rows whose target is `ignore` have loss 0; `smoothing` is the share of the loss that all classes have alike.
+template <class T>
+struct CrossEntropy {
+  const T* x;
+  const std::int32_t* targets;
+  std::int32_t ignore;
+  T smoothing;
+  T *losses, *max, *log_sum;  // (rows); log_sum: log of the sum of exp(x - max)
+  Index rows, cols;
+};
+
+template <class T>
+struct CrossEntropyGrad {
+  const T* x;
+  const std::int32_t* targets;
+  std::int32_t ignore;
+  T smoothing;
+  const T *max, *log_sum;
+  T scale;  // the gradient of each row's loss
+  T* dx;
+  bool adds;
+  Index rows, cols;
+};
+
 /// One head's attention over one document. Rows are tokens; `*_stride` elements lie between rows.
 template <class T>
 struct Attention {
@@ -58,10 +134,43 @@ struct Attention {
 };
 
 template <class T>
+struct AttentionResult {
+  T *out, *max, *share;  // max, share (1 over the sum of exp(score - max)): (T_), kept for the gradient
+};
+
+template <class T>
 struct AttentionGrad {
   const T *dout, *max, *share;
   T *dq, *dk, *dv;  // null: not wanted; same strides as q, k, v
   bool adds_q, adds_k, adds_v;
+};
+
+/// One query (D) over `keys` keys and values (keys, D) that lie together.
+template <class T>
+struct CachedAttention {
+  const T *q, *k, *v;
+  T *out, *scores;  // scores: (keys), scratch
+  Index keys, D;
+  T scale;
+};
+
+/// y = or += x keep where the random number of element `first + i` is at least `threshold`, of 2^24; else 0.
+template <class T>
+struct Dropout {
+  const T* x;
+  T* y;
+  bool adds;
+  Index n, first;
+  std::uint64_t seed;
+  std::uint32_t threshold;
+  T keep;
+};
+
+template <class T>
+struct Adam {
+  const T* grad;
+  T *param, *m, *v;
+  Index n;
 };
 
 template <class T>
@@ -91,31 +200,23 @@ struct Kernels {
   void (*add)(T* y, const T* x, Index n);                                       // y += x
   void (*add_scalar)(T* y, T x, Index n);                                       // y += x
   void (*scale)(T* x, T factor, Index n);
-  // y = or += x keep where the random number of element `first + i` is at least `threshold`, of 2^24; else 0
-  void (*dropout)(T* y, const T* x, Index n, Index first, std::uint64_t seed, std::uint32_t threshold, T keep,
-                  bool adds);
+  void (*dropout)(Dropout<T> args);
+
+  // sums
   T (*sum)(const T* x, Index n);
   double (*squared_norm)(const T* x, Index n, T factor);  // the sum of (factor x)^2
 
   // rows
   void (*softmax)(const T* x, T* y, Index rows, Index cols);
-  void (*softmax_grad)(T* dx, bool adds, const T* dy, const T* y, Index rows, Index cols, bool far);
+  void (*softmax_grad)(SoftmaxGrad<T> args);
   void (*log_softmax)(const T* x, T* y, Index rows, Index cols);
-  void (*log_softmax_grad)(T* dx, bool adds, const T* dy, const T* y, Index rows, Index cols);
-  // mean, rstd: (rows), kept for the gradient; weight, bias: (cols) or null
-  void (*layer_norm)(const T* x, const T* weight, const T* bias, T* y, T* mean, T* rstd, Index rows, Index cols, T eps);
-  // dx, dweight, dbias: null means not wanted
-  void (*layer_norm_grad)(T* dx, bool adds, T* dweight, T* dbias, const T* dy, const T* x, const T* weight,
-                          const T* mean, const T* rstd, Index rows, Index cols);
-  void (*rms_norm)(const T* x, const T* weight, T* y, T* rstd, Index rows, Index cols, T eps);
-  void (*rms_norm_grad)(T* dx, bool adds, T* dweight, const T* dy, const T* x, const T* weight, const T* rstd,
-                        Index rows, Index cols);
-  // losses, max and log_sum (log of the sum of exp(x - max)): (rows); rows whose target is `ignore` have loss 0;
-  // `smoothing` is the share of the loss that all classes have alike
-  void (*cross_entropy)(const T* x, const std::int32_t* targets, std::int32_t ignore, T smoothing, T* losses, T* max,
-                        T* log_sum, Index rows, Index cols);
-  void (*cross_entropy_grad)(T* dx, bool adds, T scale, const T* x, const std::int32_t* targets, std::int32_t ignore,
-                             T smoothing, const T* max, const T* log_sum, Index rows, Index cols);
+  void (*log_softmax_grad)(SoftmaxGrad<T> args);
+  void (*layer_norm)(LayerNorm<T> args);
+  void (*layer_norm_grad)(LayerNormGrad<T> args);
+  void (*rms_norm)(RmsNorm<T> args);
+  void (*rms_norm_grad)(RmsNormGrad<T> args);
+  void (*cross_entropy)(CrossEntropy<T> args);
+  void (*cross_entropy_grad)(CrossEntropyGrad<T> args);
 
   // products
   Index tile_rows, group_cols;  // rows and columns to cut C at
@@ -123,22 +224,19 @@ struct Kernels {
   // multiples of tile_rows, l0 and l1 of product_depth, or i1 is m and l1 is k
   void (*pack_a)(T* packed, const Product<T>& p, Index i0, Index i1, Index l0, Index l1);
   void (*product)(const Product<T>& p, Index i0, Index i1, Index j0, Index j1);
+  void (*few_rows)(FewRows<T> args);
 
-  // attention; scratch: attention_scratch() elements; max, share (1 over the sum of exp(score - max)): (T_)
+  // attention; scratch: attention_scratch() elements
   Index (*attention_scratch)(const Attention<T>& shape);
-  void (*attention)(const Attention<T>& in, T* out, T* max, T* share, T* scratch);
+  void (*attention)(const Attention<T>& in, const AttentionResult<T>& to, T* scratch);
   void (*attention_grad)(const Attention<T>& in, const AttentionGrad<T>& grad, T* scratch);
-
-  // generation: Y (rows, n) = X (rows, k) W^T + bias with W (n, k), for a few rows; bias may be null
-  void (*matrix_vector)(T* y, Index y_stride, const T* x, const T* w, const T* bias, Index rows, Index n, Index k);
-  // one query over n keys and values that lie together: q (D), k and v (n, D), scores (n) for scratch
-  void (*attend)(T* out, const T* q, const T* k, const T* v, Index n, Index D, T scale, T* scores);
+  void (*cached_attention)(CachedAttention<T> args);
 
   // random: `groups` times sixteen uniform numbers, eight for radii and eight for angles, become normal ones
   void (*normal)(T* x, Index groups, T mean, T std);
 
   // optimizers
-  void (*adam)(T* param, T* m, T* v, const T* grad, Index n, const AdamCoefficients<T>& coefficients);
+  void (*adam)(Adam<T> arrays, AdamCoefficients<T> coefficients);
 };
 
 /// The table for this CPU: the newest instruction set that was compiled in and that the CPU has, or the one that the

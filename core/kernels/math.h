@@ -46,19 +46,19 @@ GRADUS_INLINE Vec<T> from_exponent(BitsOf<T> n) {
 // another. Relative errors of e^rest: 3.1e-9 (degree 4, the least there is, found by Remez's exchange) and 1.6e-17.
 GRADUS_INLINE Vec<float> exponential_polynomial(Vec<float> r, Vec<float> square) {
   using V = Vec<float>;
-  const V low = fma(V(1.6666520690e-1F), r, V(4.9999993452e-1F));
-  const V high = fma(V(1.3814613261e-3F), square, fma(V(8.3687098242e-3F), r, V(4.1668387361e-2F)));
-  return fma(square, high, low);
+  const V low = multiply_add(V(1.6666520690e-1F), r, V(4.9999993452e-1F));
+  const V high = multiply_add(V(1.3814613261e-3F), square, multiply_add(V(8.3687098242e-3F), r, V(4.1668387361e-2F)));
+  return multiply_add(square, high, low);
 }
 GRADUS_INLINE Vec<double> exponential_polynomial(Vec<double> r, Vec<double> square) {
   using V = Vec<double>;
   const V fourth = square * square;
-  const V p0 = fma(V(0.16666666666666669), r, V(0.50000000000000011)),
-          p1 = fma(V(0.008333333333330039), r, V(0.041666666666623824)),
-          p2 = fma(V(0.00019841269863171557), r, V(0.0013888888917367081)),
-          p3 = fma(V(2.7557268276905696e-6), r, V(2.4801521057868204e-5)),
-          p4 = fma(V(2.5100472505694996e-8), r, V(2.7620201591031547e-7));
-  return fma(fma(p4, fourth, fma(p3, square, p2)), fourth, fma(p1, square, p0));
+  const V p0 = multiply_add(V(0.16666666666666669), r, V(0.50000000000000011)),
+          p1 = multiply_add(V(0.008333333333330039), r, V(0.041666666666623824)),
+          p2 = multiply_add(V(0.00019841269863171557), r, V(0.0013888888917367081)),
+          p3 = multiply_add(V(2.7557268276905696e-6), r, V(2.4801521057868204e-5)),
+          p4 = multiply_add(V(2.5100472505694996e-8), r, V(2.7620201591031547e-7));
+  return multiply_add(multiply_add(p4, fourth, multiply_add(p3, square, p2)), fourth, multiply_add(p1, square, p0));
 }
 
 // e^x = 2^n e^rest with |rest| <= ln 2 / 2.
@@ -75,9 +75,9 @@ GRADUS_INLINE PowerOfTwo<T> power_of_two(Vec<T> x, T offset, More... more) {
   using V = Vec<T>;
   using F = Format<T>;
   const V to_integer(F::to_integer + offset);
-  const V shifted = fma(x, V(T(1.44269504088896340736)), to_integer), n = shifted - to_integer;
-  const V r = (fma(n, V(-F::ln2_rest), fma(n, V(-F::ln2), x)) + ... + more), square = r * r;
-  return {fma(square, exponential_polynomial(r, square), r) + V(1), bits_of<T>(shifted)};
+  const V shifted = multiply_add(x, V(T(1.44269504088896340736)), to_integer), n = shifted - to_integer;
+  const V r = (multiply_add(n, V(-F::ln2_rest), multiply_add(n, V(-F::ln2), x)) + ... + more), square = r * r;
+  return {multiply_add(square, exponential_polynomial(r, square), r) + V(1), bits_of<T>(shifted)};
 }
 
 // x within the range where the exponential is neither 0 nor infinite; a NaN stays one in this order.
@@ -119,13 +119,15 @@ GRADUS_INLINE Vec<double> logarithm(Vec<double> x) {
 GRADUS_INLINE Vec<float> scaled_tail(Vec<float> a) {
   using V = Vec<float>;
   const V inverse = quotient(V(1), a + V(4)), t = (a - V(4)) * inverse, square = t * t;
-  const V even = fma(
-      fma(fma(fma(V(0.000188996519F), square, V(-0.00352097282F)), square, V(0.0604061855F)), square, V(0.387136683F)),
+  const V even = multiply_add(
+      multiply_add(multiply_add(multiply_add(V(0.000188996519F), square, V(-0.00352097282F)), square, V(0.0604061855F)),
+                   square, V(0.387136683F)),
       square, V(0.755285139F));
-  const V odd = fma(fma(fma(fma(V(-0.000125558386F), square, V(0.00156688169F)), square, V(-0.00752540242F)), square,
-                        V(-0.186523307F)),
-                    square, V(-0.607896594F));
-  return fma(odd, t, even) * inverse;
+  const V odd = multiply_add(multiply_add(multiply_add(multiply_add(V(-0.000125558386F), square, V(0.00156688169F)),
+                                                       square, V(-0.00752540242F)),
+                                          square, V(-0.186523307F)),
+                             square, V(-0.607896594F));
+  return multiply_add(odd, t, even) * inverse;
 }
 GRADUS_INLINE Vec<double> scaled_tail(Vec<double> a) {
   using V = Vec<double>;
@@ -139,9 +141,9 @@ GRADUS_INLINE Vec<double> scaled_tail(Vec<double> a) {
                             -0.31353315667130517,   -0.66538250289005669};
   const V inverse = quotient(V(1), a + V(5)), t = (a - V(5)) * inverse, square = t * t;
   V sum_even(even[0]), sum_odd(odd[0]);
-  for (int i = 1; i < 12; ++i) sum_even = fma(sum_even, square, V(even[i]));
-  for (int i = 1; i < 11; ++i) sum_odd = fma(sum_odd, square, V(odd[i]));
-  return fma(sum_odd, t, sum_even) * inverse;
+  for (int i = 1; i < 12; ++i) sum_even = multiply_add(sum_even, square, V(even[i]));
+  for (int i = 1; i < 11; ++i) sum_odd = multiply_add(sum_odd, square, V(odd[i]));
+  return multiply_add(sum_odd, t, sum_even) * inverse;
 }
 
 /// e^(-x^2 / 2) and Phi(-|x|), both to a few ulp of themselves however small they are; |x| <= 15 in f32, 40 in f64.
@@ -170,12 +172,12 @@ GRADUS_INLINE Vec<float> one_plus_exp2(Vec<float> unbounded) {
   const V t = xsimd::max(V(-62), unbounded);  // less does not show beside 1
   const V to_integer(0x1.8p23F - 64), shifted = t + to_integer;
   const V r = t - (shifted - to_integer), square = r * r;
-  const V low = fma(V(2.4022650377e-1F), r, V(6.9314718246e-1F)),
-          middle = fma(V(9.6181509671e-3F), r, V(5.5503670868e-2F)),
-          high = fma(V(1.5429504408e-4F), r, V(1.3387403466e-3F));
-  const V two_to_r = fma(r, fma(square, fma(square, high, middle), low), V(1));
+  const V low = multiply_add(V(2.4022650377e-1F), r, V(6.9314718246e-1F)),
+          middle = multiply_add(V(9.6181509671e-3F), r, V(5.5503670868e-2F)),
+          high = multiply_add(V(1.5429504408e-4F), r, V(1.3387403466e-3F));
+  const V two_to_r = multiply_add(r, multiply_add(square, multiply_add(square, high, middle), low), V(1));
   const Bits scaled = __builtin_bit_cast(Bits, two_to_r) + (__builtin_bit_cast(Bits, shifted) << 23);  // 2^(t - 64)
-  return fma(__builtin_bit_cast(V, scaled), V(0x1p64F), V(1));
+  return multiply_add(__builtin_bit_cast(V, scaled), V(0x1p64F), V(1));
 }
 
 }  // namespace gradus::kernels::GRADUS_ISA_NAME

@@ -5,6 +5,7 @@
 #include <gradus/core/kernels/loops.h>
 #include <gradus/core/kernels/math.h>
 #include <gradus/core/kernels/power.h>
+#include <gradus/core/kernels/reduce.h>
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 
@@ -91,9 +92,11 @@ struct GeluTanh {
   Vec<T> x, square;
   explicit GRADUS_INLINE GeluTanh(Vec<T> at) : x(at), square(at * at) {}
   GRADUS_INLINE Vec<T> two_u(T factor = 1) const {
-    return x * fma(Vec<T>(factor * two_root * cubic), square, Vec<T>(factor * two_root));
+    return x * multiply_add(Vec<T>(factor * two_root * cubic), square, Vec<T>(factor * two_root));
   }
-  GRADUS_INLINE Vec<T> x_slope_two_u() const { return x * fma(Vec<T>(3 * two_root * cubic), square, Vec<T>(two_root)); }
+  GRADUS_INLINE Vec<T> x_slope_two_u() const {
+    return x * multiply_add(Vec<T>(3 * two_root * cubic), square, Vec<T>(two_root));
+  }
 };
 
 // In f32 as x / (1 + 2^t) with t = -2 u / ln 2: one power, and no digits lost to a difference. 2^t overflows below
@@ -108,7 +111,7 @@ GRADUS_INLINE Vec<float> gelu_tanh_slope(Vec<float> unbounded) {
   using V = Vec<float>;
   const GeluTanh<float> g(bounded(unbounded, V(gelu_tanh_most)));
   const V s = quotient(V(1), one_plus_exp2(g.two_u(-g.log2_e)));
-  return fma(s * g.x_slope_two_u(), V(1) - s, s);
+  return multiply_add(s * g.x_slope_two_u(), V(1) - s, s);
 }
 GRADUS_INLINE Vec<double> gelu_tanh(Vec<double> unbounded) {
   const GeluTanh<double> g(xsimd::max(Vec<double>(-40), unbounded));
@@ -117,7 +120,7 @@ GRADUS_INLINE Vec<double> gelu_tanh(Vec<double> unbounded) {
 GRADUS_INLINE Vec<double> gelu_tanh_slope(Vec<double> unbounded) {
   const GeluTanh<double> g(bounded(unbounded, Vec<double>(40)));
   const Logistic<Vec<double>> s = logistic_and_rest(g.two_u());
-  return fma(s.value * g.x_slope_two_u(), s.rest, s.value);
+  return multiply_add(s.value * g.x_slope_two_u(), s.rest, s.value);
 }
 
 // As in PyTorch: d a^b / da is 0 where b is 0, and d a^b / db is 0 where a is 0 and b >= 0.
@@ -311,45 +314,6 @@ void select_grad(const T* condition, T* da, T* db, const T* dy, Index n) {
     T* const taken = condition[i] != 0 ? da : db;
     if (taken != nullptr) taken[i] += dy[i];
   }
-}
-
-template <class T>
-void add(T* y, const T* x, Index n) {
-  each_vector<T>(n, [&](Index i, Index m) { add_to(y + i, get(x + i, m), m); });
-}
-
-template <class T>
-void add_scalar(T* y, T x, Index n) {
-  each_vector<T>(n, [&](Index i, Index m) { add_to(y + i, Vec<T>(x), m); });
-}
-
-template <class T>
-void scale(T* x, T factor, Index n) {
-  each_vector<T>(n, [&](Index i, Index m) { put(x + i, get(x + i, m) * Vec<T>(factor), m); });
-}
-
-// A random number for a position: the finalizer of MurmurHash3 (Appleby 2011), twice, so that both halves of the seed
-// stir it. A function of the position, so it needs no order, no storage, and vectorizes.
-GRADUS_INLINE std::uint32_t hash(std::uint32_t x) {
-  x = (x ^ x >> 16) * 0x85ebca6bU;
-  x = (x ^ x >> 13) * 0xc2b2ae35U;
-  return x ^ x >> 16;
-}
-
-template <class T>
-void dropout(T* y, const T* x, Index n, Index first, std::uint64_t seed, std::uint32_t threshold, T keep, bool adds) {
-  const auto low = static_cast<std::uint32_t>(seed), high = static_cast<std::uint32_t>(seed >> 32);
-  with_constant(adds, [&](auto adding) {
-    for (Index i = 0; i < n; ++i) {
-      const std::uint32_t number = hash(hash(static_cast<std::uint32_t>(first + i) + low) ^ high) >> 8;
-      const T value = number >= threshold ? x[i] * keep : T(0);
-      if constexpr (adding) {
-        y[i] += value;
-      } else {
-        y[i] = value;
-      }
-    }
-  });
 }
 
 }  // namespace gradus::kernels::GRADUS_ISA_NAME

@@ -21,18 +21,6 @@ GRADUS_INLINE Exact<T> exact_sum(Vec<T> a, Vec<T> b) {
   return {sum, b - (sum - a)};
 }
 
-// x as it is, rounded: compilers may contract what follows with the product that x is, and then its error counts twice.
-template <class T>
-GRADUS_INLINE Vec<T> rounded(Vec<T> x) {
-  typename Vec<T>::register_type r = x;
-#if defined(__aarch64__)
-  asm("" : "+w"(r));
-#else
-  asm("" : "+x"(r));
-#endif
-  return Vec<T>(r);
-}
-
 // a b - product, the rounding error of the product. A fused multiplication gives it at once (xsimd 8.1 has none for
 // AVX-512, nor for floats on NEON); else halves of the digits do, whose products are exact (Dekker 1971).
 template <class T>
@@ -58,21 +46,22 @@ GRADUS_INLINE Vec<T> error_of_product(Vec<T> a, Vec<T> b, Vec<T> product) {
 /// a b
 template <class T>
 GRADUS_INLINE Exact<T> exact_product(Vec<T> a, Vec<T> b) {
-  const Vec<T> product = rounded<T>(a * b);
+  const Vec<T> product = rounded(a * b);
   return {product, error_of_product<T>(a, b, product)};
 }
 
 // (2 atanh(s) / s - 2) / s^2 - 2/3 over s^2, for s^2 up to 0.0298: relative errors 2e-8 and 7e-17.
 GRADUS_INLINE Vec<float> atanh_polynomial(Vec<float> z) {
   using V = Vec<float>;
-  return fma(fma(fma(V(0.191300839F), z, V(0.222044066F)), z, V(0.285715342F)), z, V(0.400000006F));
+  return multiply_add(multiply_add(multiply_add(V(0.191300839F), z, V(0.222044066F)), z, V(0.285715342F)), z,
+                      V(0.400000006F));
 }
 GRADUS_INLINE Vec<double> atanh_polynomial(Vec<double> z) {
   using V = Vec<double>;
   constexpr double c[] = {0.11735818855512968, 0.11705021567538627, 0.13334850282547114, 0.15384594120126369,
                           0.18181818343316125, 0.2222222222162076,  0.28571428571429425, 0.40000000000000002};
   V sum(c[0]);
-  for (int i = 1; i < 8; ++i) sum = fma(sum, z, V(c[i]));
+  for (int i = 1; i < 8; ++i) sum = multiply_add(sum, z, V(c[i]));
   return sum;
 }
 

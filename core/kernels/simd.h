@@ -100,10 +100,39 @@ GRADUS_INLINE V larger(V a, V b) {
   return xsimd::select((a >= b) || !(a == a), a, b);  // xsimd 8 has a != a false for a NaN on AVX
 }
 
-/// a * b + c, in one rounding where the instruction set has it.
-template <class V>
-GRADUS_INLINE V fma(V a, V b, V c) {
-  return xsimd::fma(a, b, c);
+/// a * b + c, in one rounding where the instruction set has it. xsimd 8.1's fma has two on AVX-512, and for floats on
+/// NEON, unless the compiler fuses them, which clang does not. (Were this called fma, calls would find xsimd's.)
+template <class T, class A>
+GRADUS_INLINE xsimd::batch<T, A> multiply_add(xsimd::batch<T, A> a, xsimd::batch<T, A> b, xsimd::batch<T, A> c) {
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<T, float>) return _mm512_fmadd_ps(a, b, c);
+  if constexpr (std::is_same_v<T, double>) return _mm512_fmadd_pd(a, b, c);
+#elif defined(__FMA__)
+  if constexpr (std::is_same_v<T, float>) return _mm256_fmadd_ps(a, b, c);
+  if constexpr (std::is_same_v<T, double>) return _mm256_fmadd_pd(a, b, c);
+#elif XSIMD_WITH_NEON64
+  if constexpr (std::is_same_v<T, float>) return vfmaq_f32(c, a, b);
+  if constexpr (std::is_same_v<T, double>) return vfmaq_f64(c, a, b);
+#else
+  return a * b + c;
+#endif
+}
+
+/// c - a * b, likewise.
+template <class T, class A>
+GRADUS_INLINE xsimd::batch<T, A> subtract_product(xsimd::batch<T, A> c, xsimd::batch<T, A> a, xsimd::batch<T, A> b) {
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<T, float>) return _mm512_fnmadd_ps(a, b, c);
+  if constexpr (std::is_same_v<T, double>) return _mm512_fnmadd_pd(a, b, c);
+#elif defined(__FMA__)
+  if constexpr (std::is_same_v<T, float>) return _mm256_fnmadd_ps(a, b, c);
+  if constexpr (std::is_same_v<T, double>) return _mm256_fnmadd_pd(a, b, c);
+#elif XSIMD_WITH_NEON64
+  if constexpr (std::is_same_v<T, float>) return vfmsq_f32(c, a, b);
+  if constexpr (std::is_same_v<T, double>) return vfmsq_f64(c, a, b);
+#else
+  return c - a * b;
+#endif
 }
 
 /// v as it is rounded: a product that the compiler must not fuse with the sum that it goes into.

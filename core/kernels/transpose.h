@@ -78,9 +78,9 @@ template <bool adds = false, class T>
 GRADUS_INLINE void transpose_block(T* to, Index to_row, Index lanes, const T* from, Index from_row, Index rows,
                                    Index cols, std::bool_constant<adds> adding = {}) {
   for (Index i0 = 0; i0 < lanes; i0 += width<T>) {
-    const Index high = lanes - i0 < width<T> ? lanes - i0 : width<T>;
+    const Index high = at_most(lanes - i0, width<T>);
     for (Index j0 = 0; j0 < cols; j0 += width<T>) {
-      const Index wide = cols - j0 < width<T> ? cols - j0 : width<T>;
+      const Index wide = at_most(cols - j0, width<T>);
       Vec<T> square[width<T>];
 #pragma GCC unroll 16
       for (Index i = 0; i < width<T>; ++i) {

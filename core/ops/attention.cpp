@@ -18,61 +18,99 @@ Index pair_grain(Index work) {
   return std::max<Index>(1, 200'000 / std::max<Index>(1, work));
 }
 
-struct Batch {
-  Index count, T_, S, D, E;
-  AttentionOptions options;
-
-  template <class T>
-  kernels::Attention<T> pair(Index i, const T* q, const T* k, const T* v) const {
-    return {q + i * T_ * D,          k + i * S * D, v + i * S * E, D, D, E, E, T_, S, D, E,
-            scale_of<T>(options, D), options.causal};
-  }
-  Index grain() const { return pair_grain(saturating_product({T_, S, D + E})); }
+// What belongs to queries, keys and values: their numbers, or their gradients.
+template <class Part>
+struct Qkv {
+  Part q, k, v;
 };
 
-struct Packed {
-  Index heads, head_size;
-  std::vector<Index, PoolAllocator<Index>> starts;  // of the documents, and the end of the last
+// All (document, head) pairs. The heads of a token lie side by side in its row; q, k and v may be parts of one row.
+// Plain attention has documents of one head, as long as each other.
+struct Pairs {
+  Index heads, D, E;  // size of a query and of a value
+  Index q_stride, k_stride, v_stride;
   AttentionOptions options;
+  Index documents, longest_T, longest_S;
+  // Where the documents of packed attention start, and the end of the last; empty where all are equally long.
+  std::vector<Index, PoolAllocator<Index>> starts;
 
-  Index documents() const { return static_cast<Index>(starts.size()) - 1; }
-  Index width() const { return heads * head_size; }
-  Index longest() const {
-    Index most = 0;
-    for (std::size_t i = 0; i + 1 < starts.size(); ++i) most = std::max(most, starts[i + 1] - starts[i]);
-    return most;
-  }
-  Index grain() const {
-    const Index length = starts.back() / std::max<Index>(1, documents());
-    return pair_grain(saturating_product({2, length, length, head_size}));
-  }
+  Index count() const { return documents * heads; }
+  Index out_stride() const { return heads * E; }
 
-  // Pair i: head i % heads of document i / heads; `at` is where its rows of q, and of the result, start.
+  // Pair i is head i % heads of document i / heads.
   struct Place {
-    Index qkv, out, row, length;
+    Index q, k, v, out, row;  // where its rows start; `row` in max and share
+    Index T_, S;
   };
   Place place(Index i) const {
-    const auto document = static_cast<std::size_t>(i / heads);
-    const Index head = i % heads, start = starts[document];
-    return {start * 3 * width() + head * head_size, start * width() + head * head_size,
-            start * heads + head * (starts[document + 1] - start), starts[document + 1] - start};
+    const Index document = i / heads, head = i % heads;
+    Index query = document * longest_T, key = document * longest_S, queries = longest_T, keys = longest_S;
+    if (!starts.empty()) {
+      query = key = starts[static_cast<std::size_t>(document)];
+      queries = keys = starts[static_cast<std::size_t>(document) + 1] - query;
+    }
+    return {.q = query * q_stride + head * D,
+            .k = key * k_stride + head * D,
+            .v = key * v_stride + head * E,
+            .out = query * out_stride() + head * E,
+            .row = query * heads + head * queries,
+            .T_ = queries,
+            .S = keys};
+  }
+
+  template <class T>
+  kernels::Attention<T> at(const Place& place, Qkv<const T*> from) const {
+    return {.q = from.q + place.q,
+            .k = from.k + place.k,
+            .v = from.v + place.v,
+            .q_stride = q_stride,
+            .k_stride = k_stride,
+            .v_stride = v_stride,
+            .out_stride = out_stride(),
+            .T_ = place.T_,
+            .S = place.S,
+            .D = D,
+            .E = E,
+            .scale = scale_of<T>(options, D),
+            .causal = options.causal};
+  }
+
+  // Calls f(place, scratch for the kernel) for every pair; pairs share nothing, so they run side by side.
+  template <class T, class F>
+  void each(const F& f) const {
+    if (count() == 0) return;
+    const Place longest{.q = 0, .k = 0, .v = 0, .out = 0, .row = 0, .T_ = longest_T, .S = longest_S};
+    const Index size = kernels::kernels<T>().attention_scratch(at<T>(longest, {nullptr, nullptr, nullptr}));
+    const Index queries = starts.empty() ? longest_T : starts.back() / documents;
+    const Index keys = starts.empty() ? longest_S : queries;
+    const Index grain = pair_grain(saturating_product({queries, keys, D + E}));
+    parallel_for_scratch<T>(count(), grain, size, [&](Index begin, Index end, T* scratch) {
+      for (Index i = begin; i < end; ++i) f(place(i), scratch);
+    });
+  }
+
+  template <class T>
+  void forward(Qkv<const T*> from, T* out, const Buffer& max, const Buffer& share) const {
+    each<T>([&](const Place& p, T* scratch) {
+      kernels::kernels<T>().attention(
+          at(p, from), {.out = out + p.out, .max = max.as<T>() + p.row, .share = share.as<T>() + p.row}, scratch);
+    });
   }
   template <class T>
-  kernels::Attention<T> pair(const Place& at, const T* qkv) const {
-    const T* const q = qkv + at.qkv;
-    return {q,
-            q + width(),
-            q + 2 * width(),
-            3 * width(),
-            3 * width(),
-            3 * width(),
-            width(),
-            at.length,
-            at.length,
-            head_size,
-            head_size,
-            scale_of<T>(options, head_size),
-            options.causal};
+  void backward(Qkv<const T*> from, const T* dout, const Buffer& max, const Buffer& share, Qkv<GradShare<T>> to) const {
+    each<T>([&](const Place& p, T* scratch) {
+      kernels::kernels<T>().attention_grad(at(p, from),
+                                           {.dout = dout + p.out,
+                                            .max = max.as<T>() + p.row,
+                                            .share = share.as<T>() + p.row,
+                                            .dq = (to.q + p.q).p,
+                                            .dk = (to.k + p.k).p,
+                                            .dv = (to.v + p.v).p,
+                                            .adds_q = to.q.adds,
+                                            .adds_k = to.k.adds,
+                                            .adds_v = to.v.adds},
+                                           scratch);
+    });
   }
 };
 
@@ -90,43 +128,37 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
         q.shape(), k.shape(), v.shape());
   check(q.size(-1) > 0, "scaled_dot_product_attention: q {} and k {} have rows of 0 numbers; they need at least 1",
         q.shape(), k.shape());
-  const Index queries = q.size(-2), keys = k.size(-2), D = q.size(-1), E = v.size(-1);
-  Index count = 1;
-  for (Index d = 0; d + 2 < q.rank(); ++d) count *= q.size(d);
-  const Batch batch{count, queries, keys, D, E, options};
+  const Index queries = q.size(-2), D = q.size(-1), E = v.size(-1);
   Shape shape = q.shape();
   shape.set(-1, E);
+  Index count = 1;
+  for (Index d = 0; d + 2 < q.rank(); ++d) count *= q.size(d);
+  Pairs pairs{.heads = 1,
+              .D = D,
+              .E = E,
+              .q_stride = D,
+              .k_stride = D,
+              .v_stride = E,
+              .options = options,
+              .documents = count,
+              .longest_T = queries,
+              .longest_S = k.size(-2),
+              .starts = {}};
   Tensor y = Tensor::empty(shape, q.dtype());
   const Buffer max(count * queries, q.dtype()), share(count * queries, q.dtype());
   dispatch(q.dtype(), [&]<class T>() {
-    const T *const pq = q.node().values<T>(), *const pk = k.node().values<T>(), *const pv = v.node().values<T>();
-    T* const out = y.node().values<T>();
-    const Index size = count == 0 ? 0 : kernels::kernels<T>().attention_scratch(batch.pair(0, pq, pk, pv));
-    parallel_for_scratch<T>(count, batch.grain(), size, [&](Index begin, Index end, T* scratch) {
-      for (Index i = begin; i < end; ++i) {
-        kernels::kernels<T>().attention(batch.pair(i, pq, pk, pv), out + i * queries * E, max.as<T>() + i * queries,
-                                        share.as<T>() + i * queries, scratch);
-      }
-    });
+    pairs.forward<T>({.q = q.node().values<T>(), .k = k.node().values<T>(), .v = v.node().values<T>()},
+                     y.node().values<T>(), max, share);
   });
-  return record("scaled_dot_product_attention", y, {q, k, v}, [batch, max, share](const Node& out, Inputs in) {
-    dispatch(out.dtype, [&]<class T>() {
-      const T *const pq = in[0].values<T>(), *const pk = in[1].values<T>(), *const pv = in[2].values<T>();
-      const GradShare<T> dq = in[0].grad_share<T>(), dk = in[1].grad_share<T>(), dv = in[2].grad_share<T>();
-      const Index size = batch.count == 0 ? 0 : kernels::kernels<T>().attention_scratch(batch.pair(0, pq, pk, pv));
-      parallel_for_scratch<T>(batch.count, batch.grain(), size, [&](Index begin, Index end, T* scratch) {
-        for (Index i = begin; i < end; ++i) {
-          const Index o = i * batch.T_ * batch.E;
-          kernels::kernels<T>().attention_grad(
-              batch.pair(i, pq, pk, pv),
-              {out.grad_or_null<T>() + o, max.as<T>() + i * batch.T_, share.as<T>() + i * batch.T_,
-               (dq + i * batch.T_ * batch.D).p, (dk + i * batch.S * batch.D).p, (dv + i * batch.S * batch.E).p, dq.adds,
-               dk.adds, dv.adds},
-              scratch);
-        }
-      });
-    });
-  });
+  return record("scaled_dot_product_attention", y, {q, k, v},
+                [pairs = std::move(pairs), max, share](const Node& out, Inputs in) {
+                  dispatch(out.dtype, [&]<class T>() {
+                    const Qkv<const T*> from{.q = in[0].values<T>(), .k = in[1].values<T>(), .v = in[2].values<T>()};
+                    const Qkv<GradShare<T>> to{
+                        .q = in[0].grad_share<T>(), .k = in[1].grad_share<T>(), .v = in[2].grad_share<T>()};
+                    pairs.backward<T>(from, out.grad_or_null<T>(), max, share, to);
+                  });
+                });
 }
 
 Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> lengths, AttentionOptions options) {
@@ -134,52 +166,45 @@ Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> l
   check(qkv.rank() == 2 && heads >= 1 && qkv.size(1) > 0 && qkv.size(1) % 3 == 0 && qkv.size(1) / 3 % heads == 0,
         "packed_attention: qkv {} must be (tokens, 3 x width) with the width a multiple of {} heads", qkv.shape(),
         heads);
-  const Index width = qkv.size(1) / 3;
-  Packed packed{heads, width / heads, {0}, options};
-  packed.starts.reserve(lengths.size() + 1);
+  const Index width = qkv.size(1) / 3, D = width / heads;
+  Pairs pairs{.heads = heads,
+              .D = D,
+              .E = D,
+              .q_stride = 3 * width,
+              .k_stride = 3 * width,
+              .v_stride = 3 * width,
+              .options = options,
+              .documents = static_cast<Index>(lengths.size()),
+              .longest_T = 0,
+              .longest_S = 0,
+              .starts = {0}};
+  pairs.starts.reserve(lengths.size() + 1);
   for (const Index length : lengths) {
     check(length >= 0, "packed_attention: a document of length {}; lengths must be at least 0", length);
     Index end = 0;
-    check(!__builtin_add_overflow(packed.starts.back(), length, &end),
+    check(!__builtin_add_overflow(pairs.starts.back(), length, &end),
           "packed_attention: the lengths add up to more than fits in 63 bits; qkv {} has {} rows", qkv.shape(),
           qkv.size(0));
-    packed.starts.push_back(end);
+    pairs.starts.push_back(end);
+    pairs.longest_T = pairs.longest_S = std::max(pairs.longest_T, length);
   }
-  check(packed.starts.back() == qkv.size(0), "packed_attention: the lengths add up to {} but qkv {} has {} rows",
-        packed.starts.back(), qkv.shape(), qkv.size(0));
+  check(pairs.starts.back() == qkv.size(0), "packed_attention: the lengths add up to {} but qkv {} has {} rows",
+        pairs.starts.back(), qkv.shape(), qkv.size(0));
   Tensor y = Tensor::empty({qkv.size(0), width}, qkv.dtype());
   const Buffer max(qkv.size(0) * heads, qkv.dtype()), share(qkv.size(0) * heads, qkv.dtype());
   dispatch(qkv.dtype(), [&]<class T>() {
-    const T* const p = qkv.node().values<T>();
-    T* const out = y.node().values<T>();
-    const Index size = kernels::kernels<T>().attention_scratch(packed.pair<T>({0, 0, 0, packed.longest()}, p));
-    parallel_for_scratch<T>(packed.documents() * heads, packed.grain(), size, [&](Index begin, Index end, T* scratch) {
-      for (Index i = begin; i < end; ++i) {
-        const auto at = packed.place(i);
-        kernels::kernels<T>().attention(packed.pair(at, p), out + at.out, max.as<T>() + at.row, share.as<T>() + at.row,
-                                        scratch);
-      }
-    });
+    const T* const q = qkv.node().values<T>();
+    pairs.forward<T>({.q = q, .k = q + width, .v = q + 2 * width}, y.node().values<T>(), max, share);
   });
-  return record("packed_attention", y, {qkv}, [packed = std::move(packed), max, share](const Node& out, Inputs in) {
-    dispatch(out.dtype, [&]<class T>() {
-      const T* const p = in[0].values<T>();
-      const auto [dp, adds] = in[0].grad_share<T>();
-      const Index size = kernels::kernels<T>().attention_scratch(packed.pair<T>({0, 0, 0, packed.longest()}, p));
-      parallel_for_scratch<T>(packed.documents() * packed.heads, packed.grain(), size,
-                              [&, dp = dp, adds = adds](Index begin, Index end, T* scratch) {
-                                for (Index i = begin; i < end; ++i) {
-                                  const auto at = packed.place(i);
-                                  T* const dq = dp + at.qkv;
-                                  kernels::kernels<T>().attention_grad(
-                                      packed.pair(at, p),
-                                      {out.grad_or_null<T>() + at.out, max.as<T>() + at.row, share.as<T>() + at.row, dq,
-                                       dq + packed.width(), dq + 2 * packed.width(), adds, adds, adds},
-                                      scratch);
-                                }
-                              });
-    });
-  });
+  return record("packed_attention", y, {qkv},
+                [pairs = std::move(pairs), width, max, share](const Node& out, Inputs in) {
+                  dispatch(out.dtype, [&]<class T>() {
+                    const T* const q = in[0].values<T>();
+                    const GradShare<T> dq = in[0].grad_share<T>();
+                    pairs.backward<T>({.q = q, .k = q + width, .v = q + 2 * width}, out.grad_or_null<T>(), max, share,
+                                      {.q = dq, .k = dq + width, .v = dq + 2 * width});
+                  });
+                });
 }
 
 }  // namespace gradus

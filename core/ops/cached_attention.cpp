@@ -33,6 +33,65 @@ void reserve(KeyValues& cache, Index heads, Index length, Index head_size, DType
   }
 }
 
+// What comes in: the new tokens of each sequence, as rows of qkv.
+struct NewTokens {
+  Index heads, width, head_size, rows = 0, longest = 0;
+  std::vector<Index, PoolAllocator<Index>> starts{0};
+
+  NewTokens(const Tensor& qkv, Index heads_, std::span<const Index> lengths)
+      : heads(heads_), width(qkv.size(1) / 3), head_size(width / heads_) {
+    for (const Index length : lengths) {
+      check(length >= 1, "cached_attention: a sequence with {} new tokens; it must have at least 1", length);
+      check(!__builtin_add_overflow(rows, length, &rows),
+            "cached_attention: the lengths add up to more than fits in 63 bits; qkv {} has {} rows", qkv.shape(),
+            qkv.size(0));
+      longest = std::max(longest, length);
+      starts.push_back(rows);
+    }
+    check(rows == qkv.size(0), "cached_attention: the lengths add up to {} but qkv {} has {} rows", rows, qkv.shape(),
+          qkv.size(0));
+  }
+};
+
+// Appends the keys and values of head h of sequence i to its cache; returns what its queries attend to.
+template <class T>
+kernels::Attention<T> append(const KeyValues& cache, const T* qkv, const NewTokens& tokens, std::size_t i, Index h) {
+  const Index width = tokens.width, D = tokens.head_size, room = cache.keys.size(1), before = cache.length;
+  const Index length = tokens.starts[i + 1] - tokens.starts[i];
+  const T* const rows = qkv + tokens.starts[i] * 3 * width + h * D;
+  T* const keys = cache.keys.data<T>().data() + h * room * D;
+  T* const values = cache.values.data<T>().data() + h * room * D;
+  for (Index t = 0; t < length; ++t) {
+    std::copy_n(rows + t * 3 * width + width, D, keys + (before + t) * D);
+    std::copy_n(rows + t * 3 * width + 2 * width, D, values + (before + t) * D);
+  }
+  return {.q = rows,
+          .k = keys,
+          .v = values,
+          .q_stride = 3 * width,
+          .k_stride = D,
+          .v_stride = D,
+          .out_stride = width,
+          .T_ = length,
+          .S = before + length,
+          .D = D,
+          .E = D,
+          .scale = static_cast<T>(1 / std::sqrt(static_cast<double>(D))),
+          .causal = true};
+}
+
+// The kernel for one query, or the one for several. A row leaves two numbers for a gradient, which there is not: `kept`
+// has room for them.
+template <class T>
+void attend(const kernels::Attention<T>& in, T* out, T* scratch, T* kept) {
+  if (in.T_ > 1) {
+    kernels::kernels<T>().attention(in, {.out = out, .max = kept, .share = kept + in.T_}, scratch);
+    return;
+  }
+  kernels::kernels<T>().cached_attention(
+      {.q = in.q, .k = in.k, .v = in.v, .out = out, .scores = scratch, .keys = in.S, .D = in.D, .scale = in.scale});
+}
+
 }  // namespace
 
 Tensor cached_attention(const Tensor& qkv, Index heads, std::span<const Index> lengths,
@@ -44,62 +103,33 @@ Tensor cached_attention(const Tensor& qkv, Index heads, std::span<const Index> l
         heads);
   check(lengths.size() == caches.size(), "cached_attention: {} lengths and {} caches; give one for each sequence",
         lengths.size(), caches.size());
-  const Index width = qkv.size(1) / 3, D = width / heads;
-  Index total = 0, longest = 0, most_keys = 0;
-  for (const Index length : lengths) {
-    check(length >= 1, "cached_attention: a sequence with {} new tokens; it must have at least 1", length);
-    check(!__builtin_add_overflow(total, length, &total),
-          "cached_attention: the lengths add up to more than fits in 63 bits; qkv {} has {} rows", qkv.shape(),
-          qkv.size(0));
-  }
-  check(total == qkv.size(0), "cached_attention: the lengths add up to {} but qkv {} has {} rows", total, qkv.shape(),
-        qkv.size(0));
+  const NewTokens tokens(qkv, heads, lengths);
+  Index most_keys = 0;
   for (std::size_t i = 0; i < lengths.size(); ++i) {
-    longest = std::max(longest, lengths[i]);
-    reserve(*caches[i], heads, caches[i]->length + lengths[i], D, qkv.dtype());
-    most_keys = std::max(most_keys, caches[i]->length + lengths[i]);
+    const Index keys = caches[i]->length + lengths[i];
+    reserve(*caches[i], heads, keys, tokens.head_size, qkv.dtype());
+    most_keys = std::max(most_keys, keys);
   }
 
-  Tensor y = Tensor::empty({total, width}, qkv.dtype());
-  const double scale = 1 / std::sqrt(static_cast<double>(D));
+  Tensor y = Tensor::empty({tokens.rows, tokens.width}, qkv.dtype());
+  const Index D = tokens.head_size, longest = tokens.longest;
   dispatch(qkv.dtype(), [&]<class T>() {
-    const auto head_of = [&](std::size_t i, Index first_row, Index h) {
-      const Index length = lengths[i], before = caches[i]->length, room = caches[i]->keys.size(1);
-      const T* const rows = qkv.node().values<T>() + first_row * 3 * width + h * D;
-      T* const keys = caches[i]->keys.template data<T>().data() + h * room * D;
-      T* const values = caches[i]->values.template data<T>().data() + h * room * D;
-      for (Index t = 0; t < length; ++t) {
-        std::copy_n(rows + t * 3 * width + width, D, keys + (before + t) * D);
-        std::copy_n(rows + t * 3 * width + 2 * width, D, values + (before + t) * D);
-      }
-      return kernels::Attention<T>{
-          rows, keys, values, 3 * width, D, D, width, length, before + length, D, D, static_cast<T>(scale), true};
-    };
-    const kernels::Kernels<T>& kernel = kernels::kernels<T>();
     kernels::Attention<T> largest{};
     largest.T_ = longest, largest.S = most_keys, largest.D = largest.E = D;
-    const Index scores = longest == 1 ? most_keys : kernel.attention_scratch(largest);
+    const Index scores = longest == 1 ? most_keys : kernels::kernels<T>().attention_scratch(largest);
+    constexpr Index line = 16;  // what is kept begins on a cache line
+    const Index kept = (scores + line - 1) / line * line;
     const Index work = saturating_product({2, most_keys, D, longest});
-    std::vector<Index, PoolAllocator<Index>> starts{0};
-    for (const Index length : lengths) starts.push_back(starts.back() + length);
-    // Scratch for the kernel, and behind it for what a row leaves for a gradient.
-    constexpr Index line = 16;
-    const Index stats = (scores + line - 1) / line * line;
-    parallel_for_scratch<T>(static_cast<Index>(lengths.size()) * heads,
-                            std::max<Index>(1, 100'000 / std::max<Index>(1, work)), stats + 2 * longest,
-                            [&](Index begin, Index end, T* scratch) {
-                              for (Index pair = begin; pair < end; ++pair) {
-                                const auto i = static_cast<std::size_t>(pair / heads);
-                                const Index h = pair % heads;
-                                const kernels::Attention<T> in = head_of(i, starts[i], h);
-                                T* const out = y.node().values<T>() + starts[i] * width + h * D;
-                                if (in.T_ == 1) {
-                                  kernel.attend(out, in.q, in.k, in.v, in.S, D, in.scale, scratch);
-                                } else {
-                                  kernel.attention(in, out, scratch + stats, scratch + stats + longest, scratch);
-                                }
-                              }
-                            });
+    const Index grain = std::max<Index>(1, 100'000 / std::max<Index>(1, work));
+    const auto run = [&](Index begin, Index end, T* scratch) {
+      for (Index pair = begin; pair < end; ++pair) {
+        const auto i = static_cast<std::size_t>(pair / heads);
+        const Index h = pair % heads;
+        T* const out = y.node().values<T>() + tokens.starts[i] * tokens.width + h * D;
+        attend(append(*caches[i], qkv.node().values<T>(), tokens, i, h), out, scratch, scratch + kept);
+      }
+    };
+    parallel_for_scratch<T>(static_cast<Index>(lengths.size()) * heads, grain, kept + 2 * longest, run);
   });
   for (std::size_t i = 0; i < lengths.size(); ++i) caches[i]->length += lengths[i];
   return y;

@@ -70,65 +70,98 @@ Window make_window(const char* op, const Tensor& x, Size2 kernel, Size2 stride, 
   return w;
 }
 
+namespace {
+
+// The sizes of a convolution.
+struct Conv {
+  Window w;
+  Index B, C, O;
+
+  Index K() const { return C * w.taps(); }
+  Index P() const { return w.out_size(); }
+  Index image() const { return C * w.in_size(); }
+  Index patches() const { return saturating_product({K(), P()}); }
+  Index grain() const {  // some 10 us of multiply-adds
+    return std::max<Index>(1, 300'000 / std::max<Index>(1, saturating_product({O, patches()})));
+  }
+};
+
+// y (B, O, P) = weight patches + bias, image by image. Bias may be null.
+template <class T>
+void conv_forward(const Conv& c, const T* x, const T* weight, const T* bias, T* y) {
+  const Index K = c.K(), P = c.P();
+  parallel_for(c.B, c.grain(), [&](Index begin, Index end) {
+    const Buffer cols(c.patches(), dtype_of<T>());
+    for (Index b = begin; b < end; ++b) {
+      gather_patches(cols.as<T>(), x + b * c.image(), c.C, c.w);
+      T* const to = y + b * c.O * P;
+      for (Index o = 0; o < c.O && bias != nullptr; ++o) std::fill_n(to + o * P, P, bias[o]);
+      gemm(to, factor(weight, K), factor<T>(cols.as<T>(), P), c.O, P, K, bias != nullptr);
+    }
+  });
+}
+
+// The patches of dx are weight^T dy.
+template <class T>
+void conv_grad_x(const Conv& c, T* dx, const T* dy, const T* weight) {
+  const Index K = c.K(), P = c.P();
+  parallel_for(c.B, c.grain(), [&](Index begin, Index end) {
+    const Buffer cols(c.patches(), dtype_of<T>());
+    for (Index b = begin; b < end; ++b) {
+      gemm(cols.as<T>(), factor(weight, K, true), factor(dy + b * c.O * P, P), K, P, c.O, false);
+      add_patches(dx + b * c.image(), cols.as<T>(), c.C, c.w);
+    }
+  });
+}
+
+// dweight is the sum over the batch of dy patches^T.
+template <class T>
+void conv_grad_weight(const Conv& c, T* dweight, const T* dy, const T* x) {
+  const Index K = c.K(), P = c.P();
+  sum_over_rows(dweight, c.O * K, c.B, [&](T* sum, Index begin, Index end) {
+    const Buffer cols(c.patches(), dtype_of<T>());
+    for (Index b = begin; b < end; ++b) {
+      gather_patches(cols.as<T>(), x + b * c.image(), c.C, c.w);
+      gemm(sum, factor(dy + b * c.O * P, P), factor<T>(cols.as<T>(), P, true), c.O, K, P, true);
+    }
+  });
+}
+
+template <class T>
+void conv_grad_bias(const Conv& c, T* dbias, const T* dy) {
+  const Index O = c.O, P = c.P();
+  sum_in_tree(dbias, O, c.B, row_block, [&](T* sums, Index begin, Index end) {
+    for (Index i = begin * O; i < end * O; ++i) sums[i % O] += kernels::kernels<T>().sum(dy + i * P, P);
+  });
+}
+
+}  // namespace
+
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv2dOptions options) {
   check_defined("conv2d", {x, weight});
   check(x.rank() == 4 && weight.rank() == 4 && x.size(1) == weight.size(1),
         "conv2d: x {} and weight {} must be (batch, in, height, width) and (out, in, height, width) with the same in; "
         "one image needs a batch of 1",
         x.shape(), weight.shape());
-  const Index B = x.size(0), C = x.size(1), O = weight.size(0);
+  const Index O = weight.size(0);
   check(!bias.defined() || bias.shape() == Shape{O}, "conv2d: bias {} must be ({}), the first size of weight {}",
         bias.defined() ? bias.shape() : Shape{}, O, weight.shape());
   check_same_dtype("conv2d", x, {weight, bias});
   const Window w =
       make_window("conv2d", x, {weight.size(2), weight.size(3)}, options.stride, options.padding, options.dilation);
-  const Index K = C * w.taps(), P = w.out_size(), image = C * w.in_size(), patches = saturating_product({K, P});
-  // Some 10 us of multiply-adds.
-  const Index grain = std::max<Index>(1, 300'000 / std::max<Index>(1, saturating_product({O, patches})));
-  Tensor y = Tensor::empty({B, O, w.out.height, w.out.width}, x.dtype());
+  const Conv conv{.w = w, .B = x.size(0), .C = x.size(1), .O = O};
+  Tensor y = Tensor::empty({conv.B, O, w.out.height, w.out.width}, x.dtype());
   dispatch(x.dtype(), [&]<class T>() {
-    const T *const px = x.node().values<T>(), *const pw = weight.node().values<T>(),
-                   *const pb = values_or_null<T>(bias);
-    T* const py = y.node().values<T>();
-    parallel_for(B, grain, [&](Index begin, Index end) {
-      const Buffer cols(patches, dtype_of<T>());
-      for (Index b = begin; b < end; ++b) {
-        gather_patches(cols.as<T>(), px + b * image, C, w);
-        T* const to = py + b * O * P;
-        for (Index o = 0; o < O && pb != nullptr; ++o) std::fill_n(to + o * P, P, pb[o]);
-        gemm(to, factor(pw, K), factor<T>(cols.as<T>(), P), O, P, K, pb != nullptr);
-      }
-    });
+    conv_forward<T>(conv, x.node().values<T>(), weight.node().values<T>(), values_or_null<T>(bias),
+                    y.node().values<T>());
   });
-  return record("conv2d", y, {x, weight, bias}, [w, B, C, O, K, P, image, patches, grain](const Node& out, Inputs in) {
+  return record("conv2d", y, {x, weight, bias}, [conv](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const T* const dy = out.grad_or_null<T>();
       T *const dx = in[0].grad_or_null<T>(), *const dw = in[1].grad_or_null<T>(), *const db = in[2].grad_or_null<T>();
-      if (dx != nullptr) {  // patches of dx = weight^T dy
-        const T* const pw = in[1].values<T>();
-        parallel_for(B, grain, [&](Index begin, Index end) {
-          const Buffer cols(patches, dtype_of<T>());
-          for (Index b = begin; b < end; ++b) {
-            gemm(cols.as<T>(), factor(pw, K, true), factor(dy + b * O * P, P), K, P, O, false);
-            add_patches(dx + b * image, cols.as<T>(), C, w);
-          }
-        });
-      }
-      if (dw != nullptr) {  // sum over the batch of dy patches^T
-        const T* const px = in[0].values<T>();
-        sum_over_rows(dw, O * K, B, [&](T* sum, Index begin, Index end) {
-          const Buffer cols(patches, dtype_of<T>());
-          for (Index b = begin; b < end; ++b) {
-            gather_patches(cols.as<T>(), px + b * image, C, w);
-            gemm(sum, factor(dy + b * O * P, P), factor<T>(cols.as<T>(), P, true), O, K, P, true);
-          }
-        });
-      }
-      if (db != nullptr) {
-        sum_in_tree(db, O, B, row_block, [&](T* sums, Index begin, Index end) {
-          for (Index i = begin * O; i < end * O; ++i) sums[i % O] += kernels::kernels<T>().sum(dy + i * P, P);
-        });
-      }
+      if (dx != nullptr) conv_grad_x<T>(conv, dx, dy, in[1].values<T>());
+      if (dw != nullptr) conv_grad_weight<T>(conv, dw, dy, in[0].values<T>());
+      if (db != nullptr) conv_grad_bias<T>(conv, db, dy);
     });
   });
 }

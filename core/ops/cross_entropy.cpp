@@ -5,57 +5,82 @@
 #include <gradus/core/ops/detail/common.h>
 
 namespace gradus {
+namespace {
+
+// How many rows have a loss. Throws Error for a target that is no class.
+Index count_targets(const Tensor& logits, std::span<const std::int32_t> targets, std::int32_t ignore_index) {
+  const Index classes = logits.size(-1);
+  Index count = 0;
+  for (const std::int32_t target : targets) {
+    if (target == ignore_index) continue;
+    check(target >= 0 && target < classes,
+          "cross_entropy: target {} is outside the {} classes of logits {}; targets must be "
+          "0 .. {}, or {} to be ignored",
+          target, classes, logits.shape(), classes - 1, ignore_index);
+    ++count;
+  }
+  return count;
+}
+
+}  // namespace
 
 Tensor cross_entropy(const Tensor& logits, std::span<const std::int32_t> targets, std::int32_t ignore_index,
                      double label_smoothing) {
   check_defined("cross_entropy", {logits});
   check(logits.rank() >= 1, "cross_entropy: logits are a single number; the last dimension must be the classes");
-  const Index rows = logits.shape().as_matrix().rows, cols = logits.shape().as_matrix().cols;
+  const Shape::Matrix size = logits.shape().as_matrix();
+  const Index rows = size.rows;
   const auto given = static_cast<Index>(targets.size());
   const bool second = logits.rank() > 2 && given * logits.size(1) == logits.numel();  // PyTorch's order of dimensions
   check(rows == given, "cross_entropy: logits {} have {} rows but {} targets came; one a row{}", logits.shape(), rows,
         given, second ? ", with the classes last: permute() them there if they are second" : "");
   check(label_smoothing >= 0 && label_smoothing < 1,
         "cross_entropy: label_smoothing is {}; it must be at least 0 and below 1", label_smoothing);
-  Index count = 0;
-  for (const std::int32_t target : targets) {
-    if (target == ignore_index) continue;
-    check(target >= 0 && target < cols,
-          "cross_entropy: target {} is outside the {} classes of logits {}; targets must be "
-          "0 .. {}, or {} to be ignored",
-          target, cols, logits.shape(), cols - 1, ignore_index);
-    ++count;
-  }
+  const Index count = count_targets(logits, targets, ignore_index);
   Tensor loss = Tensor::empty({}, logits.dtype());
   std::vector<std::int32_t, PoolAllocator<std::int32_t>> kept(targets.begin(), targets.end());
   const Buffer max(rows, logits.dtype()), log_sum(rows, logits.dtype()), losses(rows, logits.dtype());
+  each_rows(logits.dtype(), size, [&]<class T>() {
+    return [&, x = logits.node().values<T>()](RowRange r) {
+      kernels::kernels<T>().cross_entropy({.x = r.in(x),
+                                           .targets = kept.data() + r.begin,
+                                           .ignore = ignore_index,
+                                           .smoothing = static_cast<T>(label_smoothing),
+                                           .losses = r.of_each<T>(losses),
+                                           .max = r.of_each<T>(max),
+                                           .log_sum = r.of_each<T>(log_sum),
+                                           .rows = r.rows,
+                                           .cols = r.cols});
+    };
+  });
   dispatch(logits.dtype(), [&]<class T>() {
-    const T* const x = logits.node().values<T>();
-    parallel_for(rows, row_grain(cols), [&](Index begin, Index end) {
-      kernels::kernels<T>().cross_entropy(x + begin * cols, kept.data() + begin, ignore_index,
-                                          static_cast<T>(label_smoothing), losses.as<T>() + begin, max.as<T>() + begin,
-                                          log_sum.as<T>() + begin, end - begin, cols);
-    });
     double sum = 0;
     for (Index r = 0; r < rows; ++r) sum += static_cast<double>(losses.as<T>()[r]);
     *loss.node().values<T>() = static_cast<T>(count == 0 ? 0 : sum / static_cast<double>(count));
   });
-  return record("cross_entropy", loss, {logits},
-                [max, log_sum, kept = std::move(kept), ignore_index, label_smoothing, count, rows, cols](
-                    const Node& out, Inputs in) {
-                  if (count == 0) return;
-                  dispatch(out.dtype, [&]<class T>() {
-                    const T scale = *out.grad_or_null<T>() / static_cast<T>(count);
-                    const T* const px = in[0].values<T>();
-                    const GradShare<T> dx = in[0].grad_share<T>();
-                    parallel_for(rows, row_grain(cols), [&](Index begin, Index end) {
-                      kernels::kernels<T>().cross_entropy_grad(dx.p + begin * cols, dx.adds, scale, px + begin * cols,
-                                                               kept.data() + begin, ignore_index,
-                                                               static_cast<T>(label_smoothing), max.as<T>() + begin,
-                                                               log_sum.as<T>() + begin, end - begin, cols);
-                    });
-                  });
-                });
+  return record(
+      "cross_entropy", loss, {logits},
+      [max, log_sum, kept = std::move(kept), ignore_index, label_smoothing, count, size](const Node& out, Inputs in) {
+        if (count == 0) return;
+        each_rows(out.dtype, size, [&]<class T>() {
+          const T scale = *out.grad_or_null<T>() / static_cast<T>(count);
+          const T* const px = in[0].values<T>();
+          const GradShare<T> dx = in[0].grad_share<T>();
+          return [&, scale, px, dx](RowRange r) {
+            kernels::kernels<T>().cross_entropy_grad({.x = r.in(px),
+                                                      .targets = kept.data() + r.begin,
+                                                      .ignore = ignore_index,
+                                                      .smoothing = static_cast<T>(label_smoothing),
+                                                      .max = r.of_each<T>(max),
+                                                      .log_sum = r.of_each<T>(log_sum),
+                                                      .scale = scale,
+                                                      .dx = r.in(dx.p),
+                                                      .adds = dx.adds,
+                                                      .rows = r.rows,
+                                                      .cols = r.cols});
+          };
+        });
+      });
 }
 
 Tensor mse_loss(const Tensor& prediction, const Tensor& target) {

@@ -16,7 +16,14 @@ Tensor dropout(const Tensor& x, double p, bool training, Generator& generator) {
     const auto threshold = static_cast<std::uint32_t>(std::lround(p * 0x1p24));
     const T keep = p < 1 ? static_cast<T>(1 / (1 - p)) : T(0);
     parallel_for(n, pointwise_grain, [&](Index begin, Index end) {
-      kernels::kernels<T>().dropout(to + begin, from + begin, end - begin, begin, seed, threshold, keep, adds);
+      kernels::kernels<T>().dropout({.x = from + begin,
+                                     .y = to + begin,
+                                     .adds = adds,
+                                     .n = end - begin,
+                                     .first = begin,
+                                     .seed = seed,
+                                     .threshold = threshold,
+                                     .keep = keep});
     });
   };
   Tensor y = Tensor::empty_like(x);

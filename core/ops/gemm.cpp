@@ -55,7 +55,16 @@ void gemm(T* c, kernels::Factor<T> a, kernels::Factor<T> b, Index m, Index n, In
     return;
   }
   const kernels::Kernels<T>& kernel = kernels::kernels<T>();
-  kernels::Product<T> product{c, n, a, b, m, n, k, accumulate, bias, nullptr};
+  kernels::Product<T> product{.c = c,
+                              .c_stride = n,
+                              .a = a,
+                              .b = b,
+                              .m = m,
+                              .n = n,
+                              .k = k,
+                              .accumulate = accumulate,
+                              .bias = bias,
+                              .packed_a = nullptr};
   Buffer packed;
   if (n > kernel.group_cols && m >= kernel.tile_rows && k >= 16) {
     packed = Buffer(round_up(m, kernel.tile_rows) * k, dtype_of<T>());

@@ -74,6 +74,33 @@ void add_grad(const Node& input, Index count, Index size, Index work, const F& p
               });
 }
 
+// What the gradient of a batch of products needs beside the values.
+struct Products {
+  Batch batch;
+  Index a_cols, b_cols, m, n, k;
+  bool transpose_a, transpose_b;
+
+  // to = or += the gradient that the i-th product has for its A, and for its B.
+  template <class T>
+  void grad_a(T* to, std::size_t i, bool adds, const T* dc, const T* pb) const {
+    const auto dci = factor(dc + static_cast<Index>(i) * m * n, n), bt = factor(pb + batch.b[i], b_cols, !transpose_b);
+    if (transpose_a) {  // dA^T = dC B^T, so dA = B dC^T
+      gemm(to + batch.a[i], {bt.p, bt.col, bt.row}, {dci.p, dci.col, dci.row}, k, m, n, adds);
+    } else {
+      gemm(to + batch.a[i], dci, bt, m, k, n, adds);
+    }
+  }
+  template <class T>
+  void grad_b(T* to, std::size_t i, bool adds, const T* dc, const T* pa) const {
+    const auto dci = factor(dc + static_cast<Index>(i) * m * n, n), at = factor(pa + batch.a[i], a_cols, !transpose_a);
+    if (transpose_b) {
+      gemm(to + batch.b[i], {dci.p, dci.col, dci.row}, {at.p, at.col, at.row}, n, k, m, adds);
+    } else {
+      gemm(to + batch.b[i], at, dci, k, n, m, adds);
+    }
+  }
+};
+
 Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
   const Index a_cols = a.size(-1), b_cols = b.size(-1);
   const Index m = a.size(transpose_a ? -1 : -2), k = a.size(transpose_a ? -2 : -1);
@@ -103,34 +130,27 @@ Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool 
            factor(pb + batch.b[i], b_cols, transpose_b), m, n, k, false);
     });
   });
-  return record(
-      "matmul", c, {a, b},
-      [batch = std::move(batch), a_cols, b_cols, m, n, k, transpose_a, transpose_b](const Node& out, Inputs in) {
-        dispatch(out.dtype, [&]<class T>() {
-          const T* const dc = out.grad_or_null<T>();
-          const T *const pa = in[1].requires_grad ? in[0].values<T>() : nullptr, *const pb = in[0].requires_grad
-                                                                                                 ? in[1].values<T>()
-                                                                                                 : nullptr;
-          add_grad<T>(in[0], batch.count, m * k, saturating_product({m, n, k}), [&](T* to, std::size_t i, bool adds) {
-            const auto dci = factor(dc + static_cast<Index>(i) * m * n, n),
-                       bt = factor(pb + batch.b[i], b_cols, !transpose_b);
-            if (transpose_a) {  // dA^T = dC B^T, so dA = B dC^T
-              gemm(to + batch.a[i], {bt.p, bt.col, bt.row}, {dci.p, dci.col, dci.row}, k, m, n, adds);
-            } else {
-              gemm(to + batch.a[i], dci, bt, m, k, n, adds);
-            }
-          });
-          add_grad<T>(in[1], batch.count, k * n, saturating_product({m, n, k}), [&](T* to, std::size_t i, bool adds) {
-            const auto dci = factor(dc + static_cast<Index>(i) * m * n, n),
-                       at = factor(pa + batch.a[i], a_cols, !transpose_a);
-            if (transpose_b) {
-              gemm(to + batch.b[i], {dci.p, dci.col, dci.row}, {at.p, at.col, at.row}, n, k, m, adds);
-            } else {
-              gemm(to + batch.b[i], at, dci, k, n, m, adds);
-            }
-          });
-        });
-      });
+  const Index work = saturating_product({m, n, k});
+  Products products{std::move(batch), a_cols, b_cols, m, n, k, transpose_a, transpose_b};
+  return record("matmul", c, {a, b}, [products = std::move(products), work](const Node& out, Inputs in) {
+    dispatch(out.dtype, [&]<class T>() {
+      const Products& p = products;
+      const T* const dc = out.grad_or_null<T>();
+      const T* const pa = in[1].requires_grad ? in[0].values<T>() : nullptr;
+      const T* const pb = in[0].requires_grad ? in[1].values<T>() : nullptr;
+      add_grad<T>(in[0], p.batch.count, p.m * p.k, work,
+                  [&](T* to, std::size_t i, bool adds) { p.grad_a(to, i, adds, dc, pb); });
+      add_grad<T>(in[1], p.batch.count, p.k * p.n, work,
+                  [&](T* to, std::size_t i, bool adds) { p.grad_b(to, i, adds, dc, pa); });
+    });
+  });
+}
+
+template <class T>
+void linear_grad_bias(T* dbias, const T* dy, Index rows, Index out_size) {
+  sum_over_rows(dbias, out_size, rows, [&](T* sums, Index begin, Index end) {
+    for (Index r = begin; r < end; ++r) kernels::kernels<T>().add(sums, dy + r * out_size, out_size);
+  });
 }
 
 // Vectors too.
@@ -186,8 +206,14 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
     constexpr Index group = 16, work = 100'000;  // multiply-adds that take some 10 us
     const Index grain = std::max<Index>(group, work / std::max<Index>(1, in_size * rows) / group * group);
     parallel_for(out_size, grain, [&](Index begin, Index end) {
-      kernels::kernels<T>().matrix_vector(py + begin, out_size, px, pw + begin * in_size,
-                                          pbias == nullptr ? nullptr : pbias + begin, rows, end - begin, in_size);
+      kernels::kernels<T>().few_rows({.x = px,
+                                      .weight = pw + begin * in_size,
+                                      .bias = pbias == nullptr ? nullptr : pbias + begin,
+                                      .y = py + begin,
+                                      .y_stride = out_size,
+                                      .rows = rows,
+                                      .n = end - begin,
+                                      .k = in_size});
     });
   });
   return record("linear", y, {x, weight, bias}, [rows, in_size, out_size](const Node& out, Inputs in) {
@@ -201,9 +227,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
              dweight.adds);
       }
       if (T* const dbias = in[2].grad_or_null<T>(); dbias != nullptr) {
-        sum_over_rows(dbias, out_size, rows, [&](T* sums, Index begin, Index end) {
-          for (Index r = begin; r < end; ++r) kernels::kernels<T>().add(sums, dy + r * out_size, out_size);
-        });
+        linear_grad_bias(dbias, dy, rows, out_size);
       }
     });
   });

@@ -13,18 +13,18 @@ void check_per_column(const char* op, const char* what, const Tensor& x, const T
   check_same_dtype(op, x, {parameter});
 }
 
-// Runs grad(dx, dweight and dbias as one array of 2 cols or null, first row, last row) on every row: ranges side by
-// side, sums over rows in a fixed order.
+// Runs grad(RowRange, dweight, dbias) on every row: ranges side by side, sums over rows in a fixed order.
 template <class T, class F>
-void norm_grad(T* dweight, T* dbias, Index rows, Index cols, const F& grad) {
+void norm_grad(T* dweight, T* dbias, Shape::Matrix size, const F& grad) {
+  const auto [rows, cols] = size;
   if (dweight == nullptr && dbias == nullptr) {
-    parallel_for(rows, row_grain(cols), [&](Index begin, Index end) { grad(nullptr, nullptr, begin, end); });
+    each_rows(size, [&](RowRange r) { grad(r, nullptr, nullptr); });
     return;
   }
   const Buffer sums(2 * cols, dtype_of<T>());
   sums.fill_zero(static_cast<std::size_t>(2 * cols) * sizeof(T));
-  sum_over_rows(sums.as<T>(), 2 * cols, rows, [&](T* out, Index begin, Index end) {
-    grad(dweight == nullptr ? nullptr : out, dbias == nullptr ? nullptr : out + cols, begin, end);
+  sum_over_rows(sums.as<T>(), 2 * cols, rows, [&, n = cols](T* out, Index begin, Index end) {
+    grad(RowRange{begin, end - begin, n}, dweight == nullptr ? nullptr : out, dbias == nullptr ? nullptr : out + n);
   });
   if (dweight != nullptr) kernels::kernels<T>().add(dweight, sums.as<T>(), cols);
   if (dbias != nullptr) kernels::kernels<T>().add(dbias, sums.as<T>() + cols, cols);
@@ -36,28 +36,40 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
   check_per_column("layer_norm", "weight", x, weight);
   check_per_column("layer_norm", "bias", x, bias);
   check(eps >= 0, "layer_norm: eps is {}; it must be at least 0", eps);
-  const Index rows = x.shape().as_matrix().rows, cols = x.shape().as_matrix().cols;
+  const Shape::Matrix size = x.shape().as_matrix();
   Tensor y = Tensor::empty_like(x);
-  const Buffer mean(rows, x.dtype()), rstd(rows, x.dtype());
-  dispatch(x.dtype(), [&]<class T>() {
-    parallel_for(rows, row_grain(cols), [&](Index begin, Index end) {
-      kernels::kernels<T>().layer_norm(x.node().values<T>() + begin * cols, values_or_null<const T>(weight),
-                                       values_or_null<const T>(bias), y.node().values<T>() + begin * cols,
-                                       mean.as<T>() + begin, rstd.as<T>() + begin, end - begin, cols,
-                                       static_cast<T>(eps));
-    });
+  const Buffer mean(size.rows, x.dtype()), rstd(size.rows, x.dtype());
+  each_rows(x.dtype(), size, [&]<class T>() {
+    return [&, px = x.node().values<T>(), py = y.node().values<T>(), pweight = values_or_null<const T>(weight),
+            pbias = values_or_null<const T>(bias)](RowRange r) {
+      kernels::kernels<T>().layer_norm({.x = r.in(px),
+                                        .weight = pweight,
+                                        .bias = pbias,
+                                        .y = r.in(py),
+                                        .mean = r.of_each<T>(mean),
+                                        .rstd = r.of_each<T>(rstd),
+                                        .rows = r.rows,
+                                        .cols = r.cols,
+                                        .eps = static_cast<T>(eps)});
+    };
   });
-  return record("layer_norm", y, {x, weight, bias}, [mean, rstd, rows, cols](const Node& out, Inputs in) {
+  return record("layer_norm", y, {x, weight, bias}, [mean, rstd, size](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const T *const px = in[0].values<T>(), *const pweight = in[1].values<T>();
       const GradShare<T> dx = in[0].grad_share<T>();
-      norm_grad(in[1].grad_or_null<T>(), in[2].grad_or_null<T>(), rows, cols,
-                [&](T* dweight, T* dbias, Index begin, Index end) {
-                  const Index i = begin * cols;
-                  kernels::kernels<T>().layer_norm_grad((dx + i).p, dx.adds, dweight, dbias, out.grad_or_null<T>() + i,
-                                                        px + i, pweight, mean.as<T>() + begin, rstd.as<T>() + begin,
-                                                        end - begin, cols);
-                });
+      norm_grad(in[1].grad_or_null<T>(), in[2].grad_or_null<T>(), size, [&](RowRange r, T* dweight, T* dbias) {
+        kernels::kernels<T>().layer_norm_grad({.dy = r.in(out.grad_or_null<T>()),
+                                               .x = r.in(px),
+                                               .weight = pweight,
+                                               .mean = r.of_each<T>(mean),
+                                               .rstd = r.of_each<T>(rstd),
+                                               .dx = r.in(dx.p),
+                                               .adds = dx.adds,
+                                               .dweight = dweight,
+                                               .dbias = dbias,
+                                               .rows = r.rows,
+                                               .cols = r.cols});
+      });
     });
   });
 }
@@ -65,24 +77,35 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
   check_per_column("rms_norm", "weight", x, weight);
   check(eps >= 0, "rms_norm: eps is {}; it must be at least 0", eps);
-  const Index rows = x.shape().as_matrix().rows, cols = x.shape().as_matrix().cols;
+  const Shape::Matrix size = x.shape().as_matrix();
   Tensor y = Tensor::empty_like(x);
-  const Buffer rstd(rows, x.dtype());
-  dispatch(x.dtype(), [&]<class T>() {
-    parallel_for(rows, row_grain(cols), [&](Index begin, Index end) {
-      kernels::kernels<T>().rms_norm(x.node().values<T>() + begin * cols, values_or_null<const T>(weight),
-                                     y.node().values<T>() + begin * cols, rstd.as<T>() + begin, end - begin, cols,
-                                     static_cast<T>(eps));
-    });
+  const Buffer rstd(size.rows, x.dtype());
+  each_rows(x.dtype(), size, [&]<class T>() {
+    return [&, px = x.node().values<T>(), py = y.node().values<T>(),
+            pweight = values_or_null<const T>(weight)](RowRange r) {
+      kernels::kernels<T>().rms_norm({.x = r.in(px),
+                                      .weight = pweight,
+                                      .y = r.in(py),
+                                      .rstd = r.of_each<T>(rstd),
+                                      .rows = r.rows,
+                                      .cols = r.cols,
+                                      .eps = static_cast<T>(eps)});
+    };
   });
-  return record("rms_norm", y, {x, weight}, [rstd, rows, cols](const Node& out, Inputs in) {
+  return record("rms_norm", y, {x, weight}, [rstd, size](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const T *const px = in[0].values<T>(), *const pweight = in[1].values<T>();
       const GradShare<T> dx = in[0].grad_share<T>();
-      norm_grad<T>(in[1].grad_or_null<T>(), nullptr, rows, cols, [&](T* dweight, T*, Index begin, Index end) {
-        const Index i = begin * cols;
-        kernels::kernels<T>().rms_norm_grad((dx + i).p, dx.adds, dweight, out.grad_or_null<T>() + i, px + i, pweight,
-                                            rstd.as<T>() + begin, end - begin, cols);
+      norm_grad<T>(in[1].grad_or_null<T>(), nullptr, size, [&](RowRange r, T* dweight, T*) {
+        kernels::kernels<T>().rms_norm_grad({.dy = r.in(out.grad_or_null<T>()),
+                                             .x = r.in(px),
+                                             .weight = pweight,
+                                             .rstd = r.of_each<T>(rstd),
+                                             .dx = r.in(dx.p),
+                                             .adds = dx.adds,
+                                             .dweight = dweight,
+                                             .rows = r.rows,
+                                             .cols = r.cols});
       });
     });
   });

@@ -31,6 +31,37 @@ struct Pool {
   }
 };
 
+// to, place: the largest element of each window of one plane, and where it lies. Places are -1 before.
+template <class T>
+void max_of_windows(const Window& w, const T* from, T* to, std::int32_t* place) {
+  w.each_run([&](Index, Index out, Index in, Index n) {
+    for (Index i = 0; i < n; ++i, in += w.stride.width) {
+      const T value = from[in];
+      const bool is_nan = std::isnan(value);  // a NaN wins, as in PyTorch, so that it is not hidden
+      if (place[out + i] >= 0 && !(value > to[out + i]) && !is_nan) continue;
+      to[out + i] = value;
+      place[out + i] = static_cast<std::int32_t>(in);
+    }
+  });
+}
+
+// sums: scratch for a plane of the result; double, for a window may be a whole image.
+template <class T>
+void mean_of_windows(const Window& w, const T* from, T* to, double* sums) {
+  std::fill_n(sums, w.out_size(), 0.0);
+  w.each_run([&](Index, Index out, Index in, Index n) {
+    for (Index i = 0; i < n; ++i) sums[out + i] += static_cast<double>(from[in + i * w.stride.width]);
+  });
+  for (Index i = 0; i < w.out_size(); ++i) to[i] = static_cast<T>(sums[i] / static_cast<double>(w.taps()));
+}
+
+template <class T>
+void spread_means(const Window& w, T* dx, const T* dy) {
+  w.each_run([&](Index, Index to, Index from, Index n) {
+    for (Index i = 0; i < n; ++i) dx[from + i * w.stride.width] += dy[to + i] / static_cast<T>(w.taps());
+  });
+}
+
 }  // namespace
 
 Tensor max_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options) {
@@ -43,18 +74,8 @@ Tensor max_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options) {
   dispatch(x.dtype(), [&]<class T>() {
     parallel_for(pool.planes, pool.grain, [&](Index begin, Index end) {
       for (Index p = begin; p < end; ++p) {
-        const T* const from = x.node().values<T>() + p * w.in_size();
-        T* const to = y.node().values<T>() + p * w.out_size();
-        std::int32_t* const place = places.data() + p * w.out_size();
-        w.each_run([&](Index, Index out, Index in, Index n) {
-          for (Index i = 0; i < n; ++i, in += w.stride.width) {
-            const T value = from[in];
-            const bool is_nan = std::isnan(value);  // a NaN wins, as in PyTorch, so that it is not hidden
-            if (place[out + i] >= 0 && !(value > to[out + i]) && !is_nan) continue;
-            to[out + i] = value;
-            place[out + i] = static_cast<std::int32_t>(in);
-          }
-        });
+        max_of_windows(w, x.node().values<T>() + p * w.in_size(), y.node().values<T>() + p * w.out_size(),
+                       places.data() + p * w.out_size());
       }
     });
   });
@@ -80,30 +101,18 @@ Tensor avg_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options) {
     const Window& w = pool.w;
     parallel_for_scratch<double>(pool.planes, pool.grain, w.out_size(), [&](Index begin, Index end, double* sums) {
       for (Index p = begin; p < end; ++p) {
-        const T* const from = x.node().values<T>() + p * w.in_size();
-        T* const to = y.node().values<T>() + p * w.out_size();
-        std::fill_n(sums, w.out_size(), 0.0);  // double: a window may be a whole image
-        w.each_run([&](Index, Index out, Index in, Index n) {
-          for (Index i = 0; i < n; ++i) sums[out + i] += static_cast<double>(from[in + i * w.stride.width]);
-        });
-        for (Index i = 0; i < w.out_size(); ++i) to[i] = static_cast<T>(sums[i] / static_cast<double>(w.taps()));
+        mean_of_windows(w, x.node().values<T>() + p * w.in_size(), y.node().values<T>() + p * w.out_size(), sums);
       }
     });
   });
   return record("avg_pool2d", y, {x},
                 [w = pool.w, planes = pool.planes, grain = pool.grain](const Node& out, Inputs in) {
                   dispatch(out.dtype, [&]<class T>() {
-                    T* const all_dx = in[0].grad_or_null<T>();
-                    const T* const all_dy = out.grad_or_null<T>();
+                    T* const dx = in[0].grad_or_null<T>();
+                    const T* const dy = out.grad_or_null<T>();
                     parallel_for(planes, grain, [&](Index begin, Index end) {
                       for (Index p = begin; p < end; ++p) {
-                        T* const dx = all_dx + p * w.in_size();
-                        const T* const dy = all_dy + p * w.out_size();
-                        w.each_run([&](Index, Index to, Index from, Index n) {
-                          for (Index i = 0; i < n; ++i) {
-                            dx[from + i * w.stride.width] += dy[to + i] / static_cast<T>(w.taps());
-                          }
-                        });
+                        spread_means(w, dx + p * w.in_size(), dy + p * w.out_size());
                       }
                     });
                   });

@@ -94,6 +94,37 @@ T sum_all(const T* x, Index n) {
   return static_cast<T>(result);
 }
 
+// to (inner) = the sum over n of from (n, inner), for each of `outer`.
+template <class T>
+void sum_columns(T* to, const T* from, Cut cut) {
+  std::fill_n(to, cut.outer * cut.inner, T(0));
+  for (Index o = 0; o < cut.outer; ++o) {
+    sum_over_rows(to + o * cut.inner, cut.inner, cut.n, [&](T* out, Index begin, Index end) {
+      for (Index i = begin; i < end; ++i) {
+        kernels::kernels<T>().add(out, from + (o * cut.n + i) * cut.inner, cut.inner);
+      }
+    });
+  }
+}
+
+// The gradient of a sum: each of its terms gets all of it. Rows begin .. end-1 of dx (outer n, inner).
+template <class T>
+void spread_sum(GradShare<T> dx, const T* dy, Cut cut, Index begin, Index end) {
+  if (cut.inner != 1) {
+    for (Index i = begin; i < end; ++i) write_or_add(dx + i * cut.inner, dy + i / cut.n * cut.inner, cut.inner);
+    return;
+  }
+  while (begin < end) {
+    const Index o = begin / cut.n, stop = std::min(end, (o + 1) * cut.n);
+    if (dx.adds) {
+      kernels::kernels<T>().add_scalar(dx.p + begin, dy[o], stop - begin);
+    } else {
+      std::fill(dx.p + begin, dx.p + stop, dy[o]);
+    }
+    begin = stop;
+  }
+}
+
 Tensor sum_core(const Tensor& x, Cut cut, const Shape& shape) {
   Tensor y = Tensor::empty(shape, x.dtype());
   dispatch(x.dtype(), [&]<class T>() {
@@ -102,43 +133,48 @@ Tensor sum_core(const Tensor& x, Cut cut, const Shape& shape) {
     if (cut.inner == 1 && cut.outer == 1) {
       *to = sum_all(from, cut.n);
     } else if (cut.inner == 1) {
-      parallel_for(cut.outer, row_grain(cut.n), [&](Index begin, Index end) {
-        for (Index o = begin; o < end; ++o) to[o] = kernels::kernels<T>().sum(from + o * cut.n, cut.n);
+      each_rows({cut.outer, cut.n}, [&](RowRange r) {
+        for (Index i = 0; i < r.rows; ++i) to[r.begin + i] = kernels::kernels<T>().sum(r.in(from) + i * r.cols, r.cols);
       });
     } else {
-      std::fill_n(to, cut.outer * cut.inner, T(0));
-      for (Index o = 0; o < cut.outer; ++o) {
-        sum_over_rows(to + o * cut.inner, cut.inner, cut.n, [&](T* out, Index begin, Index end) {
-          for (Index i = begin; i < end; ++i) {
-            kernels::kernels<T>().add(out, from + (o * cut.n + i) * cut.inner, cut.inner);
-          }
-        });
-      }
+      sum_columns(to, from, cut);
     }
   });
   return record("sum", y, {x}, [cut](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const GradShare<T> dx = in[0].grad_share<T>();
       const T* const dy = out.grad_or_null<T>();
-      parallel_for(cut.outer * cut.n, row_grain(cut.inner), [&](Index begin, Index end) {
-        if (cut.inner == 1) {
-          while (begin < end) {
-            const Index o = begin / cut.n, stop = std::min(end, (o + 1) * cut.n);
-            if (dx.adds) {
-              kernels::kernels<T>().add_scalar(dx.p + begin, dy[o], stop - begin);
-            } else {
-              std::fill(dx.p + begin, dx.p + stop, dy[o]);
-            }
-            begin = stop;
-          }
-        } else {
-          for (Index i = begin; i < end; ++i) {
-            write_or_add(dx + i * cut.inner, dy + i / cut.n * cut.inner, cut.inner);
-          }
-        }
-      });
+      parallel_for(cut.outer * cut.n, row_grain(cut.inner),
+                   [&](Index begin, Index end) { spread_sum(dx, dy, cut, begin, end); });
     });
   });
+}
+
+// The gradient of a maximum: the elements that equal it share it.
+template <class T>
+void share_max(T* grad, const T* dy, const T* values, const T* best, Cut cut) {
+  const Index block = cut.n * cut.inner;
+  for (Index k = 0; k < cut.outer * cut.inner; ++k) {
+    const Index first = k / cut.inner * block + k % cut.inner;
+    const auto is_best = [x = values + first, top = best[k]](Index i) {
+      return x[i] == top || (std::isnan(x[i]) && std::isnan(top));
+    };
+    Index equal = 0;
+    for (Index i = 0; i < block; i += cut.inner) equal += is_best(i) ? 1 : 0;
+    const T share = dy[k] / static_cast<T>(equal);
+    for (Index i = 0; i < block; i += cut.inner) grad[first + i] += is_best(i) ? share : T(0);
+  }
+}
+
+// The place of the largest of n elements that are `step` apart; a NaN counts as the largest, as in max.
+template <class T>
+Index place_of_largest(const T* p, Index n, Index step) {
+  Index best = 0;
+  for (Index i = 1; i < n; ++i) {
+    if (std::isnan(p[best * step])) break;
+    if (!(p[i * step] <= p[best * step])) best = i;
+  }
+  return best;
 }
 
 Tensor max_core(const Tensor& x, Cut cut, const Shape& shape) {
@@ -157,18 +193,7 @@ Tensor max_core(const Tensor& x, Cut cut, const Shape& shape) {
   return record("max", y, {x}, [cut](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const T *values = in[0].values<T>(), *best = out.values<T>(), *dy = out.grad_or_null<T>();
-      T* const grad = in[0].grad_or_null<T>();
-      const Index block = cut.n * cut.inner;
-      for (Index k = 0; k < cut.outer * cut.inner; ++k) {
-        const Index first = k / cut.inner * block + k % cut.inner;
-        const auto is_best = [x = values + first, top = best[k]](Index i) {
-          return x[i] == top || (std::isnan(x[i]) && std::isnan(top));
-        };
-        Index equal = 0;
-        for (Index i = 0; i < block; i += cut.inner) equal += is_best(i) ? 1 : 0;
-        const T share = dy[k] / static_cast<T>(equal);
-        for (Index i = 0; i < block; i += cut.inner) grad[first + i] += is_best(i) ? share : T(0);
-      }
+      share_max(in[0].grad_or_null<T>(), dy, values, best, cut);
     });
   });
 }
@@ -228,13 +253,7 @@ std::vector<Index> argmax(const Tensor& x, Index dim) {
   dispatch(x.dtype(), [&]<class T>() {
     for (Index o = 0; o < cut.outer; ++o) {
       for (Index j = 0; j < cut.inner; ++j) {
-        const T* const p = x.node().values<T>() + o * cut.n * cut.inner + j;
-        Index best = 0;
-        for (Index i = 1; i < cut.n; ++i) {
-          if (std::isnan(p[best * cut.inner])) break;  // a NaN counts as the largest, as in max
-          if (!(p[i * cut.inner] <= p[best * cut.inner])) best = i;
-        }
-        result.push_back(best);
+        result.push_back(place_of_largest(x.node().values<T>() + o * cut.n * cut.inner + j, cut.n, cut.inner));
       }
     }
   });

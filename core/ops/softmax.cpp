@@ -15,23 +15,27 @@ Tensor over_last(const Tensor& x, Index dim, const char* name, const Op& op) {
 
 Tensor softmax(const Tensor& input, Index dim) {
   return over_last(input, dim, "softmax", [](const Tensor& x) {
-    const Index rows = x.shape().as_matrix().rows, cols = x.shape().as_matrix().cols;
+    const Shape::Matrix size = x.shape().as_matrix();
     Tensor y = Tensor::empty_like(x);
-    dispatch(x.dtype(), [&]<class T>() {
-      parallel_for(rows, row_grain(cols), [&](Index begin, Index end) {
-        kernels::kernels<T>().softmax(x.node().values<T>() + begin * cols, y.node().values<T>() + begin * cols,
-                                      end - begin, cols);
-      });
+    each_rows(x.dtype(), size, [&]<class T>() {
+      return [px = x.node().values<T>(), py = y.node().values<T>()](RowRange r) {
+        kernels::kernels<T>().softmax(r.in(px), r.in(py), r.rows, r.cols);
+      };
     });
-    return record("softmax", y, {x}, [rows, cols](const Node& out, Inputs in) {
-      dispatch(out.dtype, [&]<class T>() {
+    return record("softmax", y, {x}, [size](const Node& out, Inputs in) {
+      each_rows(out.dtype, size, [&]<class T>() {
         const T* const py = out.values<T>();
         const GradShare<T> dx = in[0].grad_share<T>();
-        parallel_for(rows, row_grain(cols), [&](Index begin, Index end) {
-          const Index i = begin * cols;
-          kernels::kernels<T>().softmax_grad(dx.p + i, dx.adds, out.grad_or_null<T>() + i, py + i, end - begin, cols,
-                                             far<T>(out.numel()));
-        });
+        const T* const dy = out.grad_or_null<T>();
+        return [py, dx, dy, past_caches = far<T>(out.numel())](RowRange r) {
+          kernels::kernels<T>().softmax_grad({.dy = r.in(dy),
+                                              .y = r.in(py),
+                                              .dx = r.in(dx.p),
+                                              .adds = dx.adds,
+                                              .rows = r.rows,
+                                              .cols = r.cols,
+                                              .far = past_caches});
+        };
       });
     });
   });
@@ -39,23 +43,22 @@ Tensor softmax(const Tensor& input, Index dim) {
 
 Tensor log_softmax(const Tensor& input, Index dim) {
   return over_last(input, dim, "log_softmax", [](const Tensor& x) {
-    const Index rows = x.shape().as_matrix().rows, cols = x.shape().as_matrix().cols;
+    const Shape::Matrix size = x.shape().as_matrix();
     Tensor y = Tensor::empty_like(x);
-    dispatch(x.dtype(), [&]<class T>() {
-      parallel_for(rows, row_grain(cols), [&](Index begin, Index end) {
-        kernels::kernels<T>().log_softmax(x.node().values<T>() + begin * cols, y.node().values<T>() + begin * cols,
-                                          end - begin, cols);
-      });
+    each_rows(x.dtype(), size, [&]<class T>() {
+      return [px = x.node().values<T>(), py = y.node().values<T>()](RowRange r) {
+        kernels::kernels<T>().log_softmax(r.in(px), r.in(py), r.rows, r.cols);
+      };
     });
-    return record("log_softmax", y, {x}, [rows, cols](const Node& out, Inputs in) {
-      dispatch(out.dtype, [&]<class T>() {
+    return record("log_softmax", y, {x}, [size](const Node& out, Inputs in) {
+      each_rows(out.dtype, size, [&]<class T>() {
         const T* const py = out.values<T>();
         const GradShare<T> dx = in[0].grad_share<T>();
-        parallel_for(rows, row_grain(cols), [&](Index begin, Index end) {
-          const Index i = begin * cols;
-          kernels::kernels<T>().log_softmax_grad(dx.p + i, dx.adds, out.grad_or_null<T>() + i, py + i, end - begin,
-                                                 cols);
-        });
+        const T* const dy = out.grad_or_null<T>();
+        return [py, dx, dy](RowRange r) {
+          kernels::kernels<T>().log_softmax_grad(
+              {.dy = r.in(dy), .y = r.in(py), .dx = r.in(dx.p), .adds = dx.adds, .rows = r.rows, .cols = r.cols});
+        };
       });
     });
   });

@@ -38,7 +38,8 @@ void adam_update(const Tensor& param, const Tensor& m, const Tensor& v, const Te
     T *const p = param.data<T>().data(), *const pm = m.data<T>().data(), *const pv = v.data<T>().data();
     const T* const g = grad.data<T>().data();
     parallel_for(param.numel(), chunk, [&](Index begin, Index end) {
-      kernels::kernels<T>().adam(p + begin, pm + begin, pv + begin, g + begin, end - begin, coefficients);
+      kernels::kernels<T>().adam(
+          {.grad = g + begin, .param = p + begin, .m = pm + begin, .v = pv + begin, .n = end - begin}, coefficients);
     });
   });
   param.mark_written("Adam");

@@ -20,6 +20,36 @@ inline Index row_grain(Index cols) {
   return std::max<Index>(1, pointwise_grain / 4 / std::max<Index>(1, cols));
 }
 
+/// A part of an op's rows, as one thread gets them.
+struct RowRange {
+  Index begin, rows, cols;
+
+  /// Where the part starts in an array of (rows, cols), and in one of a number per row. An array that is not there
+  /// stays null.
+  template <class T>
+  T* in(T* matrix) const {
+    return matrix == nullptr ? nullptr : matrix + begin * cols;
+  }
+  template <class T>
+  T* of_each(const Buffer& numbers) const {
+    return numbers.as<T>() + begin;
+  }
+};
+
+/// Calls f(RowRange) for all rows of a matrix, on the pool's threads.
+template <class F>
+void each_rows(Shape::Matrix size, const F& f) {
+  parallel_for(size.rows, row_grain(size.cols), [&](Index begin, Index end) {
+    f(RowRange{begin, end - begin, size.cols});
+  });
+}
+
+/// The same for a row-wise op: prepare<T>(), called once, gives what is called for each RowRange.
+template <class F>
+void each_rows(DType dtype, Shape::Matrix size, const F& prepare) {
+  dispatch(dtype, [&]<class T>() { each_rows(size, prepare.template operator()<T>()); });
+}
+
 /// Whether n elements are more than caches hold: 32 MB, the last-level cache of the processors at hand.
 template <class T>
 bool far(Index n) {

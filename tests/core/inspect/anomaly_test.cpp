@@ -5,6 +5,7 @@
 #include <cmath>
 #include <thread>
 
+#include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
 
 #include "../../support.h"

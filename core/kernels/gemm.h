@@ -42,7 +42,7 @@ Index packed_size(Index k, Index n) {
 // slice after slice, in each strip after strip.
 template <class T>
 GRADUS_INLINE Index packed_a_offset(const Product<T>& p, Index l, Index i) {
-  const Index depth = p.k - l < product_depth ? p.k - l : product_depth;
+  const Index depth = at_most(p.k - l, product_depth);
   return l * ((p.m + tile_rows - 1) / tile_rows * tile_rows) + i * depth;
 }
 
@@ -65,54 +65,81 @@ void pack_b(T* packed, Factor<T> b, Index k, Index n) {
     return;
   }
   for (Index j = 0; j < n; j += panel<T>) {
-    const Index cols = n - j < panel<T> ? n - j : panel<T>, padded = vectors_for<T>(cols) * width<T>;
+    const Index cols = at_most(n - j, panel<T>), padded = vectors_for<T>(cols) * width<T>;
     transpose_block(packed, padded, padded, b.p + j * b.col, b.col, cols, k);
     packed += k * padded;
   }
 }
 
+// A vector's worth of a strip's rows, from row `first` on: `high` of them exist, and `room` have a place in the strip.
+// Whole vectors are stored where the next column's place is free, that is in columns before `whole`: a masked store
+// would cost more than the rest.
+template <class T>
+struct StripPart {
+  T* strip;
+  Factor<T> a;  // from the part's first row on
+  Index first, high, room, whole;
+
+  GRADUS_INLINE void put_column(Index j, Vec<T> v) const {
+    put(strip + j * tile_rows + first, v, j < whole ? width<T> : room);
+  }
+};
+
+// Columns j0 .. j1-1 of rows that lie in memory as such: squares of them are transposed.
+template <class T>
+GRADUS_INLINE void pack_rows(const StripPart<T>& part, Index j0, Index j1) {
+  constexpr Index w = width<T>;
+  for (Index j = j0; j < j1; j += w) {
+    const Index wide = at_most(j1 - j, w);
+    Vec<T> square[w];
+#pragma GCC unroll 16
+    for (Index r = 0; r < w; ++r) square[r] = r < part.high ? get(part.a.p + r * part.a.row + j, wide) : Vec<T>(0);
+    transpose_square(square);
+#pragma GCC unroll 16
+    for (Index q = 0; q < w; ++q) {
+      if (q < wide) part.put_column(j + q, square[q]);
+    }
+  }
+}
+
+// The same where A is the transposed view of a row-major matrix: its columns lie in memory as such.
+template <class T>
+GRADUS_INLINE void pack_columns(const StripPart<T>& part, Index j0, Index j1) {
+  for (Index j = j0; j < j1; ++j) part.put_column(j, get(part.a.p + j * part.a.col, part.high));
+}
+
+// Columns j0 .. j1-1 of the first `rows` rows of `a`, as one strip.
+template <class T>
+GRADUS_INLINE void pack_strip(T* strip, Factor<T> a, Index rows, Index j0, Index j1, Index whole) {
+  constexpr Index w = width<T>, vectors = (tile_rows + w - 1) / w;
+  for (Index v = vectors - 1; v >= 0; --v) {  // downwards: the last one spills into the next column's first rows
+    const Index first = v * w, high = rows - first < 0 ? 0 : at_most(rows - first, w);
+    const StripPart<T> part{strip, {a.p + first * a.row, a.row, a.col}, first,
+                            high,  at_most(tile_rows - first, w),       whole};
+    if (a.col == 1) {
+      pack_rows(part, j0, j1);
+    } else {
+      pack_columns(part, j0, j1);
+    }
+  }
+}
+
 // Rows i0 .. i1-1 and columns l0 .. l1-1 of A, in strips of tile_rows rows; in each, column after column, a low last
-// strip filled up with zeros. Whole vectors are stored, each over the tail of the one before: a masked store would cost
-// more than the rest. A transposed A is read a few of its rows at a time, all strips' shares of them: one strip after
-// the other would fetch every cache line once for each strip that it reaches into, as rows that lie a power of two
-// apart displace each other.
+// strip filled up with zeros. A transposed A is read a few of its rows at a time, all strips' shares of them: one strip
+// after the other would fetch every cache line once for each strip that it reaches into, as rows that lie a power of
+// two apart displace each other.
 template <class T>
 void pack_a(T* packed, const Product<T>& p, Index i0, Index i1, Index l0, Index l1) {
-  constexpr Index w = width<T>, vectors = (tile_rows + w - 1) / w;
   for (Index l = l0; l < l1; l += product_depth) {
-    const Index depth = p.k - l < product_depth ? p.k - l : product_depth;
+    const Index depth = at_most(p.k - l, product_depth);
     // The last columns' vectors would reach into the next strip, which another thread may be packing.
-    const Index whole = depth - (vectors * w > tile_rows ? w : 0);
+    const Index whole = depth - (tile_rows % width<T> != 0 ? width<T> : 0);
     const Index block = p.a.col == 1 ? depth : 8;
-    for (Index j0 = 0; j0 < depth; j0 += block) {
-      const Index j1 = depth - j0 < block ? depth : j0 + block;
+    for (Index j = 0; j < depth; j += block) {
       for (Index i = i0; i < i1; i += tile_rows) {
-        const Index rows = i1 - i < tile_rows ? i1 - i : tile_rows;
-        const T* const source = p.a.p + i * p.a.row + l * p.a.col;
-        T* const strip = packed + packed_a_offset(p, l, i);
-        for (Index v = vectors - 1; v >= 0; --v) {  // downwards: the last one spills into the next column's first rows
-          const Index first = v * w, high = rows - first < 0 ? 0 : rows - first < w ? rows - first : w;
-          const Index room = tile_rows - first < w ? tile_rows - first : w;
-          if (p.a.col == 1) {
-            for (Index j = j0; j < j1; j += w) {
-              const Index wide = j1 - j < w ? j1 - j : w;
-              Vec<T> square[w];
-#pragma GCC unroll 16
-              for (Index r = 0; r < w; ++r) {
-                square[r] = r < high ? get(source + (first + r) * p.a.row + j, wide) : Vec<T>(0);
-              }
-              transpose_square(square);
-#pragma GCC unroll 16
-              for (Index q = 0; q < w; ++q) {
-                if (q < wide) put(strip + (j + q) * tile_rows + first, square[q], j + q < whole ? w : room);
-              }
-            }
-          } else {  // the transposed view of a row-major matrix: a.row is 1
-            for (Index j = j0; j < j1; ++j) {
-              put(strip + j * tile_rows + first, get(source + j * p.a.col + first, high), j < whole ? w : room);
-            }
-          }
-        }
+        const Factor<T> a{p.a.p + i * p.a.row + l * p.a.col, p.a.row, p.a.col};
+        pack_strip(packed + packed_a_offset(p, l, i), a, at_most(i1 - i, tile_rows), j, at_most(j + block, depth),
+                   whole);
       }
     }
   }
@@ -147,7 +174,7 @@ void tile(T* c, Index c_stride, Factor<T> a, const T* b, Index b_row, Index n, I
       const T* const group = packed ? a0 + i : i < 4 ? a0 : i < 8 ? a4 : a8;
       const Vec<T> x(group[packed || i % 4 == 0 ? 0 : i % 4 == 1 ? row : i % 4 == 2 ? 2 * row : row3]);
 #pragma GCC unroll 4
-      for (int j = 0; j < V; ++j) sums[i][j] = fma(x, from_b[j], sums[i][j]);
+      for (int j = 0; j < V; ++j) sums[i][j] = multiply_add(x, from_b[j], sums[i][j]);
     }
     b += b_step;
     a0 += step;
@@ -220,8 +247,8 @@ template <class T>
 GRADUS_INLINE void product_of_panel(T* c, Index c_stride, Factor<T> a, const T* b, Index b_row, Index m, Index n,
                                     Index k, bool accumulate, const T* bias) {
   for (Index i = 0; i < m; i += tile_rows) {
-    tile_of_any(m - i < tile_rows ? m - i : tile_rows, c + i * c_stride, c_stride,
-                Factor<T>{a.p + i * a.row, a.row, a.col}, b, b_row, n, k, accumulate, bias);
+    tile_of_any(at_most(m - i, tile_rows), c + i * c_stride, c_stride, Factor<T>{a.p + i * a.row, a.row, a.col}, b,
+                b_row, n, k, accumulate, bias);
   }
 }
 
@@ -230,84 +257,123 @@ template <class T>
 void product_of_packed(T* c, Index c_stride, Factor<T> a, const T* packed_b, Index m, Index n, Index k, bool accumulate,
                        const T* bias = nullptr) {
   for (Index j = 0; j < n; j += panel<T>) {
-    const Index cols = n - j < panel<T> ? n - j : panel<T>, padded = vectors_for<T>(cols) * width<T>;
+    const Index cols = at_most(n - j, panel<T>), padded = vectors_for<T>(cols) * width<T>;
     product_of_panel(c + j, c_stride, a, packed_b, padded, m, cols, k, accumulate,
                      bias == nullptr ? nullptr : bias + j);
     packed_b += k * padded;
   }
 }
 
-// Asks for lines begin .. end-1 of a group's source, so that they are near when the group's turn to be packed comes.
+// One slice of a product's k, rows i0 .. i1-1.
 template <class T>
-GRADUS_INLINE void prefetch_group(Factor<T> b, Index begin, Index end) {
-  constexpr Index line = 64 / sizeof(T), lines = group<T> / line, lines_deep = product_depth / line;
-  for (Index i = begin; i < end; ++i) {
-    __builtin_prefetch(
-        b.col == 1 ? b.p + i / lines * b.row + i % lines * line : b.p + i / lines_deep * b.col + i % lines_deep * line,
-        0, 2);
+struct Slice {
+  const Product<T>& p;
+  Index i0, i1, l, depth;
+  bool accumulate;
+  const T* bias;
+
+  GRADUS_INLINE const T* bias_from(Index j) const { return bias == nullptr ? nullptr : bias + j; }
+};
+
+// Columns j .. j+cols-1 of a slice with A as it lies. What is used little of B, or stays in the L1 cache, is read where
+// it is, too: packing would cost more than it saves.
+template <class T>
+GRADUS_INLINE void product_in_place(const Slice<T>& s, Factor<T> b, Index j, Index cols, T* packed_b) {
+  constexpr Index l1_cache = 32768 / sizeof(T);
+  const Product<T>& p = s.p;
+  const Index rows = s.i1 - s.i0;
+  const bool in_place = b.col == 1 && (rows <= 2 * tile_rows || b.row * s.depth <= l1_cache);
+  const Index direct = in_place ? cols / width<T> * width<T> : 0;
+  const Factor<T> a{p.a.p + s.i0 * p.a.row + s.l * p.a.col, p.a.row, p.a.col};
+  T* const c = p.c + s.i0 * p.c_stride + j;
+  for (Index q = 0; q < direct; q += panel<T>) {
+    product_of_panel(c + q, p.c_stride, a, b.p + q, b.row, rows, at_most(direct - q, panel<T>), s.depth, s.accumulate,
+                     s.bias_from(j + q));
+  }
+  if (direct == cols) return;
+  pack_b(packed_b, Factor<T>{b.p + direct * b.col, b.row, b.col}, s.depth, cols - direct);
+  product_of_packed(c + direct, p.c_stride, a, packed_b, rows, cols - direct, s.depth, s.accumulate,
+                    s.bias_from(j + direct));
+}
+
+// Asks for the source of the next group of B's panels, a few lines per tile, so that it is near when its turn to be
+// packed comes.
+template <class T>
+class GroupPrefetch {
+ public:
+  GRADUS_INLINE GroupPrefetch(Factor<T> next, bool wanted, Index tiles)
+      : next_(next), share_((lines + tiles - 1) / tiles), done_(wanted ? 0 : lines) {}
+
+  GRADUS_INLINE void some() {
+    constexpr Index line = 64 / sizeof(T), lines_wide = group<T> / line, lines_deep = product_depth / line;
+    const Index end = at_most(done_ + share_, lines);
+    for (Index i = done_; i < end; ++i) {
+      __builtin_prefetch(next_.col == 1 ? next_.p + i / lines_wide * next_.row + i % lines_wide * line
+                                        : next_.p + i / lines_deep * next_.col + i % lines_deep * line,
+                         0, 2);
+    }
+    done_ = end;
+  }
+
+ private:
+  static constexpr Index lines = product_depth * group<T> * static_cast<Index>(sizeof(T)) / 64;
+  Factor<T> next_;
+  Index share_, done_;
+};
+
+// Columns j .. j+cols-1 of a slice with A packed: while B's packed panels are used, A's strips come by in blocks that
+// stay in the L2 cache.
+template <class T>
+GRADUS_INLINE void product_of_strips(const Slice<T>& s, const T* packed_b, Index j, Index cols,
+                                     GroupPrefetch<T> prefetch) {
+  constexpr Index block = 16 * tile_rows;
+  const Product<T>& p = s.p;
+  for (Index i_block = s.i0; i_block < s.i1; i_block += block) {
+    const Index i_end = at_most(i_block + block, s.i1);
+    const T* panel_b = packed_b;
+    for (Index q = 0; q < cols; q += panel<T>, panel_b += s.depth * panel<T>) {
+      const Index wide = at_most(cols - q, panel<T>);
+      for (Index i = i_block; i < i_end; i += tile_rows) {
+        prefetch.some();
+        T* const corner = p.c + i * p.c_stride + j + q;
+        const Factor<T> strip{p.packed_a + packed_a_offset(p, s.l, i), 1, tile_rows};
+        if (i + tile_rows <= i_end && wide == panel<T>) {
+          tile<tile_rows, tile_vectors, true>(corner, p.c_stride, strip, panel_b, panel<T>, wide, s.depth, s.accumulate,
+                                              s.bias_from(j + q));
+        } else {
+          tile_of_any(at_most(i_end - i, tile_rows), corner, p.c_stride, strip, panel_b,
+                      vectors_for<T>(wide) * width<T>, wide, s.depth, s.accumulate, s.bias_from(j + q));
+        }
+      }
+    }
   }
 }
 
-// Rows i0 .. i1-1 and columns j0 .. j1-1 of a product. A group of B's panels is packed right before it is used, while
-// the rows of A that go with it come by in blocks that stay in the L2 cache, and the next group's source is called for.
+// Rows i0 .. i1-1 and columns j0 .. j1-1 of a product. A group of B's panels is packed right before it is used, and the
+// next one's source is called for meanwhile.
 template <class T>
 void product(const Product<T>& p, Index i0, Index i1, Index j0, Index j1) {
   alignas(64) T packed_b[product_depth * group<T>];
   for (Index l = 0; l == 0 || l < p.k; l += product_depth) {
-    const Index depth = p.k - l < product_depth ? p.k - l : product_depth;
-    const bool accumulate = p.accumulate || l > 0;
-    const T* const bias = l > 0 ? nullptr : p.bias;
+    const Slice<T> slice{.p = p,
+                         .i0 = i0,
+                         .i1 = i1,
+                         .l = l,
+                         .depth = at_most(p.k - l, product_depth),
+                         .accumulate = p.accumulate || l > 0,
+                         .bias = l > 0 ? nullptr : p.bias};
     for (Index j = j0; j < j1; j += group<T>) {
-      const Index cols = j1 - j < group<T> ? j1 - j : group<T>;
+      const Index cols = at_most(j1 - j, group<T>);
       const Factor<T> b{p.b.p + l * p.b.row + j * p.b.col, p.b.row, p.b.col};
       if (p.packed_a == nullptr) {
-        // What is used little, or stays in the L1 cache as it lies, is read where it is: packing would cost more than
-        // it saves.
-        constexpr Index l1_cache = 32768 / sizeof(T);
-        const bool in_place = b.col == 1 && (i1 - i0 <= 2 * tile_rows || b.row * depth <= l1_cache);
-        const Index direct = in_place ? cols / width<T> * width<T> : 0;
-        const Factor<T> a{p.a.p + i0 * p.a.row + l * p.a.col, p.a.row, p.a.col};
-        T* const c = p.c + i0 * p.c_stride + j;
-        for (Index q = 0; q < direct; q += panel<T>) {
-          product_of_panel(c + q, p.c_stride, a, b.p + q, b.row, i1 - i0, direct - q < panel<T> ? direct - q : panel<T>,
-                           depth, accumulate, bias == nullptr ? nullptr : bias + j + q);
-        }
-        if (direct == cols) continue;
-        pack_b(packed_b, Factor<T>{b.p + direct * b.col, b.row, b.col}, depth, cols - direct);
-        product_of_packed(c + direct, p.c_stride, a, packed_b, i1 - i0, cols - direct, depth, accumulate,
-                          bias == nullptr ? nullptr : bias + j + direct);
+        product_in_place(slice, b, j, cols, packed_b);
         continue;
       }
-      pack_b(packed_b, b, depth, cols);
+      pack_b(packed_b, b, slice.depth, cols);
       const Factor<T> next{b.p + group<T> * b.col, b.row, b.col};
-      constexpr Index lines = product_depth * group<T> * static_cast<Index>(sizeof(T)) / 64;
-      const Index tiles = (i1 - i0 + tile_rows - 1) / tile_rows * (group<T> / panel<T>),
-                  share = (lines + tiles - 1) / tiles;
-      Index fetched = j + 2 * group<T> <= j1 && depth == product_depth ? 0 : lines;
-      constexpr Index block = 16 * tile_rows;
-      for (Index i_block = i0; i_block < i1; i_block += block) {
-        const Index i_end = i1 - i_block < block ? i1 : i_block + block;
-        const T* panel_b = packed_b;
-        for (Index q = 0; q < cols; q += panel<T>) {
-          const Index wide = cols - q < panel<T> ? cols - q : panel<T>;
-          const T* const bias_q = bias == nullptr ? nullptr : bias + j + q;
-          for (Index i = i_block; i < i_end; i += tile_rows) {
-            const Index until = fetched + share < lines ? fetched + share : lines;
-            prefetch_group(next, fetched, until);
-            fetched = until;
-            T* const corner = p.c + i * p.c_stride + j + q;
-            const Factor<T> strip{p.packed_a + packed_a_offset(p, l, i), 1, tile_rows};
-            if (i + tile_rows <= i_end && wide == panel<T>) {
-              tile<tile_rows, tile_vectors, true>(corner, p.c_stride, strip, panel_b, panel<T>, wide, depth, accumulate,
-                                                  bias_q);
-            } else {
-              tile_of_any(i_end - i < tile_rows ? i_end - i : tile_rows, corner, p.c_stride, strip, panel_b,
-                          vectors_for<T>(wide) * width<T>, wide, depth, accumulate, bias_q);
-            }
-          }
-          panel_b += depth * panel<T>;
-        }
-      }
+      const bool wanted = j + 2 * group<T> <= j1 && slice.depth == product_depth;
+      const Index tiles = (i1 - i0 + tile_rows - 1) / tile_rows * (group<T> / panel<T>);
+      product_of_strips(slice, packed_b, j, cols, GroupPrefetch<T>(next, wanted, tiles));
     }
   }
 }
