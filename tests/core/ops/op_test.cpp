@@ -560,7 +560,8 @@ std::set<std::string> recorded_names() {
   for (const auto& entry : std::filesystem::recursive_directory_iterator(core)) {
     if (entry.path().extension() == ".cpp") names.merge(words_after(read(entry.path()), " record(", true));
     if (entry.path().extension() == ".def") {
-      for (const char* macro : {"\nUNARY(", "\nBINARY("}) names.merge(words_after(read(entry.path()), macro));
+      for (const char* macro : {"\nUNARY(", "\nUNARY_FORM(", "\nBINARY("})
+        names.merge(words_after(read(entry.path()), macro));
     }
   }
   return names;
