@@ -12,11 +12,13 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include <gradus/core/runtime/buffer.h>
@@ -122,6 +124,32 @@ class WithInstructionSet {
 inline std::vector<std::string_view> tested_instruction_sets() {
   if (std::getenv("GRADUS_ISA") != nullptr) return {instruction_set()};
   return available_instruction_sets();
+}
+
+/// f(dtype), or a generic f<float>() and f<double>(), with each of those instruction sets.
+template <class F>
+void everywhere(const F& f) {
+  for (const std::string_view isa : tested_instruction_sets()) {
+    const WithInstructionSet guard(isa);
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      SCOPED_TRACE(fmt::format("{} {}", isa, dtype));
+      if constexpr (std::is_invocable_v<const F&, DType>) {
+        f(dtype);
+      } else {
+        dispatch(dtype, f);
+      }
+    }
+  }
+}
+
+/// Blocks of the pool hold NaN when they are handed out next: what an op does not write shows.
+inline void poison_the_pool() {
+  constexpr std::size_t largest = 4096, step = 64, blocks = 8;
+  for (std::size_t bytes = step; bytes <= largest; bytes += step) {
+    std::array<void*, blocks> taken{};
+    for (void*& block : taken) std::memset(block = pool_allocate(bytes), 0xff, bytes);
+    for (void* const block : taken) pool_free(block, bytes);
+  }
 }
 
 /// Whether freed blocks are kept for the next use; under AddressSanitizer they are not.

@@ -26,23 +26,23 @@ GRADUS_INLINE SlopeUnless<M, V> one_unless(M stops) {
   return {stops, V(1)};
 }
 template <class V>
-GRADUS_INLINE V rectified(V x) {  // a NaN stays one
+GRADUS_INLINE V relu(V x) {  // a NaN stays one
   return xsimd::select(x <= V(0), V(0), x);
 }
 
 // In terms of exp(-|x|), which cannot overflow.
 template <class V>
-struct Logistic {
+struct SigmoidAndRest {
   V value, rest;  // s(x) and 1 - s(x), each with all its digits
 };
 template <class V>
-GRADUS_INLINE Logistic<V> logistic_and_rest(V x) {
+GRADUS_INLINE SigmoidAndRest<V> sigmoid_and_rest(V x) {
   const V e = exponential_of_negative(-xsimd::abs(x)), larger_share = quotient(V(1), V(1) + e);
   const auto negative = x < V(0);
   return {xsimd::select(negative, e, V(1)) * larger_share, xsimd::select(negative, V(1), e) * larger_share};
 }
 template <class V>
-GRADUS_INLINE V logistic(V x) {
+GRADUS_INLINE V sigmoid(V x) {
   const V e = exponential_of_negative(-xsimd::abs(x));
   return quotient(xsimd::select(x < V(0), e, V(1)), V(1) + e);
 }
@@ -55,13 +55,18 @@ GRADUS_INLINE V bounded(V x, V bound) {
 }
 
 template <class V>
+GRADUS_INLINE V softplus(V x) {
+  return relu(x) + xsimd::log1p(exponential_of_negative(-xsimd::abs(x)));
+}
+
+template <class V>
 GRADUS_INLINE V silu(V x) {
-  return xsimd::select(x < V(-1000), V(0), x * logistic(x));
+  return xsimd::select(x < V(-1000), V(0), x * sigmoid(x));
 }
 template <class V>
 GRADUS_INLINE V silu_slope(V unbounded) {
   const V x = bounded(unbounded, V(1000));
-  const Logistic<V> s = logistic_and_rest(x);
+  const SigmoidAndRest<V> s = sigmoid_and_rest(x);
   return s.value * (V(1) + x * s.rest);
 }
 
@@ -73,7 +78,7 @@ inline constexpr T normal_most = std::is_same_v<T, float> ? T(15) : T(40);  // P
 template <class T>
 GRADUS_INLINE Vec<T> gelu_erf(Vec<T> x) {
   const Vec<T> a = xsimd::min(Vec<T>(normal_most<T>), xsimd::abs(x));
-  return rectified(x) - a * normal_tail<T>(a).tail;
+  return relu(x) - a * normal_tail<T>(a).tail;
 }
 template <class T>
 GRADUS_INLINE Vec<T> gelu_erf_slope(Vec<T> unbounded) {
@@ -84,8 +89,7 @@ GRADUS_INLINE Vec<T> gelu_erf_slope(Vec<T> unbounded) {
   return xsimd::select(x > V(0), V(1) - normal.tail, normal.tail) + x * phi;
 }
 
-// The same paper's approximation x/2 (1 + tanh(u)) = x s(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3), s the logistic
-// function.
+// The same paper's approximation x/2 (1 + tanh(u)) = x s(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3), s the sigmoid.
 template <class T>
 struct GeluTanh {
   static constexpr T two_root = T(1.5957691216057307117), cubic = T(0.044715), log2_e = T(1.4426950408889634074);
@@ -115,11 +119,11 @@ GRADUS_INLINE Vec<float> gelu_tanh_slope(Vec<float> unbounded) {
 }
 GRADUS_INLINE Vec<double> gelu_tanh(Vec<double> unbounded) {
   const GeluTanh<double> g(xsimd::max(Vec<double>(-40), unbounded));
-  return g.x * logistic(g.two_u());
+  return g.x * sigmoid(g.two_u());
 }
 GRADUS_INLINE Vec<double> gelu_tanh_slope(Vec<double> unbounded) {
   const GeluTanh<double> g(bounded(unbounded, Vec<double>(40)));
-  const Logistic<Vec<double>> s = logistic_and_rest(g.two_u());
+  const SigmoidAndRest<Vec<double>> s = sigmoid_and_rest(g.two_u());
   return multiply_add(s.value * g.x_slope_two_u(), s.rest, s.value);
 }
 
@@ -136,7 +140,7 @@ GRADUS_INLINE auto power_exponent_slope(V a, V b, V y) {
 }
 
 template <class V>
-GRADUS_INLINE V clamped(V x, V low, V high) {
+GRADUS_INLINE V clamp(V x, V low, V high) {
   return xsimd::select(x < low, low, xsimd::select(x > high, high, x));
 }
 
@@ -152,12 +156,12 @@ GRADUS_INLINE auto share_above(V a, V b) {
 #define UNARY(name, formula, slope)                                                                \
   struct Unary_##name {                                                                            \
     template <class V, class T = typename V::value_type>                                           \
-    GRADUS_INLINE static V f(V x, [[maybe_unused]] V a, [[maybe_unused]] V b) {                    \
+    GRADUS_INLINE static V f(V x, [[maybe_unused]] V p, [[maybe_unused]] V q) {                    \
       return formula;                                                                              \
     }                                                                                              \
     template <class V, class T = typename V::value_type>                                           \
-    GRADUS_INLINE static auto df([[maybe_unused]] V x, [[maybe_unused]] V y, [[maybe_unused]] V a, \
-                                 [[maybe_unused]] V b) {                                           \
+    GRADUS_INLINE static auto df([[maybe_unused]] V x, [[maybe_unused]] V y, [[maybe_unused]] V p, \
+                                 [[maybe_unused]] V q) {                                           \
       return slope;                                                                                \
     }                                                                                              \
   };
@@ -166,15 +170,15 @@ GRADUS_INLINE auto share_above(V a, V b) {
 
 #define BINARY(name, formula, slope_a, slope_b)                                                      \
   struct Binary_##name {                                                                             \
-    template <class V>                                                                               \
+    template <class V, class T = typename V::value_type>                                             \
     GRADUS_INLINE static V f(V a, V b) {                                                             \
       return formula;                                                                                \
     }                                                                                                \
-    template <class V>                                                                               \
+    template <class V, class T = typename V::value_type>                                             \
     GRADUS_INLINE static auto da([[maybe_unused]] V a, [[maybe_unused]] V b, [[maybe_unused]] V y) { \
       return slope_a;                                                                                \
     }                                                                                                \
-    template <class V>                                                                               \
+    template <class V, class T = typename V::value_type>                                             \
     GRADUS_INLINE static auto db([[maybe_unused]] V a, [[maybe_unused]] V b, [[maybe_unused]] V y) { \
       return slope_b;                                                                                \
     }                                                                                                \

@@ -59,18 +59,18 @@ constexpr std::array second_reads{
 #undef BINARY
 };
 
-Tensor unary(UnaryOp op, const Tensor& x, double a = 0, double b = 0) {
+Tensor unary(UnaryOp op, const Tensor& x, double p = 0, double q = 0) {
   check_defined(unary_names[static_cast<std::size_t>(op)], {x});
   Tensor y = Tensor::empty_like(x);
   dispatch(x.dtype(), [&]<class T>() {
     const T* const from = x.node().data.as<T>();
     T* const to = y.node().data.as<T>();
     parallel_for(x.numel(), pointwise_grain, [&](Index begin, Index end) {
-      kernels::kernels<T>().unary(op, from + begin, to + begin, end - begin, static_cast<T>(a), static_cast<T>(b),
+      kernels::kernels<T>().unary(op, from + begin, to + begin, end - begin, static_cast<T>(p), static_cast<T>(q),
                                   far<T>(x.numel()));
     });
   });
-  return record(unary_names[static_cast<std::size_t>(op)], y, {x}, [op, a, b](const Node& out, Inputs in) {
+  return record(unary_names[static_cast<std::size_t>(op)], y, {x}, [op, p, q](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const auto [dx, adds] = in[0].grad_share<T>();
       if (detail::change_guards.load(std::memory_order_relaxed) != 0) [[unlikely]]
@@ -78,7 +78,7 @@ Tensor unary(UnaryOp op, const Tensor& x, double a = 0, double b = 0) {
       const T *const dy = out.grad_or_null<T>(), *const px = in[0].data.as<T>(), *const py = out.data.as<T>();
       parallel_for(out.numel(), pointwise_grain, [&, dx = dx, adds = adds](Index begin, Index end) {
         kernels::kernels<T>().unary_grad(op, dx + begin, adds, dy + begin, px + begin, py + begin, end - begin,
-                                         static_cast<T>(a), static_cast<T>(b), far<T>(out.numel()));
+                                         static_cast<T>(p), static_cast<T>(q), far<T>(out.numel()));
       });
     });
   });
@@ -231,42 +231,20 @@ Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
-Tensor neg(const Tensor& x) {
-  return unary(UnaryOp::neg, x);
-}
-Tensor exp(const Tensor& x) {
-  return unary(UnaryOp::exp, x);
-}
-Tensor log(const Tensor& x) {
-  return unary(UnaryOp::log, x);
-}
-Tensor sqrt(const Tensor& x) {
-  return unary(UnaryOp::sqrt, x);
-}
-Tensor abs(const Tensor& x) {
-  return unary(UnaryOp::abs, x);
-}
-Tensor sin(const Tensor& x) {
-  return unary(UnaryOp::sin, x);
-}
-Tensor cos(const Tensor& x) {
-  return unary(UnaryOp::cos, x);
-}
-Tensor tanh(const Tensor& x) {
-  return unary(UnaryOp::tanh, x);
-}
-Tensor sigmoid(const Tensor& x) {
-  return unary(UnaryOp::sigmoid, x);
-}
-Tensor relu(const Tensor& x) {
-  return unary(UnaryOp::relu, x);
-}
-Tensor silu(const Tensor& x) {
-  return unary(UnaryOp::silu, x);
-}
-Tensor softplus(const Tensor& x) {
-  return unary(UnaryOp::softplus, x);
-}
+#define UNARY(name, y, dy)          \
+  Tensor name(const Tensor& x) {    \
+    return unary(UnaryOp::name, x); \
+  }
+#define UNARY_FORM(name, y, dy)
+#include <gradus/core/kernels/unary.def>
+#undef UNARY
+#define BINARY(name, y, da, db)                   \
+  Tensor name(const Tensor& a, const Tensor& b) { \
+    return binary(BinaryOp::name, a, b);          \
+  }
+#include <gradus/core/kernels/binary.def>
+#undef BINARY
+
 Tensor pow(const Tensor& x, double exponent) {
   return unary(UnaryOp::pow, x, exponent);
 }
@@ -278,28 +256,6 @@ Tensor gelu(const Tensor& x, Gelu form) {
 Tensor clamp(const Tensor& x, double low, double high) {
   check(low <= high, "clamp: low is {} and high {}; low must not be above high", low, high);
   return unary(UnaryOp::clamp, x, low, high);
-}
-
-Tensor add(const Tensor& a, const Tensor& b) {
-  return binary(BinaryOp::add, a, b);
-}
-Tensor sub(const Tensor& a, const Tensor& b) {
-  return binary(BinaryOp::sub, a, b);
-}
-Tensor mul(const Tensor& a, const Tensor& b) {
-  return binary(BinaryOp::mul, a, b);
-}
-Tensor div(const Tensor& a, const Tensor& b) {
-  return binary(BinaryOp::div, a, b);
-}
-Tensor maximum(const Tensor& a, const Tensor& b) {
-  return binary(BinaryOp::maximum, a, b);
-}
-Tensor minimum(const Tensor& a, const Tensor& b) {
-  return binary(BinaryOp::minimum, a, b);
-}
-Tensor pow(const Tensor& a, const Tensor& b) {
-  return binary(BinaryOp::pow, a, b);
 }
 
 Tensor broadcast_to(const Tensor& x, const Shape& shape) {

@@ -6,29 +6,17 @@ namespace gradus::testing {
 
 Registry ops() {
   return {
-      GRADUS_ENTRY("neg", neg(c[0])),
-      GRADUS_ENTRY("exp", exp(c[0])),
-      GRADUS_ENTRY("log", log(c[0])),
-      GRADUS_ENTRY("sqrt", sqrt(c[0])),
-      GRADUS_ENTRY("abs", abs(c[0])),
-      GRADUS_ENTRY("sin", sin(c[0])),
-      GRADUS_ENTRY("cos", cos(c[0])),
-      GRADUS_ENTRY("tanh", tanh(c[0])),
-      GRADUS_ENTRY("sigmoid", sigmoid(c[0])),
-      GRADUS_ENTRY("relu", relu(c[0])),
-      GRADUS_ENTRY("silu", silu(c[0])),
-      GRADUS_ENTRY("softplus", softplus(c[0])),
+#define UNARY(name, y, dy) GRADUS_ENTRY(#name, name(c[0])),
+#define UNARY_FORM(name, y, dy)
+#include <gradus/core/kernels/unary.def>
+#undef UNARY
+#define BINARY(name, y, da, db) GRADUS_ENTRY(#name, name(c[0], c[1])),
+#include <gradus/core/kernels/binary.def>
+#undef BINARY
       GRADUS_ENTRY("gelu_erf", gelu(c[0])),
       GRADUS_ENTRY("gelu_tanh", gelu(c[0], Gelu::tanh)),
       GRADUS_ENTRY("pow_number", pow(c[0], c.number("exponent"))),
       GRADUS_ENTRY("clamp", clamp(c[0], c.number("low"), c.number("high"))),
-      GRADUS_ENTRY("add", add(c[0], c[1])),
-      GRADUS_ENTRY("sub", sub(c[0], c[1])),
-      GRADUS_ENTRY("mul", mul(c[0], c[1])),
-      GRADUS_ENTRY("div", div(c[0], c[1])),
-      GRADUS_ENTRY("maximum", maximum(c[0], c[1])),
-      GRADUS_ENTRY("minimum", minimum(c[0], c[1])),
-      GRADUS_ENTRY("pow", pow(c[0], c[1])),
       GRADUS_ENTRY("add_number", c[0] + c.number("number")),
       GRADUS_ENTRY("sub_from_number", c.number("number") - c[0]),
       GRADUS_ENTRY("mul_number", c[0] * c.number("number")),

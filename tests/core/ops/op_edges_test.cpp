@@ -21,17 +21,6 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 // Long enough that a value meets the vector loop as well as its tail.
 constexpr Index long_enough = 37;
 
-template <class F>
-void everywhere(const F& f) {
-  for (const std::string_view isa : tested_instruction_sets()) {
-    const WithInstructionSet guard(isa);
-    for (const DType dtype : {DType::f32, DType::f64}) {
-      SCOPED_TRACE(fmt::format("{} {}", isa, dtype));
-      f(dtype);
-    }
-  }
-}
-
 struct Point {
   double value, slope;
 };

@@ -438,16 +438,6 @@ TEST_P(EachOp, TakesOneTensorForAllInputs) {
   }
 }
 
-// Blocks of the pool hold NaN when they are handed out next: what an op does not write shows.
-void poison_the_pool() {
-  constexpr std::size_t largest = 4096, step = 64, blocks = 8;
-  for (std::size_t bytes = step; bytes <= largest; bytes += step) {
-    std::array<void*, blocks> taken{};
-    for (void*& block : taken) std::memset(block = pool_allocate(bytes), 0xff, bytes);
-    for (void* const block : taken) pool_free(block, bytes);
-  }
-}
-
 // f on inputs of these shapes: an Error, or gradients that agree with differences; zeros when f has no elements.
 void expect_gradients_of_no_elements(const OpRow& row, const std::vector<Shape>& shapes, DType dtype) {
   const std::vector<Array> inputs = make_inputs(row, shapes);
@@ -560,7 +550,8 @@ std::set<std::string> recorded_names() {
   for (const auto& entry : std::filesystem::recursive_directory_iterator(core)) {
     if (entry.path().extension() == ".cpp") names.merge(words_after(read(entry.path()), " record(", true));
     if (entry.path().extension() == ".def") {
-      for (const char* macro : {"\nUNARY(", "\nBINARY("}) names.merge(words_after(read(entry.path()), macro));
+      for (const char* macro : {"\nUNARY(", "\nUNARY_FORM(", "\nBINARY("})
+        names.merge(words_after(read(entry.path()), macro));
     }
   }
   return names;

@@ -15,17 +15,6 @@ namespace {
 constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
-template <class F>
-void everywhere(const F& f) {
-  for (const std::string_view isa : available_instruction_sets()) {
-    const WithInstructionSet guard(isa);
-    for (const DType dtype : {DType::f32, DType::f64}) {
-      SCOPED_TRACE(fmt::format("{} {}", isa, dtype));
-      f(dtype);
-    }
-  }
-}
-
 void expect_numbers(const char* name, const std::vector<double>& got, const std::vector<double>& wanted) {
   ASSERT_GE(got.size(), wanted.size()) << name;
   for (std::size_t i = 0; i < wanted.size(); ++i) {

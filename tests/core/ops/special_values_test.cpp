@@ -24,16 +24,6 @@ using Exact = long double;
 constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
-template <class F>
-void everywhere(const F& f) {
-  for (const std::string_view isa : available_instruction_sets()) {
-    const WithInstructionSet guard(isa);
-    SCOPED_TRACE(isa);
-    f.template operator()<float>();
-    f.template operator()<double>();
-  }
-}
-
 template <class T>
 std::vector<T> special() {
   using N = std::numeric_limits<T>;

@@ -7,8 +7,6 @@
 #include <gradus/nn/layers/positions.h>
 #include <gradus/nn/layers/recurrent.h>
 
-#include <cstring>
-
 #include "../support.h"
 
 namespace gradus::nn {
@@ -16,18 +14,9 @@ namespace {
 
 using In = const std::vector<Tensor>&;
 
-// Fills what the pool will hand out next with NaN.
-void poison_the_pool() {
-  for (std::size_t bytes = 64; bytes <= 4096; bytes += 64) {
-    void* const block = pool_allocate(bytes);
-    std::memset(block, 0xff, bytes);
-    pool_free(block, bytes);
-  }
-}
-
 void expect_zero_gradients(const Module& module, const Tensor& y) {
   ASSERT_EQ(y.numel(), 0);
-  poison_the_pool();
+  testing::poison_the_pool();
   sum(y).backward();
   for (const auto& [name, parameter] : module.named_parameters()) {
     ASSERT_TRUE(parameter.grad().defined()) << name;
