@@ -144,6 +144,14 @@ void each_line(const Text& text, const RunData& info, const F& f) {
   }
 }
 
+void check_known(const models::CharTokenizer& tokenizer, const std::string& line, const std::string& place) {
+  try {
+    tokenizer.encode(line, place);
+  } catch (const gradus::Error& problem) {
+    throw UnknownCharacter(problem.what());
+  }
+}
+
 std::unique_ptr<models::Dataset> make_dataset(const Text& text, const std::optional<Text>& held_out,
                                               const RunData& info, const models::CharTokenizer& tokenizer,
                                               const models::Progress& progress) {
@@ -263,14 +271,14 @@ Data make_data(Text text, std::optional<Text> held_out, const RunData& info,
   Waiting waiting("tokenizing", quiet);
   try {
     data.dataset = make_dataset(text, held_out, info, *tokenizer, waiting.progress());
-  } catch (const gradus::Error&) {
+  } catch (const gradus::Error& problem) {
     for (const Text* const one : {&text, held_out ? &*held_out : &text}) {
       each_line(*one, info, [&](const std::string& line, const std::string& place) {
-        tokenizer->encode(line, place);
+        check_known(*tokenizer, line, place);
         return true;
       });
     }
-    throw;
+    gradus::fail("{}: {}", name_of(info.sources()), told(problem));
   }
   data.characters = characters_of(*data.dataset);
   return data;
@@ -283,6 +291,14 @@ std::string place_of_unknown(const Text& text, const RunData& info, const models
     return found.empty();
   });
   return found;
+}
+
+std::string told(const gradus::Error& problem) {
+  std::string_view text = problem.what();
+  for (const std::string_view name : {"read: ", "dataset: "}) {
+    if (text.starts_with(name)) text.remove_prefix(name.size());
+  }
+  return std::string(text);
 }
 
 std::string told_unknown(const Data& data) {

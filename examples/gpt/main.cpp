@@ -23,7 +23,7 @@ void add_threads(CLI::App& command) {
   command
       .add_option_function<int>("--threads", &gradus::set_num_threads,
                                 "Threads to compute with (default: all cores). Results do not depend on it")
-      ->check(CLI::Range(1, gradus::max_threads))
+      ->check(range("--threads", 1, gradus::max_threads))
       ->type_name("N");
 }
 
@@ -76,6 +76,11 @@ int run_command(int argc, char** argv) {
     return run();
   } catch (const CLI::Success& help) {
     return app.exit(help);
+  } catch (const CLI::RequiredError&) {
+    const std::string command = app.get_subcommands().front()->get_name();
+    return report(
+        fmt::format("gpt {0} needs DIR, the folder of a run, e.g. gpt {0} runs/names (see gpt {0} --help)", command),
+        2);
   } catch (const CLI::ParseError& error) {
     const auto used = app.get_subcommands();
     return report(

@@ -38,7 +38,7 @@ void print_samples(models::GPT& model, const Data& data, models::GenerateOptions
       say("sample {:2}: {}\n", ++number, sample);
       new_ones += documents->contains(sample) ? 0 : 1;
     }
-    say("{} of {} are new (not in the data)\n\n", new_ones, number);
+    say("{} of {} {} new (not in the data)\n\n", new_ones, number, new_ones == 1 ? "is" : "are");
   } else {
     options.max_tokens = 300;
     say("\na sample at temperature {:g}\n{}\n\n", options.temperature,
@@ -182,6 +182,12 @@ void check_usage(const TrainArguments& arguments) {
   }
   if (arguments.held_out && arguments.held_out_share) {
     throw UsageError("--held-out and --held-out-share both say what to judge by; leave one out");
+  }
+  if (arguments.unknown.value_or("refuse") != "refuse" && !arguments.init_from && !arguments.resume) {
+    throw UsageError(
+        fmt::format("--unknown {} is about characters that the weights of --init-from do not know, and a "
+                    "new model learns all there are; name weights with --init-from, or leave it out",
+                    *arguments.unknown));
   }
   if (arguments.overwrite && !arguments.out) {
     throw UsageError("--overwrite replaces the run in a folder; name that with --out");

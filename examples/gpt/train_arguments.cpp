@@ -75,7 +75,7 @@ void settle(Given<T>& given, U& value) {
 }
 
 void check_one_of(const char* flag, const std::string& value, const std::vector<std::string>& known) {
-  gradus::check(std::ranges::find(known, value) != known.end(), "{}: {}", flag, not_one_of(value, known));
+  require(std::ranges::find(known, value) != known.end(), "{}: {}", flag, not_one_of(value, known));
 }
 
 Schedule::Kind schedule_kind(const std::string& name) {
@@ -95,38 +95,33 @@ void check_names(const Json& object, const std::string& name) {
   }
 }
 
-void check_range(const char* flag, Index value, Index low, Index high) {
-  gradus::check(value >= low && value <= high, "{} is {}, it must be from {} to {}", flag, value, low, high);
-}
-
 void check_at_least_0(const char* flag, double value, const char* meaning = "") {
-  gradus::check(std::isfinite(value) && value >= 0, "{} is {}, it must be at least 0{}", flag, value, meaning);
+  require(std::isfinite(value) && value >= 0, "{} is {}, it must be at least 0{}", flag, value, meaning);
 }
 
 void check_part(const char* flag, double value) {
-  gradus::check(value >= 0 && value < 1, "{} is {}, it must be at least 0 and below 1", flag, value);
+  require(value >= 0 && value < 1, "{} is {}, it must be at least 0 and below 1", flag, value);
 }
 
 // The library checks all of this too, under its own names; a user knows those of the flags.
 void check_recipe(const Preset& plan) {
   const gradus::models::TrainOptions& train = plan.train;
   constexpr Index most = 1'000'000'000'000, most_sequences = 1 << 20;
-  check_range("--steps", train.steps, 0, most);
+  require_range("--steps", train.steps, 0, most);
   check_at_least_0("--seconds", train.seconds, " (0: no limit)");
-  check_range("--tokens", train.tokens, 0, std::numeric_limits<Index>::max());
-  gradus::check(plan.epochs >= 0 && plan.epochs < 1e9, "--epochs is {}, it must be from 0 (no limit) to 1e9",
-                plan.epochs);
-  gradus::check(train.steps > 0 || train.seconds > 0 || train.tokens > 0 || plan.epochs > 0,
-                "the training would never end; give one of --seconds, --steps, --tokens and --epochs a value above 0");
-  check_range("--batch", train.batch_size, 1, most_sequences);
-  check_range("--accumulation", train.accumulation, 1, most_sequences);
-  gradus::check(std::isfinite(train.lr) && train.lr > 0, "--lr, the learning rate, is {}, it must be a number above 0",
-                train.lr);
+  require_range("--tokens", train.tokens, 0, std::numeric_limits<Index>::max());
+  require(plan.epochs >= 0 && plan.epochs < 1e9, "--epochs is {}, it must be from 0 (no limit) to 1e9", plan.epochs);
+  require(train.steps > 0 || train.seconds > 0 || train.tokens > 0 || plan.epochs > 0,
+          "the training would never end; give one of --seconds, --steps, --tokens and --epochs a value above 0");
+  require_range("--batch", train.batch_size, 1, most_sequences);
+  require_range("--accumulation", train.accumulation, 1, most_sequences);
+  require(std::isfinite(train.lr) && train.lr > 0, "--lr, the learning rate, is {}, it must be a number above 0",
+          train.lr);
   const bool decays = train.schedule != Schedule::constant;
-  gradus::check(train.min_lr >= 0 && std::isfinite(train.min_lr) && (!decays || train.min_lr <= train.lr),
-                "--min-lr is {}, it must be from 0 to --lr, {}", train.min_lr, train.lr);
-  gradus::check(train.warmup >= 0 && (train.steps == 0 || train.warmup <= train.steps),
-                "--warmup is {} of {} steps; shorten the warm-up, or train longer", train.warmup, train.steps);
+  require(train.min_lr >= 0 && std::isfinite(train.min_lr) && (!decays || train.min_lr <= train.lr),
+          "--min-lr is {}, it must be from 0 to --lr, {}", train.min_lr, train.lr);
+  require(train.warmup >= 0 && (train.steps == 0 || train.warmup <= train.steps),
+          "--warmup is {} of {} steps; shorten the warm-up, or train longer", train.warmup, train.steps);
   check_at_least_0("--weight-decay", train.weight_decay);
   check_part("--beta1", train.beta1);
   check_part("--beta2", train.beta2);
@@ -137,14 +132,15 @@ void check_recipe(const Preset& plan) {
 
 void check_rest(const TrainArguments& a) {
   constexpr Index most = 1'000'000'000'000;
-  check_range("--samples", *a.samples, 0, most_samples);
-  gradus::check(*a.seed <= most_seed, "--seed is {}, it must be from 0 to {}", *a.seed, most_seed);
-  check_range("--eval-every", *a.eval_every, 0, most);
-  if (a.eval_batches) check_range("--eval-batches", *a.eval_batches, 0, most);
-  check_range("--patience", *a.patience, 0, most);
-  check_range("--save-every", *a.save_every, 0, most);
-  check_range("--keep", *a.keep, 1, most);
-  if (a.threads) check_range("--threads", *a.threads, 1, gradus::max_threads);
+  require_range("--samples", *a.samples, 0, most_samples);
+  require(*a.seed <= static_cast<std::uint64_t>(most_seed), "--seed is {}, it must be from 0 to {}", *a.seed,
+          most_seed);
+  require_range("--eval-every", *a.eval_every, 0, most);
+  if (a.eval_batches) require_range("--eval-batches", *a.eval_batches, 0, most);
+  require_range("--patience", *a.patience, 0, most);
+  require_range("--save-every", *a.save_every, 0, most);
+  require_range("--keep", *a.keep, 1, most);
+  if (a.threads) require_range("--threads", *a.threads, 1, gradus::max_threads);
 }
 
 // One text, or a list of them.
@@ -163,19 +159,20 @@ std::vector<std::string> texts(const Json& json, const char* key, const std::str
 }  // namespace
 
 void check_sizes(const gradus::models::GPTConfig& model) {
-  check_range("--layers", model.n_layer, 1, 10'000);
-  check_range("--width", model.n_embd, 1, Index{1} << 20);
-  check_range("--heads", model.n_head, 1, model.n_embd);
-  check_range("--context", model.block_size, 1, Index{1} << 24);
+  require_range("--layers", model.n_layer, 1, 10'000);
+  require_range("--width", model.n_embd, 1, Index{1} << 20);
+  require_range("--heads", model.n_head, 1, model.n_embd);
+  require_range("--context", model.block_size, 1, Index{1} << 24);
   check_part("--dropout", model.dropout);
   constexpr Index most = 100'000'000'000;
-  gradus::check(model.num_parameters() <= most, "--layers, --width and --context make {} parameters; use smaller ones",
-                model.num_parameters());
+  require(model.num_parameters() <= most, "--layers, --width and --context make {} parameters; use smaller ones",
+          model.num_parameters());
   if (model.n_embd % model.n_head == 0) return;
   Index fits = model.n_head;
   while (model.n_embd % fits != 0) --fits;
-  gradus::fail("--width {} cannot be split evenly among {} heads; use --heads {}, or a width that is a multiple of {}",
-               model.n_embd, model.n_head, fits, model.n_head);
+  throw UsageError(fmt::format(
+      "--width {} cannot be split evenly among {} heads; use --heads {}, or a width that is a multiple of {}",
+      model.n_embd, model.n_head, fits, model.n_head));
 }
 
 void TrainArguments::fill_from(const std::string& json, const std::string& name) {
@@ -274,8 +271,8 @@ Preset TrainArguments::resolve() {
   check_one_of("--unknown", *unknown, {"refuse", "skip", "replace", "add"});
   if (!held_out && !held_out_share) held_out_share = 0.1;
   if (held_out_share) {
-    gradus::check(*held_out_share > 0 && *held_out_share < 1,
-                  "--held-out-share is {}, it must be above 0 and below 1, e.g. 0.1 for a tenth", *held_out_share);
+    require(*held_out_share > 0 && *held_out_share < 1,
+            "--held-out-share is {}, it must be above 0 and below 1, e.g. 0.1 for a tenth", *held_out_share);
   }
   if (!dtype) dtype = "f32";
   check_one_of("--dtype", *dtype, {"f32", "f64"});
@@ -377,8 +374,8 @@ void add_data(const Adder& option, TrainArguments& a) {
          "Part of the data to judge by: of the different lines at random, of running text the end (default: 0.1)", "X",
          what);
   option("--unknown", a.unknown,
-         "Characters of the data that the weights of --init-from do not know: refuse the data (default), skip the "
-         "characters, replace them by '?', or add them to the model",
+         "Only with --init-from: what becomes of characters of the data that its weights do not know: refuse the data "
+         "(default), skip the characters, replace them by '?', or add them to the model",
          "refuse|skip|replace|add", what)
       ->check(one_of({"refuse", "skip", "replace", "add"}));
 }
@@ -457,12 +454,11 @@ void add_keeping(const Adder& option, TrainArguments& a) {
 void add_rest(const Adder& option, TrainArguments& a) {
   constexpr const char* rest = "This run";
   option("--seed", a.seed, "Of the first weights, the held-out part and the order of the data (default: 42)", "N", rest)
-      ->check(seed_number());
+      ->check(range("--seed", 0, most_seed));
   option("--dtype", a.dtype, "Numbers of 32 or 64 bits", "f32|f64", rest)->check(one_of({"f32", "f64"}));
-  option("--threads", a.threads, "Threads to compute with (default: all cores). Results do not depend on it", "N", rest)
-      ->check(CLI::Range(1, gradus::max_threads));
-  option("--samples", a.samples, "Samples to show at the end (default: 20)", "N", rest)
-      ->check(CLI::Range(Index{0}, most_samples));
+  option("--threads", a.threads, "Threads to compute with (default: all cores). Results do not depend on it", "N",
+         rest);
+  option("--samples", a.samples, "Samples to show at the end (default: 20)", "N", rest);
   option("--temperature", a.temperature, "Of the samples", "X", rest);
   option.command.add_flag("--quiet", a.quiet, "Print only the held-out loss at the end")->group(rest);
 }

@@ -191,8 +191,11 @@ void decode_blocks(std::string_view text, std::string_view name, const std::func
       const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data()) + i;
       length = utf8proc_iterate(bytes, static_cast<utf8proc_ssize_t>(text.size() - i), &c);
       if (length <= 0) {
-        fail("{}: byte 0x{:02x} at offset {} (line {}) is not UTF-8; convert the text, e.g. with iconv", name, *bytes,
-             i, 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(i), '\n'));
+        fail(
+            "{}: byte 0x{:02x} at offset {} (line {}) is not UTF-8; if it is text in another encoding, such as "
+            "Korean's "
+            "CP949 (EUC-KR), convert it: iconv -f CP949 -t UTF-8 OLD > NEW",
+            name, *bytes, i, 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(i), '\n'));
       }
     }
     i += static_cast<std::size_t>(length);

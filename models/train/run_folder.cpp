@@ -215,8 +215,12 @@ Moment moment_of(const fs::path& file) {
 Run load_run(const fs::path& folder, const char* file) {
   const fs::path path = folder / file;
   std::error_code error;
-  check(!fs::is_regular_file(folder, error), "'{}' is a file; name the folder that it is in: '{}'", folder.native(),
-        folder.has_parent_path() ? folder.parent_path().native() : ".");
+  if (fs::is_regular_file(folder, error)) {
+    const fs::path parent = folder.has_parent_path() ? folder.parent_path() : ".";
+    check(!look_into(parent).run, "'{}' is a file; name the folder that it is in: '{}'", folder.native(),
+          parent.native());
+    fail("'{}' is a file; name the folder of a run, one that a training has written", folder.native());
+  }
   check(fs::is_directory(folder, error), "there is no folder '{}'; name one that 'gpt train' has written",
         folder.native());
   try {

@@ -113,14 +113,14 @@ TEST_F(Settings, PatienceThatEndedARunIsToldWhenItIsResumed) {
 TEST_F(Settings, NumbersThatDoNotFit) {
   for (const char* threads : {"4294967297", "0", "-1"}) {
     write(folder / "bad.json", fmt::format(R"({{"threads": {}}})", threads));
-    expect_error(train({"--config", "bad.json"}), 1, fmt::format("threads is {}, it must be from 1 to 256", threads));
+    expect_error(train({"--config", "bad.json"}), 2, fmt::format("threads is {}, it must be from 1 to 256", threads));
   }
   write(folder / "bad.json", R"({"samples": 1000001})");
-  expect_error(train({"--config", "bad.json"}), 1, "samples is 1000001, it must be from 0 to 1000000");
+  expect_error(train({"--config", "bad.json"}), 2, "samples is 1000001, it must be from 0 to 1000000");
   const char* const huge = "9223372036854775807";
-  expect_error(train({"--eval-batches", huge}), 1, "eval-batches is 9223372036854775807");
-  expect_error(train({"--batch", huge, "--accumulation", huge, "--epochs", "1"}), 1, "--batch is 9223372036854775807");
-  expect_error(train({"--accumulation", huge, "--epochs", "1"}), 1, "accumulation");
+  expect_error(train({"--eval-batches", huge}), 2, "eval-batches is 9223372036854775807");
+  expect_error(train({"--batch", huge, "--accumulation", huge, "--epochs", "1"}), 2, "--batch is 9223372036854775807");
+  expect_error(train({"--accumulation", huge, "--epochs", "1"}), 2, "accumulation");
   EXPECT_FALSE(std::filesystem::exists(folder / "runs"));
 }
 
