@@ -211,12 +211,12 @@ class Walk {
 
 }  // namespace
 
-void require_range(const char* flag, gradus::Index value, gradus::Index low, gradus::Index high) {
+void require_range(const std::string& flag, gradus::Index value, gradus::Index low, gradus::Index high) {
   require(value >= low && value <= high, "{} is {}, it must be from {} to {}", flag, value, low, high);
 }
 
 // CLI11 would put words of its own around a message.
-CLI::Validator range(const char* flag, gradus::Index low, gradus::Index high) {
+CLI::Validator range(const std::string& flag, gradus::Index low, gradus::Index high) {
   const auto check = [=](const std::string& text) -> std::string {
     gradus::Index number = 0;
     std::from_chars(text.data(), text.data() + text.size(), number);  // checked_arguments() let numbers alone pass

@@ -34,13 +34,13 @@ template <class... Args>
 void require(bool condition, fmt::format_string<Args...> format, Args&&... args) {
   if (!condition) throw UsageError(fmt::format(format, std::forward<Args>(args)...));
 }
-void require_range(const char* flag, gradus::Index value, gradus::Index low, gradus::Index high);
+void require_range(const std::string& flag, gradus::Index value, gradus::Index low, gradus::Index high);
 
 /// The generator (mt19937) takes 32 bits of a seed: larger ones would repeat others.
 inline constexpr gradus::Index most_seed = 0xffffffff;
 
 /// The values of `flag` are whole numbers from `low` to `high`.
-CLI::Validator range(const char* flag, gradus::Index low, gradus::Index high);
+CLI::Validator range(const std::string& flag, gradus::Index low, gradus::Index high);
 
 /// One of `names`.
 CLI::Validator one_of(std::vector<std::string> names);

@@ -12,6 +12,7 @@
 #include <gradus_embedded/korean_names.h>
 #include <gradus_embedded/names.h>
 
+#include "hints.h"
 #include "numbers.h"
 #include "waiting.h"
 
@@ -291,14 +292,6 @@ std::string place_of_unknown(const Text& text, const RunData& info, const models
     return found.empty();
   });
   return found;
-}
-
-std::string told(const gradus::Error& problem) {
-  std::string_view text = problem.what();
-  for (const std::string_view name : {"read: ", "dataset: "}) {
-    if (text.starts_with(name)) text.remove_prefix(name.size());
-  }
-  return std::string(text);
 }
 
 std::string told_unknown(const Data& data) {

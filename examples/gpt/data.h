@@ -65,9 +65,6 @@ std::vector<std::string> absolute(std::vector<std::string> sources);
 /// "towns.txt", or "towns.txt and 2 more".
 std::string name_of(const std::vector<std::string>& sources);
 
-/// What an error of the library says, without the name of the C++ function in front: "read: ", "dataset: ".
-std::string told(const gradus::Error& problem);
-
 /// A text has a character that the tokenizer has not.
 class UnknownCharacter : public gradus::Error {
  public:

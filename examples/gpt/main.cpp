@@ -15,6 +15,7 @@
 #include <gradus/core/version.h>
 
 #include "commands.h"
+#include "hints.h"
 #include "output.h"
 
 namespace gpt {
@@ -112,6 +113,6 @@ int main(int argc, char** argv) {
     const std::string place = error.path1().empty() ? "a path" : fmt::format("'{}'", error.path1().native());
     return report(fmt::format("{}: {}; check the path", place, error.code().message()), 1);
   } catch (const std::exception& error) {
-    return report(error.what(), 1);
+    return report(gpt::told(error), 1);
   }
 }

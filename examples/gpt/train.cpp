@@ -14,6 +14,7 @@
 #include <gradus/models/train/evaluate.h>
 
 #include "commands.h"
+#include "hints.h"
 #include "numbers.h"
 #include "output.h"
 #include "train_arguments.h"
@@ -77,7 +78,7 @@ void check_may_be_written(const std::string& folder, bool overwrite) {
                 found.other);
   gradus::check(overwrite || !found.run,
                 "'{}' holds a run; go on with it: --resume {}, or replace it: --overwrite, or choose another folder",
-                folder, models::shell_word(folder));
+                folder, shell_word(folder));
 }
 
 // The folder of the run that is resumed, of --out, or a free one; locked before anything in it is removed.
@@ -266,7 +267,7 @@ int train(const TrainArguments& given) {
   if (!arguments.quiet) {
     std::fflush(stdout);  // many samples take a while
     if (*arguments.samples > 0) print_samples(model, data, options.samples, *arguments.samples);
-    say("saved in {}; for more samples: {} sample {}\n", out, arguments.program, models::shell_word(out));
+    say("saved in {}; for more samples: {} sample {}\n", out, arguments.program, shell_word(out));
   }
   say("held-out loss {}\n", session.held_out_loss());
   return 0;

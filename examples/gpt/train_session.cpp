@@ -19,6 +19,7 @@
 #include <gradus/models/text/text.h>
 #include <gradus/models/train/evaluate.h>
 
+#include "hints.h"
 #include "loss_svg.h"
 #include "numbers.h"
 #include "output.h"
@@ -128,7 +129,7 @@ bool Session::over() const {
 }
 
 std::string Session::how_to_resume() const {
-  return fmt::format("{} train --resume {}", options_.command, models::shell_word(writer_.resume_from().native()));
+  return fmt::format("{} train --resume {}", options_.command, shell_word(writer_.resume_from().native()));
 }
 
 std::string Session::what_is_left() const {
@@ -345,7 +346,7 @@ int Session::run() {
     } catch (const gradus::Error&) {
       // The lines go with it; `error` came first and tells more.
     }
-    gradus::fail("{}; {}", error.what(), what_is_left());
+    gradus::fail("{}; {}", told(error), what_is_left());
   }
   panel_.finish();
   // A run that was over when the signal came ends as if none had come.
@@ -372,13 +373,13 @@ void Session::report_end(int signal) {
   if (margin_ != 0) {
     say("judged by {} of {} spread over the held-out part; more: {} eval {}\n", grouped(judged_),
         counted(data_.dataset->size(models::Part::held_out), "sequence"), options_.command,
-        models::shell_word(folder_.native()));
+        shell_word(folder_.native()));
   }
   say("held-out loss after training {} ({}, {:.3g} seconds)\n", held_out_loss(), counted(steps, "step"),
       trainer_.seconds());
   if (held_out_.since_best > 0 && held_out_.best_step > 0) {
     say("the best was {:.4f} at step {}: {} sample {} --best\n", held_out_.best, grouped(held_out_.best_step),
-        options_.command, models::shell_word(folder_.native()));
+        options_.command, shell_word(folder_.native()));
   }
 }
 

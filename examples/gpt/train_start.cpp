@@ -13,6 +13,7 @@
 #include <gradus/nn/files/safetensors.h>
 
 #include "commands.h"
+#include "hints.h"
 #include "numbers.h"
 #include "run_text.h"
 
@@ -40,11 +41,12 @@ models::Checkpoint checkpoint_to_resume(const std::string& named) {
   gradus::check(!is_in_run || models::look_into(path).run,
                 "--resume is '{}', a folder in that of a run; to go on from its last checkpoint: --resume {}, or name "
                 "the file of an older one",
-                named, models::shell_word(folder.empty() ? "." : folder.native()));
+                named, shell_word(folder.empty() ? "." : folder.native()));
   try {
     return models::load_checkpoint(named);
   } catch (const gradus::Error& problem) {
-    gradus::fail("--resume: {}", told(problem));
+    const bool is_file = fs::is_regular_file(named) && !models::look_into(models::run_folder_of(named)).run;
+    gradus::fail("--resume: {}{}", told(problem), is_file ? "; name the folder of a run" : "");
   }
 }
 
@@ -67,7 +69,7 @@ void take_weights(TrainArguments& arguments, Start& start) {
   const gradus::nn::Metadata metadata = gradus::nn::read_metadata(path);
   gradus::check(!metadata.contains("state"),
                 "'{}' is the state of a training; begin with its weights: --init-from {}, or go on with it: --resume",
-                path.native(), models::shell_word((models::run_folder_of(path) / models::model_file).native()));
+                path.native(), shell_word((models::run_folder_of(path) / models::model_file).native()));
   if (!metadata.contains("config.json")) {
     require(arguments.unknown.value_or("refuse") == "refuse",
             "--unknown is {}, but '{}' does not say which characters its weights know; leave it out",
@@ -140,14 +142,14 @@ std::optional<models::CharTokenizer> start_tokenizer(const TrainArguments& argum
 // "--data a.txt --data b.txt"
 std::string flags_of(const std::vector<std::string>& sources) {
   std::string words;
-  for (const std::string& source : sources) words += " --data " + models::shell_word(source);
+  for (const std::string& source : sources) words += " --data " + shell_word(source);
   return words.substr(1);
 }
 
 void check_is_same_text(const Text& text, const std::vector<std::string>& sources, bool named, const char* flag,
                         const std::string& run) {
   if (text.known) return;
-  const std::string model = models::shell_word((models::run_folder_of(run) / models::model_file).native());
+  const std::string model = shell_word((models::run_folder_of(run) / models::model_file).native());
   const std::string anew =
       fmt::format("to train its weights on the other one: --init-from {} {}", model, flags_of(sources));
   gradus::check(!named, "'{}' is not the text that the run in '{}' {}, and a run keeps to one; {}", name_of(sources),

@@ -242,7 +242,7 @@ std::string encode_utf8(std::u32string_view characters) {
 
 int display_width(char32_t character) {
   const auto c = static_cast<utf8proc_int32_t>(character);
-  // A terminal may know a character that utf8proc does not yet: most of the new ones are wide.
+  // Fonts may know a character that utf8proc does not yet: most of the new ones are wide.
   return utf8proc_category(c) == UTF8PROC_CATEGORY_CN ? 2 : utf8proc_charwidth(c);
 }
 
@@ -264,18 +264,6 @@ std::string printable(std::string_view text) {
     characters += breaks_line ? U' ' : static_cast<char32_t>(c);
   }
   return encode_utf8(characters);
-}
-
-std::string shell_word(std::string_view text) {
-  constexpr std::string_view plain = "%+,-./:=@_";
-  const auto is_plain = [&](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           static_cast<unsigned char>(c) >= 0x80 || plain.find(c) != std::string_view::npos;
-  };
-  if (!text.empty() && std::ranges::all_of(text, is_plain)) return std::string(text);
-  std::string word = "'";
-  for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return word + "'";
 }
 
 std::string normalize_text(std::string_view text, std::string_view name, const Progress& progress) {

@@ -19,6 +19,7 @@
 #include <gradus/core/runtime/platform.h>
 #include <gradus/models/gpt/gpt.h>
 #include <gradus/models/text/tokenizer.h>
+#include <gradus/models/train/run_error.h>
 
 namespace gradus::models {
 #pragma GCC visibility push(default)
@@ -92,9 +93,9 @@ FolderContents look_into(const std::filesystem::path& folder);
 class RunLock {
  public:
   /// That another process has it.
-  class Held : public Error {
+  class Held : public RunError {
    public:
-    using Error::Error;
+    using RunError::RunError;
   };
 
   explicit RunLock(const std::filesystem::path& folder);

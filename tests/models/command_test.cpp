@@ -510,15 +510,12 @@ TEST_F(Command, TooFewSequencesDoNotTellHowSureALossIs) {
 
 // As nohup and shells without job control start programs.
 TEST_F(Command, SignalsThatWereIgnoredStaySo) {
-  const std::string begin = fmt::format("cd {} && trap '' INT && {}/gpt train --layers 1 --width 8 --heads 2 --out ",
+  const std::string begin = fmt::format("cd {}; trap '' INT; {}/gpt train --layers 1 --width 8 --heads 2 --out ",
                                         folder.path().native(), GRADUS_BIN_DIR);
-  const auto result =
-      gradus::testing::run(begin +
-                           "run --seconds 600 > out 2> err & pid=$!; "
-                           "cd " +
-                           folder.path().native() +
-                           "; until grep -q 'step 1 ' out; do sleep 0.05; done; kill -INT $pid; sleep 0.3; "
-                           "grep -c stopping err; kill -TERM $pid; wait $pid; echo $?");
+  const auto result = gradus::testing::run(
+      begin +
+      "run --seconds 600 > out 2> err & pid=$!; until grep -q 'step 1 ' out; do sleep 0.05; done; kill -INT $pid; "
+      "sleep 0.3; grep -c stopping err; kill -TERM $pid; wait $pid; echo $?");
   EXPECT_EQ(result.output, "0\n143\n");
   std::string text;
   for (int i = 0; i < 3'000'000; ++i) text += "a line\n";

@@ -1,5 +1,6 @@
 // What gpt train makes of its settings: paths, files of settings, and what goes on when a run is resumed.
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include <gradus/models/train/checkpoint.h>
 
@@ -108,6 +109,58 @@ TEST_F(Settings, PatienceThatEndedARunIsToldWhenItIsResumed) {
                                HasSubstr("--patience 4"), Not(HasSubstr("nothing is left"))));
   EXPECT_EQ(run({"--resume", "run", "--samples", "0", "--patience", "4", "--quiet"}).status, 0);
   EXPECT_GT(load_checkpoint(folder / "run").trainer.steps, steps);
+}
+
+// One list has them all: what a run keeps can be said by a flag and by a file, and the help tells it.
+TEST_F(Settings, AreFlagsFieldsAndHelpAlike) {
+  ASSERT_EQ(train({"--out", "run", "--quiet"}).status, 0);
+  const std::string help = gpt({"train", "--help"}).out;
+  const auto settings = nlohmann::json::parse(read(folder / "run/config.json"))["train"];
+  EXPECT_GT(settings.size(), 30U);
+  // A run that goes on takes what it has.
+  std::vector<std::string> flags{"train", "--resume", "run", "--quiet"};
+  for (const auto& [name, value] : settings.items()) {
+    EXPECT_THAT(help, HasSubstr("--" + name + " "));
+    if (name == "data" || value.is_boolean()) continue;
+    flags.insert(flags.end(), {"--" + name, value.is_string() ? value.get<std::string>() : value.dump()});
+  }
+  const Result by_flags = gpt(flags);
+  EXPECT_EQ(by_flags.status, 0) << by_flags.err;
+  const Result by_file = gpt({"train", "--resume", "run", "--config", "run/config.json", "--quiet"});
+  EXPECT_EQ(by_file.status, 0) << by_file.err;
+  for (const char* fixed : {"preset", "format", "keep-space", "held-out-share", "layers", "width", "heads", "context",
+                            "dropout", "dtype", "seed"}) {
+    const auto old = settings[fixed];
+    nlohmann::json other = old;
+    if (old.is_boolean()) {
+      other = !old.get<bool>();
+    } else if (old.is_number_integer()) {
+      other = old.get<int>() + 2;
+    } else if (old.is_number()) {
+      other = 0.3;
+    } else {
+      other =
+          std::map<std::string, std::string>{{"preset", "microgpt"}, {"format", "text"}, {"dtype", "f64"}}.at(fixed);
+    }
+    write(folder / "other.json", nlohmann::json{{fixed, other}}.dump());
+    expect_error(gpt({"train", "--resume", "run", "--config", "other.json"}), 1,
+                 fmt::format("--{} cannot change when a run is resumed", fixed));
+  }
+}
+
+// Flags are the command line's words; errors of the library have a remedy() in their place.
+TEST_F(Settings, TheLibraryNamesNoFlag) {
+  const std::regex flag("\"[^\"\\n]*(--[a-z]|gpt (train|sample))");
+  const std::filesystem::path models = std::filesystem::path(GRADUS_SOURCE_DIR) / "models";
+  int files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(models)) {
+    if (!entry.is_regular_file()) continue;
+    ++files;
+    std::smatch found;
+    const std::string source = read(entry.path());
+    if (std::regex_search(source, found, flag)) ADD_FAILURE() << entry.path() << ": " << found.str();
+  }
+  EXPECT_GT(files, 20);
 }
 
 TEST_F(Settings, NumbersThatDoNotFit) {
