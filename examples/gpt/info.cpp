@@ -106,8 +106,9 @@ void print_run(const std::string& folder, const models::Moment& moment) {
         tail == 1 ? "step" : counted(static_cast<Index>(tail), "step"));
   if (last) {
     print("  held-out loss  {:.4f} at last, {}\n", *last,
-          held_out.since_best == 0 ? "the best there was"
-                                   : fmt::format("best {:.4f} at step {}", held_out.best, grouped(held_out.best_step)));
+          fmt::format("{:.4f}", *last) == fmt::format("{:.4f}", held_out.best)
+              ? "the best there was"
+              : fmt::format("best {:.4f} at step {}", held_out.best, grouped(held_out.best_step)));
   }
   print("  learning rate  {:.3g} at last; gradient norm {:.3g}\n", log.back().lr, log.back().grad_norm);
 }

@@ -377,9 +377,11 @@ void Session::report_end(int signal) {
   }
   say("held-out loss after training {} ({}, {:.3g} seconds)\n", held_out_loss(), counted(steps, "step"),
       trainer_.seconds());
-  if (held_out_.since_best > 0 && held_out_.best_step > 0) {
-    say("the best was {:.4f} at step {}: {} sample {} --best\n", held_out_.best, grouped(held_out_.best_step),
-        options_.command, shell_word(folder_.native()));
+  const std::string best = fmt::format("{:.4f}", held_out_.best);
+  const bool looks_worse = held_out_loss().find(best) == std::string::npos;  // in the digits that are shown
+  if (looks_worse && held_out_.best_step > 0) {
+    say("the best was {} at step {}: {} sample {} --best\n", best, grouped(held_out_.best_step), options_.command,
+        shell_word(folder_.native()));
   }
 }
 

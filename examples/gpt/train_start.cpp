@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <iterator>
+#include <string_view>
 
 #include <gradus/core/runtime/random.h>
 #include <gradus/models/gpt/adapt.h>
@@ -153,9 +154,9 @@ void check_is_same_text(const Text& text, const std::vector<std::string>& source
   const std::string anew =
       fmt::format("to train its weights on the other one: --init-from {} {}", model, flags_of(sources));
   gradus::check(!named, "'{}' is not the text that the run in '{}' {}, and a run keeps to one; {}", name_of(sources),
-                run, flag == data_flag ? "learns from" : "is judged by", anew);
+                run, std::string_view(flag) == data_flag ? "learns from" : "is judged by", anew);
   gradus::fail("'{}' has changed since the run in '{}' {}; name the text as it was with {}, or {}", name_of(sources),
-               run, flag == data_flag ? "learned from it" : "was judged by it", flag, anew);
+               run, std::string_view(flag) == data_flag ? "learned from it" : "was judged by it", flag, anew);
 }
 
 }  // namespace
