@@ -211,12 +211,17 @@ class Walk {
 
 }  // namespace
 
-CLI::Validator seed_number() {
-  const auto check = [](const std::string& text) -> std::string {
-    std::uint64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error == std::errc{} && end == text.data() + text.size() && number <= most_seed) return {};
-    return fmt::format("{} is not a whole number from 0 to {}", text, most_seed);
+void require_range(const std::string& flag, gradus::Index value, gradus::Index low, gradus::Index high) {
+  require(value >= low && value <= high, "{} is {}, it must be from {} to {}", flag, value, low, high);
+}
+
+// CLI11 would put words of its own around a message.
+CLI::Validator range(const std::string& flag, gradus::Index low, gradus::Index high) {
+  const auto check = [=](const std::string& text) -> std::string {
+    gradus::Index number = 0;
+    std::from_chars(text.data(), text.data() + text.size(), number);  // checked_arguments() let numbers alone pass
+    require_range(flag, number, low, high);
+    return {};
   };
   return CLI::Validator(check, "");
 }

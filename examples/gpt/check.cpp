@@ -21,7 +21,8 @@ namespace models = gradus::models;
 using gradus::Index;
 
 struct CheckArguments {
-  std::string folder, shape = "gpt2";
+  std::string folder;
+  std::optional<std::string> shape;
   std::vector<std::string> sources;
   bool best = false;
   std::optional<Index> layers, width, heads;
@@ -46,7 +47,8 @@ Subject trained(const CheckArguments& given) {
 
 // A new model of the given shape, on the bundled names.
 Subject fresh(const CheckArguments& given) {
-  const bool gpt2 = given.shape == "gpt2";
+  const std::string shape = given.shape.value_or("gpt2");
+  const bool gpt2 = shape == "gpt2";
   models::GPTConfig config = gpt2 ? models::GPTConfig::gpt2("124M") : models::GPTConfig::microgpt(1);
   config.n_layer = given.layers.value_or(gpt2 ? 2 : config.n_layer);
   config.n_embd = given.width.value_or(gpt2 ? 48 : config.n_embd);
@@ -58,19 +60,29 @@ Subject fresh(const CheckArguments& given) {
   const Data data = make_data(read_texts(names.sources(), names, "", true), {}, names, {}, true);
   config.vocab_size = data.dataset->tokenizer().vocab_size();
   gradus::manual_seed(given.seed);
-  Subject subject{fmt::format("a new {}-shaped model", given.shape), models::GPT(config), {}};
+  Subject subject{fmt::format("a new {}-shaped model", shape), models::GPT(config), {}};
   data.dataset->next(given.sequences, subject.batch);
   return subject;
 }
 
+void check_usage(const CheckArguments& given) {
+  const bool is_new = given.folder.empty();
+  require(is_new || !(given.shape || given.layers || given.width || given.heads),
+          "--shape, --layers, --width and --heads make a new model, but DIR, '{}', names one; leave it or them out",
+          given.folder);
+  require(!is_new || (given.sources.empty() && !given.best),
+          "--data and --best are about the model of a run; name its folder, e.g. gpt check runs/names");
+}
+
 int check(const CheckArguments& arguments) {
+  check_usage(arguments);
   Subject subject = arguments.folder.empty() ? fresh(arguments) : trained(arguments);
   models::GPT& model = subject.model;
   const models::Batch& batch = subject.batch;
   model.eval();
-  print("{}: {} layers, width {}, {} heads, {} parameters; {} sequence{}, {} tokens; in f64\n\n", subject.name,
-        model.config().n_layer, model.config().n_embd, model.config().n_head, grouped(model.num_parameters()),
-        batch.lengths.size(), batch.lengths.size() == 1 ? "" : "s", batch.tokens.size());
+  print("{}: {}, width {}, {}, {}; {}, {}; in f64\n\n", subject.name, counted(model.config().n_layer, "layer"),
+        model.config().n_embd, counted(model.config().n_head, "head"), counted(model.num_parameters(), "parameter"),
+        counted(std::ssize(batch.lengths), "sequence"), counted(std::ssize(batch.tokens), "token"));
   std::fflush(stdout);
 
   // Gradients of single weights are small: a larger step than for plain functions drowns them less in rounding.
@@ -96,35 +108,33 @@ void add_check(CLI::App& app, const std::string&, Action& action) {
   auto arguments = std::make_shared<CheckArguments>();
   CheckArguments& a = *arguments;
   CLI::App& command = *app.add_subcommand("check", "Compare a model's gradients with finite differences");
-  CLI::Option* folder = command.add_option("DIR", a.folder, "The folder that gpt train wrote; without it a new model");
+  command.add_option("DIR", a.folder, "The folder that gpt train wrote; without it a new model");
   command
       .add_option("--data", a.sources, "The text to compute the loss of; needed where the run's own lies elsewhere now")
-      ->needs(folder)
       ->type_name("FILE")
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  command.add_flag("--best", a.best, "Check the model with the lowest held-out loss, not the last one")->needs(folder);
+  command.add_flag("--best", a.best, "Check the model with the lowest held-out loss, not the last one");
   command.add_option("--shape", a.shape, "Of the new model: gpt2 (LayerNorm, biases, GELU, tied) or microgpt")
       ->check(one_of({"gpt2", "microgpt"}))
-      ->capture_default_str()
-      ->excludes(folder)
+      ->default_str("gpt2")
       ->type_name("NAME");
   const auto size = [&](const char* name, std::optional<Index>& value, const char* help) {
-    command.add_option(name, value, help)->excludes(folder)->type_name("N");
+    command.add_option(name, value, help)->type_name("N");
   };
   size("--layers", a.layers, "Its transformer blocks");
   size("--width", a.width, "Its width; a multiple of --heads");
   size("--heads", a.heads, "Its attention heads");
   command.add_option("--sequences", a.sequences, "Documents or windows of training text to compute the loss of")
-      ->check(CLI::Range(1, 10'000))
+      ->check(range("--sequences", 1, 10'000))
       ->capture_default_str()
       ->type_name("N");
   command.add_option("--entries", a.entries, "Entries of each parameter to compare, drawn at random; 0: all of them")
-      ->check(CLI::Range(0, 1'000'000'000))
+      ->check(range("--entries", 0, 1'000'000'000))
       ->capture_default_str()
       ->type_name("N");
   command.add_option("--seed", a.seed, "Of the new model's weights and the entries drawn")
-      ->check(seed_number())
+      ->check(range("--seed", 0, most_seed))
       ->capture_default_str()
       ->type_name("N");
   add_threads(command);

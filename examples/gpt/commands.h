@@ -1,13 +1,16 @@
 // The subcommands of gpt: each add_ function declares one's options and, when it is the one called, sets `action`.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
-#include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gradus/core/check.h>
+#include <gradus/core/shape.h>
 
 namespace gpt {
 
@@ -26,10 +29,18 @@ void add_eval(CLI::App& app, const std::string& program, Action& action);
 void add_info(CLI::App& app, const std::string& program, Action& action);
 void add_check(CLI::App& app, const std::string& program, Action& action);
 
+/// Throws UsageError unless `condition` holds.
+template <class... Args>
+void require(bool condition, fmt::format_string<Args...> format, Args&&... args) {
+  if (!condition) throw UsageError(fmt::format(format, std::forward<Args>(args)...));
+}
+void require_range(const std::string& flag, gradus::Index value, gradus::Index low, gradus::Index high);
+
 /// The generator (mt19937) takes 32 bits of a seed: larger ones would repeat others.
-inline constexpr std::uint64_t most_seed = 0xffffffff;
-/// 0 .. most_seed, written in digits.
-CLI::Validator seed_number();
+inline constexpr gradus::Index most_seed = 0xffffffff;
+
+/// The values of `flag` are whole numbers from `low` to `high`.
+CLI::Validator range(const std::string& flag, gradus::Index low, gradus::Index high);
 
 /// One of `names`.
 CLI::Validator one_of(std::vector<std::string> names);

@@ -12,6 +12,7 @@
 #include <gradus_embedded/korean_names.h>
 #include <gradus_embedded/names.h>
 
+#include "hints.h"
 #include "numbers.h"
 #include "waiting.h"
 
@@ -144,6 +145,14 @@ void each_line(const Text& text, const RunData& info, const F& f) {
   }
 }
 
+void check_known(const models::CharTokenizer& tokenizer, const std::string& line, const std::string& place) {
+  try {
+    tokenizer.encode(line, place);
+  } catch (const gradus::Error& problem) {
+    throw UnknownCharacter(problem.what());
+  }
+}
+
 std::unique_ptr<models::Dataset> make_dataset(const Text& text, const std::optional<Text>& held_out,
                                               const RunData& info, const models::AnyTokenizer& tokenizer,
                                               const models::Progress& progress) {
@@ -264,14 +273,14 @@ Data make_data(Text text, std::optional<Text> held_out, const RunData& info,
   Waiting waiting("tokenizing", quiet);
   try {
     data.dataset = make_dataset(text, held_out, info, *tokenizer, waiting.progress());
-  } catch (const gradus::Error&) {
+  } catch (const gradus::Error& problem) {
     for (const Text* const one : {&text, held_out ? &*held_out : &text}) {
       each_line(*one, info, [&](const std::string& line, const std::string& place) {
-        tokenizer->encode(line, place);
+        check_known(*tokenizer, line, place);
         return true;
       });
     }
-    throw;
+    gradus::fail("{}: {}", name_of(info.sources()), told(problem));
   }
   data.characters = characters_of(*data.dataset);
   return data;

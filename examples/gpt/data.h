@@ -49,8 +49,8 @@ struct Data {
   }
 };
 
-/// `held_out` is a text to judge by, if info names one. Without a tokenizer it makes the texts' own. Throws Error, with
-/// file and line for a character that the tokenizer has not.
+/// `held_out` is a text to judge by, if info names one. Without a tokenizer it makes the texts' own. Throws
+/// UnknownCharacter, with file and line.
 Data make_data(Text text, std::optional<Text> held_out, const gradus::models::RunData& info,
                std::optional<gradus::models::AnyTokenizer> tokenizer, bool quiet);
 /// The characters of the texts, for make_data().
@@ -65,6 +65,15 @@ std::string place_of_unknown(const Text& text, const gradus::models::RunData& in
 std::vector<std::string> absolute(std::vector<std::string> sources);
 /// "towns.txt", or "towns.txt and 2 more".
 std::string name_of(const std::vector<std::string>& sources);
+
+/// A text has a character that the tokenizer has not.
+class UnknownCharacter : public gradus::Error {
+ public:
+  using Error::Error;
+};
+/// Behind such an error, for commands that have the flag.
+inline constexpr const char* unknown_hint =
+    "; --unknown skip leaves such characters out, --unknown replace puts '?' in their place";
 
 /// "12 characters were left out, which the model does not know: 'é'".
 std::string told_unknown(const Data& data);

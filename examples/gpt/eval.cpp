@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include <gradus/models/train/evaluate.h>
@@ -28,7 +29,7 @@ struct EvalArguments {
   bool json = false, best = false;
 };
 
-// A value and where it lies with 95 % confidence; the ends are NaN when too little was judged to tell.
+// A value and where it lies with 95 % confidence; the ends are NaN when too few sequences were judged to tell.
 struct Interval {
   double value, low, high;
 
@@ -38,8 +39,9 @@ struct Interval {
   }
 };
 
-Interval interval(const Estimate& x) {
-  return {x.value, x.value - x.margin, x.value + x.margin};
+Interval interval(const Estimate& x, Index sequences) {
+  const double margin = sequences < enough_to_be_sure ? std::numeric_limits<double>::quiet_NaN() : x.margin;
+  return {x.value, x.value - margin, x.value + margin};
 }
 
 // JSON has no infinity and no NaN.
@@ -86,7 +88,11 @@ Subject subject_of(const EvalArguments& arguments, const models::Run& run) {
   const bool held_out = text.known, trained_on = own_held_out && text.identity == learned.fingerprint;
   std::string what =
       fmt::format("{} {}", held_out && !own_held_out ? "the held-out part of" : "all of", name_of(sources));
-  return {make_data(std::move(text), {}, info, run.tokenizer, arguments.json), std::move(what), held_out, trained_on};
+  try {
+    return {make_data(std::move(text), {}, info, run.tokenizer, arguments.json), std::move(what), held_out, trained_on};
+  } catch (const UnknownCharacter& problem) {
+    gradus::fail("{}{}", problem.what(), unknown_hint);
+  }
 }
 
 int eval(const EvalArguments& arguments) {
@@ -104,11 +110,12 @@ int eval(const EvalArguments& arguments) {
     result = models::judge(run.model, *data.dataset, models::Part::held_out,
                            {.sequences = some, .progress = waiting.progress()});
   }
-  const Interval loss = interval(result.loss);
+  const Interval loss = interval(result.loss, result.sequences);
   gradus::check(std::isfinite(loss.value), "the loss is {}; the weights in '{}' are damaged or the training went wrong",
                 loss.value, arguments.folder);
-  const Interval accuracy =
-      interval(result.accuracy).map([](double x) { return std::isnan(x) ? x : std::clamp(x, 0.0, 1.0); });
+  const Interval accuracy = interval(result.accuracy, result.sequences).map([](double x) {
+    return std::isnan(x) ? x : std::clamp(x, 0.0, 1.0);
+  });
   const Interval perplexity = loss.map([](double x) { return std::exp(x); });
   const Interval bits = loss.map([](double x) { return x / std::numbers::ln2; });
   if (arguments.json) {
@@ -121,11 +128,15 @@ int eval(const EvalArguments& arguments) {
     return 0;
   }
   const Index all = data.dataset->size(models::Part::held_out);
-  print("judged on           {}: {} characters{} in {}{} sequences\n", subject.what, grouped(result.tokens),
-        run.data.format == models::TextFormat::lines ? " and ends of lines" : "", grouped(result.sequences),
-        result.sequences < all ? fmt::format(" of {}", grouped(all)) : "");
+  const bool some_only = result.sequences < all;
+  print("judged on           {}: {}{} in {}{}\n", subject.what, counted(result.tokens, "character"),
+        run.data.format == models::TextFormat::lines ? " and ends of lines" : "",
+        some_only ? grouped(result.sequences) + " of " : "", counted(some_only ? all : result.sequences, "sequence"));
   if (subject.trained_on) print("                    the model was trained on this text\n");
   if (data.changed > 0) print("                    {}\n", told_unknown(data));
+  if (result.sequences < enough_to_be_sure) {
+    print("                    too few sequences to tell how sure this is; {} or more tell\n", enough_to_be_sure);
+  }
   print_line("accuracy", accuracy);
   print_line("perplexity", perplexity);
   print_line("bits per character", bits);
@@ -159,7 +170,7 @@ void add_eval(CLI::App& app, const std::string&, Action& action) {
                   "Judge on N sequences spread over the text; 0: on all of it (default: all of it up to 1,000,000 "
                   "characters)")
       ->type_name("N")
-      ->check(CLI::Range(gradus::Index{0}, gradus::Index{1'000'000'000'000}));
+      ->check(range("--sequences", 0, 1'000'000'000'000));
   command.add_flag("--best", arguments->best, "Judge the model with the lowest held-out loss, not the last one");
   command.add_flag("--json", arguments->json, "Print one JSON object");
   add_threads(command);
@@ -167,7 +178,7 @@ void add_eval(CLI::App& app, const std::string&, Action& action) {
       "The loss is the mean of -ln(probability given to the character that came), so lower is better;\n"
       "perplexity is e^loss: among how many equally likely characters the model seems to choose. Accuracy is the part\n"
       "of characters that the model found likeliest. An interval tells what other text of the same kind would give:\n"
-      "sequences count as independent, characters of one sequence do not.\n\n"
+      "sequences count as independent, characters of one sequence do not. Fewer than 10 sequences give none.\n\n"
       "Examples:\n"
       "  gpt eval runs/names\n"
       "  gpt eval runs/shakespeare --data sonnets.txt --json");

@@ -64,9 +64,9 @@ void print_cost(const models::GPT& model, Index batch_tokens, models::TextFormat
   print("memory\n  to generate {}: weights {}, keys and values of a full context {}\n",
         memory(cost.weights + cost.cache), memory(cost.weights), memory(cost.cache));
   print(
-      "  to train about {}: weights, gradients and two moments {}, activations of {} tokens {}, measuring,\n"
+      "  to train about {}: weights, gradients and two moments {}, activations of {} {}, measuring,\n"
       "  and blocks that lie unused in between; the text comes on top\n",
-      memory(cost.training), memory(4 * cost.weights), grouped(batch_tokens), memory(cost.activations));
+      memory(cost.training), memory(4 * cost.weights), counted(batch_tokens, "token"), memory(cost.activations));
 }
 
 // Of the log, what the model has been through.
@@ -100,14 +100,16 @@ void print_run(const std::string& folder, const models::Moment& moment) {
   const std::size_t tail = std::max<std::size_t>(1, log.size() / 20);
   double loss = 0;
   for (std::size_t i = log.size() - tail; i < log.size(); ++i) loss += log[i].train_loss / static_cast<double>(tail);
-  print("\nrun              {}, {} tokens in {} ({} a second)\n", counted(log.back().step, "step"),
-        grouped(log.back().tokens), clock_time(seconds),
+  print("\nrun              {}, {} in {} ({} a second)\n", counted(log.back().step, "step"),
+        counted(log.back().tokens, "token"), clock_time(seconds),
         grouped(std::llround(tokens_before / std::max(seconds, 1e-9))));
-  print("  training loss  {:.4f} at first, {:.4f} over the last {} steps\n", log.front().train_loss, loss,
-        grouped(static_cast<Index>(tail)));
+  print("  training loss  {:.4f} at first, {:.4f} over the last {}\n", log.front().train_loss, loss,
+        tail == 1 ? "step" : counted(static_cast<Index>(tail), "step"));
   if (last) {
-    print("  held-out loss  {:.4f} at last, best {:.4f} at step {}\n", *last, held_out.best,
-          grouped(held_out.best_step));
+    print("  held-out loss  {:.4f} at last, {}\n", *last,
+          fmt::format("{:.4f}", *last) == fmt::format("{:.4f}", held_out.best)
+              ? "the best there was"
+              : fmt::format("best {:.4f} at step {}", held_out.best, grouped(held_out.best_step)));
   }
   print("  learning rate  {:.3g} at last; gradient norm {:.3g}\n", log.back().lr, log.back().grad_norm);
 }

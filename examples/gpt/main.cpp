@@ -15,6 +15,7 @@
 #include <gradus/core/version.h>
 
 #include "commands.h"
+#include "hints.h"
 #include "output.h"
 
 namespace gpt {
@@ -23,7 +24,7 @@ void add_threads(CLI::App& command) {
   command
       .add_option_function<int>("--threads", &gradus::set_num_threads,
                                 "Threads to compute with (default: all cores). Results do not depend on it")
-      ->check(CLI::Range(1, gradus::max_threads))
+      ->check(range("--threads", 1, gradus::max_threads))
       ->type_name("N");
 }
 
@@ -76,6 +77,11 @@ int run_command(int argc, char** argv) {
     return action();
   } catch (const CLI::Success& help) {
     return app.exit(help);
+  } catch (const CLI::RequiredError&) {
+    const std::string command = app.get_subcommands().front()->get_name();
+    return report(
+        fmt::format("gpt {0} needs DIR, the folder of a run, e.g. gpt {0} runs/names (see gpt {0} --help)", command),
+        2);
   } catch (const CLI::ParseError& error) {
     const auto used = app.get_subcommands();
     return report(
@@ -107,6 +113,6 @@ int main(int argc, char** argv) {
     const std::string place = error.path1().empty() ? "a path" : fmt::format("'{}'", error.path1().native());
     return report(fmt::format("{}: {}; check the path", place, error.code().message()), 1);
   } catch (const std::exception& error) {
-    return report(error.what(), 1);
+    return report(gpt::told(error), 1);
   }
 }

@@ -255,8 +255,9 @@ void Panel::draw_or_print(const gradus::models::Trainer& trainer, const gradus::
 
 void Panel::set_held_out(const std::string& loss, const gradus::models::HeldOut& all) {
   held_out_ = "held-out " + loss;
-  if (all.since_best > 0 && all.best_step > 0)
-    held_out_ += fmt::format(" (best {:.4f} at step {})", all.best, grouped(all.best_step));
+  const std::string best = fmt::format("{:.4f}", all.best);
+  const bool looks_worse = loss.find(best) == std::string::npos;  // in the digits that are shown
+  if (looks_worse && all.best_step > 0) held_out_ += fmt::format(" (best {} at step {})", best, grouped(all.best_step));
   fresh_ = true;
 }
 

@@ -58,18 +58,17 @@ void print_probabilities(models::Run& run, const SampleArguments& arguments, mod
 
 // The library checks this too, under its own names; a user knows those of the flags.
 void check_options(const models::GenerateOptions& options) {
-  using gradus::check;
-  check(options.temperature >= 0, "--temperature is {}, it must be at least 0 (0 always takes the likeliest character)",
-        options.temperature);
-  check(options.top_k >= 0, "--top-k is {}, it must be at least 0 (0: among all)", options.top_k);
-  check(options.top_p > 0 && options.top_p <= 1, "--top-p is {}, it must be above 0 and at most 1 (1: among all)",
-        options.top_p);
-  check(options.min_p >= 0 && options.min_p <= 1, "--min-p is {}, it must be from 0 (leaves none out) to 1",
-        options.min_p);
+  require(options.temperature >= 0,
+          "--temperature is {}, it must be at least 0 (0 always takes the likeliest character)", options.temperature);
+  require(options.top_k >= 0, "--top-k is {}, it must be at least 0 (0: among all)", options.top_k);
+  require(options.top_p > 0 && options.top_p <= 1, "--top-p is {}, it must be above 0 and at most 1 (1: among all)",
+          options.top_p);
+  require(options.min_p >= 0 && options.min_p <= 1, "--min-p is {}, it must be from 0 (leaves none out) to 1",
+          options.min_p);
   constexpr double strongest = 100;
-  check(options.repetition_penalty >= 1 / strongest && options.repetition_penalty <= strongest,
-        "--repetition-penalty is {}, it must be from {} to {} (1 changes nothing)", options.repetition_penalty,
-        1 / strongest, strongest);
+  require(options.repetition_penalty >= 1 / strongest && options.repetition_penalty <= strongest,
+          "--repetition-penalty is {}, it must be from {} to {} (1 changes nothing)", options.repetition_penalty,
+          1 / strongest, strongest);
 }
 
 // The prompt as a text of the data would be read: what a line cannot begin or end with is dropped.
@@ -78,11 +77,19 @@ std::string normalized_prompt(const SampleArguments& arguments, const models::Ru
   const bool from_file = !arguments.prompt_file.empty();
   if (from_file) prompt = read_source(arguments.prompt_file);
   prompt = run.tokenizer.normalize(prompt, from_file ? name_of({arguments.prompt_file}) : "prompt");
+  if (from_file && prompt.ends_with('\n')) prompt.pop_back();  // an editor's or echo's
   if (run.tokenizer.has_boundary()) {
     if (prompt.ends_with('\n')) prompt.pop_back();
     if (!run.data.keep_space) prompt = models::without_leading_space(prompt);
   }
-  if (arguments.unknown == "refuse") return prompt;
+  if (arguments.unknown == "refuse") {
+    try {
+      run.tokenizer.encode(prompt, "prompt");
+    } catch (const gradus::Error& problem) {
+      gradus::fail("{}{}", problem.what(), unknown_hint);
+    }
+    return prompt;
+  }
   const auto unknown = arguments.unknown == "skip" ? models::Unknown::skip : models::Unknown::replace;
   return run.tokenizer.fit(prompt, unknown, "prompt").text;
 }
@@ -130,17 +137,18 @@ void add_sample(CLI::App& app, const std::string&, Action& action) {
     return command.add_option(name, value, help)->type_name(type);
   };
   option("--prompt", arguments->prompt, "What every sample begins with", "TEXT");
-  option("--prompt-file", arguments->prompt_file, "The same from a file; - for standard input", "FILE");
+  option("--prompt-file", arguments->prompt_file,
+         "The same from a file, without the newline at its end; - for standard input", "FILE");
   option(
       "--unknown", arguments->unknown,
       "Characters of the prompt that the model does not know: refuse it (default), skip them, or replace them by '?'",
       "refuse|skip|replace")
       ->check(one_of({"refuse", "skip", "replace"}));
   option("--count", arguments->count, "How many samples (default: 20 lines; 1 running text, or at temperature 0)", "N")
-      ->check(CLI::Range(1, 1'000'000));
+      ->check(range("--count", 1, 1'000'000));
   models::GenerateOptions& generate = arguments->generate;
   option("--max-tokens", generate.max_tokens, "Length of the longest sample, without the prompt", "N")
-      ->check(CLI::Range(1, 1'000'000'000))
+      ->check(range("--max-tokens", 1, 1'000'000'000))
       ->capture_default_str();
   option("--temperature", generate.temperature, "Below 1 safer, above 1 wilder; 0 always takes the likeliest character",
          "X")
@@ -155,13 +163,15 @@ void add_sample(CLI::App& app, const std::string&, Action& action) {
          "Above 1: what is there already, as far back as the model sees, becomes less likely", "X")
       ->capture_default_str();
   option("--stop", generate.stop_text, "End a sample where it would say this", "TEXT");
-  option("--seed", generate.seed, "Another seed, other samples", "N")->check(seed_number())->capture_default_str();
+  option("--seed", generate.seed, "Another seed, other samples", "N")
+      ->check(range("--seed", 0, most_seed))
+      ->capture_default_str();
   command.add_flag("--best", arguments->best, "Use the model with the lowest held-out loss, not the last one");
   command.add_flag("--show-probs", arguments->show_probs,
                    "Print every character with its probability and the likeliest others; the probabilities are the "
                    "model's own, before temperature and the limits above");
   option("--alternatives", arguments->alternatives, "How many others --show-probs shows", "N")
-      ->check(CLI::Range(0, 1000))
+      ->check(range("--alternatives", 0, 1000))
       ->capture_default_str();
   command.add_flag("--no-cache", arguments->no_cache,
                    "Compute every character from all that came before, to compare: the same text, slower");

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 namespace gpt {
@@ -27,9 +28,56 @@ std::size_t slips(std::string_view a, std::string_view b) {
   return before.back();
 }
 
+// What other programs call it, and what it is called here.
+constexpr std::pair<std::string_view, std::string_view> other_names[] = {
+    {"samples", "count"},
+    {"num-samples", "count"},
+    {"num-samples", "samples"},
+    {"count", "samples"},
+    {"batch-size", "batch"},
+    {"learning-rate", "lr"},
+    {"block-size", "context"},
+    {"max-new-tokens", "max-tokens"},
+    {"length", "max-tokens"},
+    {"max-iters", "steps"},
+    {"iterations", "steps"},
+    {"max-steps", "steps"},
+    {"n-layer", "layers"},
+    {"n-head", "heads"},
+    {"n-embd", "width"},
+    {"time", "seconds"},
+    {"gradient-accumulation-steps", "accumulation"},
+    {"grad-clip", "clip"},
+    {"warmup-iters", "warmup"},
+    {"input", "data"},
+    {"file", "data"},
+    {"output", "out"},
+    {"out-dir", "out"},
+    {"generate", "sample"},
+    {"evaluate", "eval"},
+    {"test", "eval"},
+    {"learn", "train"},
+    {"show", "info"},
+    {"gradcheck", "check"}};
+
+std::string_view without_dashes(std::string_view word) {
+  return word.substr(std::min(word.find_first_not_of('-'), word.size()));
+}
+
+std::optional<std::string> by_other_name(std::string_view word, std::span<const std::string> known) {
+  std::string name(without_dashes(word));
+  std::ranges::replace(name, '_', '-');
+  for (const auto& [other, ours] : other_names) {
+    const auto found = std::ranges::find(known, ours, without_dashes);
+    if (name == other && found != known.end()) return *found;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<std::string> nearest(std::string_view word, std::span<const std::string> known) {
+  if (const auto meant = by_other_name(word, known)) return meant;
   constexpr std::size_t dashes = 2, longest = 64;
   if (word.size() > longest || word.size() <= (word.starts_with("--") ? dashes : 0)) return std::nullopt;
   std::optional<std::string> best;

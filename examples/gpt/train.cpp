@@ -14,6 +14,7 @@
 #include <gradus/models/train/evaluate.h>
 
 #include "commands.h"
+#include "hints.h"
 #include "numbers.h"
 #include "output.h"
 #include "train_arguments.h"
@@ -38,7 +39,7 @@ void print_samples(models::GPT& model, const Data& data, models::GenerateOptions
       say("sample {:2}: {}\n", ++number, sample);
       new_ones += documents->contains(sample) ? 0 : 1;
     }
-    say("{} of {} are new (not in the data)\n\n", new_ones, number);
+    say("{} of {} {} new (not in the data)\n\n", new_ones, number, new_ones == 1 ? "is" : "are");
   } else {
     options.max_tokens = 300;
     say("\na sample at temperature {:g}\n{}\n\n", options.temperature,
@@ -77,7 +78,7 @@ void check_may_be_written(const std::string& folder, bool overwrite) {
                 found.other);
   gradus::check(overwrite || !found.run,
                 "'{}' holds a run; go on with it: --resume {}, or replace it: --overwrite, or choose another folder",
-                folder, models::shell_word(folder));
+                folder, shell_word(folder));
 }
 
 // The folder of the run that is resumed, of --out, or a free one; locked before anything in it is removed.
@@ -183,6 +184,12 @@ void check_usage(const TrainArguments& arguments) {
   if (arguments.held_out && arguments.held_out_share) {
     throw UsageError("--held-out and --held-out-share both say what to judge by; leave one out");
   }
+  if (arguments.unknown.value_or("refuse") != "refuse" && !arguments.init_from && !arguments.resume) {
+    throw UsageError(
+        fmt::format("--unknown {} is about characters that the weights of --init-from do not know, and a "
+                    "new model learns all there are; name weights with --init-from, or leave it out",
+                    *arguments.unknown));
+  }
   if (arguments.overwrite && !arguments.out) {
     throw UsageError("--overwrite replaces the run in a folder; name that with --out");
   }
@@ -260,7 +267,7 @@ int train(const TrainArguments& given) {
   if (!arguments.quiet) {
     std::fflush(stdout);  // many samples take a while
     if (*arguments.samples > 0) print_samples(model, data, options.samples, *arguments.samples);
-    say("saved in {}; for more samples: {} sample {}\n", out, arguments.program, models::shell_word(out));
+    say("saved in {}; for more samples: {} sample {}\n", out, arguments.program, shell_word(out));
   }
   say("held-out loss {}\n", session.held_out_loss());
   return 0;

@@ -1,16 +1,18 @@
-// One list names every setting; reading, writing and comparing settings walk through it.
+// train_settings.def lists every setting; reading, writing, checking, comparing and explaining settings walk through
+// it.
 #include "train_arguments.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <memory>
 #include <type_traits>
 
 #include <gradus/core/runtime/parallel.h>
 #include <gradus/models/detail/json.h>
+#include <gradus/models/detail/range.h>
+#include <gradus/models/gpt/detail/config_fields.h>
+#include <gradus/models/train/detail/option_fields.h>
 
 #include "commands.h"
 #include "suggest.h"
@@ -19,75 +21,139 @@ namespace gpt {
 namespace {
 
 using gradus::Index;
+using gradus::models::detail::ConfigField;
 using gradus::models::detail::Json;
 using gradus::models::detail::JsonReader;
 using gradus::optim::Schedule;
 
-constexpr Index most_samples = 1'000'000;
-constexpr const char* schedule_names[] = {"constant", "linear", "cosine"};  // by Schedule::Kind
+using gradus::models::detail::Range;
+
+constexpr double most_steps = 1e12;
+constexpr const char *what = "What to learn", *how_long = "How long: whichever ends first", *size = "Model",
+                     *recipe = "Recipe", *keeping = "Judging and keeping", *rest = "This run";
+
+const std::vector<std::string>& schedule_names() {  // by Schedule::Kind
+  static const std::vector<std::string> names{"constant", "linear", "cosine"};
+  return names;
+}
+
+// What settings accept.
+struct ItsRange {};
+constexpr ItsRange its_range;
+struct Anything {};
+constexpr Anything anything;
+using Words = std::vector<std::string>;
+Words words(Words known) {
+  return known;
+}
+
+// When a run is resumed.
+constexpr bool fixed = true, changes = false;
+
+// A setting as the list has it, but for its member and its place in the plan.
+struct Setting {
+  const char* name;
+  bool fixed;
+  const char *group, *value, *help;
+};
 
 template <class Arguments, class F>
 void each_setting(Arguments& a, const F& f) {
-  f("preset", a.preset);
-  f("data", a.sources);
-  f("format", a.format);
-  f("keep-space", a.keep_space);
-  f("held-out", a.held_out);
-  f("held-out-share", a.held_out_share);
-  f("unknown", a.unknown);
-  f("init-from", a.init_from);
-  f("steps", a.steps);
-  f("seconds", a.seconds);
-  f("tokens", a.tokens);
-  f("epochs", a.epochs);
-  f("layers", a.layers);
-  f("width", a.width);
-  f("heads", a.heads);
-  f("context", a.context);
-  f("dropout", a.dropout);
-  f("batch", a.batch);
-  f("accumulation", a.accumulation);
-  f("lr", a.lr);
-  f("min-lr", a.min_lr);
-  f("warmup", a.warmup);
-  f("schedule", a.schedule);
-  f("weight-decay", a.weight_decay);
-  f("beta1", a.beta1);
-  f("beta2", a.beta2);
-  f("clip", a.clip);
-  f("label-smoothing", a.label_smoothing);
-  f("eval-every", a.eval_every);
-  f("eval-batches", a.eval_batches);
-  f("patience", a.patience);
-  f("save-every", a.save_every);
-  f("keep", a.keep);
-  f("samples", a.samples);
-  f("temperature", a.temperature);
-  f("seed", a.seed);
-  f("dtype", a.dtype);
+#define SETTING(type, member, name, settled, accepts, on_resume, group, value, help) \
+  f(a.member, Setting{name, on_resume, group, value, help});
+#include "train_settings.def"
+#undef SETTING
 }
 
-// Takes `given` where it was said, and says it.
+// What becomes of a setting: `given` gets the value that holds, and so does its place in the plan.
+template <class T>
+struct Place {
+  T& value;
+};
+template <class T>
+Place<T> of_plan(T& value) {
+  return {value};
+}
+template <class T>
+struct Budget {
+  T& value;
+};
+template <class T>
+Budget<T> budget(T& value) {
+  return {value};
+}
+template <class T>
+struct First {
+  T value;
+};
+template <class T>
+First<T> at_first(T value) {
+  return {value};
+}
+struct Elsewhere {};
+constexpr Elsewhere elsewhere;
+
 template <class T, class U>
-void settle(Given<T>& given, U& value) {
-  value = static_cast<U>(given.value_or(static_cast<T>(value)));
-  given = static_cast<T>(value);
+void settle(Given<T>& given, Place<U> place) {
+  place.value = static_cast<U>(given.value_or(static_cast<T>(place.value)));
+  given = static_cast<T>(place.value);
+}
+void settle(Given<Word>& given, Place<Schedule::Kind> place) {
+  if (!given) given = schedule_names()[place.value];
+  const auto found = std::ranges::find(schedule_names(), *given);
+  if (found != schedule_names().end()) place.value = static_cast<Schedule::Kind>(found - schedule_names().begin());
+}
+template <class T, class U>
+void settle(Given<T>& given, Budget<U> place) {
+  if (given) place.value = static_cast<U>(*given);
+  if (place.value != 0) given = static_cast<T>(place.value);
+}
+template <class T, class U>
+void settle(Given<T>& given, First<U> first) {
+  if (!given) given = static_cast<T>(first.value);
+}
+template <class T>
+void settle(Given<T>&, Elsewhere) {}
+
+// What the library takes for a number of the plan.
+template <class T>
+Range range_of(const Preset& plan, const T& number) {
+  Range range;
+  const auto is_it = [&](const auto& member) { return static_cast<const void*>(&member) == &number; };
+  gradus::models::detail::for_each_field(plan.model, [&]<class M>(const M& member, const ConfigField<M>& field) {
+    if (is_it(member)) range = field.range;
+  });
+  gradus::models::detail::for_each_option(plan.train, [&](const auto& member, const char*, const Range& its) {
+    if (is_it(member)) range = its;
+  });
+  return range;
 }
 
-void check_one_of(const char* flag, const std::string& value, const std::vector<std::string>& known) {
-  gradus::check(std::ranges::find(known, value) != known.end(), "{}: {}", flag, not_one_of(value, known));
+template <class T>
+void check_number(const std::string& flag, T value, const Range& range) {
+  require(range.has(static_cast<double>(value)), "{} is {}, it must be {}", flag, value, range.text());
 }
-
-Schedule::Kind schedule_kind(const std::string& name) {
-  const auto found = std::ranges::find(schedule_names, name);
-  check_one_of("--schedule", name, {std::begin(schedule_names), std::end(schedule_names)});
-  return static_cast<Schedule::Kind>(found - std::begin(schedule_names));
+template <class T, class Settled>
+void check_value(const Preset&, const std::string& flag, const Given<T>& given, const Settled&, const Range& range) {
+  if (given) check_number(flag, *given, range);
 }
+template <class T, class Settled>
+void check_value(const Preset& plan, const std::string& flag, const Given<T>& given, const Settled& settled, ItsRange) {
+  check_value(plan, flag, given, settled, range_of(plan, settled.value));
+}
+template <class Settled>
+void check_value(const Preset&, const std::string& flag, const Given<Word>& given, const Settled&, const Words& known) {
+  if (!given) return;
+  require(std::ranges::find(known, *given) != known.end(), "{}: {}", flag, not_one_of(*given, known));
+}
+template <class T, class Settled>
+void check_value(const Preset&, const std::string&, const Given<T>&, const Settled&, Anything) {}
 
 // A name that is no setting's but near one is a slip; what is near none, the reader of the JSON refuses.
 void check_names(const Json& object, const std::string& name) {
   std::vector<std::string> known{"out", "threads", "quiet"};
-  each_setting(*std::make_unique<TrainArguments>(), [&](const char* key, const auto&) { known.emplace_back(key); });
+  each_setting(*std::make_unique<TrainArguments>(),
+               [&](const auto&, const Setting& setting) { known.emplace_back(setting.name); });
   for (const auto& [key, value] : object.items()) {
     if (std::ranges::find(known, key) != known.end()) continue;
     const auto meant = nearest(key, known);
@@ -95,56 +161,15 @@ void check_names(const Json& object, const std::string& name) {
   }
 }
 
-void check_range(const char* flag, Index value, Index low, Index high) {
-  gradus::check(value >= low && value <= high, "{} is {}, it must be from {} to {}", flag, value, low, high);
-}
-
-void check_at_least_0(const char* flag, double value, const char* meaning = "") {
-  gradus::check(std::isfinite(value) && value >= 0, "{} is {}, it must be at least 0{}", flag, value, meaning);
-}
-
-void check_part(const char* flag, double value) {
-  gradus::check(value >= 0 && value < 1, "{} is {}, it must be at least 0 and below 1", flag, value);
-}
-
-// The library checks all of this too, under its own names; a user knows those of the flags.
+// What numbers are to each other. The library checks it too, under its own names; a user knows those of the flags.
 void check_recipe(const Preset& plan) {
   const gradus::models::TrainOptions& train = plan.train;
-  constexpr Index most = 1'000'000'000'000, most_sequences = 1 << 20;
-  check_range("--steps", train.steps, 0, most);
-  check_at_least_0("--seconds", train.seconds, " (0: no limit)");
-  check_range("--tokens", train.tokens, 0, std::numeric_limits<Index>::max());
-  gradus::check(plan.epochs >= 0 && plan.epochs < 1e9, "--epochs is {}, it must be from 0 (no limit) to 1e9",
-                plan.epochs);
-  gradus::check(train.steps > 0 || train.seconds > 0 || train.tokens > 0 || plan.epochs > 0,
-                "the training would never end; give one of --seconds, --steps, --tokens and --epochs a value above 0");
-  check_range("--batch", train.batch_size, 1, most_sequences);
-  check_range("--accumulation", train.accumulation, 1, most_sequences);
-  gradus::check(std::isfinite(train.lr) && train.lr > 0, "--lr, the learning rate, is {}, it must be a number above 0",
-                train.lr);
-  const bool decays = train.schedule != Schedule::constant;
-  gradus::check(train.min_lr >= 0 && std::isfinite(train.min_lr) && (!decays || train.min_lr <= train.lr),
-                "--min-lr is {}, it must be from 0 to --lr, {}", train.min_lr, train.lr);
-  gradus::check(train.warmup >= 0 && (train.steps == 0 || train.warmup <= train.steps),
-                "--warmup is {} of {} steps; shorten the warm-up, or train longer", train.warmup, train.steps);
-  check_at_least_0("--weight-decay", train.weight_decay);
-  check_part("--beta1", train.beta1);
-  check_part("--beta2", train.beta2);
-  check_at_least_0("--clip", train.clip, " (0: no limit)");
-  check_part("--label-smoothing", train.label_smoothing);
-  check_at_least_0("--temperature", plan.temperature, " (0 always takes the likeliest character)");
-}
-
-void check_rest(const TrainArguments& a) {
-  constexpr Index most = 1'000'000'000'000;
-  check_range("--samples", *a.samples, 0, most_samples);
-  gradus::check(*a.seed <= most_seed, "--seed is {}, it must be from 0 to {}", *a.seed, most_seed);
-  check_range("--eval-every", *a.eval_every, 0, most);
-  if (a.eval_batches) check_range("--eval-batches", *a.eval_batches, 0, most);
-  check_range("--patience", *a.patience, 0, most);
-  check_range("--save-every", *a.save_every, 0, most);
-  check_range("--keep", *a.keep, 1, most);
-  if (a.threads) check_range("--threads", *a.threads, 1, gradus::max_threads);
+  require(train.steps > 0 || train.seconds > 0 || train.tokens > 0 || plan.epochs > 0,
+          "the training would never end; give one of --seconds, --steps, --tokens and --epochs a value above 0");
+  require(train.schedule == Schedule::constant || train.min_lr <= train.lr,
+          "--min-lr is {}, it must be from 0 to --lr, {}", train.min_lr, train.lr);
+  require(train.steps == 0 || train.warmup <= train.steps,
+          "--warmup is {} of {} steps; shorten the warm-up, or train longer", train.warmup, train.steps);
 }
 
 // One text, or a list of them.
@@ -160,22 +185,34 @@ std::vector<std::string> texts(const Json& json, const char* key, const std::str
   return all;
 }
 
+// A size of the model, under the name of its flag.
+template <class Settled>
+void check_size(const Preset&, const char*, const Settled&) {}
+template <class T>
+void check_size(const Preset& plan, const char* flag, const Place<T>& place) {
+  const char* const begin = reinterpret_cast<const char*>(&plan.model);
+  const char* const there = reinterpret_cast<const char*>(&place.value);
+  if (there >= begin && there < begin + sizeof plan.model) check_number(flag, place.value, range_of(plan, place.value));
+}
+
 }  // namespace
 
 void check_sizes(const gradus::models::GPTConfig& model) {
-  check_range("--layers", model.n_layer, 1, 10'000);
-  check_range("--width", model.n_embd, 1, Index{1} << 20);
-  check_range("--heads", model.n_head, 1, model.n_embd);
-  check_range("--context", model.block_size, 1, Index{1} << 24);
-  check_part("--dropout", model.dropout);
+  Preset plan = presets().front();
+  plan.model = model;
+#define SETTING(type, member, name, settled, ...) check_size(plan, "--" name, settled);
+#include "train_settings.def"
+#undef SETTING
+  check_number("--heads", model.n_head, {1, static_cast<double>(model.n_embd)});
   constexpr Index most = 100'000'000'000;
-  gradus::check(model.num_parameters() <= most, "--layers, --width and --context make {} parameters; use smaller ones",
-                model.num_parameters());
+  require(model.num_parameters() <= most, "--layers, --width and --context make {} parameters; use smaller ones",
+          model.num_parameters());
   if (model.n_embd % model.n_head == 0) return;
   Index fits = model.n_head;
   while (model.n_embd % fits != 0) --fits;
-  gradus::fail("--width {} cannot be split evenly among {} heads; use --heads {}, or a width that is a multiple of {}",
-               model.n_embd, model.n_head, fits, model.n_head);
+  throw UsageError(fmt::format(
+      "--width {} cannot be split evenly among {} heads; use --heads {}, or a width that is a multiple of {}",
+      model.n_embd, model.n_head, fits, model.n_head));
 }
 
 void TrainArguments::fill_from(const std::string& json, const std::string& name) {
@@ -199,12 +236,12 @@ void TrainArguments::fill_from(const std::string& json, const std::string& name)
   };
   const bool budget_given = steps || seconds || tokens || epochs;
   const bool split_given = held_out || held_out_share;
-  const auto take_setting = [&]<class T>(const char* key, Given<T>& value) {
-    const std::string_view text = key;
+  const auto take_setting = [&]<class T>(Given<T>& value, const Setting& setting) {
+    const std::string_view text = setting.name;
     const bool is_budget = text == "steps" || text == "seconds" || text == "tokens" || text == "epochs";
     const bool is_split = text == "held-out" || text == "held-out-share";
     Given<T> aside;  // a budget on the command line stands for all of them, and so does what is held out
-    take(key, (is_budget && budget_given) || (is_split && split_given) ? aside : value);
+    take(setting.name, (is_budget && budget_given) || (is_split && split_given) ? aside : value);
   };
   each_setting(*this, take_setting);
   take("out", out);
@@ -218,25 +255,17 @@ void TrainArguments::fill_from(const std::string& json, const std::string& name)
 void TrainArguments::resume_from(const std::string& settings) {
   TrainArguments stored;
   stored.fill_from(settings, "the settings of the run");
-  const auto fixed = [](const char* name, const auto& now, const auto& then) {
+  const auto check_same = [](const char* name, const auto& now, const auto& then) {
     gradus::check(
         !now || now == then,
         "--{} cannot change when a run is resumed; leave it out, or start a new run, e.g. from the model with "
         "--init-from",
         name);
   };
-  fixed("preset", preset, stored.preset);
-  fixed("format", format, stored.format);
-  fixed("keep-space", keep_space, stored.keep_space);
-  fixed("held-out-share", held_out_share, stored.held_out_share);
-  fixed("unknown", unknown, stored.unknown);
-  fixed("layers", layers, stored.layers);
-  fixed("width", width, stored.width);
-  fixed("heads", heads, stored.heads);
-  fixed("context", context, stored.context);
-  fixed("dropout", dropout, stored.dropout);
-  fixed("dtype", dtype, stored.dtype);
-  fixed("seed", seed, stored.seed);
+#define SETTING(type, member, name, settled, accepts, on_resume, ...) \
+  if (on_resume) check_same(name, member, stored.member);
+#include "train_settings.def"
+#undef SETTING
   // What belongs to a value that changes now changes with it, unless it was said too.
   if (lr && stored.lr && stored.min_lr && !min_lr) min_lr = *stored.min_lr * (*lr / *stored.lr);
   if (steps && stored.warmup && !warmup) warmup = std::min(*stored.warmup, *steps);
@@ -262,70 +291,30 @@ void TrainArguments::adopt(const gradus::models::GPTConfig& model, gradus::model
 
 Preset TrainArguments::resolve() {
   if (!preset) preset = "names";
-  check_one_of("--preset", *preset, preset_names());
+  check_value({}, "--preset", preset, elsewhere, preset_names());
   Preset plan = find_preset(*preset);
-  gradus::models::TrainOptions& train = plan.train;
-  gradus::models::GPTConfig& model = plan.model;
   if (!format) format = name_of(plan.format);
-  check_one_of("--format", *format, {"lines", "text"});
-  plan.format = *gradus::models::text_format(*format);
-  if (!keep_space) keep_space = false;
-  if (!unknown) unknown = "refuse";
-  check_one_of("--unknown", *unknown, {"refuse", "skip", "replace", "add"});
+  if (const auto known = gradus::models::text_format(*format)) plan.format = *known;  // the list refuses others
   if (!held_out && !held_out_share) held_out_share = 0.1;
-  if (held_out_share) {
-    gradus::check(*held_out_share > 0 && *held_out_share < 1,
-                  "--held-out-share is {}, it must be above 0 and below 1, e.g. 0.1 for a tenth", *held_out_share);
-  }
-  if (!dtype) dtype = "f32";
-  check_one_of("--dtype", *dtype, {"f32", "f64"});
-
-  if (steps || seconds || tokens || epochs) train.steps = 0, train.seconds = 0, plan.epochs = 0;
-  const auto budget = []<class T, class U>(Given<T>& given, U& value) {
-    if (given) value = static_cast<U>(*given);
-    if (value != 0) given = static_cast<T>(value);
-  };
-  budget(steps, train.steps);
-  budget(seconds, train.seconds);
-  budget(tokens, train.tokens);
-  budget(epochs, plan.epochs);
-  if (lr) train.min_lr *= *lr / train.lr;  // the decay keeps its shape
-  settle(lr, train.lr);
-  settle(min_lr, train.min_lr);
-  if (train.steps > 0) train.warmup = std::min(train.warmup, train.steps / most_warmup);
-  settle(warmup, train.warmup);
-  if (!schedule) schedule = schedule_names[train.schedule];
-  train.schedule = schedule_kind(*schedule);
-  settle(batch, train.batch_size);
-  settle(accumulation, train.accumulation);
-  settle(weight_decay, train.weight_decay);
-  settle(beta1, train.beta1);
-  settle(beta2, train.beta2);
-  settle(clip, train.clip);
-  settle(label_smoothing, train.label_smoothing);
-  settle(layers, model.n_layer);
-  settle(width, model.n_embd);
-  settle(heads, model.n_head);
-  settle(context, model.block_size);
-  settle(dropout, model.dropout);
-  settle(temperature, plan.temperature);
-
-  if (!seed) seed = 42;
-  if (!samples) samples = 20;
-  if (!eval_every) eval_every = 0;
-  if (!patience) patience = 0;
-  if (!save_every) save_every = 0;
-  if (!keep) keep = 2;
-  check_sizes(model);
+  if (steps || seconds || tokens || epochs) plan.train.steps = 0, plan.train.seconds = 0, plan.epochs = 0;
+  if (lr) plan.train.min_lr *= *lr / plan.train.lr;  // the decay keeps its shape
+  const Index limit = steps.value_or(plan.train.steps);
+  if (limit > 0) plan.train.warmup = std::min(plan.train.warmup, limit / most_warmup);
+#define SETTING(type, member, name, settled, accepts, ...) \
+  settle(member, settled);                                 \
+  check_value(plan, "--" name, member, settled, accepts);
+#include "train_settings.def"
+#undef SETTING
+  check_sizes(plan.model);
   check_recipe(plan);
-  check_rest(*this);
+  if (threads) require_range("--threads", *threads, 1, gradus::max_threads);
   return plan;
 }
 
 std::string TrainArguments::to_json() const {
   Json json = Json::object();
-  each_setting(*this, [&](const char* name, const auto& value) {
-    if (value) json[name] = *value;
+  each_setting(*this, [&](const auto& value, const Setting& setting) {
+    if (value) json[setting.name] = *value;
   });
   for (const char* name : {"data", "held-out"}) {
     if (json.contains(name) && json[name].size() == 1) json[name] = Json(json[name].front());
@@ -335,59 +324,55 @@ std::string TrainArguments::to_json() const {
 
 namespace {
 
-constexpr const char* what = "What to learn";
-
-struct Adder {
-  template <class T>
-  CLI::Option* operator()(const char* name, T& value, const char* help, const char* type, const char* group) const {
-    return command.add_option(name, value, help)->type_name(type)->group(group);
-  }
-  CLI::App& command;
-};
-
-void add_texts(CLI::App& command, const char* name, Given<std::vector<std::string>>& value, const char* help) {
-  command
-      .add_option_function<std::vector<std::string>>(
-          name, [&value](const std::vector<std::string>& all) { value = all; }, help)
-      ->type_name("FILE")
-      ->group(what)
-      ->allow_extra_args(false)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+// " (default: 42)"
+template <class Settled>
+std::string told_default(const Settled&) {
+  return {};
+}
+template <class T>
+std::string told_default(const First<T>& first) {
+  return std::is_same_v<T, bool> ? "" : fmt::format(" (default: {})", first.value);
 }
 
-void add_data(const Adder& option, TrainArguments& a) {
-  std::string presets_help = "The recipe that the other options change (default: names):";
-  for (const Preset& preset : presets()) presets_help += fmt::format("\n{} - {}", preset.name, preset.summary);
-  option("--preset", a.preset, presets_help.c_str(), "NAME", what)->check(one_of(preset_names()));
-  add_texts(option.command, "--data", a.sources,
-            "UTF-8 text to learn from: a file, a folder (all files in it), - for standard input, or bundled:names, "
-            "bundled:korean_names. Given more than once, the texts follow one another");
-  option("--format", a.format,
-         "lines: each line is a document; text: running text (default: that of the weights of --init-from, or the "
-         "preset's)",
-         "lines|text", what)
-      ->check(one_of({"lines", "text"}));
-  option.command
-      .add_flag_callback(
-          "--keep-space", [&a] { a.keep_space = true; },
-          "Lines are documents with the white space at their ends; without this it is dropped")
-      ->group(what);
-  add_texts(option.command, "--held-out", a.held_out, "Text to judge by; then all of the data is trained on");
-  option("--held-out-share", a.held_out_share,
-         "Part of the data to judge by: of the different lines at random, of running text the end (default: 0.1)", "X",
-         what);
-  option("--unknown", a.unknown,
-         "Characters of the data that the weights of --init-from do not know: refuse the data (default), skip the "
-         "characters, replace them by '?', or add them to the model",
-         "refuse|skip|replace|add", what)
-      ->check(one_of({"refuse", "skip", "replace", "add"}));
+template <class T>
+CLI::Option& add(CLI::App& command, Given<T>& value, const std::string& flag, const std::string& help) {
+  return *command.add_option(flag, value, help);
+}
+CLI::Option& add(CLI::App& command, Given<Seed>& value, const std::string& flag, const std::string& help) {
+  return *command.add_option(flag, value, help)->check(range(flag, 0, most_seed));
+}
+CLI::Option& add(CLI::App& command, Given<bool>& value, const std::string& flag, const std::string& help) {
+  return *command.add_flag_callback(
+      flag, [&value] { value = true; }, help);
+}
+CLI::Option& add(CLI::App& command, Given<Texts>& value, const std::string& flag, const std::string& help) {
+  return *command
+              .add_option_function<Texts>(
+                  flag, [&value](const Texts& all) { value = all; }, help)
+              ->allow_extra_args(false)
+              ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
-void add_places(const Adder& option, TrainArguments& a) {
-  option("--init-from", a.init_from,
-         "Begin with these weights; their vocabulary, sizes and format are kept where the file tells them. A smaller "
-         "--context cuts the model's",
-         "model.safetensors", what);
+void add_check(CLI::Option& option, const Words& known) {
+  option.check(one_of(known));
+}
+template <class Accepts>
+void add_check(CLI::Option&, const Accepts&) {}
+
+template <class T, class Accepts>
+void add_setting(CLI::App& command, Given<T>& value, const Setting& setting, const std::string& told,
+                 const Accepts& accepts) {
+  CLI::Option& option = add(command, value, fmt::format("--{}", setting.name), setting.help + told);
+  option.group(setting.group);
+  if (!std::is_same_v<T, bool>) option.type_name(setting.value);
+  add_check(option, accepts);
+}
+
+// How this call is made.
+void add_rest(CLI::App& command, TrainArguments& a) {
+  const auto option = [&](const char* name, auto& value, const char* help, const char* type, const char* group) {
+    command.add_option(name, value, help)->type_name(type)->group(group);
+  };
   option("--config", a.config, "JSON with the names of these options, without dashes; flags win", "FILE", what);
   option("--resume", a.resume,
          "Go on with the run in DIR where its last checkpoint is, or from one of DIR/checkpoints. Its settings hold; "
@@ -397,83 +382,24 @@ void add_places(const Adder& option, TrainArguments& a) {
       "--out", a.out,
       "Folder for the model (default: runs/ and the name of FILE or of the preset, and -2, -3, .. if a run is there)",
       "DIR", what);
-  option.command.add_flag("--overwrite", a.overwrite, "Replace the run that DIR of --out holds")->group(what);
-}
-
-void add_budget(const Adder& option, TrainArguments& a) {
-  constexpr const char* budget = "How long: whichever ends first";
-  option("--seconds", a.seconds, "Seconds, of steps and measuring; time in which it is stopped does not count", "S",
-         budget);
-  option("--steps", a.steps, "Steps", "N", budget);
-  option("--tokens", a.tokens, "Characters seen, those seen again included", "N", budget);
-  option("--epochs", a.epochs, "Times through the data", "X", budget);
-  option("--patience", a.patience, "Stop after N measurements of the held-out loss without a new best; 0: never", "N",
-         budget);
-}
-
-void add_size(const Adder& option, TrainArguments& a) {
-  constexpr const char* size = "Model";
-  option("--layers", a.layers, "Transformer blocks", "N", size);
-  option("--width", a.width, "Numbers that stand for a character; a multiple of --heads", "N", size);
-  option("--heads", a.heads, "Attention heads", "N", size);
-  option("--context", a.context, "Characters that the model looks back on", "N", size);
-  option("--dropout", a.dropout, "Part of the activations dropped while training", "P", size);
-}
-
-void add_recipe(const Adder& option, TrainArguments& a) {
-  constexpr const char* recipe = "Recipe";
-  option("--batch", a.batch, "Documents or windows a batch", "N", recipe);
-  option("--accumulation", a.accumulation, "Batches a step; each weighs by its characters", "N", recipe);
-  option("--lr", a.lr, "Learning rate after the warm-up", "X", recipe);
-  option("--min-lr", a.min_lr, "Learning rate at the end of the decay", "X", recipe);
-  option("--warmup", a.warmup,
-         "Steps in which the learning rate rises; where the budget is time or characters, at most a tenth of it", "N",
-         recipe);
-  option("--schedule", a.schedule, "How the learning rate decays", "constant|linear|cosine", recipe)
-      ->check(one_of({"constant", "linear", "cosine"}));
-  option("--weight-decay", a.weight_decay, "AdamW's decay of matrices", "X", recipe);
-  option("--beta1", a.beta1, "AdamW's memory of gradients", "X", recipe);
-  option("--beta2", a.beta2, "AdamW's memory of their squares", "X", recipe);
-  option("--clip", a.clip, "Largest norm of all gradients; 0: no limit", "X", recipe);
-  option("--label-smoothing", a.label_smoothing,
-         "Part of the target spread evenly over all characters; counts in the training loss, not in the held-out loss",
-         "P", recipe);
-}
-
-void add_keeping(const Adder& option, TrainArguments& a) {
-  constexpr const char* keeping = "Judging and keeping";
-  option("--eval-every", a.eval_every, "Steps between measurements of the held-out loss; 0: ten in the run", "N",
-         keeping);
-  option("--eval-batches", a.eval_batches,
-         "Measure on N batches spread over the held-out part; 0: on all of it (default: all of it up to 131,072 "
-         "characters). Where the budget is in seconds, it takes no longer than a quarter of it (default: a fiftieth)",
-         "N", keeping);
-  option("--save-every", a.save_every,
-         "Steps between checkpoints; 0: every 30 seconds. One more at each new best and at the end", "N", keeping);
-  option("--keep", a.keep, "Checkpoints to keep, the last one and those of new bests included (default: 2)", "N",
-         keeping);
-}
-
-void add_rest(const Adder& option, TrainArguments& a) {
-  constexpr const char* rest = "This run";
-  option("--seed", a.seed, "Of the first weights, the held-out part and the order of the data (default: 42)", "N", rest)
-      ->check(seed_number());
-  option("--dtype", a.dtype, "Numbers of 32 or 64 bits", "f32|f64", rest)->check(one_of({"f32", "f64"}));
-  option("--threads", a.threads, "Threads to compute with (default: all cores). Results do not depend on it", "N", rest)
-      ->check(CLI::Range(1, gradus::max_threads));
-  option("--samples", a.samples, "Samples to show at the end (default: 20)", "N", rest)
-      ->check(CLI::Range(Index{0}, most_samples));
-  option("--temperature", a.temperature, "Of the samples", "X", rest);
-  option.command.add_flag("--quiet", a.quiet, "Print only the held-out loss at the end")->group(rest);
+  command.add_flag("--overwrite", a.overwrite, "Replace the run that DIR of --out holds")->group(what);
+  option("--threads", a.threads, "Threads to compute with (default: all cores). Results do not depend on it", "N",
+         rest);
+  command.add_flag("--quiet", a.quiet, "Print only the held-out loss at the end")->group(rest);
 }
 
 }  // namespace
 
-void add_train_options(CLI::App& command, TrainArguments& arguments) {
-  const Adder option{command};
-  for (const auto add : {add_data, add_places, add_budget, add_size, add_recipe, add_keeping, add_rest}) {
-    add(option, arguments);
-  }
+void add_train_options(CLI::App& command, TrainArguments& a) {
+  Preset plan = presets().front();
+#define SETTING(type, member, name, settled, accepts, on_resume, group, value, help) \
+  add_setting(command, a.member, {name, on_resume, group, value, help}, told_default(settled), accepts);
+#include "train_settings.def"
+#undef SETTING
+  std::string recipes = command.get_option("--preset")->get_description();
+  for (const Preset& preset : presets()) recipes += fmt::format("\n{} - {}", preset.name, preset.summary);
+  command.get_option("--preset")->description(recipes);
+  add_rest(command, a);
 }
 
 }  // namespace gpt

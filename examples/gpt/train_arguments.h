@@ -19,21 +19,23 @@ constexpr gradus::Index most_warmup = 10;  // a warm-up that nobody asked for ta
 template <class T>
 using Given = std::optional<T>;  // empty: not said
 
+// The types of settings.
+using Word = std::string;
+using Texts = std::vector<std::string>;
+using Real = double;
+using Whole = gradus::Index;
+using Seed = std::uint64_t;
+
 struct TrainArguments {
   std::string program;
   // How this call is made; not part of a run's settings.
   Given<std::string> config, resume, out;
   Given<gradus::Index> threads;
   bool quiet = false, overwrite = false;
-  // Settings.
-  Given<std::string> preset, init_from, format, unknown, schedule, dtype;
-  Given<std::vector<std::string>> sources, held_out;
-  Given<bool> keep_space;
-  Given<double> held_out_share, seconds, epochs, dropout, lr, min_lr, weight_decay, beta1, beta2, clip, label_smoothing,
-      temperature;
-  Given<gradus::Index> steps, tokens, layers, width, heads, context, batch, accumulation, warmup, eval_every,
-      eval_batches, patience, keep, save_every, samples;
-  Given<std::uint64_t> seed;
+  // Settings: train_settings.def lists them.
+#define SETTING(type, member, ...) Given<type> member;
+#include "train_settings.def"
+#undef SETTING
 
   /// Takes what was not said from a JSON object with the names of the flags. Throws Error that names the file, `name`,
   /// for an unknown name and a value of the wrong kind.

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <limits>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -18,9 +19,11 @@
 #include <gradus/models/text/text.h>
 #include <gradus/models/train/evaluate.h>
 
+#include "hints.h"
 #include "loss_svg.h"
 #include "numbers.h"
 #include "output.h"
+#include "signals.h"
 #include "waiting.h"
 
 namespace gpt {
@@ -34,15 +37,11 @@ using Clock = std::chrono::steady_clock;
 std::atomic<int> signal_received = 0;
 static_assert(std::atomic<int>::is_always_lock_free);
 
-void set_handlers(void (*handler)(int)) {
-  for (const int number : {SIGINT, SIGTERM}) std::signal(number, handler);
-}
-
 // The first signal asks the training to end after this step; a second SIGINT or SIGTERM ends the program at once, a
 // second SIGHUP does not: shell and system both send one when a terminal closes.
 extern "C" void on_signal(int number) {
   signal_received = number;
-  set_handlers(SIG_DFL);
+  for (const int again : {SIGINT, SIGTERM}) handle_signal(again, SIG_DFL);
   std::signal(SIGHUP, SIG_IGN);
   constexpr std::string_view told =
       "\ngpt: stopping after this step; Ctrl-C once more leaves at once, without saving\n";
@@ -51,24 +50,18 @@ extern "C" void on_signal(int number) {
   errno = before;
 }
 
-// Signals end the training in order while one of these lives. A reader of the output that has gone does not end it, and
-// neither does a terminal that has gone under nohup.
+// Signals end the training in order while one of these lives. A reader of the output that has gone does not end it.
 class Signals {
  public:
   Signals() {
-    set_handlers(on_signal);
-    if (hangup_ == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
+    for (const int number : ending_signals) handle_signal(number, on_signal);
     std::signal(SIGPIPE, SIG_IGN);  // for good, so that main() can say that output was lost
   }
   ~Signals() {
-    set_handlers(SIG_DFL);
-    std::signal(SIGHUP, hangup_);
+    for (const int number : ending_signals) handle_signal(number, SIG_DFL);
   }
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
-
- private:
-  void (*hangup_)(int) = std::signal(SIGHUP, on_signal);
 };
 
 template <class... T>
@@ -81,6 +74,12 @@ struct Interrupted {};
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// NaN where too few were judged to tell.
+double margin_of(const models::Evaluation& result) {
+  const bool tells = result.margin == 0 || result.sequences >= enough_to_be_sure;
+  return tells ? result.margin : std::numeric_limits<double>::quiet_NaN();
 }
 
 }  // namespace
@@ -130,7 +129,7 @@ bool Session::over() const {
 }
 
 std::string Session::how_to_resume() const {
-  return fmt::format("{} train --resume {}", options_.command, models::shell_word(writer_.resume_from().native()));
+  return fmt::format("{} train --resume {}", options_.command, shell_word(writer_.resume_from().native()));
 }
 
 std::string Session::what_is_left() const {
@@ -189,8 +188,8 @@ void Session::plan_measuring() {
   if (some == 0 || some >= all) return;
   options_.eval_sequences = some;
   if (options_.quick_eval || options_.quiet) return;
-  say("\nmeasures on {} sequences, not {}, so that it takes no more than a quarter of the {:g} seconds\n",
-      grouped(some), grouped(all), seconds);
+  say("\nmeasures on {}, not {}, so that it takes no more than a quarter of the {:g} seconds\n",
+      counted(some, "sequence"), grouped(all), seconds);
 }
 
 void Session::measure() {
@@ -199,7 +198,7 @@ void Session::measure() {
                 "train: the held-out loss after step {} is {}, so the model was not saved; try a lower learning rate",
                 trainer_.steps_done(), std::abs(result.loss));
   loss_ = result.loss;
-  margin_ = result.margin;
+  margin_ = margin_of(result);
   judged_ = result.sequences;
   measured_ = trainer_.steps_done();
 }
@@ -293,7 +292,7 @@ void Session::go_on_from_the_end() {
   if (options_.quiet) return;
   const Index steps = trainer_.steps_done();
   if (trainer_.done()) {
-    say("\nnothing is left to do after {} steps; give a larger budget, e.g. --steps {}\n", grouped(steps), 2 * steps);
+    say("\nnothing is left to do after {}; give a larger budget, e.g. --steps {}\n", counted(steps, "step"), 2 * steps);
   } else {
     say("\npatience ended this run at step {}; to go on, give more of it, e.g. --patience {}, or 0 for no end\n",
         grouped(steps), 2 * held_out_.since_best);
@@ -307,7 +306,7 @@ void Session::begin() {
     const models::Evaluation before = measured_on(options_.eval_sequences);
     trainer_.reserve(clock_.seconds() - start);
     held_out_.first = loss_ = before.loss;
-    margin_ = before.margin;
+    margin_ = margin_of(before);
     if (!options_.quiet) say("\nheld-out loss before training {}\n", held_out_loss());
   } else if (!options_.quiet) {
     say("\nresumed after step {}\n", grouped(trainer_.steps_done()));
@@ -347,7 +346,7 @@ int Session::run() {
     } catch (const gradus::Error&) {
       // The lines go with it; `error` came first and tells more.
     }
-    gradus::fail("{}; {}", error.what(), what_is_left());
+    gradus::fail("{}; {}", told(error), what_is_left());
   }
   panel_.finish();
   // A run that was over when the signal came ends as if none had come.
@@ -357,28 +356,32 @@ int Session::run() {
 }
 
 void Session::report_end(int signal) {
-  const std::string steps = grouped(trainer_.steps_done());
+  const Index steps = trainer_.steps_done();
   trainer_.spend(clock_.seconds() - counted_);
   if (signal != 0) {
-    if (trainer_.steps_done() == 0) {
+    if (steps == 0) {
       say("stopped before the first step; nothing was saved\n");
     } else {
-      say("stopped at step {}; saved in {}; to go on: {}\n", steps, folder_.native(), how_to_resume());
+      say("stopped at step {}; saved in {}; to go on: {}\n", grouped(steps), folder_.native(), how_to_resume());
     }
     return;
   }
   if (options_.quiet) return;
   if (!trainer_.done()) {
-    say("stopped early: {} measurements in a row without a new best\n", held_out_.since_best);
+    say("stopped early: {} in a row without a new best\n", counted(held_out_.since_best, "measurement"));
   }
   if (margin_ != 0) {
-    say("judged by {} of {} sequences spread over the held-out part; more: {} eval {}\n", grouped(judged_),
-        grouped(data_.dataset->size(models::Part::held_out)), options_.command, models::shell_word(folder_.native()));
+    say("judged by {} of {} spread over the held-out part; more: {} eval {}\n", grouped(judged_),
+        counted(data_.dataset->size(models::Part::held_out), "sequence"), options_.command,
+        shell_word(folder_.native()));
   }
-  say("held-out loss after training {} ({} steps, {:.3g} seconds)\n", held_out_loss(), steps, trainer_.seconds());
-  if (held_out_.since_best > 0 && held_out_.best_step > 0) {
-    say("the best was {:.4f} at step {}: {} sample {} --best\n", held_out_.best, grouped(held_out_.best_step),
-        options_.command, models::shell_word(folder_.native()));
+  say("held-out loss after training {} ({}, {:.3g} seconds)\n", held_out_loss(), counted(steps, "step"),
+      trainer_.seconds());
+  const std::string best = fmt::format("{:.4f}", held_out_.best);
+  const bool looks_worse = held_out_loss().find(best) == std::string::npos;  // in the digits that are shown
+  if (looks_worse && held_out_.best_step > 0) {
+    say("the best was {} at step {}: {} sample {} --best\n", best, grouped(held_out_.best_step), options_.command,
+        shell_word(folder_.native()));
   }
 }
 

@@ -6,12 +6,15 @@
 #include <algorithm>
 #include <filesystem>
 #include <iterator>
+#include <string_view>
 
 #include <gradus/core/runtime/random.h>
 #include <gradus/models/gpt/adapt.h>
 #include <gradus/models/text/text.h>
 #include <gradus/nn/files/safetensors.h>
 
+#include "commands.h"
+#include "hints.h"
 #include "numbers.h"
 #include "run_text.h"
 
@@ -32,8 +35,24 @@ void take_texts_of(const models::RunData& data, TrainArguments& arguments, Start
   if (!arguments.held_out && !data.held_out_sources.empty()) arguments.held_out = data.held_out_sources;
 }
 
+models::Checkpoint checkpoint_to_resume(const std::string& named) {
+  const fs::path path = fs::path(named).lexically_normal();
+  const fs::path folder = (path.has_filename() ? path : path.parent_path()).parent_path();
+  const bool is_in_run = fs::is_directory(path) && models::look_into(folder.empty() ? "." : folder).run;
+  gradus::check(!is_in_run || models::look_into(path).run,
+                "--resume is '{}', a folder in that of a run; to go on from its last checkpoint: --resume {}, or name "
+                "the file of an older one",
+                named, shell_word(folder.empty() ? "." : folder.native()));
+  try {
+    return models::load_checkpoint(named);
+  } catch (const gradus::Error& problem) {
+    const bool is_file = fs::is_regular_file(named) && !models::look_into(models::run_folder_of(named)).run;
+    gradus::fail("--resume: {}{}", told(problem), is_file ? "; name the folder of a run" : "");
+  }
+}
+
 void begin_with_checkpoint(TrainArguments& arguments, Start& start) {
-  start.checkpoint = models::load_checkpoint(*arguments.resume);
+  start.checkpoint = checkpoint_to_resume(*arguments.resume);
   start.config = start.checkpoint->model.config();
   start.tokenizer = start.checkpoint->tokenizer;
   take_texts_of(start.checkpoint->data, arguments, start);
@@ -41,23 +60,40 @@ void begin_with_checkpoint(TrainArguments& arguments, Start& start) {
   arguments.adopt(*start.config, start.checkpoint->data.format);
 }
 
-void begin_with_weights(TrainArguments& arguments, Start& start) {
+// The weights of --init-from, and what their file says of them.
+void take_weights(TrainArguments& arguments, Start& start) {
   fs::path path = *arguments.init_from;
-  gradus::check(!fs::is_directory(path), "--init-from is the folder '{}'; name a file of weights, such as '{}'",
-                path.native(), (path / models::model_file).native());
+  gradus::check(!fs::is_directory(path), "'{}' is a folder; name a file of weights, such as '{}'", path.native(),
+                (path / models::model_file).native());
   path = fs::absolute(path);
   arguments.init_from = path.string();  // valid in any folder
   const gradus::nn::Metadata metadata = gradus::nn::read_metadata(path);
   gradus::check(!metadata.contains("state"),
                 "'{}' is the state of a training; begin with its weights: --init-from {}, or go on with it: --resume",
-                path.native(), models::shell_word((models::run_folder_of(path) / models::model_file).native()));
-  if (!metadata.contains("config.json")) return;
+                path.native(), shell_word((models::run_folder_of(path) / models::model_file).native()));
+  if (!metadata.contains("config.json")) {
+    require(arguments.unknown.value_or("refuse") == "refuse",
+            "--unknown is {}, but '{}' does not say which characters its weights know; leave it out",
+            arguments.unknown.value_or(""), path.native());
+    return;
+  }
   models::Run run = models::load_run(path.parent_path(), path.filename().c_str());
   start.config = run.model.config();
   start.tokenizer = run.tokenizer;
   if (!arguments.dtype && run.model.dtype() == gradus::DType::f64) arguments.dtype = "f64";
-  arguments.adopt(*start.config, run.data.format);
+  start.format = run.data.format;
   start.weights = std::move(run.model);
+}
+
+void begin_with_weights(TrainArguments& arguments, Start& start) {
+  try {
+    take_weights(arguments, start);
+  } catch (const UsageError&) {
+    throw;
+  } catch (const gradus::Error& problem) {
+    gradus::fail("--init-from: {}", told(problem));
+  }
+  if (start.config) arguments.adopt(*start.config, start.format);
 }
 
 // What the data are to be, before they are read.
@@ -110,20 +146,20 @@ std::optional<models::AnyTokenizer> start_tokenizer(const TrainArguments& argume
 // "--data a.txt --data b.txt"
 std::string flags_of(const std::vector<std::string>& sources) {
   std::string words;
-  for (const std::string& source : sources) words += " --data " + models::shell_word(source);
+  for (const std::string& source : sources) words += " --data " + shell_word(source);
   return words.substr(1);
 }
 
 void check_is_same_text(const Text& text, const std::vector<std::string>& sources, bool named, const char* flag,
                         const std::string& run) {
   if (text.known) return;
-  const std::string model = models::shell_word((models::run_folder_of(run) / models::model_file).native());
+  const std::string model = shell_word((models::run_folder_of(run) / models::model_file).native());
   const std::string anew =
       fmt::format("to train its weights on the other one: --init-from {} {}", model, flags_of(sources));
   gradus::check(!named, "'{}' is not the text that the run in '{}' {}, and a run keeps to one; {}", name_of(sources),
-                run, flag == data_flag ? "learns from" : "is judged by", anew);
+                run, std::string_view(flag) == data_flag ? "learns from" : "is judged by", anew);
   gradus::fail("'{}' has changed since the run in '{}' {}; name the text as it was with {}, or {}", name_of(sources),
-               run, flag == data_flag ? "learned from it" : "was judged by it", flag, anew);
+               run, std::string_view(flag) == data_flag ? "learned from it" : "was judged by it", flag, anew);
 }
 
 }  // namespace

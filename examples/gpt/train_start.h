@@ -17,7 +17,8 @@ struct Start {
   std::optional<gradus::models::Checkpoint> checkpoint;
   std::optional<gradus::models::GPTConfig> config;
   std::optional<gradus::models::AnyTokenizer> tokenizer;
-  std::optional<gradus::models::GPT> weights;       // of --init-from, where the file tells both
+  std::optional<gradus::models::GPT> weights;                             // of --init-from, where the file tells both,
+  gradus::models::TextFormat format = gradus::models::TextFormat::lines;  // and how they read their text
   bool data_named = false, held_out_named = false;  // whether flags named them when a run is resumed
 };
 

@@ -3,14 +3,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <csignal>
 #include <cstdio>
 #include <string_view>
 #include <utility>
 
 #include "output.h"
+#include "signals.h"
 
 namespace gpt {
 namespace {
@@ -26,7 +25,6 @@ void draw(const std::string& text) {
 
 std::atomic<const char*> last_words = nullptr;
 static_assert(std::atomic<const char*>::is_always_lock_free);
-constexpr std::array ending{SIGINT, SIGTERM, SIGHUP};
 
 extern "C" void end_told(int number) {
   constexpr int killed = 128;
@@ -67,16 +65,11 @@ void Waiting::show(double done) {
 
 EndsTold::EndsTold(const char* told) {
   last_words = told;
-  for (const int number : ending) {
-    // What nohup has ignored stays so.
-    if (std::signal(number, end_told) == SIG_IGN) std::signal(number, SIG_IGN);
-  }
+  for (const int number : ending_signals) handle_signal(number, end_told);
 }
 
 EndsTold::~EndsTold() {
-  for (const int number : ending) {
-    if (std::signal(number, SIG_DFL) == SIG_IGN) std::signal(number, SIG_IGN);
-  }
+  for (const int number : ending_signals) handle_signal(number, SIG_DFL);
 }
 
 }  // namespace gpt

@@ -9,11 +9,13 @@
 
 #include <gradus/core/ops.h>
 #include <gradus/models/detail/json.h>
+#include <gradus/models/gpt/detail/config_fields.h>
 #include <gradus/nn/init.h>
 
 namespace gradus::models {
 namespace {
 
+using detail::ConfigField;
 using detail::Json;
 
 template <class Value, std::size_t count>
@@ -27,23 +29,38 @@ constexpr Names<nn::Activation, 6> activation_names{{{nn::Activation::relu, "rel
                                                      {nn::Activation::tanh, "tanh"},
                                                      {nn::Activation::sigmoid, "sigmoid"}}};
 
-template <class Value, std::size_t count>
-const char* name_of(const Names<Value, count>& names, Value value) {
-  for (const auto& [known, name] : names) {
-    if (known == value) return name;
-  }
-  fail("GPTConfig: {} is not one of the named values of its field", static_cast<int>(value));
+const auto& names_of(NormKind) {
+  return norm_names;
+}
+const auto& names_of(nn::Activation) {
+  return activation_names;
 }
 
-template <class Value, std::size_t count>
-Value value_of(const Names<Value, count>& names, detail::JsonReader& reader, const std::string& key) {
-  const auto text = reader.get<std::string>(key);
-  std::vector<std::string_view> known;
-  for (const auto& [value, name] : names) {
-    if (text == name) return value;
-    known.emplace_back(name);
+template <class Value>
+Json json_of(Value value) {
+  if constexpr (std::is_enum_v<Value>) {
+    for (const auto& [known, name] : names_of(value)) {
+      if (known == value) return name;
+    }
+    fail("GPTConfig: {} is not one of the named values of its field", static_cast<int>(value));
+  } else {
+    return value;
   }
-  fail("{}: \"{}\" is \"{}\", it must be one of {}", reader.name(), key, text, fmt::join(known, ", "));
+}
+
+template <class Value>
+Value value_in(detail::JsonReader& reader, const char* key) {
+  if constexpr (std::is_enum_v<Value>) {
+    const auto text = reader.get<std::string>(key);
+    std::vector<std::string_view> known;
+    for (const auto& [value, name] : names_of(Value{})) {
+      if (text == name) return value;
+      known.emplace_back(name);
+    }
+    fail("{}: \"{}\" is \"{}\", it must be one of {}", reader.name(), key, text, fmt::join(known, ", "));
+  } else {
+    return reader.get<Value>(key);
+  }
 }
 
 nn::LayerNormOptions layer_norm_options(const GPTConfig& config) {
@@ -65,14 +82,13 @@ const GPTConfig& validated(const GPTConfig& config) {
 }  // namespace
 
 void GPTConfig::validate() const {
-  const auto in_range = [](const char* name, Index value, Index most) {
-    check(value >= 1 && value <= most, "GPTConfig: {} is {}, it must be from 1 to {}", name, value, most);
-  };
-  in_range("vocab_size", vocab_size, Index{1} << 24);
-  in_range("block_size", block_size, Index{1} << 24);
-  in_range("n_layer", n_layer, 10'000);
-  in_range("n_embd", n_embd, Index{1} << 20);
-  in_range("n_head", n_head, n_embd);
+  detail::for_each_field(*this, []<class T>(const T& value, const ConfigField<T>& field) {
+    if constexpr (std::is_arithmetic_v<T>) {
+      check(field.range.has(static_cast<double>(value)), "GPTConfig: {} is {}, it must be {}", field.name, value,
+            field.range.text());
+    }
+  });
+  check(n_head <= n_embd, "GPTConfig: n_head is {}, it must be from 1 to {}", n_head, n_embd);
   if (n_embd % n_head != 0) {
     Index fits = n_head;
     while (n_embd % fits != 0) --fits;
@@ -80,8 +96,6 @@ void GPTConfig::validate() const {
         "GPTConfig: width {} cannot be split evenly among {} heads; use {} head{}, or a width that is a multiple of {}",
         n_embd, n_head, fits, fits == 1 ? "" : "s", n_head);
   }
-  check(dropout >= 0 && dropout < 1, "GPTConfig: dropout is {}, it must be at least 0 and below 1", dropout);
-  check(std::isfinite(init_std) && init_std >= 0, "GPTConfig: init_std is {}, it must be at least 0", init_std);
   constexpr Index most = 100'000'000'000;
   check(num_parameters() <= most, "GPTConfig: these sizes make {} parameters, more than {}; use smaller ones",
         num_parameters(), most);
@@ -147,21 +161,9 @@ GPTConfig GPTConfig::microgpt(Index vocab_size) {
 }
 
 std::string GPTConfig::to_json() const {
-  const Json json = {{"vocab_size", vocab_size},
-                     {"block_size", block_size},
-                     {"n_layer", n_layer},
-                     {"n_head", n_head},
-                     {"n_embd", n_embd},
-                     {"dropout", dropout},
-                     {"bias", bias},
-                     {"norm", name_of(norm_names, norm)},
-                     {"norm_gain", norm_gain},
-                     {"activation", name_of(activation_names, activation)},
-                     {"tie_weights", tie_weights},
-                     {"embedding_norm", embedding_norm},
-                     {"final_norm", final_norm},
-                     {"init_std", init_std},
-                     {"scale_residual", scale_residual}};
+  Json json = Json::object();
+  detail::for_each_field(
+      *this, [&]<class T>(const T& value, const ConfigField<T>& field) { json[field.name] = json_of(value); });
   return detail::dump(json, 2) + "\n";
 }
 
@@ -169,21 +171,10 @@ GPTConfig GPTConfig::from_json(std::string_view json, std::string_view name) {
   const Json object = detail::parse_json(json, name);
   detail::JsonReader reader(object, std::string(name));
   GPTConfig config;
-  config.vocab_size = reader.get<Index>("vocab_size");
-  config.block_size = reader.get<Index>("block_size");
-  config.n_layer = reader.get<Index>("n_layer");
-  config.n_head = reader.get<Index>("n_head");
-  config.n_embd = reader.get<Index>("n_embd");
-  config.dropout = reader.get<double>("dropout");
-  config.bias = reader.get<bool>("bias");
-  config.norm = value_of(norm_names, reader, "norm");
-  config.norm_gain = reader.get<bool>("norm_gain");
-  config.activation = value_of(activation_names, reader, "activation");
-  config.tie_weights = reader.get<bool>("tie_weights");
-  config.embedding_norm = reader.get<bool>("embedding_norm");
-  config.final_norm = reader.get<bool>("final_norm");
-  config.init_std = reader.get<double>("init_std");
-  config.scale_residual = reader.get<bool>("scale_residual");
+  detail::for_each_field(config, [&]<class T>(T& value, const ConfigField<T>& field) {
+    const bool is_older = field.before && !object.contains(field.name);
+    value = is_older ? *field.before : value_in<T>(reader, field.name);
+  });
   reader.finish();
   try {
     config.validate();

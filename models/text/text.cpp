@@ -216,8 +216,11 @@ void decode_blocks(std::string_view text, std::string_view name, const std::func
       const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data()) + i;
       length = utf8proc_iterate(bytes, static_cast<utf8proc_ssize_t>(text.size() - i), &c);
       if (length <= 0) {
-        fail("{}: byte 0x{:02x} at offset {} (line {}) is not UTF-8; convert the text, e.g. with iconv", name, *bytes,
-             i, 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(i), '\n'));
+        fail(
+            "{}: byte 0x{:02x} at offset {} (line {}) is not UTF-8; if it is text in another encoding, such as "
+            "Korean's "
+            "CP949 (EUC-KR), convert it: iconv -f CP949 -t UTF-8 OLD > NEW",
+            name, *bytes, i, 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(i), '\n'));
       }
     }
     i += static_cast<std::size_t>(length);
@@ -264,7 +267,7 @@ std::string encode_utf8(std::u32string_view characters) {
 
 int display_width(char32_t character) {
   const auto c = static_cast<utf8proc_int32_t>(character);
-  // A terminal may know a character that utf8proc does not yet: most of the new ones are wide.
+  // Fonts may know a character that utf8proc does not yet: most of the new ones are wide.
   return utf8proc_category(c) == UTF8PROC_CATEGORY_CN ? 2 : utf8proc_charwidth(c);
 }
 
@@ -281,18 +284,6 @@ std::string printable(std::string_view text) {
     if (breaks_line) c = U' ';
   }
   return encode_utf8(characters);
-}
-
-std::string shell_word(std::string_view text) {
-  constexpr std::string_view plain = "%+,-./:=@_";
-  const auto is_plain = [&](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           static_cast<unsigned char>(c) >= 0x80 || plain.find(c) != std::string_view::npos;
-  };
-  if (!text.empty() && std::ranges::all_of(text, is_plain)) return std::string(text);
-  std::string word = "'";
-  for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return word + "'";
 }
 
 std::string normalize_text(std::string_view text, std::string_view name, const Progress& progress) {

@@ -50,16 +50,13 @@ std::string encode_utf8(std::u32string_view characters);
 /// `text` with U+FFFD for every byte that is no part of a UTF-8 character.
 std::string valid_utf8(std::string_view text);
 
-/// How many columns of a terminal a character takes (Unicode Standard Annex 11): 2 for Hangul, Han and most emoji, 0
+/// How many columns of fixed width a character takes (Unicode Standard Annex 11): 2 for Hangul, Han and most emoji, 0
 /// for marks that stand on the character before them and for control characters.
 int display_width(char32_t character);
 
-/// `text` as it can stand in one line on a terminal: control characters (tabs, line breaks, escapes) become spaces,
+/// `text` as it can stand in one line: control characters (tabs, line breaks, escapes) become spaces,
 /// bytes that are not UTF-8 U+FFFD.
 std::string printable(std::string_view text);
-
-/// `text` as one word of a command line: in single quotes, if a shell would see more in it than letters.
-std::string shell_word(std::string_view text);
 
 /// Text for training: composed, and with "\n" for every "\r\n", and for every "\r" where the text has no "\n". `name`
 /// stands in errors. Throws Error that says what the bytes are where they are not text.

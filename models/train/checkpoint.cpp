@@ -102,10 +102,13 @@ struct StateFile {
 StateFile read_state_file(const std::string& path) {
   nn::TensorFile file = nn::read_tensors(path);
   auto state = file.metadata.extract(state_key);
-  check(!state.empty(),
-        "'{}' has weights but no state of a training; resume from a {}, or start a training from these weights with "
-        "--init-from",
-        path, state_file);
+  if (state.empty()) {
+    throw RunError(
+        fmt::format("'{}' has weights but no state of a training; resume from a {}, or start a training from "
+                    "these weights",
+                    path, state_file),
+        RunError::Remedy::init_from);
+  }
   StateFile parts{{{}, std::move(file.metadata)}, {}, std::move(state.mapped())};
   for (const auto& [name, tensor] : file.tensors) {
     const bool is_weight = name.starts_with(model_prefix);
@@ -146,7 +149,7 @@ bool HeldOut::add(double loss, Index step) {
 
 Checkpoint load_checkpoint(const fs::path& path) {
   std::error_code error;
-  check(fs::exists(path, error), "there is no '{}' to resume from; name a folder that 'gpt train' has written",
+  check(fs::exists(path, error), "there is no '{}' to resume from; name a folder that a training has written",
         path.native());
   if (!fs::is_directory(path, error)) return load_file(path.string());
   try {
@@ -160,8 +163,8 @@ Checkpoint load_checkpoint(const fs::path& path) {
       } catch (const Error&) {
         continue;  // damaged as well: the one before it may be whole
       }
-      fail("{}; an older checkpoint is whole, to go on from it: --resume {}", problem.what(),
-           shell_word(older.back().native()));
+      throw RunError(fmt::format("{}; an older checkpoint is whole: '{}'", problem.what(), older.back().native()),
+                     RunError::Remedy::resume, older.back());
     }
     fail("{}; no older checkpoint is there to go on from", problem.what());
   }
@@ -231,7 +234,9 @@ void RunWriter::keep_last() {
   try {
     write_text(place, read_file(last_->file));  // not every file system has links
   } catch (const Error& problem) {
-    fail("save: cannot keep the checkpoint of step {}: {}; or use --keep 1", last_->step, problem.what());
+    throw RunError(fmt::format("save: cannot keep the checkpoint of step {}: {}; or keep one checkpoint only",
+                               last_->step, problem.what()),
+                   RunError::Remedy::keep_one);
   }
 }
 

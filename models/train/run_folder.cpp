@@ -79,9 +79,9 @@ RunLock::RunLock(const fs::path& folder) {
   const fs::path path = folder / lock_file;
   const std::error_code error = file_.lock(path, std::to_string(platform::process_id()));
   if (error == std::errc::operation_would_block) {
-    throw Held(fmt::format(
-        "'{}' is being trained by process {}; wait until that has ended, or train in another folder with --out",
-        folder.native(), holder_of(path)));
+    throw Held(fmt::format("'{}' is being trained by process {}; wait until that has ended, or train in another folder",
+                           folder.native(), holder_of(path)),
+               RunError::Remedy::other_folder);
   }
   // Not every file system has locks; there two trainings in one folder go unnoticed.
   check(!error || error == std::errc::no_lock_available || error == std::errc::not_supported ||
@@ -183,9 +183,13 @@ Moment moment_of(const fs::path& file) {
 Run load_run(const fs::path& folder, const char* file) {
   const fs::path path = folder / file;
   std::error_code error;
-  check(!fs::is_regular_file(folder, error), "'{}' is a file; name the folder that it is in: '{}'", folder.native(),
-        folder.has_parent_path() ? folder.parent_path().native() : ".");
-  check(fs::is_directory(folder, error), "there is no folder '{}'; name one that 'gpt train' has written",
+  if (fs::is_regular_file(folder, error)) {
+    const fs::path parent = folder.has_parent_path() ? folder.parent_path() : ".";
+    check(!look_into(parent).run, "'{}' is a file; name the folder that it is in: '{}'", folder.native(),
+          parent.native());
+    fail("'{}' is a file; name the folder of a run, one that a training has written", folder.native());
+  }
+  check(fs::is_directory(folder, error), "there is no folder '{}'; name one that a training has written",
         folder.native());
   try {
     check(fs::exists(path, error), "'{}' has no {}", folder.native(), file);
@@ -194,14 +198,15 @@ Run load_run(const fs::path& folder, const char* file) {
     const bool wants_best = file == std::string_view(best_file);
     const fs::path other = folder / (wants_best ? model_file : best_file);
     if (fs::exists(other, error) && is_whole(other.string())) {
-      fail("{}; '{}' is whole, to use it: {}", problem.what(), other.native(),
-           wants_best ? "leave --best out" : "--best");
+      throw RunError(fmt::format("{}; '{}' is whole", problem.what(), other.native()),
+                     wants_best ? RunError::Remedy::last_model : RunError::Remedy::best_model);
     }
     if (fs::exists(path, error)) throw;
-    check(wants_best || !fs::exists(folder / detail::state_file, error),
-          "{}; to make it again from the last checkpoint: gpt train --resume {}", problem.what(),
-          shell_word(folder.native()));
-    fail("{}; name a folder that 'gpt train' has written", problem.what());
+    if (!wants_best && fs::exists(folder / detail::state_file, error)) {
+      throw RunError(fmt::format("{}; it can be made again from the last checkpoint", problem.what()),
+                     RunError::Remedy::resume, folder);
+    }
+    fail("{}; name a folder that a training has written", problem.what());
   }
 }
 

@@ -17,6 +17,7 @@
 #include <gradus/models/gpt/gpt.h>
 #include <gradus/models/text/any_tokenizer.h>
 #include <gradus/models/train/run_data.h>
+#include <gradus/models/train/run_error.h>
 
 namespace gradus::models {
 #pragma GCC visibility push(default)
@@ -45,9 +46,9 @@ FolderContents look_into(const std::filesystem::path& folder);
 class RunLock {
  public:
   /// That another process has it.
-  class Held : public Error {
+  class Held : public RunError {
    public:
-    using Error::Error;
+    using RunError::RunError;
   };
 
   explicit RunLock(const std::filesystem::path& folder);

@@ -12,6 +12,7 @@
 #include <gradus/core/inspect/anomaly.h>
 #include <gradus/core/ops.h>
 #include <gradus/models/train/detail/check_fit.h>
+#include <gradus/models/train/detail/option_fields.h>
 
 namespace gradus::models {
 namespace {
@@ -37,20 +38,11 @@ Index count_tokens(std::span<const Batch> batches) {
 }  // namespace
 
 void TrainOptions::validate() const {
-  constexpr Index most_steps = 1'000'000'000'000, most_sequences = 1 << 20;
-  check(steps >= 0 && steps <= most_steps, "train: steps is {}, it must be from 0 (no limit) to {}", steps, most_steps);
-  check(std::isfinite(seconds) && seconds >= 0, "train: seconds is {}, it must be at least 0 (0: no limit)", seconds);
-  check(tokens >= 0, "train: tokens is {}, it must be at least 0 (no limit)", tokens);
+  detail::for_each_option(*this, [](const auto& value, const char* name, const detail::Range& range) {
+    check(range.has(static_cast<double>(value)), "train: {} is {}, it must be {}", name, value, range.text());
+  });
   check(steps > 0 || seconds > 0 || tokens > 0,
         "train: none of steps, tokens and seconds is above 0, so the run would never end; give one of them");
-  check(batch_size >= 1 && batch_size <= most_sequences, "train: batch_size is {}, it must be from 1 to {}", batch_size,
-        most_sequences);
-  check(accumulation >= 1 && accumulation <= most_sequences, "train: accumulation is {}, it must be from 1 to {}",
-        accumulation, most_sequences);
-  check(std::isfinite(lr) && lr > 0, "train: the learning rate is {}, it must be a number above 0", lr);
-  check(clip >= 0, "train: clip is {}, it must be at least 0 (0: no limit)", clip);
-  check(label_smoothing >= 0 && label_smoothing < 1, "train: label_smoothing is {}, it must be at least 0 and below 1",
-        label_smoothing);
 }
 
 Trainer::Trainer(GPT& model, Dataset& dataset, const TrainOptions& options, std::unique_ptr<optim::Optimizer> optimizer)

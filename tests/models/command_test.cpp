@@ -201,8 +201,9 @@ TEST_F(Command, ChecksGradients) {
   EXPECT_THAT(fresh.out, AllOf(HasSubstr("h.1.mlp.c_proj.bias"), HasSubstr("gradcheck passed")));
   EXPECT_EQ(gpt({"check", "--shape", "microgpt", "--entries", "2"}).status, 0);
   expect_error(gpt({"check", "none"}), 1, "none");
-  expect_error(gpt({"check", "--width", "10", "--heads", "4"}), 1, "--width 10 cannot be split");
+  expect_error(gpt({"check", "--width", "10", "--heads", "4"}), 2, "--width 10 cannot be split");
   expect_error(gpt({"check", "run", "--shape", "gpt2"}), 2, "--shape");
+  expect_error(gpt({"check", "--best"}), 2, "name its folder");
 }
 
 TEST_F(Command, SameSeedSameModel) {
@@ -303,12 +304,12 @@ TEST_F(Command, MistakesInTheCommandLine) {
   expect_error(gpt({"--threads", "2", "train"}), 2, "--threads stands before any command");
   expect_error(gpt({"train", "--nonsense"}), 2, "--nonsense");
   expect_error(gpt({"sample", "x", "--steps", "3"}), 2, "--steps is a flag of gpt train, not of gpt sample");
-  expect_error(gpt({"train", "--threads", "0"}), 2, "--threads");
+  expect_error(gpt({"sample", "x", "--temperature", "-1"}), 2, "--temperature is -1");
   expect_error(gpt({"train", "--dtype", "f16"}), 2, "--dtype: 'f16' is not one of f32, f64");
-  expect_error(gpt({"sample", "x", "--seed", "-1"}), 2, "whole number");
+  expect_error(gpt({"sample", "x", "--seed", "-1"}), 2, "--seed is -1, it must be from 0 to 4294967295");
   expect_error(gpt({"train", "--preset", "shakespeare"}), 2, "--data");
   expect_error(gpt({"train", "towns.txt"}), 2, "write --data towns.txt");
-  expect_error(gpt({"sample"}), 2, "DIR");
+  expect_error(gpt({"sample"}), 2, "gpt sample needs DIR, the folder of a run");
   expect_error(gpt({"sample", "a", "b"}), 2, "'b' is one argument too many");
   for (const char* command : {"train", "sample", "eval", "info", "check"}) {
     const Result help = gpt({command, "--help"});
@@ -334,6 +335,11 @@ TEST_F(Command, WhatIsNearIsSuggested) {
            {{"train", "--step=3"}, "did you mean --steps?"},
            {{"train", "--weight_decay", "0"}, "did you mean --weight-decay?"},
            {{"train", "--temp", "1"}, "did you mean --temperature?"},
+           {{"sample", "run", "--samples", "3"}, "did you mean --count?"},
+           {{"train", "--count", "3"}, "did you mean --samples?"},
+           {{"train", "--batch-size", "3"}, "did you mean --batch?"},
+           {{"train", "--learning_rate", "1"}, "did you mean --lr?"},
+           {{"generate", "run"}, "did you mean sample?"},
            {{"sample", "run", "--promt", "a"}, "did you mean --prompt?"},
            {{"train", "--preset", "shakespare"}, "did you mean shakespeare?"},
            {{"train", "--format", "line"}, "did you mean lines?"},
@@ -342,6 +348,8 @@ TEST_F(Command, WhatIsNearIsSuggested) {
   }
   write(folder / "bad.json", R"({"step": 3})");
   expect_error(train({"--config", "bad.json"}), 1, "bad.json: there is no field \"step\"; did you mean \"steps\"?");
+  write(folder / "bad.json", R"({"batch_size": 3})");
+  expect_error(train({"--config", "bad.json"}), 1, "did you mean \"batch\"?");
   for (const char* far : {"--zebra", "--x"}) {
     EXPECT_THAT(gpt({"train", far}).err, ::testing::Not(HasSubstr("did you mean")));
   }
@@ -407,15 +415,15 @@ TEST_F(Command, EmptyAndMissingValuesAndThoseGivenTwice) {
 }
 
 TEST_F(Command, ValuesThatMakeNoSense) {
-  for (const char* lr : {"-1", "0"}) expect_error(train({"--lr", lr}), 1, "learning rate");
-  expect_error(train({"--width", "10", "--heads", "4"}), 1, "--width 10 cannot be split");
+  for (const char* lr : {"-1", "0"}) expect_error(train({"--lr", lr}), 2, "learning rate");
+  expect_error(train({"--width", "10", "--heads", "4"}), 2, "--width 10 cannot be split");
   const std::map<std::string, std::string> wrong{
       {"--layers", "0"},   {"--context", "0"},     {"--batch", "0"},         {"--dropout", "1"},
       {"--seconds", "-5"}, {"--beta2", "1.5"},     {"--temperature", "-1"},  {"--accumulation", "0"},
       {"--min-lr", "9"},   {"--warmup", "-1"},     {"--weight-decay", "-1"}, {"--clip", "-1"},
       {"--epochs", "-1"},  {"--patience", "-1"},   {"--keep", "0"},          {"--label-smoothing", "1"},
       {"--tokens", "-1"},  {"--eval-every", "-1"}, {"--save-every", "-1"},   {"--heads", "9"}};
-  for (const auto& [flag, value] : wrong) expect_error(train({flag, value}), 1, flag + " is " + value);
+  for (const auto& [flag, value] : wrong) expect_error(train({flag, value}), 2, flag + " is " + value);
   EXPECT_FALSE(std::filesystem::exists(folder / "runs"));
   ASSERT_EQ(train({"--out", "run", "--quiet"}).status, 0);
   for (const auto& [flag, value] : std::map<std::string, std::string>{{"--temperature", "-1"},
@@ -423,11 +431,109 @@ TEST_F(Command, ValuesThatMakeNoSense) {
                                                                       {"--top-p", "0"},
                                                                       {"--min-p", "2"},
                                                                       {"--repetition-penalty", "0"}}) {
-    expect_error(gpt({"sample", "run", flag, value}), 1, flag + " is " + value);
+    expect_error(gpt({"sample", "run", flag, value}), 2, flag + " is " + value);
   }
-  expect_error(gpt({"check", "--layers", "0"}), 1, "--layers is 0");
-  expect_error(train({"--layers", "9999", "--width", "1048576", "--heads", "1"}), 1,
+  expect_error(gpt({"check", "--layers", "0"}), 2, "--layers is 0");
+  expect_error(train({"--layers", "9999", "--width", "1048576", "--heads", "1"}), 2,
                "--layers, --width and --context make");
+}
+
+TEST_F(Command, NumbersOutOfTheirRangeAreToldInOneWay) {
+  ASSERT_EQ(train({"--out", "run", "--quiet"}).status, 0);
+  for (const auto& [arguments, told] : std::vector<std::pair<Arguments, std::string>>{
+           {{"train", "--threads", "0"}, "--threads is 0, it must be from 1 to "},
+           {{"train", "--samples", "-1"}, "--samples is -1, it must be from 0 to 1000000"},
+           {{"train", "--seed", "4294967296"}, "--seed is 4294967296, it must be from 0 to 4294967295"},
+           {{"sample", "run", "--threads", "0"}, "--threads is 0, it must be from 1 to "},
+           {{"sample", "run", "--max-tokens", "0"}, "--max-tokens is 0, it must be from 1 to 1000000000"},
+           {{"sample", "run", "--count", "0"}, "--count is 0, it must be from 1 to 1000000"},
+           {{"sample", "run", "--alternatives", "1001"}, "--alternatives is 1001, it must be from 0 to 1000"},
+           {{"eval", "run", "--sequences", "-1"}, "--sequences is -1, it must be from 0 to "},
+           {{"check", "run", "--sequences", "0"}, "--sequences is 0, it must be from 1 to 10000"},
+           {{"check", "run", "--entries", "-1"}, "--entries is -1, it must be from 0 to "}}) {
+    expect_error(gpt(arguments), 2, "gpt: " + told);
+  }
+}
+
+TEST_F(Command, UnknownNeedsWeightsThatKnowSomething) {
+  expect_error(train({"--unknown", "skip"}), 2, "name weights with --init-from");
+  EXPECT_EQ(train({"--unknown", "refuse", "--out", "run", "--quiet"}).status, 0);
+  EXPECT_THAT(gpt({"train", "--help"}).out, HasSubstr("Only with --init-from"));
+  EXPECT_EQ(gpt({"train", "--config", "run/config.json", "--quiet"}).status, 0);
+  nn::TensorFile weights = nn::read_tensors(folder / "run/model.safetensors");
+  nn::save_tensors(folder / "bare.safetensors", weights.tensors, {});
+  expect_error(train({"--init-from", "bare.safetensors", "--unknown", "skip"}), 2, "does not say which characters");
+}
+
+TEST_F(Command, TheCheckpointsOfARunNameItsFolder) {
+  ASSERT_EQ(train({"--out", "runs/x", "--quiet", "--save-every", "1", "--keep", "2"}).status, 0);
+  for (const char* place : {"runs/x/checkpoints", "runs/x/checkpoints/"}) {
+    expect_error(gpt({"train", "--resume", place}), 1, "to go on from its last checkpoint: --resume runs/x, or");
+  }
+}
+
+TEST_F(Command, OneIsNotSeveral) {
+  write(folder / "two.txt", "anna\nb\n");
+  const Result trained = train({"--data", "two.txt", "--context", "3", "--steps", "1", "--batch", "1", "--heads", "1",
+                                "--threads", "1", "--samples", "1", "--seconds", "1", "--out", "run"});
+  ASSERT_EQ(trained.status, 0) << trained.err;
+  std::string told = trained.out;
+  for (const Arguments& command : {Arguments{"info", "run"},
+                                   {"eval", "run"},
+                                   {"check", "run", "--sequences", "1"},
+                                   {"train", "--resume", "run"}}) {
+    told += gpt(command).out;
+  }
+  const std::regex wrong("(^|[^0-9.,+]) ?1 [a-z]+s ");  // "1 layers"
+  for (std::smatch found; std::regex_search(told, found, wrong); told = found.suffix()) {
+    if (found.str().find("1 is ") == std::string::npos) ADD_FAILURE() << found.str() << "in\n" << trained.out;
+  }
+  EXPECT_THAT(trained.out, AllOf(HasSubstr("1 layer,"), HasSubstr("1 head,"), HasSubstr("(1 step, ")));
+}
+
+TEST_F(Command, TooFewSequencesDoNotTellHowSureALossIs) {
+  std::string list;
+  for (int i = 0; i < 100; ++i) list += fmt::format("name{}\n", i);
+  write(folder / "list.txt", list);
+  ASSERT_EQ(train({"--data", "list.txt", "--out", "run", "--quiet"}).status, 0);
+  for (const char* few : {"1", "2", "9"}) {
+    const Result judged = gpt({"eval", "run", "--sequences", few});
+    EXPECT_THAT(judged.out,
+                AllOf(HasSubstr("too few sequences to tell how sure this is"), ::testing::Not(HasSubstr("95 % sure"))));
+    const auto json = nlohmann::json::parse(gpt({"eval", "run", "--sequences", few, "--json"}).out);
+    EXPECT_TRUE(json["intervals"]["held_out_loss"]["low"].is_null());
+  }
+  EXPECT_THAT(gpt({"eval", "run"}).out, AllOf(HasSubstr("95 % sure"), ::testing::Not(HasSubstr("too few"))));
+  const Result guess = train({"--data", "list.txt", "--eval-batches", "2", "--batch", "1"});
+  EXPECT_THAT(guess.out, AllOf(HasSubstr("held-out loss about "), ::testing::Not(HasSubstr("+/-"))));
+}
+
+// As nohup and shells without job control start programs.
+TEST_F(Command, SignalsThatWereIgnoredStaySo) {
+  const std::string begin = fmt::format("cd {}; trap '' INT; {}/gpt train --layers 1 --width 8 --heads 2 --out ",
+                                        folder.path().native(), GRADUS_BIN_DIR);
+  const auto result = gradus::testing::run(
+      begin +
+      "run --seconds 600 > out 2> err & pid=$!; until grep -q 'step 1 ' out; do sleep 0.05; done; kill -INT $pid; "
+      "sleep 0.3; grep -c stopping err; kill -TERM $pid; wait $pid; echo $?");
+  EXPECT_EQ(result.output, "0\n143\n");
+  std::string text;
+  for (int i = 0; i < 3'000'000; ++i) text += "a line\n";
+  write(folder / "large.txt", text);
+  const auto reading = gradus::testing::run(begin + "large --data large.txt --steps 1 --quiet > out 2> err & pid=$!; " +
+                                            "sleep 0.2; kill -INT $pid; wait $pid; echo $?");
+  EXPECT_EQ(reading.output, "1\n");  // all lines are alike, which it has come to see
+}
+
+TEST_F(Command, TheEndOfATrainingNamesItsBestOnce) {
+  ASSERT_EQ(train({"--out", "run", "--eval-every", "1", "--steps", "2"}).status, 0);
+  const std::string out = read(folder / "out");
+  EXPECT_THAT(out, ::testing::Not(HasSubstr("the best was")));
+  EXPECT_THAT(gpt({"info", "run"}).out, HasSubstr(" at last, the best there was\n"));
+  // A best that looks like the last one is not worth a line.
+  const Result still = train({"--out", "still", "--eval-every", "1", "--steps", "9", "--lr", "1e-9"});
+  EXPECT_THAT(still.out, ::testing::Not(HasSubstr("best")));
+  EXPECT_THAT(gpt({"info", "still"}).out, HasSubstr(" at last, the best there was\n"));
 }
 
 TEST_F(Command, DataThatCannotBeUsed) {
@@ -440,6 +546,8 @@ TEST_F(Command, DataThatCannotBeUsed) {
   expect_error(train({"--data", "blank.txt"}), 1, "white space");
   write(folder / "latin.txt", "anna\nren\xE9\n");
   expect_error(train({"--data", "latin.txt"}), 1, "latin.txt: byte 0xe9 at offset 8 (line 2)");
+  write(folder / "korean.txt", "\xB1\xE8\xBC\xF6\n\xC0\xCC\xBF\xB5\n");  // CP949
+  expect_error(train({"--data", "korean.txt"}), 1, "iconv -f CP949 -t UTF-8");
   write(folder / "one.txt", "anna\n");
   expect_error(train({"--data", "one.txt"}), 1, "'one.txt' is one line, and each line is a document");
   std::string bytes;  // any, and a space and a line's end among them
@@ -447,7 +555,15 @@ TEST_F(Command, DataThatCannotBeUsed) {
   bytes.replace(10, 2, std::string(" \0", 2));
   write(folder / "any.dat", bytes);
   expect_error(train({"--data", "any.dat"}), 1, "is not UTF-8");
-  expect_error(train({"--data", "one.txt", "--format", "text"}), 1, "longer text");
+  expect_error(train({"--data", "one.txt", "--format", "text"}), 1,
+               "one.txt: the part of the text to train on has 4 characters");
+  std::filesystem::create_directory(folder / "run");
+  for (const char* place : {"one.txt", "none.txt"}) {
+    const Result result = train({"--init-from", place, "--data", "one.txt"});
+    expect_error(result, 1, "gpt: --init-from: '");
+    EXPECT_THAT(result.err, HasSubstr(place));
+    expect_error(gpt({"train", "--resume", place}), 1, fmt::format("'{}'", place));
+  }
   expect_error(train({"--data", "bundled:nonsense"}), 1, "bundled:names");
 }
 
@@ -490,6 +606,9 @@ TEST_F(Command, FilesOfOtherKindsAreNamed) {
   expect_error(train({"--data", "run/model.safetensors"}), 1, "it is a file of weights (safetensors), not text");
   expect_error(gpt({"sample", "run/model.safetensors"}), 1, "is a file; name the folder that it is in: 'run'");
   write(folder / "words", "anna\nberta\n");
+  for (const char* command : {"sample", "eval", "info", "check"}) {
+    expect_error(gpt({command, "words"}), 1, "'words' is a file; name the folder of a run");
+  }
   expect_error(train({"--init-from", "words"}), 1, "words': it is text, not weights");
   expect_error(train({"--resume", "words"}), 1, "words': it is text, not weights");
   // Text that begins as one of them does is text.
@@ -523,6 +642,10 @@ TEST_F(Command, AnUnknownCharacterIsShownWhereItStands) {
   const std::string place = "b.txt, line 3: character ";
   expect_error(gpt({"eval", "lines", "--data", "b.txt"}), 1, place);
   expect_error(gpt({"check", "lines", "--data", "b.txt"}), 1, place);
+  for (const Arguments& command :
+       {Arguments{"eval", "lines", "--data", "b.txt"}, {"sample", "lines", "--prompt", "X"}}) {
+    EXPECT_THAT(gpt(command).err, HasSubstr("--unknown skip leaves such characters out, --unknown replace puts '?'"));
+  }
   expect_error(gpt({"train", "--init-from", "lines/model.safetensors", "--data", "b.txt"}), 1,
                "do not know: \xC3\xA9 (the first in b.txt, line 3); choose --unknown");
   expect_error(gpt({"train", "--init-from", "lines/model.safetensors", "--data", "a.txt", "--held-out", "b.txt"}), 1,
@@ -631,12 +754,12 @@ TEST_F(Command, AGoodModelSurvivesWhatFails) {
   ASSERT_EQ(train({"--out", "run"}).status, 0);
   const std::string good = read(folder / "run/model.safetensors");
   const auto before = contents("run");
-  expect_error(train({"--out", "run", "--overwrite", "--lr", "0"}), 1, "learning rate");
+  expect_error(train({"--out", "run", "--overwrite", "--lr", "0"}), 2, "learning rate");
   expect_error(train({"--out", "run", "--overwrite", "--lr", "1e38", "--steps", "50"}), 1, "step");
   EXPECT_EQ(contents("run"), before);
   expect_error(gpt({"sample", "run", "--prompt", "a\xC3\xA9"}), 1, "U+00E9");
   expect_error(gpt({"sample", "run", "--prompt", "a\xFF"}), 1, "UTF-8");
-  expect_error(gpt({"sample", "run", "--temperature", "-1"}), 1, "temperature");
+  expect_error(gpt({"sample", "run", "--temperature", "-1"}), 2, "temperature");
   expect_error(gpt({"sample", "none"}), 1, "none");
   expect_error(train({"--out", "run/model.safetensors"}), 1, "model.safetensors");
   expect_error(train({"--out", "/proc/gradus"}), 1, "/proc/gradus");

@@ -193,7 +193,7 @@ TEST(Checkpoint, OlderOnesRotateAndAreOffered) {
   write(folder / "train_state.safetensors", good.substr(0, good.size() - 1));
   EXPECT_THAT(error_of([&] { load_checkpoint(folder.path()); }),
               AllOf(HasSubstr("train_state.safetensors"), HasSubstr("bytes"),
-                    HasSubstr("--resume " + (older / "step-000000000004.safetensors").native())));
+                    HasSubstr("is whole: '" + (older / "step-000000000004.safetensors").native())));
   write(older / "step-000000000004.safetensors", "x");
   EXPECT_THAT(error_of([&] { load_checkpoint(folder.path()); }), HasSubstr("step-000000000003.safetensors"));
   std::filesystem::remove_all(older);
@@ -201,7 +201,13 @@ TEST(Checkpoint, OlderOnesRotateAndAreOffered) {
   std::filesystem::remove(folder / "train_state.safetensors");
   EXPECT_THAT(error_of([&] { load_checkpoint(folder.path()); }), HasSubstr("has no train_state.safetensors"));
   EXPECT_THAT(error_of([&] { load_checkpoint(folder / "none"); }), HasSubstr("none"));
-  EXPECT_THAT(error_of([&] { load_checkpoint(folder / "model.safetensors"); }), HasSubstr("--init-from"));
+  EXPECT_THAT(error_of([&] { load_checkpoint(folder / "model.safetensors"); }),
+              HasSubstr("start a training from these weights"));
+  try {
+    load_checkpoint(folder / "model.safetensors");
+  } catch (const RunError& problem) {
+    EXPECT_EQ(problem.remedy(), RunError::Remedy::init_from);
+  }
 }
 
 TEST(Checkpoint, AFlippedByteIsFoundAndPlaced) {

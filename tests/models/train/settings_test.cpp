@@ -1,5 +1,6 @@
 // What gpt train makes of its settings: paths, files of settings, and what goes on when a run is resumed.
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include <gradus/models/train/checkpoint.h>
 
@@ -79,8 +80,8 @@ TEST_F(Settings, WhatBelongsToAChangedValueChangesWithIt) {
   EXPECT_DOUBLE_EQ(saved("run")["min-lr"].get<double>(), 0.00005);
   EXPECT_EQ(saved("run")["warmup"], 4);
   const Result said = gpt({"train", "--resume", "run", "--lr", "0.0005", "--min-lr", "0.1", "--steps", "30"});
-  expect_error(said, 1, "--min-lr is 0.1");
-  expect_error(gpt({"train", "--resume", "run", "--steps", "30", "--warmup", "40"}), 1, "shorten the warm-up");
+  expect_error(said, 2, "--min-lr is 0.1");
+  expect_error(gpt({"train", "--resume", "run", "--steps", "30", "--warmup", "40"}), 2, "shorten the warm-up");
 }
 
 // Some epochs of a short list are fewer steps than the preset's warm-up.
@@ -110,17 +111,69 @@ TEST_F(Settings, PatienceThatEndedARunIsToldWhenItIsResumed) {
   EXPECT_GT(load_checkpoint(folder / "run").trainer.steps, steps);
 }
 
+// One list has them all: what a run keeps can be said by a flag and by a file, and the help tells it.
+TEST_F(Settings, AreFlagsFieldsAndHelpAlike) {
+  ASSERT_EQ(train({"--out", "run", "--quiet"}).status, 0);
+  const std::string help = gpt({"train", "--help"}).out;
+  const auto settings = nlohmann::json::parse(read(folder / "run/config.json"))["train"];
+  EXPECT_GT(settings.size(), 30U);
+  // A run that goes on takes what it has.
+  std::vector<std::string> flags{"train", "--resume", "run", "--quiet"};
+  for (const auto& [name, value] : settings.items()) {
+    EXPECT_THAT(help, HasSubstr("--" + name + " "));
+    if (name == "data" || value.is_boolean()) continue;
+    flags.insert(flags.end(), {"--" + name, value.is_string() ? value.get<std::string>() : value.dump()});
+  }
+  const Result by_flags = gpt(flags);
+  EXPECT_EQ(by_flags.status, 0) << by_flags.err;
+  const Result by_file = gpt({"train", "--resume", "run", "--config", "run/config.json", "--quiet"});
+  EXPECT_EQ(by_file.status, 0) << by_file.err;
+  for (const char* fixed : {"preset", "format", "keep-space", "held-out-share", "layers", "width", "heads", "context",
+                            "dropout", "dtype", "seed"}) {
+    const auto old = settings[fixed];
+    nlohmann::json other = old;
+    if (old.is_boolean()) {
+      other = !old.get<bool>();
+    } else if (old.is_number_integer()) {
+      other = old.get<int>() + 2;
+    } else if (old.is_number()) {
+      other = 0.3;
+    } else {
+      other =
+          std::map<std::string, std::string>{{"preset", "microgpt"}, {"format", "text"}, {"dtype", "f64"}}.at(fixed);
+    }
+    write(folder / "other.json", nlohmann::json{{fixed, other}}.dump());
+    expect_error(gpt({"train", "--resume", "run", "--config", "other.json"}), 1,
+                 fmt::format("--{} cannot change when a run is resumed", fixed));
+  }
+}
+
+// Flags are the command line's words; errors of the library have a remedy() in their place.
+TEST_F(Settings, TheLibraryNamesNoFlag) {
+  const std::regex flag("\"[^\"\\n]*(--[a-z]|gpt (train|sample))");
+  const std::filesystem::path models = std::filesystem::path(GRADUS_SOURCE_DIR) / "models";
+  int files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(models)) {
+    if (!entry.is_regular_file()) continue;
+    ++files;
+    std::smatch found;
+    const std::string source = read(entry.path());
+    if (std::regex_search(source, found, flag)) ADD_FAILURE() << entry.path() << ": " << found.str();
+  }
+  EXPECT_GT(files, 20);
+}
+
 TEST_F(Settings, NumbersThatDoNotFit) {
   for (const char* threads : {"4294967297", "0", "-1"}) {
     write(folder / "bad.json", fmt::format(R"({{"threads": {}}})", threads));
-    expect_error(train({"--config", "bad.json"}), 1, fmt::format("threads is {}, it must be from 1 to 256", threads));
+    expect_error(train({"--config", "bad.json"}), 2, fmt::format("threads is {}, it must be from 1 to 256", threads));
   }
   write(folder / "bad.json", R"({"samples": 1000001})");
-  expect_error(train({"--config", "bad.json"}), 1, "samples is 1000001, it must be from 0 to 1000000");
+  expect_error(train({"--config", "bad.json"}), 2, "samples is 1000001, it must be from 0 to 1000000");
   const char* const huge = "9223372036854775807";
-  expect_error(train({"--eval-batches", huge}), 1, "eval-batches is 9223372036854775807");
-  expect_error(train({"--batch", huge, "--accumulation", huge, "--epochs", "1"}), 1, "--batch is 9223372036854775807");
-  expect_error(train({"--accumulation", huge, "--epochs", "1"}), 1, "accumulation");
+  expect_error(train({"--eval-batches", huge}), 2, "eval-batches is 9223372036854775807");
+  expect_error(train({"--batch", huge, "--accumulation", huge, "--epochs", "1"}), 2, "--batch is 9223372036854775807");
+  expect_error(train({"--accumulation", huge, "--epochs", "1"}), 2, "accumulation");
   EXPECT_FALSE(std::filesystem::exists(folder / "runs"));
 }
 

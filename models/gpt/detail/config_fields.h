@@ -1,0 +1,40 @@
+// The fields of GPTConfig. Both ways of JSON, the checks, and the command line's checks of its sizes walk this list, so
+// a new field is a member and a line here.
+#pragma once
+
+#include <optional>
+
+#include <gradus/models/detail/range.h>
+#include <gradus/models/gpt/gpt.h>
+
+namespace gradus::models::detail {
+
+template <class T>
+struct ConfigField {
+  const char* name;              // in JSON
+  Range range = {};              // of numbers
+  std::optional<T> before = {};  // what files mean that do not have it; empty: all have it
+};
+
+/// Calls f(member, ConfigField of its type) for each.
+template <class Config, class F>
+void for_each_field(Config& config, const F& f) {
+  constexpr double most_tokens = 1 << 24, most_width = 1 << 20;
+  f(config.vocab_size, {"vocab_size", {1, most_tokens}});
+  f(config.block_size, {"block_size", {1, most_tokens}});
+  f(config.n_layer, {"n_layer", {1, 10'000}});
+  f(config.n_head, {"n_head", {1, most_width}});
+  f(config.n_embd, {"n_embd", {1, most_width}});
+  f(config.dropout, {"dropout", {.low = 0, .high = 1, .high_itself = false}});
+  f(config.bias, {"bias"});
+  f(config.norm, {"norm"});
+  f(config.norm_gain, {"norm_gain"});
+  f(config.activation, {"activation"});
+  f(config.tie_weights, {"tie_weights"});
+  f(config.embedding_norm, {"embedding_norm"});
+  f(config.final_norm, {"final_norm"});
+  f(config.init_std, {"init_std", {.low = 0}});
+  f(config.scale_residual, {"scale_residual"});
+}
+
+}  // namespace gradus::models::detail

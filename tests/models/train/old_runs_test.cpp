@@ -1,0 +1,95 @@
+// Run folders of version 0.1.0: what they hold is read as it was written, sampled, and trained on to the same end. They
+// were made with GRADUS_ISA=avx2, by gcc; on other instruction sets and compilers the last bits differ.
+#include <gradus/core/runtime/cpu.h>
+#include <gradus/models/train/checkpoint.h>
+#include <gradus/models/train/run_folder.h>
+#include <gradus/nn/files/safetensors.h>
+
+#include "../command.h"
+
+namespace gradus::models {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::read;
+using testing::Result;
+using testing::write;
+
+using Arguments = std::vector<std::string>;
+
+#if defined(__GNUC__) && !defined(__clang__)
+constexpr bool is_compiler_of_then = true;
+#else
+constexpr bool is_compiler_of_then = false;
+#endif
+
+// Where they were made.
+constexpr const char* old_place = "/tmp/runs_of_today";
+
+struct OldRuns : testing::Command {
+  const fs::path data = fs::path(GRADUS_SOURCE_DIR) / "tests/models/data";
+  const bool same_bits = is_compiler_of_then && std::ranges::count(available_instruction_sets(), "avx2") > 0;
+  const char* const isa = same_bits ? "avx2" : nullptr;
+
+  void SetUp() override {
+    fs::copy_file(data / "old_lines.txt", folder / "lines.txt");
+    fs::copy_file(data / "old_text.txt", folder / "text.txt");
+    for (const char* text : {"judge.txt", "more.txt"}) fs::copy_file(data / "runs" / text, folder / text);
+  }
+  // What a run remembers, with the places of then.
+  std::string config_of(const std::string& file) const {
+    std::string config = nn::read_metadata(folder / file).at("config.json");
+    const std::string here = folder.path();
+    for (std::size_t at = 0; (at = config.find(here, at)) != std::string::npos;)
+      config.replace(at, here.size(), old_place);
+    return config;
+  }
+  // Has the first half of a run go on to its end, and compares that with the end of then.
+  void expect_same_end(const std::string& run, const Arguments& texts) const {
+    fs::create_directory(folder / run);
+    fs::copy_file(data / "runs" / run / "step.safetensors", folder / run / "step.safetensors");
+    fs::copy_file(data / "runs" / run / "end.safetensors", folder / (run + "_end.safetensors"));
+    Arguments resume{"train", "--resume", run + "/step.safetensors", "--quiet"};
+    resume.insert(resume.end(), texts.begin(), texts.end());
+    const Result result = gpt(resume, isa);
+    ASSERT_EQ(result.status, 0) << result.err;
+    const std::string now = run + "/model.safetensors", then = run + "_end.safetensors";
+    EXPECT_EQ(config_of(now), config_of(then));
+    const nn::NamedTensors weights = nn::read_tensors(folder / now).tensors,
+                           old = nn::read_tensors(folder / then).tensors;
+    ASSERT_EQ(weights.size(), old.size());
+    for (std::size_t i = 0; i < old.size(); ++i) {
+      EXPECT_EQ(weights[i].first, old[i].first);
+      testing::expect_close(weights[i].second, old[i].second.to_vector(), same_bits ? 0 : 1e-5);
+    }
+  }
+  void expect_same_samples(const std::string& run) const {
+    const std::string place = run + "_then";
+    fs::create_directory(folder / place);
+    fs::copy_file(data / "runs" / run / "end.safetensors", folder / place / model_file);
+    const Result sampled = gpt({"sample", place, "--count", "5", "--seed", "3", "--max-tokens", "20"}, isa);
+    EXPECT_EQ(sampled.status, 0) << sampled.err;
+    EXPECT_EQ(sampled.out, read(data / "runs" / run / "samples.txt"));
+    EXPECT_EQ(gpt({"info", place}).status, 0);
+  }
+};
+
+TEST_F(OldRuns, Names) {
+  expect_same_end("names", {"--data", "lines.txt"});
+  expect_same_samples("names");
+}
+
+// Begun with other weights, and with every setting of the recipe.
+TEST_F(OldRuns, Tuned) {
+  expect_same_end("tuned", {"--data", "text.txt", "--data", "more.txt"});
+  expect_same_samples("tuned");
+}
+
+TEST_F(OldRuns, MicrogptInF64) {
+  expect_same_end("microgpt", {"--data", "lines.txt", "--held-out", "judge.txt"});
+  expect_same_samples("microgpt");
+  EXPECT_EQ(load_run(folder / "microgpt").model.dtype(), DType::f64);
+}
+
+}  // namespace
+}  // namespace gradus::models
