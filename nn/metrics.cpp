@@ -11,7 +11,7 @@
 namespace gradus::nn {
 namespace {
 
-// f(row of V logits, target) for each row that counts.
+// Calls f(row of V logits, target) for each row whose target counts.
 template <class F>
 void each_row(const char* name, const Tensor& logits, std::span<const std::int32_t> targets, std::int32_t ignore_index,
               const F& f) {
