@@ -17,9 +17,9 @@ clang_dir := build-clang
 arm_dir := build-arm
 fuzz_dir := build-fuzz
 
-.PHONY: help build train examples test test-arm bench bench-peers filled debug asan tsan clang baseline reference correctness
-.PHONY: graphs isa install-test soak docs fuzz mutants format format-check tidy clean setup setup-clang setup-arm setup-format
-.PHONY: setup-tidy setup-baseline setup-reference setup-peers setup-docs setup-fuzz setup-mutants
+.PHONY: help build train examples test check test-arm bench bench-peers filled debug asan tsan clang baseline reference correctness
+.PHONY: graphs isa install-test soak docs fuzz mutants format format-check tidy tidy-changed clean setup setup-clang setup-arm setup-format
+.PHONY: setup-check setup-tidy setup-baseline setup-reference setup-peers setup-docs setup-fuzz setup-mutants
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -39,6 +39,15 @@ examples: $(release_dir)/build.ninja ## build and run the examples; their pictur
 
 test: build ## build everything and run all tests
 	ctest --preset release $(ARGS)
+
+check: | setup-check ## run every check that fits in half an hour on two cores: CONTRIBUTING.md lists them
+	$(MAKE) format-check
+	$(MAKE) test
+	$(MAKE) isa
+	$(MAKE) filled
+	$(MAKE) docs
+	$(MAKE) install-test
+	$(MAKE) tidy-changed
 
 test-arm: $(arm_dir)/build.ninja ## build for 64-bit ARM and run all tests under qemu-aarch64: some 20 minutes
 	cmake --build --preset arm -j $(JOBS)
@@ -123,6 +132,9 @@ format-check: | setup-format ## fail if `make format` would change a file
 tidy: $(release_dir)/build.ninja | setup-tidy ## check all sources with clang-tidy
 	scripts/tidy $(release_dir)
 
+tidy-changed: $(release_dir)/build.ninja | setup-tidy ## check the sources that this branch changes, against BASE=origin/main
+	scripts/tidy $(release_dir) --changed
+
 clean: ## remove every build folder
 	rm -rf $(foreach preset,$(PRESETS),$($(preset)_dir)) build-mutants build-install
 
@@ -140,5 +152,5 @@ $(eval $(call configure,fuzz,setup-fuzz))
 setup:
 	@scripts/setup build
 
-setup-clang setup-arm setup-format setup-tidy setup-baseline setup-reference setup-peers setup-fuzz setup-mutants setup-docs: setup-%:
+setup-check setup-clang setup-arm setup-format setup-tidy setup-baseline setup-reference setup-peers setup-fuzz setup-mutants setup-docs: setup-%:
 	@scripts/setup $*

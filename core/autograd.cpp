@@ -49,10 +49,10 @@ bool has_no_elements(const Shape& shape) {
   return false;
 }
 
-// What an op's backward has to know of its inputs.
+// What run_backward() must know about an op's inputs before it runs the op's backward.
 struct Inspection {
-  bool wanted = false;        // one wants a gradient; it may have been switched off since it was used
-  bool shared = false;        // somebody else holds a gradient that is about to change
+  bool wanted = false;        // an input wants a gradient (that may have been switched off since the op ran)
+  bool shared = false;        // a tensor of the caller holds a gradient that will change
   bool changed = false;       // one of the op's values was written since it recorded them
   std::uint64_t missing = 0;  // a bit for each of the first 64 that has no gradient yet
 };
@@ -80,8 +80,8 @@ Inspection inspect(const Node& op) {
   return found;
 }
 
-// An op asks for all shares of its inputs' gradients before it writes one, so an input that it was given twice must
-// start from zeros: the second share would be written over the first.
+// An op may ask for the gradients of all its inputs before it writes one. An input that was given twice must start from
+// zeros, or the second write would replace the first.
 void start_repeated_inputs(const Node& op) {
   struct Unmark {
     const Node& op;
@@ -99,8 +99,9 @@ void start_repeated_inputs(const Node& op) {
   }
 }
 
-// Gradients that tensors of the caller share, x.grad() of an earlier backward, and that the op is about to change. One
-// that the op reads as values too is set aside: the op starts a new one, which the old one is added to.
+// Gradients that the op will change and that tensors of the caller hold too (x.grad() of an earlier backward). If the
+// op also reads such a gradient as values, the gradient is set aside: the op starts a new one, and the old one is added
+// to it afterwards.
 class SharedGrads {
  public:
   explicit SharedGrads(const Node& op) {
@@ -155,8 +156,8 @@ void call_backward(const Node& op, const Inspection& found) {
 
 void run_backward(const Node& op) {
   const Inspection found = inspect(op);
-  // A result without elements gives its inputs nothing: an op that loops over its result would leave their gradients
-  // unwritten.
+  // A result without elements adds nothing to its inputs. An op that loops over its result would leave their gradients
+  // uninitialized.
   if (!found.wanted || has_no_elements(op.shape)) return;
   try {
     if (op.inputs.size() > 2 || (op.inputs.size() == 2 && op.inputs[0] == op.inputs[1])) start_repeated_inputs(op);
@@ -263,19 +264,19 @@ void Tensor::backward(const Tensor& weight, bool retain_graph) const {
     if (!node->is_leaf()) node->grad.reset();  // what an earlier, retained backward left
   }
   const Buffer& given = weight.node().data;
-  // What somebody else holds as well may be a gradient that is about to change.
+  // A weight that is held elsewhere may be a gradient that will change: it is copied.
   if (retain_graph || root.is_leaf() || given.is_shared()) {
     dispatch(root.dtype, [&]<class T>() {
       kernels::kernels<T>().add(root.grad_or_null<T>(), weight.node().values<T>(), root.numel());
     });
   } else {
-    root.grad = given;  // only read, and let go once the root's backward has run
+    root.grad = given;  // only read, and dropped once the root's backward has run
   }
 
   for (NodePtr& node : nodes) {
     if (node->backward == nullptr) continue;  // the root is a leaf: its gradient is the weight
     run_backward(*node);
-    for (const NodePtr& input : node->inputs) {  // what an op had nothing to add to is zero, not missing
+    for (const NodePtr& input : node->inputs) {  // nothing added means zero, not none
       if (input != nullptr && input->requires_grad && !input->grad) input->make_grad(true);
     }
     detail::for_each_watcher([&](OpWatcher& watcher) { watcher.on_backward(*node, !retain_graph); });

@@ -1,5 +1,5 @@
-// The engine. Every op ends in record(), which notes the op's inputs and the code that adds into their gradients;
-// Tensor::backward() runs that code newest op first. This file and autograd.cpp are all there is to it.
+// The engine. Every op ends in record(), which stores the op's inputs and the code that adds to their gradients.
+// Tensor::backward() runs that code, newest op first. This file and autograd.cpp are the whole engine.
 #pragma once
 
 #include <concepts>
@@ -34,8 +34,8 @@ struct BackwardOf final : Backward {
 
 using InputList = std::span<const std::reference_wrapper<const Tensor>>;
 
-/// While one lives, what this thread records are steps of the op `name`, which errors then name instead of the step. Of
-/// several the outermost counts: it is what the program called.
+/// While one lives, the ops that this thread records are steps of the op `name`: errors name that op, not the step. If
+/// several live, the outermost names it, since that is the op the program called.
 class Within {
  public:
   explicit Within(const char* name);
@@ -46,15 +46,16 @@ class Within {
  private:
   const char* outer_;
 };
-/// The op that the program called, of which `op` may be a step.
+/// The name of the op that the program called; `op` itself unless `op` is a step of another.
 const char* called(const char* op);
-/// Whether record() has to note the op; watchers are told of it either way.
+/// Whether record() has to store the op. Watchers are told of the op in both cases.
 bool wants_grad(const char* name, const Tensor& y, InputList inputs);
 void attach(Node& node, const char* name, InputList inputs, std::shared_ptr<const Backward> backward);
 
 }  // namespace detail
 
-/// The first statement of an op: throws Error where a tensor it needs is undefined, naming the op and counting from 1.
+/// The first statement of an op: throws Error if one of its tensors is undefined, with the op's name and the tensor's
+/// number, counted from 1.
 inline void check_defined(const char* op, detail::InputList tensors) {
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     if (tensors[i].get().defined()) continue;
@@ -66,10 +67,10 @@ inline void check_defined(const char* op, std::initializer_list<std::reference_w
   check_defined(op, detail::InputList(tensors.begin(), tensors.size()));
 }
 
-/// The last statement of every op: y = name(inputs). When some input wants a gradient, y becomes a vertex of the graph.
-/// `backward(out, in)` must ADD d/d(in[i]) into every in[i].grad_or_null<T>() that is not null (or put all of it into
-/// in[i].grad_share<T>(), which is quicker); the gradient of y is out.grad_or_null<T>(), values are in[i].values<T>()
-/// and out.values<T>(). It may capture plain values and Buffers
+/// The last statement of every op: y = name(inputs). If some input wants a gradient, y becomes a vertex of the graph.
+/// `backward(out, in)` must ADD d/d(in[i]) to every in[i].grad_or_null<T>() that is not null; if it computes every
+/// element exactly once, it may use in[i].grad_share<T>() instead, which is faster. The gradient of y is
+/// out.grad_or_null<T>(); the values are in[i].values<T>() and out.values<T>(). It may capture plain values and Buffers
 /// only, never a Tensor: a captured output would own itself and never be freed.
 template <std::invocable<const Node&, Inputs> F>
 Tensor record(const char* name, Tensor y, detail::InputList inputs, F backward) {

@@ -15,7 +15,8 @@
 namespace gradus {
 #pragma GCC visibility push(default)
 
-/// What every function of this library throws when its arguments, a file or the system do not allow it to go on.
+/// The exception that every function of this library throws for bad arguments, files that it cannot read, and failures
+/// of the system.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

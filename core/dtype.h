@@ -11,7 +11,7 @@
 namespace gradus {
 #pragma GCC visibility push(default)
 
-/// 32 or 64 bits a number: float and double.
+/// The type of the elements: float (32 bits) or double (64 bits).
 enum class DType : unsigned char { f32, f64 };
 
 constexpr std::size_t size_of(DType dtype) {

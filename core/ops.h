@@ -45,7 +45,7 @@ Tensor pow(const Tensor& a, const Tensor& b);  // a^b; da is 0 where b is 0, db 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 
 namespace detail {
-// A number in the type of x; for an undefined x in any, since the op will refuse that x.
+// A number in the type of x. If x is undefined, any type will do, since the op refuses x.
 inline Tensor number_for(const Tensor& x, double number) {
   return tensor(number, x.defined() ? x.dtype() : DType::f32);
 }
@@ -142,7 +142,8 @@ Tensor max(const Tensor& x, const Dims& dims, bool keepdim = false);
 /// The variance; divides by (count - correction): 1 is Bessel's correction, 0 the plain mean of squares.
 Tensor var(const Tensor& x);
 Tensor var(const Tensor& x, const Dims& dims, bool keepdim = false, double correction = 1);
-/// Where the largest value along `dim` stands (the first of equals; a NaN is the largest): plain numbers, no gradient.
+/// The index of the largest value along `dim`: the first of equal ones, and a NaN counts as the largest. Plain numbers,
+/// no gradient.
 std::vector<Index> argmax(const Tensor& x, Index dim = -1);
 
 // ---- products
@@ -169,11 +170,10 @@ Tensor embedding(const Tensor& weight, std::span<const std::int32_t> ids, const 
 /// Each element set to 0 with probability p, the others divided by 1 - p; x itself unless training (or p is 0).
 Tensor dropout(const Tensor& x, double p, bool training = true);
 Tensor dropout(const Tensor& x, double p, bool training, Generator& generator);
-/// Mean over the targets t != ignore_index of -log softmax(logits)[t]: (.., V) and one target a row -> one number. The
-/// classes are the last dimension, not the second as in PyTorch: permute(logits, {0, 2, 1}) of its (B, C, L) first.
-/// Only where C = L does such a tensor fit by chance. With no target left the loss is 0 and so is its gradient. Label
-/// smoothing p (Szegedy et al. 2016, section 7; from 0 to below 1) takes (1 - p) of that and p times the mean of -log
-/// softmax(logits) over all V classes.
+/// Mean over the targets t != ignore_index of -log softmax(logits)[t]: (.., V) and one target per row -> one number.
+/// The classes are the last dimension, not the second as in PyTorch: pass permute(logits, {0, 2, 1}) for its (B, C, L).
+/// If every target is ignored, the loss and its gradient are 0. Label smoothing p (Szegedy et al. 2016, section 7; 0 <=
+/// p < 1) weighs that mean with 1 - p and the mean of -log softmax(logits) over all V classes with p.
 Tensor cross_entropy(const Tensor& logits, std::span<const std::int32_t> targets, std::int32_t ignore_index = -1,
                      double label_smoothing = 0);
 /// Mean of (prediction - target)^2; equal shapes -> one number.
@@ -220,8 +220,8 @@ Tensor avg_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options = {});
 
 /// Of scaled_dot_product_attention and packed_attention.
 struct AttentionOptions {
-  // Query i sees keys 0 .. i + (S - T): the last query sees all keys, as generation needs it, where the keys of earlier
-  // tokens come from a cache. PyTorch's is_causal counts from the first key instead (0 .. i); the two are one if S = T.
+  // Query i sees keys 0 .. i + (S - T), so the last query sees all keys. Generation needs this, because the keys of
+  // earlier tokens come from a cache. PyTorch's is_causal counts from the first key (0 .. i); both agree if S = T.
   bool causal = false;
   double scale = 0;  // 0: 1 / sqrt(D)
 };
@@ -229,9 +229,9 @@ struct AttentionOptions {
 /// Keys that causal hides have weight 0; values there must still be finite, since 0 times infinity is NaN.
 /// q (.., T, D), k (.., S, D), v (.., S, E) -> (.., T, E)
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v, AttentionOptions options = {});
-/// Self-attention of `heads` heads straight from the joint projection, each document by itself: rows of qkv are tokens,
-/// documents stand one after another, and lengths[i] rows belong to the i-th (together all of them). Columns are q, k
-/// and v, each split into heads.  (N, 3 C) -> (N, C)
+/// Self-attention with `heads` heads, computed from the joint projection, each document by itself: the rows of qkv are
+/// tokens, the documents stand one after another, and the i-th has lengths[i] rows (all rows together). The columns are
+/// q, k and v, each split into heads. (N, 3 C) -> (N, C)
 Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> lengths, AttentionOptions options = {});
 
 #pragma GCC visibility pop

@@ -64,8 +64,8 @@ class Shape {
     sizes_[rank_++] = size;
   }
 
-  /// How many elements a tensor of this shape has: the product of the sizes, 1 for rank 0. Throws Error where it does
-  /// not fit in 63 bits, or would not but for a size of 0: so the product of any of the sizes fits too.
+  /// The number of elements: the product of the sizes, 1 for rank 0. Throws Error if the product of the sizes other
+  /// than 0 does not fit in 63 bits.
   Index numel() const {
     Index product = 1;
     for (const Index size : *this) {

@@ -7,11 +7,12 @@
 namespace gradus {
 namespace {
 
-// Lamport's clock (1978): each thread counts by itself, and moves on to the time of what it gets from another thread.
+// Lamport's clock (1978): each thread counts by itself, and moves past the id of a node that it gets from another
+// thread.
 thread_local std::uint64_t clock = 0;
 
-// Nodes whose last owner let go while another node was being destroyed on this thread. Destroying them from this list,
-// instead of from inside their user's destructor, keeps the stack flat however deep the graph is.
+// Nodes that lost their last owner while another node was being destroyed on this thread. Destroying them from this
+// list, not from inside the other's destructor, keeps the stack flat however deep the graph is.
 struct Graveyard {
   std::vector<NodePtr, PoolAllocator<NodePtr>> nodes;
 };

@@ -39,13 +39,14 @@ class Inputs {
   std::span<const NodePtr> nodes_;
 };
 
-/// The code that adds an op's share into its inputs' gradients.
+/// An op's backward function: adds to the gradients of the op's inputs.
 struct Backward {
   virtual ~Backward() = default;
   virtual void operator()(const Node& out, Inputs in) const = 0;
 };
 
-/// A gradient to put a share into: add where `adds`, else write. `p` is null when the gradient is not wanted.
+/// Where an op writes its part of a gradient: added if `adds`, else written over what is there. `p` is null if the
+/// gradient is not wanted.
 template <class T>
 struct GradShare {
   T* p;
@@ -55,14 +56,15 @@ struct GradShare {
 };
 
 namespace detail {
-// How many threads run a backward some of whose values were written since it recorded them: those may not be read.
+// How many threads are running a backward some of whose values were overwritten after the op recorded them. Those
+// values must not be read.
 extern constinit std::atomic<int> change_guards;
-// Throws Error where this thread runs such a backward and `values` are among them.
+// Throws Error if this thread is running such a backward and `values` are among those.
 void check_unchanged(const Node& values);
 }  // namespace detail
 
-/// How often an op's values had been written in place: its result, its first two inputs, and all its other inputs
-/// together. Counts only grow, so a sum stays the same only if none of them has changed.
+/// Version counters of an op's values: how often its result, its first two inputs, and all other inputs together have
+/// been written in place. Counters only grow, so their sum is unchanged only if none of them has changed.
 struct Versions {
   std::uint32_t result = 0, inputs[2] = {0, 0}, others = 0;
   std::uint32_t& of_input(std::size_t i) { return i < 2 ? inputs[i] : others; }
@@ -75,7 +77,7 @@ struct Node {
   Shape shape;
   DType dtype = DType::f32;
   bool requires_grad = false;
-  bool released = false;    // its backward ran and the graph behind it was let go
+  bool released = false;    // its backward has run and the graph behind it was released
   bool visited = false;     // used by backward() while it collects the graph
   bool converts = false;    // an input was of another dtype when the op was recorded
   std::uint64_t id = 0;     // order of creation on a thread: every input has a lower one than its output
@@ -97,24 +99,24 @@ struct Node {
   /// The op that the program called, for errors.
   const char* called() const { return *within == '\0' ? op : within; }
 
-  /// The values. Throws Error in a backward that would read values which have changed since the op recorded them.
+  /// The values. Throws Error in a backward whose values were overwritten after the op recorded them.
   template <class T>
   T* values() const {
     if (detail::change_guards.load(std::memory_order_relaxed) != 0) [[unlikely]]
       detail::check_unchanged(*this);
     return data.as<T>();
   }
-  /// The gradient, to be read by this node's own backward or added to by its users'; zeros when nothing was added yet.
-  /// Null means: not wanted. Called by one thread at a time.
+  /// The gradient: this node's backward reads it, the backward of the ops that use it adds to it. Zeros if nothing was
+  /// added yet; null if no gradient is wanted. One thread at a time may call this.
   template <class T>
   T* grad_or_null() const {
     if (requires_grad && !grad) make_grad(true);
     return requires_grad ? grad.as<T>() : nullptr;
   }
-  /// The same for an op that gives every element a share: while nothing was added yet there are no zeros to add to, so
-  /// the first op writes its share. That saves a pass of writing and one of reading over each gradient. `once` is false
-  /// for an op that comes by an element several times, and has to add from the start. backward() has zeros made for a
-  /// tensor that an op was given twice, and calls no op whose result has no elements.
+  /// The same for an op that adds to each element exactly once. If the gradient is still empty, the op may write
+  /// instead of adding to zeros, which saves one pass of writing and one of reading. Pass `once` = false if the op may
+  /// come to an element more than once and has to add from the start. backward() makes zeros for a tensor that was
+  /// given to an op twice, and does not call an op whose result has no elements.
   template <class T>
   GradShare<T> grad_share(bool once = true) const {
     const bool adds = static_cast<bool>(grad) || !once;
@@ -126,9 +128,9 @@ struct Node {
 
 namespace detail {
 const Node& no_node();
-/// For a new node: above those of all nodes that this thread has made or used so far.
+/// The id of a new node: above the ids of all nodes that this thread has made or used so far.
 std::uint64_t next_id();
-/// Above `id` as well, that of a node which may come from another thread.
+/// The same, and above `id`, which may come from another thread.
 std::uint64_t next_id_after(std::uint64_t id);
 }  // namespace detail
 inline const Node& Inputs::operator[](std::size_t i) const {
@@ -157,16 +159,15 @@ class Tensor {
   /// The value of a tensor with one element; a NaN without its sign, so that it prints as "nan".
   double item() const;
   /// The elements in row-major order, to read or write in place. T must be the tensor's own type. The span is valid
-  /// while a Tensor that holds the elements lives: name the tensor first, for sigmoid(x).data<float>() is of one that
-  /// is gone. Writing is not recorded: values that a recorded op still needs for its gradient should be left alone
-  /// until backward() has run. Call mark_written() after writing, and backward() notices; AnomalyMode notices by
-  /// itself.
+  /// while a Tensor with these elements lives, so name the tensor first: sigmoid(x).data<float>() dangles. Writing is
+  /// not recorded: do not change values that a recorded op needs for its gradient before backward() has run. Call
+  /// mark_written() after writing, so that backward() notices; AnomalyMode notices without it.
   template <class T>
   std::span<T> data() const;
   /// A copy of the elements, converted to double.
   std::vector<double> to_vector() const;
 
-  /// Asks for a gradient (leaves only), or no longer, which drops the one it has.
+  /// Turns the gradient on or off (leaves only). Turning it off drops the gradient.
   Tensor& requires_grad(bool wanted);
   bool requires_grad() const { return node().requires_grad; }
   bool is_leaf() const { return node().is_leaf(); }
@@ -174,8 +175,8 @@ class Tensor {
   Tensor grad() const;
   void zero_grad() const { node().grad.reset(); }
 
-  /// Adds to the gradient of every leaf that this number was computed from. The graph is let go on the way, unless
-  /// retain_graph; interior gradients too.
+  /// Adds to the gradient of every leaf that this number was computed from. Releases the graph and the gradients inside
+  /// it, unless retain_graph.
   void backward(bool retain_graph = false) const;
   /// The same for a tensor of any shape, weighted: the gradient of sum(this * weight).
   void backward(const Tensor& weight, bool retain_graph = false) const;
@@ -187,11 +188,11 @@ class Tensor {
   /// Converted to `dtype` (differentiable); the tensor itself when it has that type.
   Tensor to(DType dtype) const;
 
-  /// In place, not recorded. backward() throws Error when it needs the values from before.
+  /// In place, not recorded. backward() throws Error if it needs the old values.
   void fill_(double value) const;
   void copy_(const Tensor& values) const;
-  /// Tells backward() that the values were changed in place, as the functions of this library do themselves; for values
-  /// that you write through data(). `writer` is named in the error and must outlive the tensor, as "a literal" does.
+  /// Tells backward() that you changed the values in place through data(); the functions of this library do so
+  /// themselves. `writer` appears in the error and must outlive the tensor, as a string literal does.
   void mark_written(const char* writer) const;
 
   // The ops of ops.h that read well as members.
@@ -307,7 +308,7 @@ std::ostream& operator<<(std::ostream& out, const Tensor& x);
 #pragma GCC visibility pop
 }  // namespace gradus
 
-/// "{}" prints as to_string writes it; a format of numbers, "{:.2f}" or "{:8.3e}", goes for each number.
+/// "{}" prints as to_string writes it; a number format such as "{:.2f}" or "{:8.3e}" applies to each number.
 template <>
 struct fmt::formatter<gradus::Tensor> {
   template <class ParseContext>

@@ -1,5 +1,5 @@
-// OpWatcher: sees every op of a thread when it runs and when its backward has run. AnomalyMode is one. Where none
-// lives, an op pays for one look at a pointer.
+// OpWatcher: is called for every op of a thread, when the op runs and when its backward has run. AnomalyMode is one.
+// Without a watcher an op pays for one look at a pointer.
 #pragma once
 
 #include <functional>
@@ -10,8 +10,8 @@
 namespace gradus {
 #pragma GCC visibility push(default)
 
-/// Watches the ops of the thread that made it for as long as it lives. Several may live at once, each made after the
-/// others and destroyed before them; every one is told.
+/// Watches the ops of the thread that made it, for as long as it lives. Several may live at once and all are called;
+/// they must be destroyed in the reverse order of their making.
 class OpWatcher {
  public:
   using Inputs = std::span<const std::reference_wrapper<const Tensor>>;
@@ -29,10 +29,11 @@ class OpWatcher {
   virtual void on_record(const Node& /*op*/) {}
   /// backward() begins with this weight.
   virtual void on_weight(const Tensor& /*weight*/) {}
-  /// Whether `values`, the result of `op` or one of its inputs, were written since the op was recorded, as far as the
-  /// watcher knows. Asked before the op's backward.
+  /// Whether `values` (the result of `op` or one of its inputs) were written after the op was recorded, as far as the
+  /// watcher knows. Called before the op's backward.
   virtual bool has_changed(const Node& /*op*/, const Node& /*values*/) const { return false; }
-  /// The op's backward has run; its inputs' gradients are there. `released`: the op is let go right after.
+  /// The op's backward has run and its inputs have their gradients. `released`: the op is released right after this
+  /// call.
   virtual void on_backward(const Node& /*op*/, bool /*released*/) {}
 
   /// The one that was made before this one on the same thread, and still lives; or null.

@@ -5,7 +5,7 @@
 namespace gradus {
 namespace {
 
-// Parameters and buffers in f64 while it lives.
+// Converts parameters and buffers to f64 for as long as it lives.
 class InF64 {
  public:
   InF64() = default;

@@ -9,10 +9,10 @@
 namespace gradus {
 #pragma GCC visibility push(default)
 
-/// Checks the gradients of `loss`, which computes something from `module` (one number or any tensor), in every
-/// parameter of the module that wants one; the report names them by path, and the others as skipped. The module is
-/// converted to f64 for the while, so tensors that `loss` uses besides must be f64; afterwards it is what it was, to
-/// the bit, gradients included. Switch dropout off (module.eval()) or reseed it within `loss`.
+/// Checks the gradients of `loss`, which computes one number or any tensor from `module`, for every parameter that
+/// wants one. The report names parameters by path, and lists the others as skipped. The module is converted to f64
+/// during the check, so other tensors that `loss` uses must be f64; afterwards the module, gradients included, has its
+/// old bits. Switch dropout off (module.eval()) or reseed it inside `loss`.
 ///     EXPECT_TRUE(gradcheck(mlp, [&] { return mse_loss(mlp(x), y); }));
 GradcheckReport gradcheck(const nn::Module& module, const std::function<Tensor()>& loss,
                           const GradcheckOptions& options = {});

@@ -10,9 +10,8 @@ namespace gradus::nn::init {
 enum class Fan { in, out };
 enum class Nonlinearity { linear, sigmoid, tanh, relu, leaky_relu, selu };
 
-/// How much larger than 1 / sqrt(fan) weights before this function should be, to keep the spread of what passes
-/// through: 1, 1, 5/3, sqrt(2), sqrt(2 / (1 + a^2)), 3/4 (PyTorch's calculate_gain). `a` is leaky_relu's negative
-/// slope.
+/// The factor by which weights before this function must exceed 1 / sqrt(fan) to keep the variance of activations: 1,
+/// 1, 5/3, sqrt(2), sqrt(2 / (1 + a^2)), 3/4 (PyTorch's calculate_gain). `a` is leaky_relu's negative slope.
 double gain(Nonlinearity nonlinearity, double a = 0.01);
 
 /// Every entry drawn from N(mean, std^2), or uniformly from [low, high), or set; any shape.

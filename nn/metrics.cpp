@@ -11,14 +11,14 @@
 namespace gradus::nn {
 namespace {
 
-// f(row of V logits, target) for each row that counts.
+// Calls f(row of V logits, target) for each row whose target counts.
 template <class F>
 void each_row(const char* name, const Tensor& logits, std::span<const std::int32_t> targets, std::int32_t ignore_index,
               const F& f) {
   check_defined(name, {logits});
   check(logits.rank() >= 1, "{}: logits are a single number; the last dimension must be the classes", name);
   const auto [rows, classes] = logits.shape().as_matrix();
-  check(rows == static_cast<Index>(targets.size()), "{}: logits {} have {} rows but {} targets came; one a row", name,
+  check(rows == static_cast<Index>(targets.size()), "{}: logits {} have {} rows but {} targets came; one per row", name,
         logits.shape(), rows, targets.size());
   const std::vector<double> values = logits.to_vector();
   for (std::size_t row = 0; row < targets.size(); ++row) {

@@ -20,7 +20,7 @@ struct TensorVisitor final : Visitor {
   }
 };
 
-// Looks for the first name that is given twice, and for the module that gives it.
+// Finds the first name that is used twice, and the module that uses it.
 struct TwiceNamed final : Visitor {
   std::vector<std::pair<std::string, const Module*>> modules;
   std::unordered_set<std::string> names;
@@ -43,8 +43,8 @@ struct TwiceNamed final : Visitor {
   }
 };
 
-// Hands on tensors and modules, and then finds out whether two members have one name. It compares hashes, since
-// optimizers' loops ask for parameters() at each step; names are looked at where two are equal.
+// Passes on tensors and modules, and finds members that have one name. It compares hashes first, because training loops
+// call parameters() at each step, and compares names only where two hashes are equal.
 template <class OnTensor, class OnModule>
 struct Lister final : Visitor {
   OnTensor tensor_f;

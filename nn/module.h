@@ -17,9 +17,9 @@ namespace gradus::nn {
 class Module;
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
-/// What members() is given: call it with each member and a name of its own. It hands on dotted names
-/// ("h.0.attn.c_attn.weight"). Throws Error for a name that is empty or has a dot in it; two members of one name are an
-/// Error of train() and of what lists members.
+/// What members() receives: call it with each member and a name of its own. It builds dotted names
+/// ("h.0.attn.c_attn.weight"). Throws Error for a name that is empty or contains a dot. Two members with one name are
+/// an Error in train() and in every function that lists members.
 class Visitor {
  public:
   virtual ~Visitor() = default;
@@ -54,11 +54,11 @@ class Visitor {
   std::basic_string<char, std::char_traits<char>, PoolAllocator<char>> path_;
 };
 
-/// A value type. A copy shares the parameters and buffers, since a Tensor is a handle, and has everything else to
-/// itself: its mode, its children and theirs, and which tensors they are. train() and eval() on a copy leave the
-/// original as it is, and so do a layer added and a weight replaced (copy.fc.weight = ..); a step of an optimizer on
-/// one moves both. For that to hold of a module of one's own, it holds its children as values: as members, in a
-/// std::vector, std::optional or std::variant, or in a Sequential; through a pointer, copies would share the child.
+/// A value type. A copy shares parameters and buffers, since a Tensor is a handle; everything else is its own: its
+/// mode, its children, and which tensors it holds. So train() and eval() on a copy, a layer added to it and a weight
+/// replaced in it (copy.fc.weight = ..) leave the original unchanged, but an optimizer step on one changes both. This
+/// requires that a module holds its children as values: as members, in a std::vector, std::optional or std::variant, or
+/// in a Sequential. Through a pointer, copies would share the child.
 class Module {
  public:
   Module() = default;
@@ -88,7 +88,7 @@ class Module {
   bool training() const { return training_; }
 
   /// Converts every parameter and buffer in place, so ties and optimizers stay valid; gradients are dropped. f32 -> f64
-  /// -> f32 is exact. Call it between steps: a graph recorded before cannot be run backward after.
+  /// -> f32 is exact. Call it between steps: a graph recorded before the call cannot run backward after it.
   void to(DType dtype);
   void zero_grad();
 

@@ -1,4 +1,4 @@
-// summary(): what a network is made of, as a table.
+// summary(): a module as a table.
 #pragma once
 
 #include <string>
@@ -8,9 +8,9 @@
 namespace gradus::nn {
 #pragma GCC visibility push(default)
 
-/// A line for every module below this one (indented as they lie in each other) with its type, the shapes of its own
-/// parameters and how many numbers they are, and the sum at the end. A tied weight counts where it comes first; one
-/// that wants no gradient counts and is marked as frozen; buffers stand in brackets and do not count.
+/// A table with a line for every module inside this one, indented by depth: its type, the shapes of its own parameters
+/// and their number of elements; the last line is the sum. A tied weight counts where it comes first. A parameter that
+/// wants no gradient counts and is marked as frozen; buffers are in brackets and do not count.
 std::string summary(const Module& module);
 
 #pragma GCC visibility pop

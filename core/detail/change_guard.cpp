@@ -42,7 +42,7 @@ void ChangeGuard::check(const Node& values) const {
   if (found != errors_.end()) fail("{}", found->second);
 }
 
-// `counted`: its version has changed, or that of another input which is counted with it.
+// `counted`: its version has changed, or the version of an input that is counted together with it.
 void ChangeGuard::protect(const Node& values, const std::string& what, bool counted) {
   counted = counted && values.data.version() != 0;
   bool seen = false;

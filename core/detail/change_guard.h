@@ -1,4 +1,4 @@
-// Values that are written in place between an op and its backward: an error when the op reads them.
+// Detects values that were written in place between an op and its backward: reading them is an Error.
 #pragma once
 
 #include <string>
@@ -9,9 +9,9 @@
 
 namespace gradus::detail {
 
-/// While one lives, `op`, whose backward this thread runs, gets an Error when it reads values that were written since
-/// it recorded them. Values that it does not read may change. Of an op's third input and those after it the versions
-/// are counted together: when one of them was written, all of them that ever were are refused.
+/// While one lives, the backward of `op`, which this thread runs, gets an Error if it reads values that were written
+/// after the op recorded them. Values that it does not read may change. The versions of an op's third and later inputs
+/// are counted together: if one of them was written, reading any of them that was ever written is an Error.
 class ChangeGuard {
  public:
   explicit ChangeGuard(const Node& op);

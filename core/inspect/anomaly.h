@@ -1,4 +1,4 @@
-// AnomalyMode: finds the op that made the first NaN or infinity, where a loss that is NaN says only that there was one.
+// AnomalyMode: finds the op that made the first NaN or infinity. A loss that is NaN does not tell which op did.
 #pragma once
 
 #include <optional>
@@ -12,16 +12,15 @@
 namespace gradus {
 #pragma GCC visibility push(default)
 
-/// While one lives, every op on this thread is looked at, forward and backward: the first whose result, or whose
-/// gradient of an input, is not finite ends in an Error with the op, the place and value, the shapes and ranges of its
-/// inputs, the module it is in or behind, and the step. So does an op that was recorded while this one lived, and whose
-/// gradient needs values that were written through data() since. Every value is read a few times more, so training
-/// takes longer.
+/// While one lives, every op on this thread is checked, forward and backward. If a result or an input's gradient is not
+/// finite, an Error names the op, the place and the value, the shapes and ranges of the op's inputs, the module it is
+/// in or behind, and the step. An op recorded while this lives is also an Error if its gradient needs values that were
+/// written through data() since. Every value is read a few times more, so training takes longer.
 ///     AnomalyMode watch(model.named_parameters());
-/// What is meant to be infinite, such as a mask of -inf, ends in an Error as well.
+/// Values that are infinite on purpose, such as a mask of -inf, are an Error as well.
 class AnomalyMode final : public OpWatcher {
  public:
-  /// `names` of parameters, from which the error tells the module; without them it does not.
+  /// `names`: the named parameters, from which the error tells the module; without them it names no module.
   explicit AnomalyMode(std::vector<std::pair<std::string, Tensor>> names = {});
 
   /// The number of the training step, for the error; Trainer sets it.

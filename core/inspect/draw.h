@@ -1,5 +1,5 @@
-// Pictures of the graph behind a tensor, without Graphviz: every value and gradient of a small one, as in micrograd,
-// and of a large one the modules that it ran through, or where no names tell them its ops in equal pieces.
+// Pictures of the graph behind a tensor, without Graphviz. A small graph is drawn with every value and gradient, as in
+// micrograd; a large one as boxes, one per module, or, without names, one per run of consecutive ops.
 #pragma once
 
 #include <string>
@@ -11,16 +11,17 @@
 namespace gradus {
 #pragma GCC visibility push(default)
 
-/// Names of leaves, such as a module's named_parameters(); from the dots in them a large graph knows its modules: the
-/// parameter "h.0.attn.weight" belongs to "h.0.attn", which lies in "h.0". A name without a dot belongs to none. An op
-/// without a named input counts to the module that made its newest input, so those of a loss stand, but for the last,
-/// in the last module's box.
+/// Names of leaves, such as a module's named_parameters(). The dots in a name tell the module: the parameter
+/// "h.0.attn.weight" is of the module "h.0.attn", which is inside "h.0"; a name without a dot is of no module. An op
+/// without a named input is drawn in the module of its newest input: the ops of a loss, except the last, are drawn in
+/// the box of the last module.
 using NamesOfTensors = std::vector<std::pair<std::string, Tensor>>;
 
 /// How much a picture shows.
 struct DrawOptions {
-  /// A graph of up to so many vertices shows each of them. A larger one has at most so many boxes: a box for each run
-  /// of ops in the same module, the smallest modules that are few enough; else consecutive ops, as many to each box.
+  /// The largest number of boxes. A graph with no more vertices than this is drawn vertex by vertex. A larger one has a
+  /// box for each run of ops in the same module, at the deepest level of modules that fits; if none fits, consecutive
+  /// ops in boxes of equal length.
   Index details = 40;
 };
 

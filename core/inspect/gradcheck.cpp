@@ -118,7 +118,7 @@ class Check {
     return !std::ranges::equal(f_().data<double>(), values_, same);
   }
 
-  // f now, minus f at the inputs: the sum of the outputs' changes, so that outputs that stay do not drown the others.
+  // f now minus f at the inputs, summed output by output, so that outputs that do not change add no rounding.
   struct Change {
     double value = 0, rounding = 0;
   };
@@ -139,8 +139,8 @@ class Check {
     return {sum, epsilon * std::sqrt(squares)};
   }
 
-  // Gradients from one backward(), and once more on top of them: what is twice as large was added, as it must be, and
-  // not written over. Returns the name of a leaf where it was not. The gradients that were there before come back.
+  // Gradients from one backward(), and from a second one on top of it: an op that adds, as it must, has doubled them;
+  // one that overwrites has not. Returns the name of a leaf that was overwritten. Restores the earlier gradients.
   std::string find_gradients(Tensor y) {
     struct Restore {
       std::vector<Leaf>& leaves;
@@ -188,9 +188,9 @@ class Check {
             (above.rounding + below.rounding) / h};
   }
 
-  // Where one step does not settle it: steps from large to small, each pair extrapolated to h = 0 (Richardson 1911),
-  // and of these the one that agrees best with its neighbor. A kink keeps its jump of slopes however small the step, a
-  // curve's jump shrinks with it, and a step in f makes it grow.
+  // For entries that one step does not settle: steps from large to small, each pair extrapolated to h = 0 (Richardson
+  // 1911); of these the one that agrees best with its neighbor. At a kink the jump of the slopes stays however small
+  // the step, for a curve it shrinks with the step, and at a jump of f it grows.
   Derivative refine(double& x) const {
     constexpr double ratio = 4;
     const double kept = x;

@@ -30,8 +30,8 @@ struct GradcheckOptions {
   std::uint64_t seed = 1;  // of the output weights, the entries drawn and the Taylor directions
 };
 
-/// What was found in one tensor. Gradients are those of f itself if it returns one number, else of the sum of its
-/// outputs with random weights between 0.5 and 1.5.
+/// What was found in one tensor. The gradients are those of f if it returns one number, else of the sum of its outputs
+/// with random weights between 0.5 and 1.5.
 struct GradcheckEntry {
   std::string name;  // "input 0", or the parameter's path ("h.0.attn.c_attn.weight")
   Shape shape;
@@ -48,7 +48,7 @@ struct GradcheckEntry {
   std::string worst_place() const;
 };
 
-/// What gradcheck found; true in a condition when every gradient is right.
+/// What gradcheck found. Converts to true if every gradient is right.
 struct GradcheckReport {
   bool passed = false;
   std::string reason;  // why not, in one sentence; empty when passed
@@ -81,8 +81,8 @@ struct GradcheckReport {
 GradcheckReport gradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& f, const std::vector<Tensor>& inputs,
                           const GradcheckOptions& options = {});
 
-/// Checks f, a function of f64 leaves that it holds itself, in those of `leaves` that want a gradient; one that is
-/// listed twice counts once. Their gradients and, to the bit, their values are left as they are.
+/// Checks f, a function of f64 leaves that it holds itself, for those of `leaves` that want a gradient; a leaf listed
+/// twice counts once. Values (to the bit) and gradients of the leaves are left as they were.
 GradcheckReport gradcheck(const std::function<Tensor()>& f, const std::vector<std::pair<std::string, Tensor>>& leaves,
                           const GradcheckOptions& options = {});
 

@@ -1,5 +1,5 @@
-// Normal numbers from uniform ones (Box & Muller 1958), with PyTorch's rounding: one where its AVX2 code multiplies and
-// adds in one instruction, two elsewhere. Plain loops of eight, which compilers turn into vectors.
+// Normal numbers from uniform ones (Box & Muller 1958), with PyTorch's rounding: one rounding where PyTorch's AVX2 code
+// multiplies and adds in one instruction, two elsewhere. Plain loops of eight, which compilers vectorize.
 #pragma once
 
 #include <gradus/core/kernels/kernels.h>
@@ -7,7 +7,8 @@
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 
-// a * b + c in one rounding, also on processors that have no instruction for it: a seed's numbers are the same on all.
+// a * b + c in one rounding, even on processors without an instruction for it, so that a seed gives the same numbers on
+// all processors.
 GRADUS_INLINE float fused(float a, float b, float c) {
   return __builtin_fmaf(a, b, c);
 }
@@ -20,7 +21,7 @@ struct Polar {
   T sin, cos;
 };
 
-// PyTorch's f32 logarithm, sine and cosine are those of Cephes (Moshier 1992), not the system's: with these every third
+// PyTorch's f32 logarithm, sine and cosine are those of Cephes (Moshier 1992). With the system's functions every third
 // number would differ in its last bit.
 GRADUS_INLINE float log_of(float u) {  // u in (0, 1]
   const auto bits = __builtin_bit_cast(std::uint32_t, u);

@@ -1,4 +1,4 @@
-// Copies: the values in other memory, clone(), and in the other type, to(). The gradient goes the same way back.
+// Copies: clone() in the same type, to() in another. The gradient is copied back the same way.
 #include <gradus/core/ops/detail/common.h>
 
 namespace gradus {

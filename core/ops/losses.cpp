@@ -1,4 +1,4 @@
-// Losses that are compositions of other ops; their gradients follow. Each is the mean over all elements, but kl_div.
+// Losses composed of other ops, which give them their gradients. Each is the mean over all elements, except kl_div.
 #include <limits>
 
 #include <gradus/core/ops/detail/common.h>
@@ -30,8 +30,8 @@ Tensor huber_loss(const Tensor& prediction, const Tensor& target, double delta) 
   });
 }
 
-// -log s(x) is softplus(-x) and -log(1 - s(x)) is softplus(x). Both have the right slope at 0, where the usual
-// max(x, 0) - x t + log(1 + e^-|x|) meets two kinks; and nothing is subtracted that would swallow a small loss.
+// -log s(x) is softplus(-x) and -log(1 - s(x)) is softplus(x). Both have the right derivative at 0, where the usual
+// max(x, 0) - x t + log(1 + e^-|x|) has two kinks, and neither subtracts numbers that would cancel a small loss.
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target) {
   check_defined("binary_cross_entropy_with_logits", {logits, target});
   check(logits.shape() == target.shape(),

@@ -1,4 +1,4 @@
-// Members of Tensor that are ops, and what += and its kin do with a parameter.
+// The ops that are members of Tensor, and += and the like, which update a parameter in place.
 #include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
 

@@ -1,4 +1,4 @@
-// Ops that move values without changing them. Each gradient is the same move backwards, adding.
+// Ops that move values without changing them. The gradient moves back the same way and is added.
 #include <algorithm>
 #include <array>
 #include <numeric>
@@ -8,12 +8,12 @@
 namespace gradus {
 namespace {
 
-// Where the elements of a contiguous result stand in the source: one stride for each dimension of the result.
+// The positions in the source of a contiguous result's elements: one stride per dimension of the result.
 struct Walk {
   Shape shape;
   std::array<Index, Shape::max_rank> strides{};
 
-  // f(position in the result, position in the source, stride, n) for rows of the result's last dimension.
+  // Calls f(position in the result, position in the source, stride, n) for each row of the result's last dimension.
   template <class F>
   void each_row(const F& f) const {
     const Index rows = shape.as_matrix().rows, cols = shape.as_matrix().cols;

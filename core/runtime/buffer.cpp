@@ -1,9 +1,9 @@
-// The free lists: sizes are rounded up to a ladder with eight steps to each power of two, so at most an eighth of a
-// block is unused and a ragged batch finds the block of a slightly shorter one. A thread pushes and pops its own lists.
-// When they hold more than ever before, it gives away what it has not used for a while to lists that all threads share;
-// there a thread looks before it asks the system. Where sizes change so much that the pool would come to own more than
-// twice what was in use, buffers take larger blocks than they need, and the shared lists give blocks back to the
-// system. A step that repeats the same sizes does none of that.
+// The free lists. Sizes are rounded up to classes, eight for each power of two: at most an eighth of a block is unused,
+// and a ragged batch finds the block of a slightly shorter one. A thread pushes to and pops from its own lists without
+// locks. When its lists hold more than ever before, it gives the blocks that it has not used for a while to lists that
+// all threads share; a thread looks there before it asks the system. If sizes change so much that the pool would grow
+// past twice the peak use, buffers take larger blocks than they need, and the shared lists return blocks to the system.
+// A step that repeats the same sizes does none of this.
 #include <gradus/core/runtime/buffer.h>
 
 #include <algorithm>
@@ -60,7 +60,7 @@ std::atomic<std::size_t> system_allocations{0};
 std::atomic<std::size_t> bytes_in_use{0};
 std::atomic<std::size_t> peak_bytes_in_use{0};
 
-// Out of line, as all that is rare here: what remains of pool_allocate() and pool_free() then needs no stack frame.
+// Rare paths are out of line: what remains of pool_allocate() and pool_free() then needs no stack frame.
 [[gnu::noinline]] void report(std::ptrdiff_t change) {
   const auto bytes = static_cast<std::size_t>(change);  // wraps around like the sum
   const std::size_t now = bytes_in_use.fetch_add(bytes, std::memory_order_relaxed) + bytes;
@@ -84,7 +84,7 @@ void to_system(void* block, std::size_t bytes) {
   std::free(block);
 }
 
-// On free lists; for a moment what is in use may be counted first, or later.
+// On free lists. A block may briefly be counted in neither place or in both.
 std::size_t bytes_held() {
   const std::size_t in_use = bytes_in_use.load(std::memory_order_relaxed);
   return std::max(bytes_from_system.load(std::memory_order_relaxed), in_use) - in_use;
@@ -190,7 +190,7 @@ class SharedLists {
 
 constinit SharedLists shared_lists;
 
-// How often a thread had to exceed the budget: the others then look for surplus too.
+// How often a thread had to exceed the budget. The other threads then look for unused blocks too.
 std::atomic<std::size_t> exceeded{0};
 
 struct FreeLists {
@@ -218,15 +218,15 @@ struct FreeLists {
     }
   }
 
-  // The lists hold more than ever before, since sizes change, or blocks come that other threads made. What was not
-  // used in this round and the one before is surplus.
+  // The lists hold more than ever before, because sizes change or blocks come from other threads. Blocks that were not
+  // used in this round or the one before are surplus.
   void give_away_surplus() {
     give_away(round++);
     ceiling = std::max(ceiling, held + std::max(held / 8, step));
     shared_lists.trim(0);
   }
 
-  // Makes room in the budget, first by what was not used for longest.
+  // Makes room in the budget: gives up the blocks first that were unused for longest.
   void make_room(std::size_t more) {
     shared_lists.trim(more);
     for (std::size_t end = round; end <= round + 2 && over_budget(more); ++end) {
@@ -300,8 +300,8 @@ void count(FreeLists* free, std::ptrdiff_t bytes) {
   }
 }
 
-// Before the first block is handed out: threads that hold some have destructors to call when they end, and fork() must
-// not copy lists that a thread is at.
+// Runs before the first block is handed out: threads that hold blocks must have destructors to call when they end, and
+// fork() must not copy the lists while a thread changes them.
 void prepare() {
   static const bool prepared = [] {
     platform::keep_loaded();
@@ -310,8 +310,8 @@ void prepare() {
   check(prepared, "memory: the system has none left to prepare for fork(); free some");
 }
 
-// Before threads: one that makes its first allocation while another calls fork() would leave the child a lock on the
-// static above that nobody opens. What fails here is said at the first allocation.
+// Runs before there are threads: if one made its first allocation while another called fork(), the child would inherit
+// a locked lock on the static above. A failure here is reported by the first allocation.
 [[maybe_unused]] const bool prepared_early = [] {
   try {
     prepare();
@@ -321,7 +321,7 @@ void prepare() {
   return true;
 }();
 
-// A free block that is not the first choice: of other threads, or a larger one; `index` becomes that of its size.
+// A free block of another thread, or a larger one; `index` becomes the block's size class.
 void* find_block(FreeLists& free, std::size_t& index, bool may_be_larger) {
   if (FreeBlock* const block = shared_lists.take(index); block != nullptr) {
     const auto bytes = static_cast<std::ptrdiff_t>(class_bytes(index));
@@ -339,7 +339,7 @@ void* find_block(FreeLists& free, std::size_t& index, bool may_be_larger) {
   return nullptr;
 }
 
-// The block becomes larger than `bytes` asks for only where `room` is not null; it is told how large.
+// The block may be larger than `bytes` only if `room` is not null; `room` is set to its size.
 [[gnu::noinline]] void* allocate_new(FreeLists* free, std::size_t bytes, SizeClass size, std::size_t* room) {
   check(bytes <= std::size_t{1} << 62, "memory: {} bytes asked for; check the shapes", bytes);
   prepare();

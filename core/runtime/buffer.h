@@ -1,6 +1,6 @@
-// Memory for tensors, graph nodes and closures: 64-byte aligned blocks kept on per-size free lists of the thread that
-// frees them, so a training step that repeats the same sizes asks the system for nothing. What a thread does not use
-// again other threads get, and all blocks together are bounded by twice the most that was in use.
+// Memory for tensors, graph nodes and closures: blocks aligned to 64 bytes. A freed block goes to a free list of the
+// thread that frees it, so a training step that repeats the same sizes asks the system for nothing. Blocks that a
+// thread no longer uses go to other threads. All blocks together take at most twice the peak use.
 #pragma once
 
 #include <atomic>
@@ -18,15 +18,16 @@ namespace gradus {
 void* pool_allocate(std::size_t bytes);
 /// Gives back a block; `bytes` is what was asked for.
 void pool_free(void* block, std::size_t bytes) noexcept;
-/// Returns to the system the free blocks of the calling thread, and those that threads gave away for others to use.
+/// Returns free blocks to the system: those of the calling thread, and those that threads gave to the shared lists.
 void empty_cache();
 
-/// Exact for the calling thread; every other thread may hold back 64 KB of its latest changes.
+/// Counters of the pool. The calling thread is counted exactly; each other thread may not yet have reported its last 64
+/// KB of changes.
 struct MemoryStats {
   std::size_t system_allocations;  // blocks asked from the system since the program started, by all threads
   std::size_t bytes_in_use;        // in blocks that are not on a free list
   std::size_t peak_bytes_in_use;
-  std::size_t bytes_held;  // on free lists, of all threads; with those in use about twice the peak at most
+  std::size_t bytes_held;  // on the free lists of all threads; together with bytes_in_use at most about twice the peak
 };
 MemoryStats memory_stats();
 
@@ -42,8 +43,8 @@ struct PoolAllocator {
   friend bool operator==(const PoolAllocator&, const PoolAllocator&) { return true; }
 };
 
-/// A shared, reference-counted array of numbers; copying shares. Fresh memory is not initialized; where gradus is built
-/// with GRADUS_FILL_MEMORY it holds signalling NaNs of its type, so that what nobody wrote shows.
+/// A shared, reference-counted array of numbers; copies share it. Fresh memory is not initialized. A build with
+/// GRADUS_FILL_MEMORY fills it with signalling NaNs, which reveal reads of values that nobody wrote.
 class Buffer {
  public:
   Buffer() = default;
@@ -64,11 +65,11 @@ class Buffer {
   /// Whether other handles hold the same memory.
   bool is_shared() const { return block_ != nullptr && block_->references.load(std::memory_order_acquire) > 1; }
 
-  /// How often the values were written in place, and by what the last time: backward() compares. Not for an empty
-  /// handle.
+  /// How often the values were written in place, and what wrote them last: backward() compares the count. Not for an
+  /// empty handle.
   std::uint32_t version() const { return block_->version.load(std::memory_order_relaxed); }
   const char* writer() const { return block_->writer; }
-  /// For values that take the place of others.
+  /// Takes over the count of the values that this buffer replaces.
   void set_version(std::uint32_t version) const { block_->version.store(version, std::memory_order_relaxed); }
   void mark_written(const char* writer) const {
     block_->writer = writer;

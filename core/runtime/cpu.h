@@ -11,10 +11,10 @@ namespace gradus {
 /// one that this CPU or this build does not have.
 std::string_view instruction_set();
 
-/// Those that were compiled in and that this CPU has, best first.
+/// The instruction sets that were compiled in and that this CPU has, best first.
 std::vector<std::string_view> available_instruction_sets();
 
-/// Switches to another available set, for tests and measurements; not while other threads compute.
+/// Switches to another available set, for tests and measurements. No other thread may compute meanwhile.
 void set_instruction_set(std::string_view name);
 
 #pragma GCC visibility pop

@@ -1,8 +1,8 @@
-// The pool: workers spin for a short while after a job, because the next one usually follows within microseconds, and
-// then sleep. One job runs at a time; chunks are handed out by an atomic counter. A job waits only for workers that
-// joined it: one that is not running, because the machine is busy with something else, is not missed (waiting for it
-// made training on a loaded machine seven times slower than one thread). Nobody joins the workers when the program
-// ends: it may end while they, or threads of the program's own, compute.
+// The pool. After a job workers spin for a short while, because the next job usually follows within microseconds, and
+// then sleep. One job runs at a time; an atomic counter hands out the chunks. A job waits only for the workers that
+// joined it, not for one that the system has not scheduled (waiting for those made training on a loaded machine seven
+// times slower than one thread). The workers are not joined when the program ends, which may happen while they or other
+// threads compute.
 #include <gradus/core/runtime/parallel.h>
 
 #include <atomic>
@@ -187,7 +187,7 @@ class Pool {
         workers_.emplace_back([this, index, seen] { worker(index, seen); });
       }
     } catch (const std::system_error&) {
-      // The system gives no more threads: the caller and those that started do the work, without asking again.
+      // The system gives no more threads: the caller and the workers that did start do the work, and nobody asks again.
       refused_ = true;
     }
   }

@@ -1,7 +1,7 @@
-// parallel_for on one persistent pool. Work is cut by its size alone, never by the number of threads, so results have
-// the same bits at any thread count; threads only decide who computes which chunk. The pool's threads start with the
-// first parallel_for that has work for them and are there until the program has ended. Any thread may call, also
-// several at once: one has the pool and the others work alone. After fork() the child has a pool of its own.
+// parallel_for on one persistent pool of threads. Work is cut by its size alone, never by the number of threads, so
+// results have the same bits at any thread count; the threads only decide who computes which chunk. The pool's threads
+// start with the first parallel_for that needs them and live until the program ends. Any thread may call, several at
+// once too: one gets the pool, the others compute alone. After fork() the child makes a pool of its own.
 #pragma once
 
 #include <type_traits>
@@ -18,8 +18,8 @@ inline constexpr int max_threads = 256;
 void set_num_threads(int threads);
 int num_threads();
 
-/// 0 .. num_threads()-1 inside a chunk: which thread runs it. Scratch memory is parallel_for_scratch()'s to give: the
-/// number of threads may change before the next chunk runs.
+/// Inside a chunk: which thread runs it, 0 .. num_threads()-1. Do not index scratch memory by it, since the number of
+/// threads may change before the next chunk runs; use parallel_for_scratch().
 int thread_index();
 
 namespace detail {
@@ -50,10 +50,10 @@ void parallel_for(Index n, Index grain, const F& f) {
   detail::run_chunks({n, grain, call, &f});
 }
 
-/// The same for work that needs memory of its own: f(begin, end, scratch) may use `size` elements of T (f32 or f64)
-/// from `scratch` on, aligned to 64 bytes and not initialized, which no other chunk uses meanwhile. The pool makes one
-/// such piece for each of its threads: only it knows how many will take part, since set_num_threads() may be called at
-/// any time.
+/// The same for work that needs scratch memory: f(begin, end, scratch) may use `size` elements of T (f32 or f64) from
+/// `scratch` on. They are aligned to 64 bytes, not initialized, and not shared with a chunk that runs at the same time.
+/// The pool makes one piece per thread, because only the pool knows how many threads take part: set_num_threads() may
+/// be called at any time.
 template <class T, class F>
 void parallel_for_scratch(Index n, Index grain, Index size, const F& f) {
   if (n <= 0) return;

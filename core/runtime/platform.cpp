@@ -67,8 +67,8 @@ int processors() {
 #if defined(__linux__)
 namespace {
 
-// The number behind `key` in a file of lines "key number", or of one number for an empty key. "max" and what is not
-// there are no number.
+// The number after `key` in a file of lines "key number", or the only number of the file if `key` is empty. No number
+// for "max" and for a missing key.
 std::optional<std::size_t> number_in(const std::string& path, std::string_view key) {
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
@@ -81,13 +81,13 @@ std::optional<std::size_t> number_in(const std::string& path, std::string_view k
   return std::nullopt;
 }
 
-// Where a control group's folder says what.
+// The names of the files in a control group's folder.
 struct GroupFiles {
   const char *limit, *use;
   std::string_view cache;  // in memory.stat
 };
 
-// What a control group leaves: its limit, less what is in use and could not be dropped.
+// The memory that a control group leaves: its limit minus what is in use and cannot be dropped.
 std::optional<std::size_t> left_in(const std::string& folder, const GroupFiles& files) {
   const auto limit = number_in(folder + files.limit, ""), use = number_in(folder + files.use, "");
   if (!limit || !use) return std::nullopt;
@@ -95,7 +95,7 @@ std::optional<std::size_t> left_in(const std::string& folder, const GroupFiles& 
   return *limit - std::min(*limit, *use - dropped);
 }
 
-// What the control group that `list` names behind `kind` leaves, and each of those that it is in, up to `root`.
+// The memory left by the control group that `list` names after `kind`, and by each group around it up to `root`.
 std::size_t left_in_groups(const std::string& list, std::string_view kind, const std::string& root,
                            const GroupFiles& files) {
   std::string path;

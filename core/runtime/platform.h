@@ -1,6 +1,6 @@
-// All that gradus asks of the operating system beyond the C++ standard library: memory in large pages, processors,
-// fork(), files that outlast a power cut, and the compiler's names of types. POSIX only; a system without it needs its
-// own platform.cpp.
+// Everything that gradus asks of the operating system beyond the C++ standard library: memory in large pages, the
+// number of processors, fork(), files that survive a power cut; also readable names of types. POSIX only; another
+// system needs its own platform.cpp.
 #pragma once
 
 #include <cstddef>
@@ -16,35 +16,36 @@ namespace gradus::platform {
 /// `bytes` of memory aligned to 64, or null when there is none left. std::free gives it back.
 void* allocate(std::size_t bytes);
 
-/// Gives the system what lies free between the blocks of the C library's heap, where that library can.
+/// Returns free memory between the blocks of the C library's heap to the system, if that library can.
 void release_free_memory();
 
-/// How many processors this process may use, at least 1: under taskset or in a container fewer than there are.
+/// How many processors this process may use, at least 1; under taskset or in a container fewer than the machine has.
 int processors();
 
-/// How many bytes of memory this process can still have without the system running short: of the machine and of its
-/// container, whichever is less; at least 1. 0: the system does not tell. `root` stands before the paths of the files
-/// that tell it.
+/// How many bytes of memory this process can still allocate before the machine or its container runs short, whichever
+/// is less; at least 1, and 0 if the system does not tell. `root` is put before the paths of the system's files, for
+/// tests.
 std::size_t available_memory(const std::string& root = "");
 
-/// Has `in_child` called in each child that fork() makes from now on. False when the system has no memory for that.
+/// Calls `in_child` in each child that fork() makes from now on. False if the system has no memory for that.
 bool after_fork(void (*in_child)());
 
-/// Has `before` called before each fork() from now on, and `after` after it in parent and child. False when the system
-/// has no memory for that.
+/// Calls `before` before each fork() from now on, and `after` after it in parent and child. False if the system has no
+/// memory for that.
 bool around_fork(void (*before)(), void (*after)());
 
-/// Keeps the shared object that this library is part of loaded until the program ends, whatever dlclose() is asked:
-/// threads may be running its code, and have destructors of it to call when they end. Does nothing in a program.
+/// Keeps the shared object with this library loaded until the program ends, even after dlclose(): its threads may be
+/// running its code and call its destructors when they end. Does nothing in a program that links the library
+/// statically.
 void keep_loaded();
 
-/// "gradus::nn::Linear" for what typeid(..).name() gives.
+/// The readable form of what typeid(..).name() gives: "gradus::nn::Linear".
 std::string type_name(const char* mangled);
 
 long process_id();
 bool process_exists(long id);
 
-/// A file by the system's own calls, whose errors say what went wrong; those of standard streams do not.
+/// A file through the system's calls, whose errors say what failed; those of standard streams do not.
 class File {
  public:
   enum class Mode { read, create, append };  // create refuses a file that exists, append makes one that does not
@@ -56,12 +57,13 @@ class File {
 
   [[nodiscard]] std::error_code open(const std::filesystem::path& path, Mode mode);
   bool is_open() const { return descriptor_ >= 0; }
-  /// Opens or makes a file that one process at a time can have so, until close() or its end, however it ends, and puts
-  /// `text` into it as far as the disk allows. operation_would_block: another one has it.
+  /// Opens or creates a file and locks it for this process until close() or the end of the process; then writes `text`
+  /// into it, as much as the disk takes. operation_would_block: another process has the lock.
   [[nodiscard]] std::error_code lock(const std::filesystem::path& path, std::string_view text);
-  /// All that is left, to the end of `bytes`; file_too_large once those are more than `most`, for what never ends.
+  /// Reads the rest of the file and appends it to `bytes`. file_too_large when `bytes` grows past `most`, for files
+  /// that never end.
   [[nodiscard]] std::error_code read(std::string& bytes, std::size_t most = std::numeric_limits<std::size_t>::max());
-  /// Takes away from `bytes` what was written: all, or where it fails as much as reached the file.
+  /// Writes `bytes` and removes from it what was written: everything, or on failure the part that reached the file.
   [[nodiscard]] std::error_code write(std::string_view& bytes);
   /// Waits until what was written is on the disk.
   [[nodiscard]] std::error_code sync();
@@ -71,11 +73,11 @@ class File {
   int descriptor_ = -1;
 };
 
-/// For programs, first thing: gives standard input, output and error that were closed a place where nothing can be read
-/// or written, so that no file gets their numbers and with them what is meant for a terminal.
+/// For the first line of a program: opens standard input, output and error if they are closed, on a device that reads
+/// and writes nothing. Otherwise a file could get one of their numbers, and with it the output meant for a terminal.
 void reserve_standard_streams();
 
-/// Waits until the names in `folder` are on the disk.
+/// Waits until the entries of `folder` (new and renamed files) are on the disk.
 std::error_code sync_folder(const std::filesystem::path& folder);
 
 #pragma GCC visibility pop

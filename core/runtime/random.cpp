@@ -1,4 +1,4 @@
-// The order of draws follows PyTorch's CPU distributions: 24 bits a float, 53 bits a double, and normal numbers in
+// The order of draws follows PyTorch's CPU distributions: 24 bits per float, 53 bits per double, and normal numbers in
 // groups of sixteen whose first half are the radii and second half the angles. So does the rounding: std::fma stands
 // where PyTorch's AVX2 code multiplies and adds in one instruction.
 #include <gradus/core/runtime/random.h>

@@ -1,6 +1,6 @@
-// Generator: the only source of randomness. A Mersenne Twister (Matsumoto & Nishimura 1998) read in the order in which
-// PyTorch's CPU generator reads it, and the same arithmetic after that, so that the same seed means the same numbers,
-// bit for bit, as PyTorch gives on an x86-64 processor with AVX2 (on others its own differ in the last bits).
+// Generator: the only source of randomness. A Mersenne Twister (Matsumoto & Nishimura 1998), read in the order in which
+// PyTorch's CPU generator reads it, with the same arithmetic: the same seed gives the same numbers, bit for bit, as
+// PyTorch on an x86-64 processor with AVX2 (on other processors PyTorch's own numbers differ in the last bits).
 #pragma once
 
 #include <cstdint>
@@ -15,19 +15,19 @@
 namespace gradus {
 #pragma GCC visibility push(default)
 
-/// A sequence of random numbers that its seed decides. Not for use by two threads at once.
+/// A sequence of random numbers determined by a seed. Only one thread at a time may use it.
 class Generator {
  public:
   explicit Generator(std::uint64_t seed) { manual_seed(seed); }
 
-  /// Starts the sequence that belongs to `seed`; its low 32 bits count.
+  /// Restarts with `seed`, of which the low 32 bits count.
   void manual_seed(std::uint64_t seed);
 
   /// A whole number, all 32 (or 64) bits equally likely.
   std::uint32_t random() { return static_cast<std::uint32_t>(engine_()); }
   std::uint64_t random64();
 
-  /// A number in [0, 1) with all the bits T's fraction holds.
+  /// A uniform number in [0, 1) with as many random bits as T's fraction holds.
   template <class T>
   T uniform();
 
@@ -54,15 +54,14 @@ class Generator {
   std::optional<double> next_normal_;  // Box-Muller makes two at a time
 };
 
-/// The generator used where none is given. Every thread has its own; the first use in a new thread seeds it
-/// differently.
+/// The generator used if none is given. Every thread has its own, and each new thread's is seeded differently.
 Generator& default_generator();
 
 /// Seeds the default generator of the calling thread alone, so that threads do not disturb each other's numbers;
 /// PyTorch's is one for all threads. A new thread that wants the same numbers calls it too.
 void manual_seed(std::uint64_t seed);
 
-/// 0 .. n-1 in random order; PyTorch's order for n up to 214,748,363, from where it draws 64 bits a number.
+/// 0 .. n-1 in random order; PyTorch's order for n up to 214,748,363, from where it draws 64 bits per number.
 std::vector<Index> randperm(Index n, Generator& generator = default_generator());
 
 #pragma GCC visibility pop

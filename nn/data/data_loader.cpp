@@ -22,7 +22,7 @@ DataLoader::DataLoader(std::vector<Tensor> tensors, std::vector<std::int32_t> la
   }
   count_ = tensors_[0].size(0);
   check(labels_.empty() || static_cast<Index>(labels_.size()) == count_,
-        "DataLoader: {} labels came for {} rows of {}; one a row", labels_.size(), count_, tensors_[0].shape());
+        "DataLoader: {} labels came for {} rows of {}; one per row", labels_.size(), count_, tensors_[0].shape());
   if (options.seed) own_.emplace(*options.seed);
   order_.resize(static_cast<std::size_t>(count_));
   std::iota(order_.begin(), order_.end(), Index{0});

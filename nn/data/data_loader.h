@@ -14,7 +14,7 @@
 namespace gradus::nn {
 #pragma GCC visibility push(default)
 
-/// Some rows of the examples.
+/// A batch: some rows of the examples.
 struct Batch {
   std::vector<Tensor> tensors;       // the chosen rows of each tensor, (rows, ..)
   std::vector<std::int32_t> labels;  // and of the labels, if there are any
@@ -31,11 +31,11 @@ struct DataLoaderOptions {
   std::optional<std::uint64_t> seed = {};  // of the order; without one the default generator draws it
 };
 
-/// Rows of tensors that belong together (examples and targets: equal first sizes) and of whole-number labels:
+/// Batches of tensors whose rows belong together (examples and targets: equal first sizes) and of whole-number labels:
 ///     DataLoader loader({images}, labels, {.batch_size = 32, .shuffle = true});
 ///     for (const Batch& batch : loader) { .. model(batch[0]) .. batch.labels .. }
-/// Every loop is an epoch: each row once. Batches are copies without history. An iterator refers to its loader: moving
-/// or destroying the loader ends the loop.
+/// Every loop is an epoch, which visits each row once. Batches are copies without history. An iterator refers to its
+/// loader: moving or destroying the loader ends the loop.
 class DataLoader {
  public:
   explicit DataLoader(std::vector<Tensor> tensors, DataLoaderOptions options = {})
@@ -73,7 +73,7 @@ class DataLoader {
     const DataLoader* loader_ = nullptr;
     Index place_ = 0;
   };
-  /// Starts an epoch: draws its order, which ends an epoch that is still running.
+  /// Starts an epoch and draws its order; an epoch that is still running ends.
   Iterator begin();
   Iterator end() const { return {this, size()}; }
 

@@ -9,7 +9,7 @@ namespace gradus {
 
 AtomicFile::AtomicFile(const std::string& path) : path_(path) {
   namespace fs = std::filesystem;
-  std::error_code ignored;  // what is wrong with the path, open() says below
+  std::error_code ignored;  // if the path is wrong, open() below reports it
   if (fs::exists(path_, ignored)) {
     // Replacing a device or a pipe by a file would do harm: /dev/null, say.
     check(fs::is_regular_file(path_, ignored), "save: '{}' exists and is not a file; choose another name", path);

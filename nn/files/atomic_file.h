@@ -12,8 +12,9 @@
 namespace gradus {
 #pragma GCC visibility push(default)
 
-/// Every failure (no such folder, no permission, a full disk) throws Error with the system's words; then, and when it
-/// is destroyed without commit(), the temporary file is removed and an older file of that name is as it was.
+/// Every failure (no such folder, no permission, a full disk) throws Error with the system's message. After a failure,
+/// or if the object is destroyed without commit(), the temporary file is removed and an older file of that name is
+/// unchanged.
 class AtomicFile {
  public:
   /// `path` may name a new file or a regular file to replace; a symbolic link is followed.
@@ -24,7 +25,7 @@ class AtomicFile {
 
   void write(const void* bytes, std::size_t count);
   void write(std::string_view text) { write(text.data(), text.size()); }
-  /// Brings everything to the disk and gives the file its name.
+  /// Writes everything to the disk and renames the file to its name.
   void commit();
 
  private:

@@ -1,5 +1,5 @@
-// What a file is that is not what was asked for: a download that is packed, another program's weights, the few lines
-// that Git keeps in place of a large file.
+// Recognizes files of the wrong kind: a packed download, another program's weights, the pointer that Git LFS leaves in
+// place of a large file.
 #pragma once
 
 #include <cstddef>
@@ -12,11 +12,12 @@ namespace gradus {
 /// How much of a file file_kind() needs to see: its beginning.
 inline constexpr std::size_t file_kind_bytes = 4096;
 
-/// A sentence without its end for the beginning of a file that is neither plain text in UTF-8 nor safetensors, e.g. "it
-/// is packed with gzip; unpack it with gunzip"; empty for whatever it does not know, text included.
+/// Describes a file from its beginning if it is neither plain text in UTF-8 nor safetensors, as the first part of a
+/// sentence: "it is packed with gzip; unpack it with gunzip". Empty for plain text and for every kind that it does not
+/// know.
 std::string file_kind(std::string_view beginning);
 
-/// Whether it is a line or more in which all bytes are those of text.
+/// Whether it is at least one line and every byte is a byte of text.
 bool is_plain_text(std::string_view beginning);
 
 /// Whether it is the beginning of a safetensors file.

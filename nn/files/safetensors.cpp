@@ -34,7 +34,7 @@ constexpr std::uint64_t max_header = 100'000'000;  // the reference implementati
 constexpr const char* metadata_key = "__metadata__";
 constexpr const char* checksum_key = "checksum";
 
-// What a file may hold: numbers that are read, and whole numbers, whose sizes are needed to pass them by.
+// Types that a file may hold: those that are read, and integers, of which only the size is needed to skip them.
 struct Type {
   std::string_view name;
   std::uint64_t size;
@@ -87,7 +87,7 @@ std::string as_hex(std::uint64_t sum) {
   return fmt::format("{:016x}", sum);
 }
 
-// Of the header (under the empty name) and then of each tensor's data, by name, so that an error can tell where a file
+// Checksums of the header (under the empty name) and of each tensor's data (by name), so that an error tells which part
 // is damaged.
 std::map<std::string, std::uint64_t> checksums(const NamedTensors& tensors, const Metadata& metadata) {
   std::map<std::string, std::uint64_t> sums;
@@ -110,7 +110,7 @@ std::string some_of(const std::vector<std::string>& names) {
   return text;
 }
 
-// Whether it is a count that PyTorch's BatchNorm keeps for a momentum it seldom has.
+// Whether it is a counter that PyTorch's BatchNorm writes and nothing here needs.
 bool is_batch_count(std::string_view name) {
   return name.substr(name.rfind('.') + 1) == "num_batches_tracked";
 }
@@ -183,7 +183,7 @@ class Reader {
     return parse(header, metadata);
   }
 
-  // A header that begins like one of another format is of this one all the same, if its JSON follows.
+  // A header may begin like another format; it counts as safetensors if its JSON follows.
   void require_no_other_kind() {
     std::string beginning(std::min<std::uint64_t>(size_, file_kind_bytes), '\0');
     read_bytes(std::as_writable_bytes(std::span(beginning)));
@@ -243,7 +243,7 @@ class Reader {
   json parse_json(const std::string& text) const {
     require(text.starts_with('{'), "its header does not begin with '{{'; it is not a safetensors file");
     std::set<std::string> names;
-    // Entries are at depth 1, their fields at 2, a shape's numbers at 3: whatever lies deeper is not of this format.
+    // Entries are at depth 1, their fields at 2, the numbers of a shape at 3. Anything deeper is not of this format.
     const auto watch = [&](int depth, json::parse_event_t event, json& value) {
       require(depth <= 2 || event == json::parse_event_t::value, "its header is nested too deeply");
       if (event == json::parse_event_t::key && depth == 1) {

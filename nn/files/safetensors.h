@@ -1,7 +1,7 @@
 // Files of named tensors in the safetensors format (huggingface.co/docs/safetensors), which Python reads and writes
-// too: eight bytes of header length, a JSON header, the numbers. F32 and F64; tensors of whole numbers are passed by.
-// Files written here carry checksums in the metadata entry "checksum", which reading verifies; files without are read
-// as they are.
+// too: eight bytes of header length, a JSON header, the numbers. F32 and F64; tensors of integers are skipped. Files
+// written here carry checksums in the metadata entry "checksum", which reading verifies; files without checksums are
+// read unverified.
 #pragma once
 
 #include <map>
@@ -22,11 +22,11 @@ struct TensorFile {
   std::map<std::string, std::string> skipped = {};  // tensors of whole numbers, which are not read: their types by name
 };
 
-/// Writes all of it or nothing: on any failure Error is thrown and an older file of that name is as it was.
+/// Writes the whole file or nothing: on any failure Error is thrown and an older file of that name is unchanged.
 void save_tensors(const std::string& path, const NamedTensors& tensors, const Metadata& metadata = {});
 /// Throws Error, naming the file and what is wrong with it, for anything that is not exactly such a file.
 TensorFile read_tensors(const std::string& path);
-/// Of the same file only what its header says, in the same time whatever its size: damage to the numbers goes unseen.
+/// Reads only the header, in the same time for a file of any size; damaged numbers go unnoticed.
 Metadata read_metadata(const std::string& path);
 
 /// Every parameter and buffer by its name; a tied weight once, under its first name.
@@ -36,7 +36,7 @@ struct LoadOptions {
   bool strict = true;  // false: missing and unexpected names are allowed, and returned
 };
 
-/// What a load left out, where that is allowed, and the file's metadata.
+/// What a load that is not strict left out, and the file's metadata.
 struct LoadReport {
   std::vector<std::string> missing;     // parameters the file has no values for: they kept theirs
   std::vector<std::string> unexpected;  // names in the file that the module does not have
@@ -44,8 +44,8 @@ struct LoadReport {
 };
 
 /// Fills the module's parameters and buffers by name, converting between f32 and f64. A tied weight is found under any
-/// of its names. What PyTorch's BatchNorm counts, *.num_batches_tracked, is unexpected to no one. Throws one Error that
-/// lists missing, unexpected and misshapen entries, and then nothing was changed.
+/// of its names. PyTorch's BatchNorm counters, *.num_batches_tracked, are never reported as unexpected. Throws one
+/// Error that lists missing, unexpected and misshapen entries; the module is then unchanged.
 LoadReport load_safetensors(const std::string& path, const Module& module, LoadOptions options = {});
 /// The same from tensors in memory; `source` names them in errors.
 LoadReport load_state(const Module& module, const TensorFile& file, const std::string& source,

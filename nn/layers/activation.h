@@ -48,7 +48,7 @@ struct Identity : ActivationLayer {
   Tensor operator()(const Tensor& x) const override { return x; }
 };
 
-/// For options and configurations: which function stands between two layers.
+/// Names an activation function in options and configurations.
 enum class Activation { relu, gelu_erf, gelu_tanh, silu, tanh, sigmoid };
 
 inline Tensor apply(Activation function, const Tensor& x) {

@@ -1,5 +1,5 @@
-// Both attentions are projections around one fused op. The causal one never cuts out queries, keys and values: the
-// packed op reads them from the joint projection, and a batch of equal sequences is just documents of equal length.
+// Both attentions are projections around one fused op. The causal one does not cut out queries, keys and values: the
+// packed op reads them from the joint projection. A batch of equal sequences is passed as documents of equal length.
 #include <gradus/nn/layers/attention.h>
 
 #include <vector>

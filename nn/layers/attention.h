@@ -17,7 +17,7 @@ struct CausalSelfAttentionOptions {
   DType dtype = DType::f32;
 };
 
-/// Self-attention in which a token sees itself and what came before it (Radford et al. 2019). Throws Error unless
+/// Causal self-attention: a token attends to itself and to earlier ones (Radford et al. 2019). Throws Error unless
 /// n_embd is a multiple of n_head.
 struct CausalSelfAttention : Layer {
   CausalSelfAttention(Index n_embd, Index n_head, CausalSelfAttentionOptions options = {});
@@ -29,7 +29,7 @@ struct CausalSelfAttention : Layer {
   Tensor operator()(const Tensor& x) const override;
   /// Documents one after another, lengths[i] tokens in the i-th, each attending only to itself: (N, C) -> (N, C).
   Tensor operator()(const Tensor& x, std::span<const Index> lengths) const;
-  /// The same for documents that go on, a cache for each, without gradients: see cached_attention().
+  /// The same for documents that continue, with one cache per document and without gradients: see cached_attention().
   Tensor operator()(const Tensor& x, std::span<const Index> lengths, std::span<KeyValues* const> caches) const;
   void members(Visitor& visit) const override;
 

@@ -42,8 +42,9 @@ Tensor BatchNorm::normalize(const Tensor& x) const {
   Tensor centered, variance;
   if (training()) {
     const Index count = x.numel() / channels;
-    check(count > 1, "{}: x {} has {} values a channel; a variance needs at least 2, so train on more, or call eval()",
-          name_, x.shape(), count);
+    check(count > 1,
+          "{}: x {} has {} values per channel; a variance needs at least 2, so train on more, or call eval()", name_,
+          x.shape(), count);
     const Tensor average = mean(x, others, true);
     centered = x - average;
     variance = mean(centered * centered, others, true);

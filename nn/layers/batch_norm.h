@@ -13,10 +13,10 @@ struct BatchNormOptions {
   DType dtype = DType::f32;
 };
 
-/// (x - mean) / sqrt(var + eps) * weight + bias with mean and variance of each channel, the second dimension (Ioffe &
-/// Szegedy 2015, algorithm 1). Training takes those of the batch (the variance divided by the count) and moves the
-/// running ones towards them (the variance divided by the count - 1, as PyTorch does); eval mode takes the running
-/// ones. Files made by PyTorch hold num_batches_tracked besides, a count that nothing here needs: loading passes it by.
+/// (x - mean) / sqrt(var + eps) * weight + bias, with the mean and variance of each channel, the second dimension
+/// (Ioffe & Szegedy 2015, algorithm 1). Training uses those of the batch (variance divided by the count) and moves the
+/// running ones towards them (variance divided by count - 1, as in PyTorch); eval mode uses the running ones. Loading
+/// ignores num_batches_tracked in PyTorch's files, which nothing here needs.
 struct BatchNorm : Layer {
   void members(Visitor& visit) const override;
 

@@ -76,7 +76,7 @@ struct AvgPool2d : Layer {
   Pool2dOptions options_;
 };
 
-/// What stands between convolutions and a Linear: (B, ..) -> (B, everything else).
+/// Flattens the output of convolutions for a Linear: (B, ..) -> (B, product of the others).
 struct Flatten : Layer {
   Tensor operator()(const Tensor& x) const override;
   void members(Visitor&) const override {}

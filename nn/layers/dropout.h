@@ -1,4 +1,4 @@
-// Dropout: noise in training that keeps single units from being relied on (Srivastava et al. 2014).
+// Dropout: noise in training, so that the network does not rely on single units (Srivastava et al. 2014).
 #pragma once
 
 #include <gradus/core/ops.h>
@@ -7,8 +7,8 @@
 namespace gradus::nn {
 #pragma GCC visibility push(default)
 
-/// Each element set to 0 with probability p and the others divided by 1 - p, by the default generator; x itself in
-/// eval mode.
+/// Sets each element to 0 with probability p and divides the others by 1 - p, with the default generator; returns x
+/// itself in eval mode.
 struct Dropout : Layer {
   explicit Dropout(double p = 0.5) : p_(p) {
     check(p >= 0 && p < 1, "Dropout: probability {}; it must be at least 0 and below 1", p);

@@ -1,4 +1,4 @@
-// Tables of sines are made for each call, in double: cheap beside what a network does with x, and of any length.
+// The tables of sines are computed in each call, in double: cheap beside the rest of a network, and of any length.
 #include <gradus/nn/layers/positions.h>
 
 #include <cmath>

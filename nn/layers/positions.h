@@ -1,4 +1,4 @@
-// What tells a transformer where a token stands: learned vectors, fixed sines, or rotations of queries and keys.
+// Positions for a transformer: learned vectors, fixed sines, or rotations of queries and keys.
 #pragma once
 
 #include <gradus/nn/layers/activation.h>
@@ -31,9 +31,9 @@ struct SinusoidalPositions : ActivationLayer {
   double base_;
 };
 
-/// Rotary embedding of queries or keys: column i (below D/2) and column i + D/2 are turned as a point of the plane by
-/// the angle t base^(-2i / D), so that a product of a query and a key depends on their distance alone (Su et al. 2021;
-/// halves paired as in GPT-NeoX). (.., T, D) -> (.., T, D) with even D; `start` is the place of the first row, for
+/// Rotary embedding of queries or keys: columns i (below D/2) and i + D/2 are rotated as a point of the plane by the
+/// angle t base^(-2i / D), so the product of a query and a key depends on their distance alone (Su et al. 2021; halves
+/// paired as in GPT-NeoX). (.., T, D) -> (.., T, D) with even D; `start` is the position of the first row, for
 /// generation that continues.
 struct RotaryPositions : ActivationLayer {
   explicit RotaryPositions(Index head_size, double base = 10000);

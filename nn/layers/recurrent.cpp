@@ -1,5 +1,5 @@
-// A step is a function of what the input and the state add to the gates, shared by cells and layers. A layer multiplies
-// its whole input by weight_ih at once, since only the product with the state has to wait for the step before.
+// A step is a function of the gates' sums of input and state, and is shared by cells and layers. A layer multiplies its
+// whole input by weight_ih at once; only the product with the state has to wait for the step before.
 #include <gradus/nn/layers/recurrent.h>
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 namespace gradus::nn {
 namespace {
 
-// Columns of gate i of (B, gates H), or of `count` gates.
+// The columns of gate i in (B, gates H), or of `count` gates from i on.
 Tensor gate(const Tensor& gates, Index hidden, Index i, Index count = 1) {
   return slice(gates, 1, i * hidden, (i + count) * hidden);
 }

@@ -78,7 +78,7 @@ struct RecurrentOptions {
   DType dtype = DType::f32;
 };
 
-/// What a sequence leaves: of every step, and at the end of every layer and direction.
+/// The result of a sequence: the output of every step, and the final state of every layer and direction.
 struct RecurrentResult {
   Tensor output;  // (B, T, D H), of the last layer
   Tensor h;       // (L D, B, H)
@@ -92,7 +92,8 @@ class Recurrent : public Layer {
  public:
   /// (B, T, I) -> (B, T, D H), from a state of zeros.
   Tensor operator()(const Tensor& x) const override { return run(x).output; }
-  /// From the state that an earlier run left: h (and for LSTM c) of shape (L D, B, H); undefined means zeros.
+  /// Starts from the state that an earlier run returned: h (and for LSTM c) of shape (L D, B, H); undefined means
+  /// zeros.
   RecurrentResult run(const Tensor& x, const Tensor& h = {}, const Tensor& c = {}) const;
   void members(Visitor& visit) const override;
 

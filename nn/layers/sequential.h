@@ -12,10 +12,11 @@ namespace gradus::nn {
 #pragma GCC visibility push(default)
 
 /// Applies its layers in order: Sequential net{Linear(2, 16), Tanh(), Linear(16, 1)}. They are named "0", "1", ..
-/// Braces, not parentheses: C++ makes the layers from left to right only then, and the order in which they draw their
-/// initial weights decides whether a seed gives the same network with every compiler.
-/// A copy has layers of its own, which share the parameters, as any module's copy does; a layer that came twice stays
-/// one layer in it. (So to nest one Sequential alone in another takes push_back.) Without layers it returns x.
+/// Use braces, not parentheses: only braces make C++ construct the layers from left to right, and the order in which
+/// they draw their initial weights must be the same with every compiler.
+/// A copy has its own layers, which share the parameters, as a copy of any module does; a layer that was added twice
+/// stays one layer in the copy. Therefore nesting a single Sequential in another takes push_back. Without layers it
+/// returns x.
 class Sequential : public Layer {
  public:
   template <std::derived_from<Layer>... Layers>
@@ -33,7 +34,7 @@ class Sequential : public Layer {
   void push_back(L layer) {
     push_back(std::make_shared<L>(std::move(layer)));
   }
-  /// The layer itself: whoever holds the pointer sees what happens to this Sequential's layer.
+  /// The layer itself, not a copy: changes through the pointer change this Sequential.
   template <std::derived_from<Layer> L>
   void push_back(std::shared_ptr<L> layer) {
     check(layer != nullptr, "Sequential: the layer to add is null; make one with std::make_shared");

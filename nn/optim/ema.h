@@ -1,4 +1,4 @@
-// EMA: an exponential moving average of a module's weights, which often does better than the last ones.
+// EMA: an exponential moving average of a module's weights, which often performs better than the last weights.
 #pragma once
 
 #include <gradus/nn/module.h>
@@ -19,8 +19,8 @@ class EMA {
   void update();
   /// Exchanges the module's values and the averages; a second call puts them back.
   void swap();
-  /// The averages under the names of the module's parameters and buffers: shared, not copied, so that they can be
-  /// saved, and filled from a file.
+  /// The averages under the names of the module's parameters and buffers: shared, not copied, so they can be saved, and
+  /// loaded from a file.
   const NamedTensors& averages() const { return averages_; }
 
  private:

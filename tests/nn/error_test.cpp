@@ -89,12 +89,12 @@ const std::vector<WrongCall>& wrong_calls() {
        [] {
          BatchNorm1d(3)(made({1, 3}));
        },
-       "BatchNorm1d: x (1, 3) has 1 values a channel; a variance needs at least 2, so train on more, or call eval()"},
+       "BatchNorm1d: x (1, 3) has 1 values per channel; a variance needs at least 2, so train on more, or call eval()"},
       {"BatchNorm1d_no_rows",
        [] {
          BatchNorm1d(3)(made({0, 3}));
        },
-       "BatchNorm1d: x (0, 3) has 0 values a channel; a variance needs at least 2, so train on more, or call eval()"},
+       "BatchNorm1d: x (0, 3) has 0 values per channel; a variance needs at least 2, so train on more, or call eval()"},
       {"BatchNorm1d_type",
        [] {
          BatchNorm1d(3)(made({4, 3}).to(DType::f64));
@@ -162,7 +162,7 @@ const std::vector<WrongCall>& wrong_calls() {
        [] {
          accuracy(made({2, 3}), Ids{0});
        },
-       "accuracy: logits (2, 3) have 2 rows but 1 targets came; one a row"},
+       "accuracy: logits (2, 3) have 2 rows but 1 targets came; one per row"},
       {"accuracy_target",
        [] {
          accuracy(made({2, 3}), Ids{0, 3});
@@ -211,7 +211,7 @@ const std::vector<WrongCall>& wrong_calls() {
        [] {
          DataLoader({made({3, 2})}, Ids{1}, {.batch_size = 2});
        },
-       "DataLoader: 1 labels came for 3 rows of (3, 2); one a row"},
+       "DataLoader: 1 labels came for 3 rows of (3, 2); one per row"},
       {"DataLoader_batch",
        [] {
          DataLoader({made({3, 2})}, {.batch_size = 0});

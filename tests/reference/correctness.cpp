@@ -13,37 +13,38 @@ namespace {
 
 constexpr const char* introduction = R"(# How correct gradus is
 
-PyTorch is the judge. `tests/reference/generate.py` gives PyTorch {cases} cases of every op, module, loss, optimizer,
-schedule and of two small GPTs, and keeps inputs, results and gradients, in f64 and in f32. The test program
-`test_reference` computes the same with gradus and compares. This page is what it measures, written by
+gradus is compared with PyTorch. `tests/reference/generate.py` has PyTorch compute {cases} cases of every op, module, loss,
+optimizer and schedule and of two small GPTs, and stores inputs, results and gradients, in f64 and in f32. The test
+program `test_reference` computes the same with gradus and compares. This page shows the differences; it is written by
 
 ```sh
 make correctness   # builds build/bin/correctness and writes docs/correctness.md
 make reference     # has PyTorch write the cases again; they come out byte for byte the same
 ```
 
-**The error** is the largest difference between two tensors as a part of the largest value of the judge's: 1e-16 says
-that the 16th digit differs. Gradients are those of the result times random weights, because the plain sum of a softmax
-or of a normalized row is constant, and its gradient says nothing. Each line has the largest error of its cases, with
-any instruction set of the machine ({isas}).
+**The error** is the largest difference between two tensors, divided by the largest value of the reference: 1e-16 means
+that the 16th digit differs. Gradients are those of the result times random weights: the plain sum of a softmax or of a
+normalized row is constant, so its gradient would test nothing. Each line has the largest error of its cases, over all
+instruction sets of the machine ({isas}).
 
-- **f64** is gradus in f64 against PyTorch in f64: whether the formulas are the same. A double has 53 bits, and one
-  rounding is 1.1e-16 at most. Nothing but the order of operations and the last bit of functions like `exp` is left
-  here. 0 means the same bits.
-- **f32** is gradus in f32 against PyTorch in **f64**: what training in f32 loses; one rounding is 6.0e-8. Beside it
-  stands what PyTorch's own f32 loses. Both round in other places, neither is the other's measure.
+- **f64** compares gradus in f64 with PyTorch in f64 and shows whether the formulas agree. A double has 53 bits; one
+  rounding is at most 1.1e-16. Only the order of operations and the last bit of functions like `exp` may differ. 0 means
+  the same bits.
+- **f32** compares gradus in f32 with PyTorch in **f64** and shows what training in f32 loses; one rounding is 6.0e-8.
+  The columns beside it show what PyTorch's own f32 loses. The two round in different places, so neither is a measure for
+  the other.
 - **differences** compares gradus's f64 gradient with (f(x + h) - f(x - h)) / 2h, which needs neither PyTorch nor
-  calculus; the error is a part of the largest gradient in the same tensor. A difference of nearly equal numbers has few
+  calculus; the error is divided by the largest gradient in the same tensor. A difference of nearly equal numbers has few
   digits left, so these figures show the limits of differences, not of gradus.
 
-A dash stands where there is nothing to compare. Tests hold every case to a limit, in roundings, about twice the error
-that it has (`tests/reference/subjects.cpp`), and fail when an op, module, optimizer or schedule has no case, or no line here.
+A dash means that there is nothing to compare. Tests limit the error of every case, in roundings, to about twice the error
+measured (`tests/reference/subjects.cpp`), and fail if an op, module, optimizer or schedule has no case or no line here.
 
-**Random graphs** look where no case was thought of: `make graphs` draws graphs of all ops (sizes 0, 1 and past two
-vectors, one tensor in several places, ties, gradients that are there before), modules with random options and programs
-of the optimizers, runs them in f64 and f32 on every instruction set, and compares every result and gradient with
-PyTorch: f64 to 1e-11 of the largest value, f32 to eight times what PyTorch's own f32 is off. It prints the largest error of
-each op; what fails is shrunk and printed as a C++ test. `make test` has 500 of them with PyTorch's answers.
+**Random graphs** find what nobody thought of: `make graphs` generates graphs of all ops (sizes 0, 1 and more than two
+vectors, one tensor in several places, ties, gradients that exist before), modules with random options and optimizer
+programs, runs them in f64 and f32 on every instruction set, and compares every result and gradient with PyTorch: f64 to
+1e-11 of the largest value, f32 to eight times the error of PyTorch's own f32. It prints the largest error of each op;
+a failing case is shrunk and printed as a C++ test. `make test` runs 500 of them, with PyTorch's results stored.
 
 ```sh
 make graphs                                                               # a minute or two

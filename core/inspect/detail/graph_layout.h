@@ -1,5 +1,5 @@
-// Layers for the picture of a graph: each vertex one layer after all it comes from, vertices of a layer side by side,
-// with few crossings (Sugiyama, Tagawa & Toda 1981).
+// Layers for the picture of a graph: each vertex lies one layer after the last of those it was computed from, and
+// vertices of a layer are ordered for few crossings (Sugiyama, Tagawa & Toda 1981).
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// Window: what convolution and pooling share, a kernel that slides over a plane. Everything that depends on strides,
-// padding and dilation is the one walk each_run().
+// Window: what convolution and pooling share, a kernel that slides over a plane. each_run() alone knows strides,
+// padding and dilation.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 
 namespace gradus {
 
-/// One plane of `in` sizes (height, width), and the places `out` where the kernel comes to stand.
+/// One plane of `in` sizes (height, width), and the number of positions `out` of the kernel.
 struct Window {
   Size2 in, out, kernel, stride, padding, dilation;
 
@@ -16,9 +16,9 @@ struct Window {
   Index in_size() const { return in.height * in.width; }
   Index out_size() const { return out.height * out.width; }
 
-  /// f(tap, position in the output plane, position in the input plane, n): for the n output places that follow one
-  /// another in a row, the tap of the kernel lies on input elements that are stride.width apart. Taps on padding are
-  /// left out. Taps come in row-major order.
+  /// Calls f(tap, position in the output plane, position in the input plane, n) for n consecutive outputs of a row: the
+  /// tap of the kernel then lies on input elements that are stride.width apart. Taps on padding are left out. Taps come
+  /// in row-major order.
   template <class F>
   void each_run(const F& f) const {
     const auto [first_row, last_row] =
@@ -44,7 +44,7 @@ struct Window {
   struct Range {
     Index begin, end;
   };
-  // The taps that come to lie on the input at all: a pooling window may reach far beyond it.
+  // The taps that lie on the input at some position: a pooling window may be much larger than the input.
   static Range taps_inside(Index size, Index places, Index kernel, Index stride, Index padding, Index dilation) {
     const Index before = padding - (places - 1) * stride;
     return {before <= 0 ? 0 : (before - 1) / dilation + 1,
@@ -58,8 +58,8 @@ struct Window {
   }
 };
 
-/// How many places a kernel has along one dimension of `in` elements; 0 where it does not fit, or where the padded
-/// dimension or the dilated kernel is longer than an Index can say.
+/// How many positions a kernel has along one dimension of `in` elements; 0 if it does not fit, or if the padded
+/// dimension or the dilated kernel is longer than the largest Index.
 Index window_places(Index in, Index kernel, Index stride, Index padding, Index dilation);
 
 /// How a kernel fits on x (.., H, W). Throws Error in the name of `op` unless it fits at least once.

@@ -69,7 +69,7 @@ TEST(BatchNorm, OneValueAChannelHasNoVariance) {
       error_of([&] {
         norm(ones({1, 2}));
       }),
-      "BatchNorm1d: x (1, 2) has 1 values a channel; a variance needs at least 2, so train on more, or call eval()");
+      "BatchNorm1d: x (1, 2) has 1 values per channel; a variance needs at least 2, so train on more, or call eval()");
 }
 
 TEST(Summary, ListsModulesShapesAndCounts) {
