@@ -110,7 +110,7 @@ TEST_F(Terminal, NoLineOfThePanelIsWiderThanIt) {
 
 TEST_F(Terminal, APanelIsDrawnInPlace) {
   const std::vector<std::string> training =
-      tiny_training({"--seconds", "0.6", "--out", "run", "--overwrite", "--samples", "0"});
+      tiny_training({"--steps", "400", "--out", "run", "--overwrite", "--samples", "0"});
   const std::string panel = all_of(training);
   EXPECT_THAT(panel, AllOf(HasSubstr("\x1b[33mheld-out "), HasSubstr("learning rate"), HasSubstr("gradient norm"),
                            HasSubstr("tokens/s"), HasSubstr(" left"), HasSubstr("samples"), HasSubstr("\xE2\xA3")));

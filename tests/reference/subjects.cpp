@@ -103,7 +103,7 @@ const std::vector<Subject>& subjects() {
       {"Modules", "LSTMCell", {8, 12}},
       {"Modules", "LearnedPositions", {0, 0}},
       {"Modules", "MaxPool2d", {0, 0}},
-      {"Modules", "RNN", {8, 12}},
+      {"Modules", "RNN", {8, 16}},  // as the LSTM: 13.1 in f32 with AVX-512 under AddressSanitizer
       {"Modules", "RNNCell", {8, 12}},
       {"Modules", "RotaryPositions", {4, 4}},
       {"Modules", "SinusoidalPositions", {2, 0}},

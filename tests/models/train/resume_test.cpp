@@ -133,13 +133,17 @@ TEST_F(Resume, KilledAgainAndAgainItEndsWithTheSameBits) {
   ASSERT_EQ(gpt(tiny + recipe + Arguments{"--out", "whole"}).status, 0);
   Generator random(static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));
   int ended = 0;
+  Index longest = 300, reached = 0;  // a slow program is given longer, until it gets further
   for (int i = 0; i < 300; ++i) {
     const auto begin = has_checkpoint("run") ? Arguments{"train", "--resume", "run", "--samples", "0"}
                                              : tiny + recipe + Arguments{"--out", "run"};
-    const Result result = stop(begin, i % 4 == 3 ? SIGTERM : SIGKILL, 30 + random.below(300));
+    const Result result = stop(begin, i % 4 == 3 ? SIGTERM : SIGKILL, 30 + random.below(longest));
     if (result.status == 0) break;
     ASSERT_GE(result.status, 128) << result.err;
     ++ended;
+    const Index now = has_checkpoint("run") ? load_checkpoint(folder / "run").trainer.steps : 0;
+    if (now == reached) longest = std::min<Index>(longest * 3 / 2, 20'000);
+    reached = now;
   }
   EXPECT_GT(ended, 0);
   ASSERT_EQ(gpt({"train", "--resume", "run", "--samples", "0"}).status, 0);
