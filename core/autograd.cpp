@@ -28,10 +28,9 @@ NodeList reachable(const NodePtr& root) {
     for (std::size_t next = 0; next < nodes.size(); ++next) {
       const Node& node = *nodes[next];
       for (const NodePtr& input : node.inputs) {
-        if (input != nullptr && input->requires_grad && !input->is_leaf() && !input->visited) {
-          nodes.push_back(input);
-          input->visited = true;
-        }
+        if (input == nullptr || !input->requires_grad || input->is_leaf() || input->visited) continue;
+        nodes.push_back(input);
+        input->visited = true;
       }
     }
   } catch (...) {  // out of memory

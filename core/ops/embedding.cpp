@@ -5,6 +5,17 @@
 #include <gradus/core/ops/detail/common.h>
 
 namespace gradus {
+namespace {
+
+// Adds `n` columns of the rows from `first` to `last` of dy to the rows of the table that they came from.
+template <class T>
+void add_rows(T* table, const T* dy, std::span<const std::int32_t> ids, Index cols, Index first, Index last, Index n) {
+  for (Index i = first; i < last; ++i) {
+    kernels::kernels<T>().add(table + ids[static_cast<std::size_t>(i)] * cols, dy + i * cols, n);
+  }
+}
+
+}  // namespace
 
 Tensor embedding(const Tensor& weight, std::span<const std::int32_t> ids, const Shape& ids_shape) {
   check_defined("embedding", {weight});
@@ -38,10 +49,7 @@ Tensor embedding(const Tensor& weight, std::span<const std::int32_t> ids, const 
       sum_in_tree(dtable, size, n, block, [&](T* table, Index first, Index last) {
         const Index grain = std::max<Index>(64, pointwise_grain / std::max<Index>(1, last - first));
         parallel_for(cols, grain, [&](Index begin, Index end) {
-          for (Index i = first; i < last; ++i) {
-            kernels::kernels<T>().add(table + kept[static_cast<std::size_t>(i)] * cols + begin, dy + i * cols + begin,
-                                      end - begin);
-          }
+          add_rows(table + begin, dy + begin, std::span(kept), cols, first, last, end - begin);
         });
       });
     });

@@ -181,6 +181,36 @@ struct Broadcast {
   }
 };
 
+// Adds the gradient of one of the two inputs.
+template <class T>
+void binary_backward(BinaryOp op, const Broadcast& pieces, bool first, const Node& out, Inputs in) {
+  if (detail::change_guards.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+    (first ? first_reads : second_reads)[static_cast<std::size_t>(op)].check(out, in[0], in[1]);
+  }
+  const T *const pa = in[0].data.as<T>(), *const pb = in[1].data.as<T>();
+  const T *const py = out.data.as<T>(), *const dy = out.grad_or_null<T>();
+  const auto add_piece = [&](GradShare<T> to, Index i, Index j, Index k, Index n) {
+    kernels::kernels<T>().binary_grad(op, first, to.p + (first ? i : j), to.adds, dy + k, pa + i, pieces.a_step, pb + j,
+                                      pieces.b_step, py + k, n);
+  };
+  const Node& input = in[first ? 0 : 1];
+  const bool repeats = pieces.repeats(first);
+  // An element that is used in several runs gathers one share after another.
+  const GradShare<T> dx = input.grad_share<T>(!repeats);
+  if (!repeats) {
+    const bool sums = (first ? pieces.a_step : pieces.b_step) == 0;
+    pieces.each_piece(sums && pieces.runs == 1, [&](Index i, Index j, Index k, Index n) { add_piece(dx, i, j, k, n); });
+    return;
+  }
+  const Index block = std::max(row_block, 16 * input.numel() / pieces.run);
+  sum_in_tree(dx.p, input.numel(), pieces.runs, block, [&](T* to, Index begin, Index end) {
+    for (Index run = begin; run < end; ++run) {
+      const auto offsets = pieces.start_of(run);
+      add_piece({to, true}, offsets.a, offsets.b, run * pieces.run, pieces.run);
+    }
+  });
+}
+
 Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
   const char* const name = binary_names[static_cast<std::size_t>(op)];
   check_defined(name, {a, b});
@@ -197,33 +227,8 @@ Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
   return record(name, y, {a, b}, [op](const Node& out, Inputs in) {
     const Broadcast pieces(out.op, in[0].shape, in[1].shape);
     dispatch(out.dtype, [&]<class T>() {
-      const T *const pa = in[0].data.as<T>(), *const pb = in[1].data.as<T>();
-      const T *const py = out.data.as<T>(), *const dy = out.grad_or_null<T>();
       for (const bool first : {true, false}) {
-        const Node& input = in[first ? 0 : 1];
-        if (!input.requires_grad) continue;
-        if (detail::change_guards.load(std::memory_order_relaxed) != 0) [[unlikely]] {
-          (first ? first_reads : second_reads)[static_cast<std::size_t>(op)].check(out, in[0], in[1]);
-        }
-        // An element that is used in several runs gathers one share after another.
-        const GradShare<T> dx = input.grad_share<T>(!pieces.repeats(first));
-        const bool sums = (first ? pieces.a_step : pieces.b_step) == 0;
-        const auto add_piece = [&](GradShare<T> to, Index i, Index j, Index k, Index n) {
-          kernels::kernels<T>().binary_grad(op, first, to.p + (first ? i : j), to.adds, dy + k, pa + i, pieces.a_step,
-                                            pb + j, pieces.b_step, py + k, n);
-        };
-        if (pieces.repeats(first)) {
-          const Index block = std::max(row_block, 16 * input.numel() / pieces.run);
-          sum_in_tree(dx.p, input.numel(), pieces.runs, block, [&](T* to, Index begin, Index end) {
-            for (Index run = begin; run < end; ++run) {
-              const auto offsets = pieces.start_of(run);
-              add_piece({to, true}, offsets.a, offsets.b, run * pieces.run, pieces.run);
-            }
-          });
-          continue;
-        }
-        pieces.each_piece(sums && pieces.runs == 1,
-                          [&](Index i, Index j, Index k, Index n) { add_piece(dx, i, j, k, n); });
+        if (in[first ? 0 : 1].requires_grad) binary_backward<T>(op, pieces, first, out, in);
       }
     });
   });

@@ -171,9 +171,8 @@ Tensor concat(const std::vector<Tensor>& parts, Index dim) {
       Index position = 0;
       for (std::size_t i = 0; i < in.size(); ++i) {
         const Index n = in[i].shape[d];
-        if (const GradShare<T> dx = in[i].grad_share<T>()) {
-          move_blocks<T>(dx, n, out.grad_or_null<T>() + position * blocks.inner, size, n, blocks);
-        }
+        const GradShare<T> dx = in[i].grad_share<T>();
+        if (dx) move_blocks<T>(dx, n, out.grad_or_null<T>() + position * blocks.inner, size, n, blocks);
         position += n;
       }
     });

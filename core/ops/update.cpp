@@ -54,15 +54,14 @@ void sgd_update(const Tensor& param, const Tensor& momentum_buffer, const Tensor
     const T* const g = grad.data<T>().data();
     const T lr = static_cast<T>(step.lr), momentum = static_cast<T>(step.momentum);
     const T take = static_cast<T>(1 - step.dampening), decay = static_cast<T>(step.weight_decay);
+    const auto direction = [&](Index i) {
+      const T d = g[i] + decay * p[i];
+      if (buffer == nullptr) return d;
+      buffer[i] = step.first ? d : momentum * buffer[i] + take * d;
+      return step.nesterov ? d + momentum * buffer[i] : buffer[i];
+    };
     parallel_for(param.numel(), chunk, [&](Index begin, Index end) {
-      for (Index i = begin; i < end; ++i) {
-        T d = g[i] + decay * p[i];
-        if (buffer != nullptr) {
-          buffer[i] = step.first ? d : momentum * buffer[i] + take * d;
-          d = step.nesterov ? d + momentum * buffer[i] : buffer[i];
-        }
-        p[i] -= lr * d;
-      }
+      for (Index i = begin; i < end; ++i) p[i] -= lr * direction(i);
     });
   });
   param.mark_written("SGD");
