@@ -7,12 +7,16 @@
 namespace gradus {
 namespace {
 
-// Adds `n` columns of the rows from `first` to `last` of dy to the rows of the table that they came from.
+// Adds the rows from `first` to `last` of dy to the rows of the table that they came from.
 template <class T>
-void add_rows(T* table, const T* dy, std::span<const std::int32_t> ids, Index cols, Index first, Index last, Index n) {
-  for (Index i = first; i < last; ++i) {
-    kernels::kernels<T>().add(table + ids[static_cast<std::size_t>(i)] * cols, dy + i * cols, n);
-  }
+void add_rows(T* table, const T* dy, std::span<const std::int32_t> ids, Index cols, Index first, Index last) {
+  const Index grain = std::max<Index>(64, pointwise_grain / std::max<Index>(1, last - first));
+  parallel_for(cols, grain, [&](Index begin, Index end) {
+    for (Index i = first; i < last; ++i) {
+      kernels::kernels<T>().add(table + ids[static_cast<std::size_t>(i)] * cols + begin, dy + i * cols + begin,
+                                end - begin);
+    }
+  });
 }
 
 }  // namespace
@@ -46,12 +50,8 @@ Tensor embedding(const Tensor& weight, std::span<const std::int32_t> ids, const 
       T* const dtable = in[0].grad_or_null<T>();
       const T* const dy = out.grad_or_null<T>();
       const Index size = in[0].numel(), block = std::max(row_block, 16 * in[0].shape[0]);
-      sum_in_tree(dtable, size, n, block, [&](T* table, Index first, Index last) {
-        const Index grain = std::max<Index>(64, pointwise_grain / std::max<Index>(1, last - first));
-        parallel_for(cols, grain, [&](Index begin, Index end) {
-          add_rows(table + begin, dy + begin, std::span(kept), cols, first, last, end - begin);
-        });
-      });
+      sum_in_tree(dtable, size, n, block,
+                  [&](T* table, Index first, Index last) { add_rows(table, dy, std::span(kept), cols, first, last); });
     });
   });
 }
