@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   CLI::App app("gpt", "gpt");
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all");
-  gpt::Run run;
+  gpt::Action run;
   gpt::add_train(app, "gpt", run);
   gpt::add_sample(app, "gpt", run);
   gpt::add_eval(app, "gpt", run);

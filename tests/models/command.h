@@ -24,7 +24,7 @@ struct Result {
 struct Command : ::testing::Test {
   // Starts gpt in the test's folder with stdout and stderr in files; no shell stands between, so signals reach it.
   pid_t start(const std::vector<std::string>& arguments, const char* isa = nullptr) const {
-    const std::string program = std::string(GRADUS_BIN_DIR) + "/gpt";
+    const std::string program = GRADUS_BIN_DIR "/gpt";
     std::vector<char*> argv{const_cast<char*>(program.c_str())};
     for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
     argv.push_back(nullptr);

@@ -66,7 +66,7 @@ struct TerminalCommand : Command {
     pty_.emplace();
     pty_->resize(window.columns, window.rows);
     shown_.clear();
-    const std::string program = std::string(GRADUS_BIN_DIR) + "/gpt", place = folder.path();
+    const std::string program = GRADUS_BIN_DIR "/gpt", place = folder.path();
     std::vector<char*> argv{const_cast<char*>(program.c_str())};
     for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
     argv.push_back(nullptr);
