@@ -169,7 +169,7 @@ void check_recipe(const Preset& plan) {
   require(train.schedule == Schedule::constant || train.min_lr <= train.lr,
           "--min-lr is {}, it must be from 0 to --lr, {}", train.min_lr, train.lr);
   require(train.steps == 0 || train.warmup <= train.steps,
-          "--warmup is {} of {} steps; shorten the warm-up, or train longer", train.warmup, train.steps);
+          "--warmup is {} and --steps {}; shorten the warm-up, or train longer", train.warmup, train.steps);
 }
 
 // One text, or a list of them.
