@@ -11,6 +11,7 @@
 #include <gradus/nn/files/atomic_file.h>
 #include <gradus/nn/files/safetensors.h>
 #include <gradus/nn/optim/rmsprop.h>
+#include <gradus/nn/optim/sgd.h>
 
 #include <set>
 

@@ -5,12 +5,14 @@
 #include <limits>
 #include <thread>
 
+#include <gradus/core/autograd.h>
 #include <gradus/core/inspect/anomaly.h>
 #include <gradus/core/ops.h>
 #include <gradus/core/runtime/buffer.h>
 #include <gradus/core/runtime/parallel.h>
 #include <gradus/models/train/evaluate.h>
 #include <gradus/models/train/running_clock.h>
+#include <gradus/nn/optim/sgd.h>
 
 #include "../command.h"
 
