@@ -82,7 +82,10 @@ tsan: $(tsan_dir)/build.ninja ## run all tests under ThreadSanitizer
 clang: $(clang_dir)/build.ninja ## run all tests in a build with clang++
 	$(test_preset)
 
-reference: | setup-reference ## have PyTorch write tests/reference/*.safetensors again; git diff must then be empty
+reference: $(release_dir)/build.ninja | setup-reference ## have PyTorch write tests/reference/*.safetensors again; git diff must then be empty
+	cmake --build --preset release -j $(JOBS) --target correctness
+	build/bin/correctness --rows > tests/reference/ops.json.new
+	mv tests/reference/ops.json.new tests/reference/ops.json
 	/usr/bin/python3 tests/reference/generate.py
 
 correctness: $(release_dir)/build.ninja ## measure the errors against PyTorch and write docs/correctness.md

@@ -6,6 +6,7 @@ query that sees none gives 0; a cross entropy without targets is 0; dropout fall
 share the gradient, but for max_pool2d, whose first one gets it.
 """
 import math
+import re
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "reference"))
-from ops import attention, dropout_mask, packed_attention, rms_norm, variance  # noqa: E402
+from ops import attention, dropout_mask, function, packed_attention, rms_norm, rows, variance  # noqa: E402
 
 from draw import Op, Rejected  # noqa: E402
 
@@ -39,15 +40,23 @@ def gaps(x, _):
 
 # ---- pointwise
 
-for name, f, domain in [
-        ("neg", torch.neg, "any"), ("exp", torch.exp, "small"), ("log", torch.log, "positive"),
-        ("sqrt", torch.sqrt, "positive"), ("abs", torch.abs, "any"), ("sin", torch.sin, "any"),
-        ("cos", torch.cos, "any"), ("tanh", torch.tanh, "any"), ("sigmoid", torch.sigmoid, "any"),
-        ("relu", F.relu, "any"), ("silu", F.silu, "any"),
-        ("softplus", lambda x: F.softplus(x, threshold=1e6), "any"), ("gelu_erf", F.gelu, "any"),
-        ("gelu_tanh", lambda x: F.gelu(x, approximate="tanh"), "any")]:
-    op(name, one(domain), lambda x, _, f=f: f(x[0]), moves=name in ("neg", "abs", "relu"),
-       kinks=near_zero if name in ("abs", "relu") else None)
+# A row of the op table says enough: what an op in unary.def or binary.def is in PyTorch, where it is defined, and
+# whether it moves values or has a kink at 0.
+KERNELS = Path(__file__).parent.parent.parent / "core/kernels"
+ROWS = {}
+for row in rows():
+    ROWS.setdefault(row["op"], []).append(row)
+
+
+def formulas(file, macro):
+    return re.findall(rf"^{macro}\((\w+)", (KERNELS / file).read_text(), re.M)
+
+
+for name in formulas("unary.def", "UNARY") + ["gelu_erf", "gelu_tanh"]:
+    first, domains = ROWS[name][0], {row["domains"][0] for row in ROWS[name] if "domains" in row}
+    op(name, one("positive" if "positive" in domains else "small" if "low" in domains else "any"),
+       lambda x, _, f=function(first): f(x[0]), moves=name in ("neg", "abs", "relu"),
+       kinks=near_zero if "nonzero" in domains else None)
 
 
 def pow_number(g):
@@ -88,6 +97,9 @@ for name, f, *domains in [
         ("minimum", torch.minimum, "any", "any"), ("pow", torch.pow, "positive", "small")]:
     op(name, two(*domains), lambda x, _, f=f: f(x[0], x[1]), moves=name in ("maximum", "minimum"),
        kinks=(lambda x, _: (x[0] - x[1]).abs()) if name in ("maximum", "minimum") else None)
+for name in formulas("binary.def", "BINARY"):
+    if name not in OPS:
+        op(name, two(*ROWS[name][0]["domains"]), lambda x, _, f=function(ROWS[name][0]): f(*x))
 for name, f in [("add_number", lambda x, n: x + n), ("sub_from_number", lambda x, n: n - x),
                 ("mul_number", lambda x, n: x * n), ("div_number", lambda x, n: x / n)]:
     op(name, lambda g: ([g.tensor()], {"number": g.rng.choice([0.5, -2.0, 3.0, 1.0])}),

@@ -7,8 +7,8 @@
 
 #include <gradus/gradus.h>
 
-#include "../core/ops/op_table.h"
 #include "reference_file.h"
+#include "rows.h"
 
 namespace gradus::testing {
 namespace {
@@ -427,15 +427,27 @@ const Subject* subject(const std::string& section, const std::string& name) {
 }
 
 Case make_case(const std::string& file, const std::string& name, const Subject* subject, const Function& f) {
-  Case c{.file = file,
-         .name = name,
-         .subject = subject,
-         .limits = subject->limits,
-         .f = f,
-         .differences = name.find("@edge") == std::string::npos};
-  const auto special = special_limits().find(c.title());
-  if (special != special_limits().end()) c.limits = special->second;
-  return c;
+  return {.file = file,
+          .name = name,
+          .subject = subject,
+          .limits = subject->limits,
+          .f = f,
+          .differences = name.find("@edge") == std::string::npos};
+}
+
+// The rows that PyTorch has answered; reference_test.cpp sees to it that these are all.
+void add_ops(std::vector<Case>& all) {
+  for (const RowCase& c : row_cases()) {
+    if (!reference_file("ops").contains(c.name)) continue;
+    const auto f = [f = c.row->f](const NamedInputs& in) {
+      std::vector<Tensor> x;
+      for (const auto& [key, input] : in) x.push_back(input);
+      return f(x);
+    };
+    all.push_back(make_case("ops", c.name, subject("Ops", c.row->op), f));
+    all.back().limits = c.row->limits;
+    all.back().step = std::max(all.back().step, c.row->gradcheck_step);
+  }
 }
 
 void add(std::vector<Case>& all, const std::string& section, const std::string& file, const Functions& functions) {
@@ -451,20 +463,7 @@ void add(std::vector<Case>& all, const std::string& section, const std::string& 
 const std::vector<Case>& cases() {
   static const std::vector<Case> all = [] {
     std::vector<Case> list;
-    for (const auto& [name, recorded] : reference_file("ops")) {
-      const std::string row_name = name.substr(0, name.find('@'));
-      const auto row = std::find_if(op_table().begin(), op_table().end(),
-                                    [&](const OpRow& known) { return known.name() == row_name; });
-      check(row != op_table().end(), "ops.safetensors has a case '{}', but op_table.cpp has no row '{}'", name,
-            row_name);
-      const auto f = [f = row->f](const NamedInputs& in) {
-        std::vector<Tensor> x;
-        for (const auto& [key, input] : in) x.push_back(input);
-        return f(x);
-      };
-      list.push_back(make_case("ops", name, subject("Ops", row->op), f));
-      list.back().step = std::max(list.back().step, row->gradcheck_step);
-    }
+    add_ops(list);
     add(list, "Modules", "modules", modules());
     add(list, "Optimizers", "optimizers", optimizers());
     const models::GPTConfig gpt2{.vocab_size = 13, .block_size = 8, .n_layer = 2, .n_head = 2, .n_embd = 16};

@@ -3,22 +3,16 @@
 
 #include <functional>
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include <gradus/core/tensor.h>
 
+#include "../core/ops/op_table.h"
+
 namespace gradus::testing {
 
 using NamedInputs = std::map<std::string, Tensor>;  // "0", "1", .. for ops; "x", "weight", .. for modules
-
-/// Allowed error (measure.h) in roundings, which are 2^-53 in f64 and 2^-24 in f32; 0 is the same bits.
-struct Limits {
-  double forward, gradient;
-  // Pointwise ops: the same for every element by itself, a part of its own value and not of the largest.
-  std::optional<double> each = {};
-};
 
 /// One line of docs/correctness.md: an op, a module, an optimizer, a model.
 struct Subject {
@@ -39,10 +33,8 @@ struct Case {
   std::string title() const { return file + "/" + name; }
 };
 
+/// The ops of the op table, and what subjects.cpp lists.
 const std::vector<Subject>& subjects();
-/// The limits of single cases, by title, that differ from their subject's.
-const std::map<std::string, Limits>& special_limits();
-
 /// Every case of every file. Throws Error for one that this program does not know.
 const std::vector<Case>& cases();
 

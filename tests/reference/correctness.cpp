@@ -7,6 +7,7 @@
 #include <gradus/core/runtime/cpu.h>
 
 #include "measure.h"
+#include "rows.h"
 
 namespace gradus::testing {
 namespace {
@@ -133,7 +134,7 @@ void print_page() {
   print_summary(rows);
   print_section(
       rows, "Ops", "Ops", "op",
-      "Every row of `tests/core/ops/op_table.cpp` but the largest shapes, further sizes, and edges: ties, kinks, "
+      "Every row of `tests/core/ops/rows` but the largest shapes, further sizes, and edges: ties, kinks, "
       "infinities.\nInputs are multiples of 2^-16, so sums of them are exact. PyTorch 1.13 has no RMSNorm and no "
       "attention: those are\nwritten with its ops, as the papers have them.");
   print_section(
@@ -157,9 +158,13 @@ void print_page() {
 }  // namespace
 }  // namespace gradus::testing
 
-int main() {
+int main(int argc, char** argv) {
   try {
-    gradus::testing::print_page();
+    if (argc > 1 && std::string_view(argv[1]) == "--rows") {
+      fmt::print("{}", gradus::testing::rows_as_json());  // for ops.py
+    } else {
+      gradus::testing::print_page();
+    }
   } catch (const std::exception& error) {
     fmt::print(stderr, "correctness: {}\n", error.what());
     return 1;

@@ -16,11 +16,11 @@
 #include <gradus/core/ops.h>
 
 #include "../../support.h"
+#include "rows/pointwise.h"
 
 namespace gradus::testing {
 namespace {
 
-using Exact = long double;
 constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
@@ -103,97 +103,8 @@ Exact distance(T got, Exact wanted) {
   return std::abs(static_cast<Exact>(got) - wanted);
 }
 
-struct Row {
-  const char* formula;  // its name in unary.def
-  const char* name;
-  Tensor (*f)(const Tensor&);
-  Exact (*value)(Exact);
-  Exact (*slope)(Exact);
-  double value_ulps;  // of the value
-  double slope_ulps;  // of the slope, or of 1 where that is smaller: slopes may come from values near 1
-  // Apart from that: values of this size may be lost. Of a product of two numbers one of which is subnormal, and of
-  // what a formula documents.
-  double lost_f32 = 1e-43, lost_f64 = 3e-321;
-  double ulps_per_x = 0;  // more of them for larger |x|: of an exponential whose argument has been rounded
-};
-
-const Exact pi = std::acos(Exact(-1));
-
-Exact logistic(Exact x) {
-  return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x));
-}
-Exact sign(Exact x) {
-  return x > 0 ? 1 : x < 0 ? -1 : 0;
-}
-Exact normal(Exact x) {  // Phi
-  return std::erfc(-x / std::sqrt(Exact(2))) / 2;
-}
-Exact two_u(Exact x) {
-  return 2 * std::sqrt(2 / pi) * (x + 0.044715L * x * x * x);
-}
-// f within +-1000; outside, the value of a function that is 0 on the left and `right` on the right.
-template <class F>
-Exact limited(Exact x, Exact right, const F& f) {
-  return x < -1000 ? 0 : x > 1000 ? right : f(x);
-}
-template <int low, int high>
-Exact clamp_slope(Exact x) {
-  return x >= low && x <= high ? 1 : 0;
-}
-
-// Roundings of gelu's tanh form: below -10 the f32 one is 0 (pointwise.h says so), and e^-2u multiplies those of 2u.
-const std::vector<Row> rows{
-    {"neg", "neg", neg, [](Exact x) { return -x; }, [](Exact) { return Exact(-1); }, 0, 0},
-    {"exp", "exp", exp, [](Exact x) { return std::exp(x); }, [](Exact x) { return std::exp(x); }, 1.1, 1.1},
-    {"log", "log", log, [](Exact x) { return std::log(x); }, [](Exact x) { return 1 / x; }, 1, 0.51},
-    {"sqrt", "sqrt", sqrt, [](Exact x) { return std::sqrt(x); }, [](Exact x) { return 0.5L / std::sqrt(x); }, 0.51,
-     1.6},
-    {"abs", "abs", abs, [](Exact x) { return std::abs(x); }, sign, 0, 0},
-    {"sin", "sin", sin, [](Exact x) { return std::sin(x); }, [](Exact x) { return std::cos(x); }, 1.6, 1.6, 2e-8,
-     4e-17},
-    {"cos", "cos", cos, [](Exact x) { return std::cos(x); }, [](Exact x) { return -std::sin(x); }, 1.6, 1.6, 2e-8,
-     4e-17},
-    {"tanh", "tanh", tanh, [](Exact x) { return std::tanh(x); },
-     [](Exact x) { return 1 / std::cosh(x) / std::cosh(x); }, 1.5, 1},
-    {"sigmoid", "sigmoid", sigmoid, logistic, [](Exact x) { return logistic(x) * logistic(-x); }, 2.5, 1},
-    {"relu", "relu", relu, [](Exact x) { return x <= 0 ? 0 : x; }, [](Exact x) { return x <= 0 ? Exact(0) : 1; }, 0, 0},
-    {"silu", "silu", silu, [](Exact x) { return limited(x, x, [](Exact z) { return z * logistic(z); }); },
-     [](Exact x) { return limited(x, 1, [](Exact z) { return logistic(z) * (1 + z * logistic(-z)); }); }, 3.5, 2},
-    {"softplus", "softplus", softplus,
-     [](Exact x) { return std::max(x, Exact(0)) + std::log1p(std::exp(-std::abs(x))); }, logistic, 1.7, 1},
-    {"gelu_erf", "gelu", [](const Tensor& x) { return gelu(x); },
-     [](Exact x) { return limited(x, x, [](Exact z) { return z * normal(z); }); },
-     [](Exact x) {
-       return limited(x, 1, [](Exact z) { return normal(z) + z * std::exp(-z * z / 2) / std::sqrt(2 * pi); });
-     },
-     8, 2.5},
-    {"gelu_tanh", "gelu_tanh", [](const Tensor& x) { return gelu(x, Gelu::tanh); },
-     [](Exact x) { return limited(x, x, [](Exact z) { return z / (1 + std::exp(-two_u(z))); }); },
-     [](Exact x) {
-       return limited(x, 1, [](Exact z) {
-         const Exact slope_two_u = 2 * std::sqrt(2 / pi) * (1 + 3 * 0.044715L * z * z);
-         return logistic(two_u(z)) + logistic(two_u(z)) * logistic(-two_u(z)) * z * slope_two_u;
-       });
-     },
-     4, 16, 3.2e-38, 3e-321, 120},
-    {"pow", "pow(x, 2)", [](const Tensor& x) { return pow(x, 2); }, [](Exact x) { return x * x; },
-     [](Exact x) { return 2 * x; }, 0.51, 0},
-    {"pow", "pow(x, -1)", [](const Tensor& x) { return pow(x, -1); }, [](Exact x) { return 1 / x; },
-     [](Exact x) { return std::isnan(x) ? x : -1 / (x * x); }, 1.3, 2},
-    {"pow", "pow(x, 1.5)", [](const Tensor& x) { return pow(x, 1.5); }, [](Exact x) { return std::pow(x, 1.5L); },
-     [](Exact x) { return 1.5L * std::pow(x, 0.5L); }, 1.3, 2},
-    {"clamp", "clamp(x, -1, 2)", [](const Tensor& x) { return clamp(x, -1, 2); },
-     [](Exact x) { return x < -1  ? -1
-                          : x > 2 ? 2
-                                  : x; }, clamp_slope<-1, 2>, 0, 0},
-    {"clamp", "clamp(x, 0, inf)", [](const Tensor& x) { return clamp(x, 0, inf); },
-     [](Exact x) { return x < 0 ? 0 : x; }, [](Exact x) { return x >= 0 ? Exact(1) : 0; }, 0, 0},
-    {"clamp", "clamp(x, -inf, inf)", [](const Tensor& x) { return clamp(x, -inf, inf); }, [](Exact x) { return x; },
-     [](Exact x) { return std::isnan(x) ? Exact(0) : 1; }, 0, 0},
-};
-
 template <class T>
-void expect_row(const Row& row) {
+void expect_row(const UnaryRow& row) {
   const std::vector<T> values = arguments<T>();
   Tensor x = tensor(values, {static_cast<Index>(values.size())}, dtype_of<T>());
   x.requires_grad(true);
@@ -208,8 +119,8 @@ void expect_row(const Row& row) {
     const bool right = distance(got[i], wanted) <= ulps * ulp<T>(wanted) + lost;
     const bool slope_right =
         distance(slope[i], wanted_slope) <= row.slope_ulps * std::max(ulp<T>(wanted_slope), ulp<T>(1));
-    EXPECT_TRUE(right) << row.name << " of " << values[i] << " is " << got[i] << ", not " << wanted;
-    EXPECT_TRUE(slope_right) << row.name << "'s slope at " << values[i] << " is " << slope[i] << ", not "
+    EXPECT_TRUE(right) << row.name() << " of " << values[i] << " is " << got[i] << ", not " << wanted;
+    EXPECT_TRUE(slope_right) << row.name() << "'s slope at " << values[i] << " is " << slope[i] << ", not "
                              << wanted_slope;
     wrong += right && slope_right ? 0 : 1;
   }
@@ -217,7 +128,7 @@ void expect_row(const Row& row) {
 
 TEST(SpecialValues, OfOneArgument) {
   everywhere([]<class T>() {
-    for (const Row& row : rows) expect_row<T>(row);
+    for (const UnaryRow& row : unary_rows()) expect_row<T>(row);
   });
 }
 
@@ -227,63 +138,9 @@ TEST(SpecialValues, EveryFormulaHasARow) {
 #include <gradus/core/kernels/unary.def>
 #undef UNARY
   };
-  for (const Row& row : rows) missing.erase(row.formula);
+  for (const UnaryRow& row : unary_rows()) missing.erase(row.op);
   EXPECT_TRUE(missing.empty()) << *missing.begin();
 }
-
-struct Slopes {
-  Exact a, b;
-};
-struct BinaryRow {
-  const char* name;
-  Tensor (*f)(const Tensor&, const Tensor&);
-  Exact (*value)(Exact a, Exact b);
-  Slopes (*slopes)(Exact a, Exact b, Exact y);  // y: the value as the type has it
-  double value_ulps, slope_ulps;
-};
-
-Exact share_above(Exact a, Exact b) {  // as in PyTorch, NaN included
-  return a < b ? 0 : a == b ? 0.5L : 1;
-}
-
-const std::vector<BinaryRow> binary_rows{
-    {"add", add, [](Exact a, Exact b) { return a + b; },
-     [](Exact, Exact, Exact) {
-       return Slopes{1, 1};
-     },
-     0.51, 0},
-    {"sub", sub, [](Exact a, Exact b) { return a - b; },
-     [](Exact, Exact, Exact) {
-       return Slopes{1, -1};
-     },
-     0.51, 0},
-    {"mul", mul, [](Exact a, Exact b) { return a * b; },
-     [](Exact a, Exact b, Exact) {
-       return Slopes{b, a};
-     },
-     0.51, 0},
-    {"div", div, [](Exact a, Exact b) { return a / b; },
-     [](Exact, Exact b, Exact y) {
-       return Slopes{1 / b, -y / b};
-     },
-     0.51, 0.51},
-    {"maximum", maximum, [](Exact a, Exact b) { return std::isnan(a) || a > b ? a : b; },
-     [](Exact a, Exact b, Exact) {
-       return Slopes{share_above(a, b), share_above(b, a)};
-     },
-     0, 0},
-    {"minimum", minimum, [](Exact a, Exact b) { return std::isnan(a) || a < b ? a : b; },
-     [](Exact a, Exact b, Exact) {
-       return Slopes{share_above(b, a), share_above(a, b)};
-     },
-     0, 0},
-    // b - 1 is rounded in the type, which the reference for a's slope follows in expect_binary_row.
-    {"pow", pow, [](Exact a, Exact b) { return std::pow(a, b); },
-     [](Exact a, Exact b, Exact y) {
-       return Slopes{b == 0 ? 0 : b, a == 0 && b >= 0 ? 0 : y * std::log(a)};
-     },
-     2.6, 4},
-};
 
 template <class T>
 bool close(T got, Exact wanted, double ulps) {
@@ -292,7 +149,7 @@ bool close(T got, Exact wanted, double ulps) {
 
 template <class T>
 void expect_binary_row(const BinaryRow& row, const std::vector<T>& values) {
-  const bool is_pow = std::strcmp(row.name, "pow") == 0;
+  const bool is_pow = row.op == "pow";
   const auto n = static_cast<Index>(values.size());
   std::vector<T> all_a, all_b;
   for (const T a : values) {
@@ -316,8 +173,8 @@ void expect_binary_row(const BinaryRow& row, const std::vector<T>& values) {
         close(got, wanted, row.value_ulps) && (!is_pow || wanted != 0 || std::signbit(got) == std::signbit(wanted));
     const double lost = is_pow && std::isfinite(all_b[i]) && !std::isnormal(da) ? std::abs(all_b[i]) : 0;
     const bool slopes_right = close(da, slopes.a, row.slope_ulps + lost) && close(db, slopes.b, row.slope_ulps);
-    EXPECT_TRUE(right) << row.name << " of " << all_a[i] << " and " << all_b[i] << " is " << got << ", not " << wanted;
-    EXPECT_TRUE(slopes_right) << row.name << "'s slopes at " << all_a[i] << " and " << all_b[i] << " are " << da
+    EXPECT_TRUE(right) << row.op << " of " << all_a[i] << " and " << all_b[i] << " is " << got << ", not " << wanted;
+    EXPECT_TRUE(slopes_right) << row.op << "'s slopes at " << all_a[i] << " and " << all_b[i] << " are " << da
                               << " and " << db << ", not " << slopes.a << " and " << slopes.b;
     wrong += right && slopes_right ? 0 : 1;
   }
@@ -337,7 +194,7 @@ std::vector<T> for_two() {
 
 TEST(SpecialValues, OfTwoArguments) {
   everywhere([]<class T>() {
-    for (const BinaryRow& row : binary_rows) expect_binary_row<T>(row, for_two<T>());
+    for (const BinaryRow& row : binary_rows()) expect_binary_row<T>(row, for_two<T>());
   });
 }
 
@@ -347,7 +204,7 @@ TEST(SpecialValues, EveryFormulaOfTwoArgumentsHasARow) {
 #include <gradus/core/kernels/binary.def>
 #undef BINARY
   };
-  for (const BinaryRow& row : binary_rows) missing.erase(row.name);
+  for (const BinaryRow& row : binary_rows()) missing.erase(row.op);
   EXPECT_TRUE(missing.empty()) << *missing.begin();
 }
 

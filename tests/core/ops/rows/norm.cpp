@@ -1,0 +1,121 @@
+#include "../op_table.h"
+
+#include <string>
+#include <string_view>
+
+namespace gradus::testing {
+namespace {
+
+std::string torch_of(bool layer, bool weight, bool bias) {
+  const char* const w = weight ? "x[1]" : "None";
+  if (!layer) return fmt::format("rms_norm(x[0], {}, 1e-2)", w);
+  return fmt::format("F.layer_norm(x[0], x[0].shape[-1:], {}, {}, 1e-2)", w, bias ? "x[-1]" : "None");
+}
+
+// The norm of a row of one number x is 1 but for eps / x^2, and its gradient a difference of nearly equal numbers
+// through and through (gradus is 23 roundings from PyTorch's f64 in f32, PyTorch 367).
+Limits limits_of(bool layer, std::string_view variant) {
+  if (layer) return {5, 10};
+  return variant == "one_number" ? Limits{6, 700} : Limits{6, 10};
+}
+
+std::vector<Edge> edges_of(bool layer, std::string_view variant) {
+  if (variant != "plain") return {};
+  if (layer) return {{"constant", {{{3, 4}, {3, 3, 3, 3, 0, 0, 0, 0, -1000, -1000, -1000, -1000}}}}};
+  return {{"zero", {{{3, 4}, {3, 3, 3, 3, 0, 0, 0, 0, -1000, 0, 0, 0}}}}};
+}
+
+void add_norms(std::vector<OpRow>& rows) {
+  struct Norm {
+    const char* variant;
+    Shape shape;
+    bool weight, bias;
+    std::function<Shape(Index)> sized = {};
+    Shape large = {};
+  };
+  const Norm norms[] = {
+      {"plain",
+       {3, 7},
+       false,
+       false,
+       [](Index n) {
+         return Shape{3, n};
+       },
+       {3000, 71}},
+      {"weight",
+       {3, 7},
+       true,
+       false,
+       [](Index n) {
+         return Shape{3, n};
+       },
+       {3000, 71}},
+      {"weight_and_bias",
+       {3, 7},
+       true,
+       true,
+       [](Index n) {
+         return Shape{3, n};
+       },
+       {3000, 71}},
+      {"bias",
+       {3, 7},
+       false,
+       true,
+       [](Index n) {
+         return Shape{2, n};
+       }},
+      {"three_dimensions",
+       {2, 3, 5},
+       true,
+       true,
+       [](Index n) {
+         return Shape{2, 2, n};
+       }},
+      {"vector", {7}, true, true, [](Index n) { return Shape{n}; }},
+      {"one_number", {1}, true, true, {}},
+  };
+  for (const bool layer : {true, false}) {
+    for (const Norm& norm : norms) {
+      if (!layer && std::string(norm.variant) == "bias") continue;
+      const bool bias = layer && norm.bias;
+      const auto all = [weight = norm.weight, bias](const Shape& x) {
+        Shapes shapes{x};
+        if (weight) shapes.push_back({x[-1]});
+        if (bias) shapes.push_back({x[-1]});
+        return shapes;
+      };
+      std::function<Shapes(Index)> sized;
+      if (norm.sized) sized = [=, given = norm.sized](Index n) { return all(given(n)); };
+      // eps is larger than usual because a row of two nearly equal numbers would magnify rounding a hundredfold.
+      constexpr double eps = 1e-2;
+      rows.push_back({.op = layer ? "layer_norm" : "rms_norm",
+                      .variant = norm.variant,
+                      .shapes = all(norm.shape),
+                      .f =
+                          [layer, weight = norm.weight, bias](In x) {
+                            const Tensor w = weight ? x[1] : Tensor(), b = bias ? x[weight ? 2 : 1] : Tensor();
+                            return layer ? layer_norm(x[0], w, b, eps) : rms_norm(x[0], w, eps);
+                          },
+                      .reference =
+                          [layer, weight = norm.weight, bias](Arrays x) {
+                            const Array *const w = weight ? &x[1] : nullptr, *const b =
+                                                                                 bias ? &x[weight ? 2 : 1] : nullptr;
+                            return layer ? ref::layer_norm(x[0], w, b, eps) : ref::rms_norm(x[0], w, eps);
+                          },
+                      .sized = sized,
+                      .large = norm.large.rank() == 0 ? Shapes{} : all(norm.large),
+                      .torch = torch_of(layer, norm.weight, bias),
+                      .torch_sizes = {17, 33},
+                      .edges = edges_of(layer, norm.variant),
+                      .limits = limits_of(layer, norm.variant),
+                      .f32_tolerance = 5e-6,
+                      .f32_grad_tolerance = 3e-5});  // differences of sums, divided by a small deviation
+    }
+  }
+}
+
+const AddRows norm_rows("norm", add_norms);
+
+}  // namespace
+}  // namespace gradus::testing

@@ -1,0 +1,159 @@
+#include "../op_table.h"
+
+#include <cmath>
+#include <limits>
+#include <string_view>
+
+namespace gradus::testing {
+namespace {
+
+constexpr double inf = std::numeric_limits<double>::infinity();
+
+std::string torch_of(std::string_view op, const std::vector<Index>& dims, bool keepdim) {
+  const std::string where = fmt::format("({},)", fmt::join(dims, ", "));
+  const char* const keeps = keepdim ? "True" : "False";
+  if (op == "var") return fmt::format("variance(x[0], {}, {})", where, keeps);
+  return fmt::format("x[0].{}({}, keepdim={})", op == "max" ? "amax" : op, where, keeps);
+}
+
+// Equal maxima, which share the gradient.
+std::vector<Edge> ties_of(std::string_view op, std::string_view variant) {
+  if (op != "max") return {};
+  const std::vector<double> ties{1, 3, 3, 2, 3, -1, -1, -1, -1, -1, 0, -0.0, -4, -inf, 0};
+  if (variant == "last" || variant == "all") return {{"ties", {{{3, 5}, ties}}}};
+  if (variant != "not_neighbors") return {};
+  std::vector<double> twice = ties;
+  twice.insert(twice.end(), ties.begin(), ties.end());
+  return {{"ties", {{{2, 3, 5}, twice}}}};
+}
+
+void add_reductions(std::vector<OpRow>& rows) {
+  struct Kind {
+    const char* op;
+    Tensor (*all)(const Tensor&);
+    Tensor (*some)(const Tensor&, std::vector<Index>, bool);
+    double (*reference)(const std::vector<double>&);
+    Domain domain;
+    Limits limits;
+  };
+  const Kind kinds[] = {
+      {"sum",
+       [](const Tensor& x) { return sum(x); },
+       [](const Tensor& x, std::vector<Index> dims, bool keepdim) { return sum(x, std::move(dims), keepdim); },
+       ref::sum_of,
+       Domain::any,
+       {0, 0}},
+      {"mean",
+       [](const Tensor& x) { return mean(x); },
+       [](const Tensor& x, std::vector<Index> dims, bool keepdim) { return mean(x, std::move(dims), keepdim); },
+       [](const std::vector<double>& v) { return ref::sum_of(v) / static_cast<double>(v.size()); },
+       Domain::any,
+       {4, 4}},
+      {"max",
+       [](const Tensor& x) { return max(x); },
+       [](const Tensor& x, std::vector<Index> dims, bool keepdim) { return max(x, std::move(dims), keepdim); },
+       ref::max_of,
+       Domain::distinct,
+       {0, 0}},
+      {"var",
+       [](const Tensor& x) { return var(x); },
+       [](const Tensor& x, std::vector<Index> dims, bool keepdim) { return var(x, std::move(dims), keepdim); },
+       [](const std::vector<double>& v) { return ref::variance_of(v, 1); },
+       Domain::any,
+       {15, 4}},
+  };
+  struct Form {
+    const char* variant;
+    Shape shape;
+    std::vector<Index> dims;
+    bool keepdim;
+    std::function<Shapes(Index)> sized = {};
+    Shape large = {};
+  };
+  const Form forms[] = {
+      {"last", {3, 7}, {1}, false, GRADUS_SIZED({3, n}), {3000, 71}},
+      {"last_kept", {3, 7}, {-1}, true, {}},
+      {"first", {5, 3}, {0}, false, GRADUS_SIZED({4, n}), {3000, 71}},
+      {"middle", {2, 5, 3}, {1}, false, GRADUS_SIZED({2, 3, n}), {3, 1000, 71}},
+      {"middle_kept", {2, 5, 3}, {-2}, true, {}},
+      {"last_two", {2, 3, 4}, {1, 2}, false, {}},
+      {"first_two", {2, 3, 4}, {0, 1}, true, {}},
+      {"neighbors_inside", {2, 3, 2, 3}, {2, 1}, false, {}},
+      {"not_neighbors", {2, 3, 4}, {0, 2}, false, GRADUS_SIZED({2, 3, n}), {50, 60, 51}},
+      {"not_neighbors_kept", {2, 3, 4, 2}, {-4, 2}, true, {}},
+      {"all_named", {2, 3}, {0, -1}, true, {}},
+  };
+  for (const Kind& kind : kinds) {
+    rows.push_back({.op = kind.op,
+                    .variant = "all",
+                    .shapes = {{3, 7}},
+                    .f = [f = kind.all](In x) { return f(x[0]); },
+                    .reference =
+                        [f = kind.reference](Arrays x) {
+                          return Array{{}, {f(x[0].values)}};
+                        },
+                    .domains = {kind.domain},
+                    .sized = GRADUS_SIZED({2, n}),
+                    .large = {{3, 70'001}},
+                    .torch = fmt::format("x[0].{}()", kind.op),
+                    .torch_sizes = {17, 257},
+                    .edges = ties_of(kind.op, "all"),
+                    .limits = kind.limits,
+                    .f32_tolerance = 5e-6,  // sums of terms of both signs: the rounding is relative to the terms
+                    .f32_grad_tolerance = 1e-5});
+    for (const Form& form : forms) {
+      auto sized = form.sized;
+      if (std::string(kind.op) == "var" && std::string(form.variant) == "last") {
+        sized = GRADUS_SIZED({3, n + 1});  // one value has no variance
+      }
+      rows.push_back(
+          {.op = kind.op,
+           .variant = form.variant,
+           .shapes = {form.shape},
+           .f = [f = kind.some, dims = form.dims, keepdim = form.keepdim](In x) { return f(x[0], dims, keepdim); },
+           .reference =
+               [f = kind.reference, dims = form.dims, keepdim = form.keepdim](Arrays x) {
+                 std::vector<Index> positive;
+                 for (const Index d : dims) positive.push_back(d < 0 ? d + x[0].shape.rank() : d);
+                 return ref::reduce(x[0], positive, keepdim, f);
+               },
+           .domains = {kind.domain},
+           .sized = sized,
+           .large = form.large.rank() == 0 ? Shapes{} : Shapes{form.large},
+           .torch = torch_of(kind.op, form.dims, form.keepdim),
+           .edges = ties_of(kind.op, form.variant),
+           .limits = kind.limits,
+           .f32_tolerance = 5e-6,
+           .f32_grad_tolerance = 1e-5});
+    }
+  }
+  for (const double correction : {0.0, 0.5}) {
+    rows.push_back({.op = "var",
+                    .variant = correction == 0 ? "uncorrected" : "half_corrected",
+                    .shapes = {{3, 7}},
+                    .f = [correction](In x) { return var(x[0], {1}, false, correction); },
+                    .reference =
+                        [correction](Arrays x) {
+                          return ref::reduce(x[0], {1}, false, [&](const std::vector<double>& v) {
+                            return ref::variance_of(v, correction);
+                          });
+                        },
+                    .sized = GRADUS_SIZED({3, n}),
+                    .torch = fmt::format("variance(x[0], (1,), False, {})", correction),
+                    .limits = {15, 4},
+                    .f32_tolerance = 5e-6,
+                    .f32_grad_tolerance = 1e-5});
+  }
+  rows.push_back({.op = "sum",
+                  .variant = "of_one_number",
+                  .shapes = {Shape{}},
+                  .f = [](In x) { return sum(x[0]); },
+                  .reference = [](Arrays x) { return x[0]; },
+                  .torch = "x[0].sum()",
+                  .limits = {0, 0}});
+}
+
+const AddRows reduce_rows("reduce", add_reductions);
+
+}  // namespace
+}  // namespace gradus::testing
