@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "reference"))
-from ops import attention, dropout_mask, function, packed_attention, rms_norm, rows, variance  # noqa: E402
+from ops import attention, dropout_mask, function, inputs, packed_attention, rms_norm, rows, variance  # noqa: E402
 
 from draw import Op, Rejected  # noqa: E402
 
@@ -388,3 +388,22 @@ op("scaled_dot_product_attention", scaled_dot_product_attention, lambda x, o: at
    hides=True)
 op("packed_attention", packed, lambda x, o: packed_attention(x[0], o["heads"], o["lengths"], o["causal"], o["scale"]),
    hides=True)
+
+
+# ---- any op, with the sizes that a row of the op table gives it
+
+# Not "to": gradients rounded to f32 may round either way.
+CASES = {row["name"]: row for row in rows() if "domains" in row and row["op"] != "to"}
+COMPUTED = {name: function(row) for name, row in CASES.items()}
+
+
+def any_row(g):
+    row = CASES[g.rng.choice(list(CASES))]
+    if sum(map(math.prod, row["shapes"])) > 8 * g.cap:
+        raise Rejected("large")
+    leaves = [g.leaf(x.shape, grad=False if str(i) in row["constants"] else None, values=x)
+              for i, x in enumerate(inputs(row))]
+    return leaves, {"row": row["name"]}
+
+
+op("row", any_row, lambda x, o: COMPUTED[o["row"]](*x), hides=True)

@@ -1,8 +1,20 @@
-// Every op of core/ops.h under the name that graph_ops.py gives it. An op with several forms has a name for each.
+// Ops of core/ops.h under the names that graph_ops.py gives them. An op with several forms has a name for each. "row"
+// is any op, as a row of the op table has it.
+#include <algorithm>
+
+#include "../core/ops/op_table.h"
 #include "registry.h"
 #include "support.h"
 
 namespace gradus::testing {
+
+Tensor row_of_op_table(std::string_view name, const std::vector<Tensor>& inputs) {
+  const std::string_view row_name = name.substr(0, name.find('@'));
+  const auto row =
+      std::find_if(op_table().begin(), op_table().end(), [&](const OpRow& known) { return known.name() == row_name; });
+  check(row != op_table().end(), "the op table has no row '{}'", row_name);
+  return row->f(inputs);
+}
 
 Registry ops() {
   return {
@@ -13,6 +25,7 @@ Registry ops() {
 #define BINARY(name, y, da, db) GRADUS_ENTRY(#name, name(c[0], c[1])),
 #include <gradus/core/kernels/binary.def>
 #undef BINARY
+      GRADUS_ENTRY("row", row_of_op_table(c.text("row"), c.from(0))),
       GRADUS_ENTRY("gelu_erf", gelu(c[0])),
       GRADUS_ENTRY("gelu_tanh", gelu(c[0], Gelu::tanh)),
       GRADUS_ENTRY("pow_number", pow(c[0], c.number("exponent"))),

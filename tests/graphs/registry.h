@@ -28,6 +28,7 @@ class Call {
   Index index(const char* name) const;  // of a list: its only element
   double number(const char* name) const { return options_.at(name).get<double>(); }
   bool flag(const char* name) const { return options_.at(name).get<bool>(); }
+  std::string text(const char* name) const { return options_.at(name).get<std::string>(); }
   std::vector<Index> indices(const char* name) const { return options_.at(name).get<std::vector<Index>>(); }
   Shape shape(const char* name) const;
   std::vector<std::int32_t> ids(const char* name) const { return options_.at(name).get<std::vector<std::int32_t>>(); }

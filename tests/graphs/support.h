@@ -1,6 +1,7 @@
 // What the code of the registries, and so every printed test, uses besides gradus.
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include <gradus/gradus.h>
@@ -26,6 +27,9 @@ M bound(M module, const std::vector<Tensor>& tensors) {
   check(bind.next == tensors.size(), "the module has {} tensors, the case {}", bind.next, tensors.size());
   return module;
 }
+
+/// The op of the op table's row of this name, or of one of its cases: "softmax_last@17".
+Tensor row_of_op_table(std::string_view name, const std::vector<Tensor>& inputs);
 
 template <class M>
 M in_mode(M module, bool training) {

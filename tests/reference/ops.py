@@ -32,7 +32,7 @@ def rms_norm(x, weight=None, eps=1e-5):
 
 
 def picks(count, below, every_third=None):
-    """The ids and targets of op_table.cpp."""
+    """The ids and targets of the op table."""
     return torch.tensor([(i * 7 + 3) % below if every_third is None or i % 3 != 1 else every_third
                          for i in range(count)])
 

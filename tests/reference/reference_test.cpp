@@ -103,7 +103,8 @@ TEST(Reference, GradientsOfOpsAreThoseOfTheTable) {
   }
 }
 
-void expect_cases(const std::string& file, const std::set<std::string>& wanted, const std::string& before,
+// Modules and optimizers of the fixed set of random graphs may do without; graphs_test.cpp sees to it that all are in.
+void expect_cases(const std::string& file, const std::string& before, const std::set<std::string>& wanted,
                   std::size_t at_least) {
   EXPECT_GE(wanted.size(), at_least) << "the search finds too little";
   const std::set<std::string> names = case_names(file);
@@ -114,14 +115,9 @@ void expect_cases(const std::string& file, const std::set<std::string>& wanted, 
   }
 }
 
-TEST(Reference, HasACaseForEveryModule) {
-  expect_cases("modules", declared_modules(), "", 32);
-  expect_cases("modules", enumerators("nn/layers/activation.h", "enum class Activation {"), "MLP_", 6);
-}
-
-TEST(Reference, HasACaseForEveryOptimizerAndSchedule) {
-  expect_cases("optimizers", declared_optimizers(), "", 4);
-  expect_cases("optimizers", enumerators("nn/optim/schedule.h", "enum Kind {"), "Schedule_", 3);
+TEST(Reference, HasACaseForEveryActivationAndSchedule) {
+  expect_cases("modules", "MLP_", enumerators("nn/layers/activation.h", "enum class Activation {"), 6);
+  expect_cases("optimizers", "Schedule_", enumerators("nn/optim/schedule.h", "enum Kind {"), 3);
 }
 
 TEST(Reference, EverySubjectHasCases) {

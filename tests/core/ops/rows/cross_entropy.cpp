@@ -44,7 +44,7 @@ void add_cross_entropy(std::vector<OpRow>& rows) {
          .torch = fmt::format("cross_entropy(x[0], {}, {})", c.ignored, c.smoothing),
          .torch_sizes = {17, 33},
          .edges = edges_of(c.variant),
-         .limits = {4, 4},
+         .limits = {4, 8},
          .f32_tolerance = 2e-6});
   }
 }

@@ -51,7 +51,7 @@ void add_losses(std::vector<OpRow>& rows) {
              x, [](double p, double t) { return t * std::log1p(std::exp(-p)) + (1 - t) * std::log1p(std::exp(p)); });
        },
        {Domain::wide, Domain::flags},
-       "",
+       "F.binary_cross_entropy_with_logits(x[0], x[1])",
        {{"zero", {{{1, 3}, {0, 0, -0.0}}, {{1, 3}, {0, 0.5, 1}}}},
         {"sure", {{{1, 3}, {200, -200, 80}}, {{1, 3}, {1, 0, 0}}}}}},
       {"kl_div",

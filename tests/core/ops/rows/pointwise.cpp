@@ -103,7 +103,7 @@ const std::vector<UnaryRow>& unary_rows() {
        .slope = [](Exact x) { return 1 / std::cosh(x) / std::cosh(x); },
        .domains = {Domain::any, Domain::wide},
        .edges = {-100, 100, 0},
-       .limits = {3, 5, 5},
+       .limits = {3, 8, 5},
        .value_ulps = 1.5,
        .slope_ulps = 1},
       {.op = "sigmoid",
@@ -223,7 +223,7 @@ const std::vector<UnaryRow>& unary_rows() {
        .edges = {0, -3},
        .limits = {4, 7, 6},
        .f32_tolerance = 4e-6,
-       .value_ulps = 1.1,
+       .value_ulps = 1.3,
        .slope_ulps = 2},
       {.op = "pow",
        .variant = "inverse",
@@ -442,7 +442,7 @@ void add_binary(std::vector<OpRow>& rows) {
                       .large = form.large,
                       .torch = b.torch,
                       .edges = form.variant == forms().front().variant ? b.edges : std::vector<Edge>{},
-                      .limits = b.limits,
+                      .limits = form.a.rank() == 0 || form.b.rank() == 0 ? b.summed() : b.limits,
                       .f32_tolerance = b.f32_tolerance,
                       // A gradient may sum a few dozen terms here.
                       .f32_grad_tolerance = 2e-5});

@@ -49,6 +49,9 @@ struct BinaryRow {
   Limits limits = {};
   double f32_tolerance = 1e-6;
   double value_ulps = 2, slope_ulps = 4;
+
+  /// Where an input is one number: its gradient sums a product for each element of the other.
+  Limits summed() const { return {limits.forward, 8 * limits.gradient, limits.each}; }
 };
 
 const std::vector<UnaryRow>& unary_rows();
