@@ -16,7 +16,7 @@ function(gradus_compile_options target)
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
       # Under a sanitizer GCC no longer sees that <regex> initializes its states (GCC bug 105562), nor that a copy
       # between strings fits (GCC bug 105329).
-      target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized -Wno-array-bounds)
+      target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized -Wno-array-bounds -Wno-stringop-overflow)
     endif()
   endif()
 endfunction()

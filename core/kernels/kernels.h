@@ -56,6 +56,28 @@ struct FewRows {
   Index y_stride, rows, n, k;
 };
 
+/// dx = or += dy dy/dx for an op of one argument with parameters a and b.
+template <class T>
+struct UnaryGrad {
+  const T *dy, *x, *y;
+  T* dx;
+  bool adds;
+  Index n;
+  T a, b;
+  bool far;
+};
+
+/// The same for one argument of an op of two; where that argument's step is 0, one number, the sum.
+template <class T>
+struct BinaryGrad {
+  bool first;  // whether dx is the gradient of a, or of b
+  const T *dy, *a, *b, *y;
+  Index a_step, b_step;  // 1, or 0 for one number repeated
+  T* dx;
+  bool adds;
+  Index n;
+};
+
 template <class T>
 struct SoftmaxGrad {
   const T *dy, *y;
@@ -189,12 +211,9 @@ struct Kernels {
 
   // pointwise; far, here and below: all of the output is more than caches hold
   void (*unary)(UnaryOp op, const T* x, T* y, Index n, T a, T b, bool far);
-  void (*unary_grad)(UnaryOp op, T* dx, bool adds, const T* dy, const T* x, const T* y, Index n, T a, T b, bool far);
-  // a_step and b_step are 1, or 0 for one number repeated
+  void (*unary_grad)(UnaryOp op, UnaryGrad<T> args);
   void (*binary)(BinaryOp op, const T* a, Index a_step, const T* b, Index b_step, T* y, Index n);
-  // first: the gradient of a (dx points there) or of b; where that argument's step is 0, sums into one number
-  void (*binary_grad)(BinaryOp op, bool first, T* dx, bool adds, const T* dy, const T* a, Index a_step, const T* b,
-                      Index b_step, const T* y, Index n);
+  void (*binary_grad)(BinaryOp op, BinaryGrad<T> args);
   void (*select)(const T* condition, const T* a, const T* b, T* y, Index n);
   void (*select_grad)(const T* condition, T* da, T* db, const T* dy, Index n);  // null: not wanted
   void (*add)(T* y, const T* x, Index n);                                       // y += x

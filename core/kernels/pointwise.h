@@ -204,11 +204,12 @@ void unary_loop(const T* x, T* y, Index n, T a, T b, bool far) {
 }
 
 template <class F, class T>
-void unary_grad_loop(T* dx, bool adds, const T* dy, const T* x, const T* y, Index n, T a, T b, bool far) {
-  const Output<T> out(dx, far && !adds);
-  with_constant(adds, [&](auto adding) GRADUS_INLINED {
-    each_vector<T>(n, [&](Index i, Index m) GRADUS_INLINED {
-      out.add_to(i, passed(get(dy + i, m), F::df(get(x + i, m), get(y + i, m), Vec<T>(a), Vec<T>(b))), m, adding);
+void unary_grad_loop(UnaryGrad<T> args) {
+  const Output<T> out(args.dx, args.far && !args.adds);
+  with_constant(args.adds, [&](auto adding) GRADUS_INLINED {
+    each_vector<T>(args.n, [&](Index i, Index m) GRADUS_INLINED {
+      const auto slope = F::df(get(args.x + i, m), get(args.y + i, m), Vec<T>(args.a), Vec<T>(args.b));
+      out.add_to(i, passed(get(args.dy + i, m), slope), m, adding);
     });
   });
 }
@@ -225,11 +226,11 @@ void unary(UnaryOp op, const T* x, T* y, Index n, T a, T b, bool far) {
 }
 
 template <class T>
-void unary_grad(UnaryOp op, T* dx, bool adds, const T* dy, const T* x, const T* y, Index n, T a, T b, bool far) {
+void unary_grad(UnaryOp op, UnaryGrad<T> args) {
   switch (op) {
 #define UNARY(name, formula, slope) \
   case UnaryOp::name:               \
-    return unary_grad_loop<Unary_##name>(dx, adds, dy, x, y, n, a, b, far);
+    return unary_grad_loop<Unary_##name>(args);
 #include <gradus/core/kernels/unary.def>
 #undef UNARY
   }
@@ -262,24 +263,23 @@ void binary_loop(const T* a, Index a_step, const T* b, Index b_step, T* y, Index
 }
 
 template <class F, bool first, class T>
-void binary_grad_loop(T* dx, bool adds, const T* dy, const T* a, Index a_step, const T* b, Index b_step, const T* y,
-                      Index n) {
-  const Argument<T> from_a(a, a_step), from_b(b, b_step);
+void binary_grad_loop(BinaryGrad<T> args) {
+  const Argument<T> from_a(args.a, args.a_step), from_b(args.b, args.b_step);
   const auto share = [&](Index i, Index m) GRADUS_INLINED {
-    const Vec<T> va = from_a.get(i, m), vb = from_b.get(i, m), vy = get(y + i, m);
+    const Vec<T> va = from_a.get(i, m), vb = from_b.get(i, m), vy = get(args.y + i, m);
     if constexpr (first) {
-      return passed(get(dy + i, m), F::da(va, vb, vy));
+      return passed(get(args.dy + i, m), F::da(va, vb, vy));
     } else {
-      return passed(get(dy + i, m), F::db(va, vb, vy));
+      return passed(get(args.dy + i, m), F::db(va, vb, vy));
     }
   };
-  if ((first ? a_step : b_step) != 0) {
-    with_constant(adds, [&](auto adding) GRADUS_INLINED {
-      each_vector<T>(n, [&](Index i, Index m) GRADUS_INLINED { add_to(dx + i, share(i, m), m, adding); });
+  if ((first ? args.a_step : args.b_step) != 0) {
+    with_constant(args.adds, [&](auto adding) GRADUS_INLINED {
+      each_vector<T>(args.n, [&](Index i, Index m) GRADUS_INLINED { add_to(args.dx + i, share(i, m), m, adding); });
     });
   } else {
-    const T sum = static_cast<T>(sum_in_blocks<T>(n, [&](Index i, Index m) { return keep<T>(share(i, m), m); }));
-    *dx = adds ? *dx + sum : sum;
+    const T sum = static_cast<T>(sum_in_blocks<T>(args.n, [&](Index i, Index m) { return keep<T>(share(i, m), m); }));
+    *args.dx = args.adds ? *args.dx + sum : sum;
   }
 }
 
@@ -295,13 +295,11 @@ void binary(BinaryOp op, const T* a, Index a_step, const T* b, Index b_step, T* 
 }
 
 template <class T>
-void binary_grad(BinaryOp op, bool first, T* dx, bool adds, const T* dy, const T* a, Index a_step, const T* b,
-                 Index b_step, const T* y, Index n) {
+void binary_grad(BinaryOp op, BinaryGrad<T> args) {
   switch (op) {
-#define BINARY(name, formula, slope_a, slope_b)                                                    \
-  case BinaryOp::name:                                                                             \
-    return first ? binary_grad_loop<Binary_##name, true>(dx, adds, dy, a, a_step, b, b_step, y, n) \
-                 : binary_grad_loop<Binary_##name, false>(dx, adds, dy, a, a_step, b, b_step, y, n);
+#define BINARY(name, formula, slope_a, slope_b) \
+  case BinaryOp::name:                          \
+    return args.first ? binary_grad_loop<Binary_##name, true>(args) : binary_grad_loop<Binary_##name, false>(args);
 #include <gradus/core/kernels/binary.def>
 #undef BINARY
   }

@@ -17,15 +17,15 @@ Index round_up(Index n, Index multiple) {
   return blocks(n, multiple) * multiple;
 }
 
-struct Cut {
-  Index down, across;  // blocks of C
+struct Blocks {  // of C
+  Index down, across;
 };
 
 // Tall blocks of a few hundred columns, for a panel of B is packed once for each block of rows; then more of them,
 // until a few threads are evenly busy or a block is too little work (some 3 us) to hand out.
-Cut cut(Index m, Index n, Index k, Index tile_rows, Index group_cols) {
+Blocks cut(Index m, Index n, Index k, Index tile_rows, Index group_cols) {
   constexpr Index most_rows = 512, most_cols = 512, enough_blocks = 8, small_block = 300'000;  // multiply-adds
-  Cut cut{blocks(m, most_rows), blocks(n, most_cols)};
+  Blocks cut{blocks(m, most_rows), blocks(n, most_cols)};
   while (cut.down * cut.across < enough_blocks && m * n * k > 2 * small_block * cut.down * cut.across) {
     const Index rows = m / cut.down, cols = n / cut.across;
     if (cols > group_cols) {

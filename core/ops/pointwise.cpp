@@ -77,8 +77,15 @@ Tensor unary(UnaryOp op, const Tensor& x, double p = 0, double q = 0) {
         unary_reads[static_cast<std::size_t>(op)].check(out, in[0], in[0]);
       const T *const dy = out.grad_or_null<T>(), *const px = in[0].data.as<T>(), *const py = out.data.as<T>();
       parallel_for(out.numel(), pointwise_grain, [&, dx = dx, adds = adds](Index begin, Index end) {
-        kernels::kernels<T>().unary_grad(op, dx + begin, adds, dy + begin, px + begin, py + begin, end - begin,
-                                         static_cast<T>(p), static_cast<T>(q), far<T>(out.numel()));
+        kernels::kernels<T>().unary_grad(op, {.dy = dy + begin,
+                                              .x = px + begin,
+                                              .y = py + begin,
+                                              .dx = dx + begin,
+                                              .adds = adds,
+                                              .n = end - begin,
+                                              .a = static_cast<T>(p),
+                                              .b = static_cast<T>(q),
+                                              .far = far<T>(out.numel())});
       });
     });
   });
@@ -190,8 +197,16 @@ void binary_backward(BinaryOp op, const Broadcast& pieces, bool first, const Nod
   const T *const pa = in[0].data.as<T>(), *const pb = in[1].data.as<T>();
   const T *const py = out.data.as<T>(), *const dy = out.grad_or_null<T>();
   const auto add_piece = [&](GradShare<T> to, Index i, Index j, Index k, Index n) {
-    kernels::kernels<T>().binary_grad(op, first, to.p + (first ? i : j), to.adds, dy + k, pa + i, pieces.a_step, pb + j,
-                                      pieces.b_step, py + k, n);
+    kernels::kernels<T>().binary_grad(op, {.first = first,
+                                           .dy = dy + k,
+                                           .a = pa + i,
+                                           .b = pb + j,
+                                           .y = py + k,
+                                           .a_step = pieces.a_step,
+                                           .b_step = pieces.b_step,
+                                           .dx = to.p + (first ? i : j),
+                                           .adds = to.adds,
+                                           .n = n});
   };
   const Node& input = in[first ? 0 : 1];
   const bool repeats = pieces.repeats(first);
