@@ -144,7 +144,7 @@ class Modules {
 };
 
 // Consecutive ops that share a box.
-struct Run {
+struct Group {
   std::string title;  // the module, or which ops; empty for ops of no module
   std::vector<std::pair<std::string, int>> ops;
   std::set<const Node*> parameters;
@@ -159,18 +159,18 @@ struct Run {
   }
 };
 
-Box run_box(const Run& run, bool one_op) {
-  Box box{one_op ? run.ops.back().first : run.title, {}, one_op ? Look::op : Look::module};
+Box group_box(const Group& group, bool one_op) {
+  Box box{one_op ? group.ops.back().first : group.title, {}, one_op ? Look::op : Look::module};
   std::string line;
-  for (const auto& [op, count] : run.ops) {
-    if (one_op && run.ops.size() == 1 && count == 1) break;
+  for (const auto& [op, count] : group.ops) {
+    if (one_op && group.ops.size() == 1 && count == 1) break;
     const std::string word = count == 1 ? op : fmt::format("{} x{}", op, count);
     if (!line.empty() && line.size() + word.size() > 34) box.lines.push_back(std::exchange(line, {}));
     line += (line.empty() ? "" : ", ") + word;
   }
   if (!line.empty()) box.lines.push_back(line);
   Index count = 0;
-  for (const Node* parameter : run.parameters) count += parameter->numel();
+  for (const Node* parameter : group.parameters) count += parameter->numel();
   if (count > 0) box.lines.push_back(fmt::format("{} parameters", count));
   return box;
 }
@@ -178,7 +178,7 @@ Box run_box(const Run& run, bool one_op) {
 // Consecutive ops to a box: those whose modules agree in the first `depth` parts of their names, or, where `pieces` is
 // not 0, as many pieces of equal length.
 Picture grouped_picture(const Nodes& nodes, const Names& names, std::size_t depth, std::size_t pieces = 0) {
-  std::vector<Run> runs;
+  std::vector<Group> groups;
   Modules modules(names);
   std::unordered_map<const Node*, std::size_t> run_of;
   std::map<std::pair<std::size_t, std::size_t>, std::string> arrows;
@@ -195,20 +195,20 @@ Picture grouped_picture(const Nodes& nodes, const Names& names, std::size_t dept
       key = fmt::format("ops {} .. {}", first + 1, std::min(first + length, all_ops));
     }
     ++op_number;
-    if (runs.empty() || runs.back().title != key) runs.push_back({key, {}, {}});
-    Run& run = runs.back();
-    run.add(node);
-    run_of[node] = runs.size() - 1;
+    if (groups.empty() || groups.back().title != key) groups.push_back({key, {}, {}});
+    Group& group = groups.back();
+    group.add(node);
+    run_of[node] = groups.size() - 1;
     for (const NodePtr& input : node->inputs) {
       if (input == nullptr) continue;
-      if (names.contains(input.get())) run.parameters.insert(input.get());
-      if (const auto from = run_of.find(input.get()); from != run_of.end() && from->second != runs.size() - 1) {
-        arrows.emplace(std::pair(from->second, runs.size() - 1), to_string(input->shape));
+      if (names.contains(input.get())) group.parameters.insert(input.get());
+      if (const auto from = run_of.find(input.get()); from != run_of.end() && from->second != groups.size() - 1) {
+        arrows.emplace(std::pair(from->second, groups.size() - 1), to_string(input->shape));
       }
     }
   }
   Picture picture;
-  for (const Run& run : runs) picture.boxes.push_back(run_box(run, run.title.empty() || length == 1));
+  for (const Group& group : groups) picture.boxes.push_back(group_box(group, group.title.empty() || length == 1));
   picture.boxes.back().look = Look::result;
   if (nodes.back()->numel() == 1)
     picture.boxes.back().lines.push_back("value " + described(*nodes.back(), nodes.back()->data));
@@ -270,10 +270,6 @@ std::string escaped(const std::string& text, bool dot) {
   }
   return safe;
 }
-
-}  // namespace
-
-namespace {
 
 // Places boxes and arrows on the page, and writes them as SVG.
 class Page {

@@ -56,14 +56,14 @@ struct FewRows {
   Index y_stride, rows, n, k;
 };
 
-/// dx = or += dy dy/dx for an op of one argument with parameters a and b.
+/// dx = or += dy dy/dx for an op of one argument with parameters p and q.
 template <class T>
 struct UnaryGrad {
   const T *dy, *x, *y;
   T* dx;
   bool adds;
   Index n;
-  T a, b;
+  T p, q;
   bool far;
 };
 
@@ -210,7 +210,7 @@ struct Kernels {
   const char* isa;
 
   // pointwise; far, here and below: all of the output is more than caches hold
-  void (*unary)(UnaryOp op, const T* x, T* y, Index n, T a, T b, bool far);
+  void (*unary)(UnaryOp op, const T* x, T* y, Index n, T p, T q, bool far);
   void (*unary_grad)(UnaryOp op, UnaryGrad<T> args);
   void (*binary)(BinaryOp op, const T* a, Index a_step, const T* b, Index b_step, T* y, Index n);
   void (*binary_grad)(BinaryOp op, BinaryGrad<T> args);

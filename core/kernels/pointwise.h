@@ -198,9 +198,9 @@ GRADUS_INLINE V passed(V dy, SlopeUnless<M, V> unless) {
 // Inlined, or every vector would be a call that fetches all the formula's constants: the exponential took twice as
 // long.
 template <class F, class T>
-void unary_loop(const T* x, T* y, Index n, T a, T b, bool far) {
+void unary_loop(const T* x, T* y, Index n, T p, T q, bool far) {
   const Output<T> out(y, far);
-  each_vector<T>(n, [&](Index i, Index m) GRADUS_INLINED { out.put(i, F::f(get(x + i, m), Vec<T>(a), Vec<T>(b)), m); });
+  each_vector<T>(n, [&](Index i, Index m) GRADUS_INLINED { out.put(i, F::f(get(x + i, m), Vec<T>(p), Vec<T>(q)), m); });
 }
 
 template <class F, class T>
@@ -208,18 +208,18 @@ void unary_grad_loop(UnaryGrad<T> args) {
   const Output<T> out(args.dx, args.far && !args.adds);
   with_constant(args.adds, [&](auto adding) GRADUS_INLINED {
     each_vector<T>(args.n, [&](Index i, Index m) GRADUS_INLINED {
-      const auto slope = F::df(get(args.x + i, m), get(args.y + i, m), Vec<T>(args.a), Vec<T>(args.b));
+      const auto slope = F::df(get(args.x + i, m), get(args.y + i, m), Vec<T>(args.p), Vec<T>(args.q));
       out.add_to(i, passed(get(args.dy + i, m), slope), m, adding);
     });
   });
 }
 
 template <class T>
-void unary(UnaryOp op, const T* x, T* y, Index n, T a, T b, bool far) {
+void unary(UnaryOp op, const T* x, T* y, Index n, T p, T q, bool far) {
   switch (op) {
 #define UNARY(name, formula, slope) \
   case UnaryOp::name:               \
-    return unary_loop<Unary_##name>(x, y, n, a, b, far);
+    return unary_loop<Unary_##name>(x, y, n, p, q, far);
 #include <gradus/core/kernels/unary.def>
 #undef UNARY
   }

@@ -10,7 +10,7 @@
 namespace gradus::kernels::GRADUS_ISA_NAME {
 
 /// The largest of n > 0 numbers. A NaN may be overlooked: exp(x - max) has one all the same. Four maxima side by side:
-/// 0.3 ns a vector, where one that looked for NaNs took 3.5.
+/// 0.3 ns per vector, where one that looked for NaNs took 3.5.
 template <class T>
 GRADUS_INLINE T row_max(const T* x, Index n) {
   constexpr Index w = width<T>;

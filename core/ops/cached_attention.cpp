@@ -1,5 +1,5 @@
-// One new token a sequence, the usual case, goes through the kernel that packs nothing; several at once (a prompt) take
-// the kernel of packed_attention.
+// One new token per sequence, the usual case, goes through the kernel that packs nothing; several at once (a prompt)
+// take the kernel of packed_attention.
 #include <gradus/core/ops/cached_attention.h>
 
 #include <algorithm>

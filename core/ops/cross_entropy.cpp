@@ -32,7 +32,7 @@ Tensor cross_entropy(const Tensor& logits, std::span<const std::int32_t> targets
   const Index rows = size.rows;
   const auto given = static_cast<Index>(targets.size());
   const bool second = logits.rank() > 2 && given * logits.size(1) == logits.numel();  // PyTorch's order of dimensions
-  check(rows == given, "cross_entropy: logits {} have {} rows but {} targets came; one a row{}", logits.shape(), rows,
+  check(rows == given, "cross_entropy: logits {} have {} rows but {} targets came; one per row{}", logits.shape(), rows,
         given, second ? ", with the classes last: permute() them there if they are second" : "");
   check(label_smoothing >= 0 && label_smoothing < 1,
         "cross_entropy: label_smoothing is {}; it must be at least 0 and below 1", label_smoothing);

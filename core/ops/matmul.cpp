@@ -7,12 +7,12 @@ namespace gradus {
 namespace {
 
 // One product of a batch: where its factors and result start.
-struct Batch {
+struct Factors {
   Shape leading;  // of the result
   Index count = 1;
   std::vector<Index, PoolAllocator<Index>> a, b;  // offsets, in elements; the result's are consecutive
 
-  Batch(const Tensor& ta, const Tensor& tb) {
+  Factors(const Tensor& ta, const Tensor& tb) {
     const Index rank = std::max(ta.rank(), tb.rank()) - 2;
     for (Index d = 0; d < rank; ++d) {
       const Index sa = leading_size(ta.shape(), rank, d), sb = leading_size(tb.shape(), rank, d);
@@ -76,7 +76,7 @@ void add_grad(const Node& input, Index count, Index size, Index work, const F& p
 
 // What the gradient of a batch of products needs beside the values.
 struct Products {
-  Batch batch;
+  Factors batch;
   Index a_cols, b_cols, m, n, k;
   bool transpose_a, transpose_b;
 
@@ -110,7 +110,7 @@ Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool 
         "transpose one, or check the layer before",
         a.shape(), transpose_a ? " transposed" : "", b.shape(), transpose_b ? " transposed" : "",
         transpose_a ? "second-last" : "last", k, transpose_b ? "last" : "second-last", k_of_b);
-  Batch batch(a, b);
+  Factors batch(a, b);
   // One weight for a whole batch of plain matrices is one tall product.
   if (b.rank() == 2 && !transpose_a && batch.count > 1) {
     Shape shape = batch.leading;

@@ -1,4 +1,4 @@
-// layer_norm and rms_norm over the last dimension. Forward keeps two numbers a row (one for rms_norm), from which the
+// layer_norm and rms_norm over the last dimension. Forward keeps two numbers per row (one for rms_norm), from which the
 // gradient recomputes the normalized values.
 #include <gradus/core/ops/detail/common.h>
 

@@ -83,8 +83,8 @@ Tensor unary(UnaryOp op, const Tensor& x, double p = 0, double q = 0) {
                                               .dx = dx + begin,
                                               .adds = adds,
                                               .n = end - begin,
-                                              .a = static_cast<T>(p),
-                                              .b = static_cast<T>(q),
+                                              .p = static_cast<T>(p),
+                                              .q = static_cast<T>(q),
                                               .far = far<T>(out.numel())});
       });
     });

@@ -160,7 +160,8 @@ class SharedLists {
     const auto start = Clock::now();
     if (start < next_release_) return;
     returned_ = 0;
-    next_release_ = Clock::time_point::max();  // other threads need not look at the same time
+    // Other threads need not look at the same time. A child of fork(), which may come now, waits no longer than this.
+    next_release_ = start + std::chrono::seconds(1);
     lock.unlock();
     platform::release_free_memory();
     const auto end = Clock::now();

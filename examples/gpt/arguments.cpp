@@ -235,9 +235,11 @@ CLI::Validator one_of(std::vector<std::string> names) {
 }
 
 std::vector<std::string> checked_arguments(const CLI::App& app, const std::vector<std::string>& arguments) {
-  if (arguments.empty()) throw UsageError("name a command: train, sample, eval, info or check (see gpt --help)");
-  const std::string& first = arguments.front();
   const auto commands = app.get_subcommands([](const CLI::App*) { return true; });
+  std::vector<std::string> names;
+  for (const CLI::App* command : commands) names.push_back(command->get_name());
+  if (arguments.empty()) refuse("name a command: {} (see gpt --help)", fmt::join(names, ", "));
+  const std::string& first = arguments.front();
   const auto found = std::ranges::find(commands, first, &CLI::App::get_name);
   if (found != commands.end()) {
     std::vector<std::string> result = Walk(app, **found, std::span(arguments).subspan(1)).run();
@@ -247,8 +249,6 @@ std::vector<std::string> checked_arguments(const CLI::App& app, const std::vecto
   if (has_flag(app, first)) return arguments;  // --help, --version
   if (first == "help" && arguments.size() == 1) return {"--help"};
   if (first == "help") return checked_arguments(app, {arguments[1], "--help"});
-  std::vector<std::string> names;
-  for (const CLI::App* command : commands) names.push_back(command->get_name());
   if (is_flag(first)) {
     const auto meant = nearest(first, flags_of(app));
     if (meant) refuse("there is no flag {}; did you mean {}?", first, *meant);
@@ -258,8 +258,8 @@ std::vector<std::string> checked_arguments(const CLI::App& app, const std::vecto
     refuse("'{}' stands before the command; write gpt {} {}", first, arguments[1], first);
   }
   const auto meant = nearest(first, names);
-  refuse("there is no command '{}'; {}use train, sample, eval, info or check", first,
-         meant ? fmt::format("did you mean {}? Else ", *meant) : "");
+  refuse("there is no command '{}'; {}the commands are {}", first,
+         meant ? fmt::format("did you mean {}? ", *meant) : "", fmt::join(names, ", "));
 }
 
 }  // namespace gpt

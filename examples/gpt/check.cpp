@@ -140,7 +140,7 @@ void add_check(CLI::App& app, const std::string&, Action& action) {
   add_threads(command);
   command.footer(
       "Each line shows a parameter's worst entry: the gradient from backward() beside the central difference\n"
-      "(loss(w + h) - loss(w - h)) / 2h, and their relative error. The Taylor remainder judges all entries at once.\n"
+      "(loss(w + h) - loss(w - h)) / 2h, and their relative error. The Taylor remainder checks all entries at once.\n"
       "Exit status 1 when a gradient is wrong.\n\n"
       "Examples:\n"
       "  gpt check runs/names\n"

@@ -117,7 +117,7 @@ class Fitter {
   std::set<char32_t> seen_;
 };
 
-// What of a line is learned. `ended`: the text goes on behind its end.
+// The part of a line that is learned. `ended`: more text follows its end.
 std::string content_of(std::string_view line, bool ended, const RunData& info) {
   if (info.format == models::TextFormat::text) return models::normalize_text(std::string(line) + (ended ? "\n" : ""));
   if (is_blank(line)) return {};
@@ -145,7 +145,7 @@ void each_line(const Text& text, const RunData& info, const F& f) {
   }
 }
 
-void check_known(const models::CharTokenizer& tokenizer, const std::string& line, const std::string& place) {
+void check_known(const models::Tokenizer& tokenizer, const std::string& line, const std::string& place) {
   try {
     tokenizer.encode(line, place);
   } catch (const gradus::Error& problem) {
@@ -280,7 +280,7 @@ Data make_data(Text text, std::optional<Text> held_out, const RunData& info,
         return true;
       });
     }
-    gradus::fail("{}: {}", name_of(info.sources()), told(problem));
+    gradus::fail("{}: {}", name_of(text.files), told(problem));
   }
   data.characters = characters_of(*data.dataset);
   return data;

@@ -49,7 +49,7 @@ struct Data {
   }
 };
 
-/// `held_out` is a text to judge by, if info names one. Without a tokenizer it makes the texts' own. Throws
+/// `held_out` is a text to evaluate on, if info names one. Without a tokenizer it makes the texts' own. Throws
 /// UnknownCharacter, with file and line.
 Data make_data(Text text, std::optional<Text> held_out, const gradus::models::RunData& info,
                std::optional<gradus::models::AnyTokenizer> tokenizer, bool quiet);

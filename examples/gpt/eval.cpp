@@ -29,7 +29,7 @@ struct EvalArguments {
   bool json = false, best = false;
 };
 
-// A value and where it lies with 95 % confidence; the ends are NaN when too few sequences were judged to tell.
+// A value and where it lies with 95 % confidence; the ends are NaN when too few sequences were evaluated to tell.
 struct Interval {
   double value, low, high;
 
@@ -60,7 +60,7 @@ void print_line(const char* name, const Interval& x) {
   print("\n");
 }
 
-// What is judged on: the held-out part of what the model was trained on, or another text as a whole.
+// What is evaluated on: the held-out part of what the model was trained on, or another text as a whole.
 struct Subject {
   Data data;
   std::string what;
@@ -96,7 +96,7 @@ Subject subject_of(const EvalArguments& arguments, const models::Run& run) {
 }
 
 int eval(const EvalArguments& arguments) {
-  const EndsTold early("\ngpt: stopped before all was judged\n");
+  const EndsTold early("\ngpt: stopped before all was evaluated\n");
   models::Run run = models::load_run(arguments.folder, arguments.best ? models::best_file : models::model_file);
   const Subject subject = subject_of(arguments, run);
   const Data& data = subject.data;
@@ -129,7 +129,7 @@ int eval(const EvalArguments& arguments) {
   }
   const Index all = data.dataset->size(models::Part::held_out);
   const bool some_only = result.sequences < all;
-  print("judged on           {}: {}{} in {}{}\n", subject.what, counted(result.tokens, "character"),
+  print("evaluated on        {}: {}{} in {}{}\n", subject.what, counted(result.tokens, "character"),
         run.data.format == models::TextFormat::lines ? " and ends of lines" : "",
         some_only ? grouped(result.sequences) + " of " : "", counted(some_only ? all : result.sequences, "sequence"));
   if (subject.trained_on) print("                    the model was trained on this text\n");
@@ -153,7 +153,7 @@ void add_eval(CLI::App& app, const std::string&, Action& action) {
   command
       .add_option(
           "--data", arguments->sources,
-          "The text to judge on: a file, a folder, - for standard input; given more than once, the texts follow "
+          "The text to evaluate on: a file, a folder, - for standard input; given more than once, the texts follow "
           "one another. The one that the model was trained on (the default) counts by its held-out part, any "
           "other one whole")
       ->type_name("FILE")

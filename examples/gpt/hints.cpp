@@ -20,7 +20,7 @@ std::string flag_for(const RunError& problem) {
     case RunError::Remedy::last_model:
       return ", to use it: leave --best out";
     case RunError::Remedy::resume:
-      return fmt::format("; to go on from it: gpt train --resume {}", shell_word(problem.path().native()));
+      return fmt::format("; to resume from it: gpt train --resume {}", shell_word(problem.path().native()));
     case RunError::Remedy::init_from:
       return " with --init-from";
     case RunError::Remedy::keep_one:

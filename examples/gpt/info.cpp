@@ -59,7 +59,7 @@ void print_parameters(const models::GPT& model) {
 void print_cost(const models::GPT& model, Index batch_tokens, models::TextFormat format) {
   const models::Cost cost =
       models::cost_of(model.config(), model.dtype(), batch_tokens, format == models::TextFormat::lines);
-  print("\nwork a token, at full context\n  to generate {} FLOPs, to train {}\n",
+  print("\nwork per token, at full context\n  to generate {} FLOPs, to train {}\n",
         grouped(std::llround(cost.forward_flops)), grouped(std::llround(cost.training_flops)));
   print("memory\n  to generate {}: weights {}, keys and values of a full context {}\n",
         memory(cost.weights + cost.cache), memory(cost.weights), memory(cost.cache));
@@ -78,7 +78,7 @@ void print_run(const std::string& folder, const models::Moment& moment) {
           damaged.front());
   }
   if (moment.step && !log.empty() && log.back().step > *moment.step) {
-    print("\nthe saved model is of step {}, the log goes on to {}: the training has not ended, or not by itself\n",
+    print("\nthe saved model is of step {}, the log reaches {}: the training has not ended, or not by itself\n",
           grouped(*moment.step), grouped(log.back().step));
     std::erase_if(log, [&](const models::LogLine& line) { return line.step > *moment.step; });
   }
@@ -100,16 +100,15 @@ void print_run(const std::string& folder, const models::Moment& moment) {
   const std::size_t tail = std::max<std::size_t>(1, log.size() / 20);
   double loss = 0;
   for (std::size_t i = log.size() - tail; i < log.size(); ++i) loss += log[i].train_loss / static_cast<double>(tail);
-  print("\nrun              {}, {} in {} ({} a second)\n", counted(log.back().step, "step"),
+  print("\nrun              {}, {} in {} ({} per second)\n", counted(log.back().step, "step"),
         counted(log.back().tokens, "token"), clock_time(seconds),
         grouped(std::llround(tokens_before / std::max(seconds, 1e-9))));
   print("  training loss  {:.4f} at first, {:.4f} over the last {}\n", log.front().train_loss, loss,
         tail == 1 ? "step" : counted(static_cast<Index>(tail), "step"));
   if (last) {
+    const auto best = better_before(*last, held_out.best, held_out.best_step);
     print("  held-out loss  {:.4f} at last, {}\n", *last,
-          fmt::format("{:.4f}", *last) == fmt::format("{:.4f}", held_out.best)
-              ? "the best there was"
-              : fmt::format("best {:.4f} at step {}", held_out.best, grouped(held_out.best_step)));
+          best ? fmt::format("best {} at step {}", *best, grouped(held_out.best_step)) : "the best there was");
   }
   print("  learning rate  {:.3g} at last; gradient norm {:.3g}\n", log.back().lr, log.back().grad_norm);
 }

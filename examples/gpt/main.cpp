@@ -1,5 +1,5 @@
-// gpt: trains a GPT on a text, samples from it, judges it, describes it. Whatever goes wrong ends as one line on stderr
-// and exit status 1, or 2 when the command line itself makes no sense.
+// gpt: trains a GPT on a text, samples from it, evaluates it, describes it. Whatever goes wrong ends as one line on
+// stderr and exit status 1, or 2 when the command line itself makes no sense.
 #include <fmt/format.h>
 #include <sys/resource.h>
 #include <unistd.h>

@@ -32,4 +32,10 @@ std::string memory(double bytes) {
   return fmt::format("{:.3g} {}", bytes, units[unit]);
 }
 
+std::optional<std::string> better_before(double last, double best, gradus::Index best_step) {
+  std::string text = fmt::format("{:.4f}", best);
+  if (best_step == 0 || text == fmt::format("{:.4f}", last)) return {};
+  return text;
+}
+
 }  // namespace gpt

@@ -253,11 +253,11 @@ void Panel::draw_or_print(const gradus::models::Trainer& trainer, const gradus::
   std::fwrite(frame.data(), 1, frame.size(), stdout);
 }
 
-void Panel::set_held_out(const std::string& loss, const gradus::models::HeldOut& all) {
-  held_out_ = "held-out " + loss;
-  const std::string best = fmt::format("{:.4f}", all.best);
-  const bool looks_worse = loss.find(best) == std::string::npos;  // in the digits that are shown
-  if (looks_worse && all.best_step > 0) held_out_ += fmt::format(" (best {} at step {})", best, grouped(all.best_step));
+void Panel::set_held_out(const std::string& text, double loss, const gradus::models::HeldOut& all) {
+  held_out_ = "held-out " + text;
+  if (const auto best = better_before(loss, all.best, all.best_step)) {
+    held_out_ += fmt::format(" (best {} at step {})", *best, grouped(all.best_step));
+  }
   fresh_ = true;
 }
 

@@ -22,7 +22,8 @@ class Panel {
 
   void update(const gradus::models::Trainer& trainer, const gradus::models::StepReport& report,
               const LossHistory& history);
-  void set_held_out(const std::string& loss, const gradus::models::HeldOut& all);
+  /// `text`: the loss as it is shown.
+  void set_held_out(const std::string& text, double loss, const gradus::models::HeldOut& all);
   void set_samples(const std::vector<std::string>& samples);
   /// Leaves what is there behind; whatever is printed next stands below it.
   void finish();

@@ -22,7 +22,7 @@ Text read_texts_of_run(const std::vector<std::string>& sources, bool named, cons
     return read_texts(sources, info, fingerprint, quiet);
   } catch (const gradus::Error& problem) {
     gradus::fail("{}; the run in '{}' {} it: where it lies elsewhere now, name it with {}", problem.what(), folder,
-                 std::string_view(flag) == data_flag ? "learned from" : "was judged by", flag);
+                 std::string_view(flag) == data_flag ? "learned from" : "was evaluated on", flag);
   }
 }
 

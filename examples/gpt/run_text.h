@@ -1,4 +1,4 @@
-// The texts that a run learned from, looked for again by those who go on from the run, judge it or check it.
+// The texts that a run learned from, looked for again to resume the run, evaluate it or check it.
 #pragma once
 
 #include <string>

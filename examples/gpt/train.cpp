@@ -77,7 +77,7 @@ void check_may_be_written(const std::string& folder, bool overwrite) {
                 "'{}' holds '{}', which no training wrote; choose a new or empty folder, or that of a run", folder,
                 found.other);
   gradus::check(overwrite || !found.run,
-                "'{}' holds a run; go on with it: --resume {}, or replace it: --overwrite, or choose another folder",
+                "'{}' holds a run; resume it: --resume {}, or replace it: --overwrite, or choose another folder",
                 folder, shell_word(folder));
 }
 
@@ -179,10 +179,10 @@ TrainArguments with_config(const TrainArguments& given) {
 
 void check_usage(const TrainArguments& arguments) {
   if (arguments.resume && (arguments.out || arguments.init_from)) {
-    throw UsageError("--resume goes on in the folder it names; leave --out and --init-from out");
+    throw UsageError("--resume continues in the folder that it names; leave --out and --init-from out");
   }
   if (arguments.held_out && arguments.held_out_share) {
-    throw UsageError("--held-out and --held-out-share both say what to judge by; leave one out");
+    throw UsageError("--held-out and --held-out-share both say what to evaluate on; leave one out");
   }
   if (arguments.unknown.value_or("refuse") != "refuse" && !arguments.init_from && !arguments.resume) {
     throw UsageError(
@@ -285,12 +285,12 @@ void add_train(CLI::App& app, const std::string& program, Action& action) {
       "once\n"
       "more ends it at once. It does not end when what reads its output does.\n"
       "DIR then holds config.json, tokenizer.json, model.safetensors (the last), best.safetensors (lowest held-out\n"
-      "loss), train_state.safetensors and checkpoints/ (to go on from), log.jsonl (a line a step) and loss.svg.\n\n"
+      "loss), train_state.safetensors and checkpoints/ (to resume from), log.jsonl (a line per step) and loss.svg.\n\n"
       "Examples:\n"
       "  gpt train                                        bundled names, at most 20 seconds\n"
       "  gpt train --data towns.txt --out runs/towns      your own list, one a line\n"
       "  gpt train --data towns.txt --seconds 300 --layers 4 --width 128\n"
-      "  gpt train --resume runs/towns --seconds 600      goes on where it stopped\n"
+      "  gpt train --resume runs/towns --seconds 600      resumes where it stopped\n"
       "  gpt train --preset shakespeare --data tinyshakespeare.txt\n"
       "  gpt train --preset microgpt                      the 200-line Python program's model");
   command.callback([arguments, &action] { action = [arguments] { return train(*arguments); }; });

@@ -24,9 +24,8 @@ using gradus::Index;
 using gradus::models::detail::ConfigField;
 using gradus::models::detail::Json;
 using gradus::models::detail::JsonReader;
-using gradus::optim::Schedule;
-
 using gradus::models::detail::Range;
+using gradus::optim::Schedule;
 
 constexpr double most_steps = 1e12;
 constexpr const char *what = "What to learn", *how_long = "How long: whichever ends first", *size = "Model",
@@ -118,7 +117,7 @@ void settle(Given<T>&, Elsewhere) {}
 // What the library takes for a number of the plan.
 template <class T>
 Range range_of(const Preset& plan, const T& number) {
-  Range range;
+  std::optional<Range> range;
   const auto is_it = [&](const auto& member) { return static_cast<const void*>(&member) == &number; };
   gradus::models::detail::for_each_field(plan.model, [&]<class M>(const M& member, const ConfigField<M>& field) {
     if (is_it(member)) range = field.range;
@@ -126,7 +125,8 @@ Range range_of(const Preset& plan, const T& number) {
   gradus::models::detail::for_each_option(plan.train, [&](const auto& member, const char*, const Range& its) {
     if (is_it(member)) range = its;
   });
-  return range;
+  gradus::check(range.has_value(), "a setting with its_range must be in config_fields.h or option_fields.h");
+  return *range;
 }
 
 template <class T>

@@ -58,7 +58,7 @@ void print_documents(const models::DocumentDataset& documents, const Data& data)
   }
 }
 
-// Without those of a text that is there to judge by.
+// Without those of a text that is there to evaluate on.
 Index own_documents(const models::DocumentDataset& documents, const Data& data) {
   return documents.num_documents() - (data.info.held_out_sources.empty() ? 0 : documents.size(models::Part::held_out));
 }

@@ -76,7 +76,7 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// NaN where too few were judged to tell.
+// NaN where too few were evaluated to tell.
 double margin_of(const models::Evaluation& result) {
   const bool tells = result.margin == 0 || result.sequences >= enough_to_be_sure;
   return tells ? result.margin : std::numeric_limits<double>::quiet_NaN();
@@ -209,7 +209,7 @@ bool Session::look(models::LogLine& line) {
   line.val_loss = loss_;
   history_.add_held_out(line.step, loss_);
   const bool best = held_out_.add(loss_, line.step);
-  panel_.set_held_out(held_out_loss(), held_out_);
+  panel_.set_held_out(held_out_loss(), gradus::shown(loss_), held_out_);
   if (!options_.quiet) {
     constexpr Index documents = 6, length = 60;
     models::GenerateOptions few = options_.samples;
@@ -279,7 +279,7 @@ void Session::draw_picture(bool measured) {
   try {
     models::write_text(folder_ / "loss.svg", loss_svg(history_, options_.name));
   } catch (const gradus::Error& problem) {
-    if (!std::exchange(picture_fails_, true)) warn("{}; the training goes on without the picture", problem.what());
+    if (!std::exchange(picture_fails_, true)) warn("{}; the training continues without the picture", problem.what());
   }
 }
 
@@ -294,7 +294,7 @@ void Session::go_on_from_the_end() {
   if (trainer_.done()) {
     say("\nnothing is left to do after {}; give a larger budget, e.g. --steps {}\n", counted(steps, "step"), 2 * steps);
   } else {
-    say("\npatience ended this run at step {}; to go on, give more of it, e.g. --patience {}, or 0 for no end\n",
+    say("\npatience ended this run at step {}; to continue, give more of it, e.g. --patience {}, or 0 for no end\n",
         grouped(steps), 2 * held_out_.since_best);
   }
 }
@@ -362,7 +362,7 @@ void Session::report_end(int signal) {
     if (steps == 0) {
       say("stopped before the first step; nothing was saved\n");
     } else {
-      say("stopped at step {}; saved in {}; to go on: {}\n", grouped(steps), folder_.native(), how_to_resume());
+      say("stopped at step {}; saved in {}; to resume: {}\n", grouped(steps), folder_.native(), how_to_resume());
     }
     return;
   }
@@ -371,16 +371,14 @@ void Session::report_end(int signal) {
     say("stopped early: {} in a row without a new best\n", counted(held_out_.since_best, "measurement"));
   }
   if (margin_ != 0) {
-    say("judged by {} of {} spread over the held-out part; more: {} eval {}\n", grouped(judged_),
+    say("evaluated on {} of {} spread over the held-out part; more: {} eval {}\n", grouped(judged_),
         counted(data_.dataset->size(models::Part::held_out), "sequence"), options_.command,
         shell_word(folder_.native()));
   }
   say("held-out loss after training {} ({}, {:.3g} seconds)\n", held_out_loss(), counted(steps, "step"),
       trainer_.seconds());
-  const std::string best = fmt::format("{:.4f}", held_out_.best);
-  const bool looks_worse = held_out_loss().find(best) == std::string::npos;  // in the digits that are shown
-  if (looks_worse && held_out_.best_step > 0) {
-    say("the best was {} at step {}: {} sample {} --best\n", best, grouped(held_out_.best_step), options_.command,
+  if (const auto best = better_before(gradus::shown(loss_), held_out_.best, held_out_.best_step)) {
+    say("the best was {} at step {}: {} sample {} --best\n", *best, grouped(held_out_.best_step), options_.command,
         shell_word(folder_.native()));
   }
 }

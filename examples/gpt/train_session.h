@@ -35,9 +35,10 @@ class Session {
 
   /// Goes on from the checkpoint at `path`, whose contents these are.
   void resume(const std::filesystem::path& path, const gradus::models::Checkpoint& checkpoint);
-  /// Returns the signal that ended it, or 0. Throws Error, with the last checkpoint to go on from, for what goes wrong.
+  /// Returns the signal that ended it, or 0. Throws Error, with the last checkpoint to resume from, for what goes
+  /// wrong.
   int run();
-  /// As last measured: "2.3216", with "+/- 0.0101" behind it where only some of the held-out part was judged.
+  /// As last measured: "2.3216", with "+/- 0.0101" behind it where only some of the held-out part was evaluated.
   std::string held_out_loss() const;
 
  private:
@@ -72,7 +73,7 @@ class Session {
   Panel panel_;
   double loss_ = 0;                                    // held-out, as last measured,
   gradus::Index measured_ = -1;                        // after this step,
-  gradus::Index judged_ = 0;                           // by so many sequences
+  gradus::Index judged_ = 0;                           // sequences that were evaluated
   double margin_ = 0;                                  // see Evaluation
   double measuring_ = 0;                               // seconds spent measuring
   std::optional<gradus::models::LogLine> unmeasured_;  // see Checkpoint

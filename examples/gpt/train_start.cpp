@@ -40,7 +40,7 @@ models::Checkpoint checkpoint_to_resume(const std::string& named) {
   const fs::path folder = (path.has_filename() ? path : path.parent_path()).parent_path();
   const bool is_in_run = fs::is_directory(path) && models::look_into(folder.empty() ? "." : folder).run;
   gradus::check(!is_in_run || models::look_into(path).run,
-                "--resume is '{}', a folder in that of a run; to go on from its last checkpoint: --resume {}, or name "
+                "--resume is '{}', a folder in that of a run; to resume from its last checkpoint: --resume {}, or name "
                 "the file of an older one",
                 named, shell_word(folder.empty() ? "." : folder.native()));
   try {
@@ -69,7 +69,7 @@ void take_weights(TrainArguments& arguments, Start& start) {
   arguments.init_from = path.string();  // valid in any folder
   const gradus::nn::Metadata metadata = gradus::nn::read_metadata(path);
   gradus::check(!metadata.contains("state"),
-                "'{}' is the state of a training; begin with its weights: --init-from {}, or go on with it: --resume",
+                "'{}' is the state of a training; begin with its weights: --init-from {}, or resume it: --resume",
                 path.native(), shell_word((models::run_folder_of(path) / models::model_file).native()));
   if (!metadata.contains("config.json")) {
     require(arguments.unknown.value_or("refuse") == "refuse",
@@ -157,9 +157,9 @@ void check_is_same_text(const Text& text, const std::vector<std::string>& source
   const std::string anew =
       fmt::format("to train its weights on the other one: --init-from {} {}", model, flags_of(sources));
   gradus::check(!named, "'{}' is not the text that the run in '{}' {}, and a run keeps to one; {}", name_of(sources),
-                run, std::string_view(flag) == data_flag ? "learns from" : "is judged by", anew);
+                run, std::string_view(flag) == data_flag ? "learns from" : "is evaluated on", anew);
   gradus::fail("'{}' has changed since the run in '{}' {}; name the text as it was with {}, or {}", name_of(sources),
-               run, std::string_view(flag) == data_flag ? "learned from it" : "was judged by it", flag, anew);
+               run, std::string_view(flag) == data_flag ? "learned from it" : "was evaluated on it", flag, anew);
 }
 
 }  // namespace

@@ -17,8 +17,9 @@ struct Start {
   std::optional<gradus::models::Checkpoint> checkpoint;
   std::optional<gradus::models::GPTConfig> config;
   std::optional<gradus::models::AnyTokenizer> tokenizer;
-  std::optional<gradus::models::GPT> weights;                             // of --init-from, where the file tells both,
-  gradus::models::TextFormat format = gradus::models::TextFormat::lines;  // and how they read their text
+  // Of --init-from, if the file has sizes and a vocabulary; and the format of the text that they have learned.
+  std::optional<gradus::models::GPT> weights;
+  gradus::models::TextFormat format = gradus::models::TextFormat::lines;
   bool data_named = false, held_out_named = false;  // whether flags named them when a run is resumed
 };
 

@@ -1,5 +1,5 @@
-// All unfinished samples go through the model together, packed one after another: a prompt whole, later a token each.
-// Only the last row of each meets the head.
+// All unfinished samples go through the model together, packed one after another: first the whole prompts, then one
+// token of each. Only the last row of each meets the head.
 #include <gradus/models/generate/generate.h>
 
 #include <algorithm>

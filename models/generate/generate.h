@@ -2,7 +2,7 @@
 //
 // A context that has filled block_size slides: its oldest quarter is let go (at least one token) and the rest read anew
 // at positions from 0, so that the model always sees the last three quarters or more, at the price of about three
-// tokens' work a token. A prompt longer than block_size begins with its last block_size tokens.
+// tokens' work per token. A prompt longer than block_size begins with its last block_size tokens.
 #pragma once
 
 #include <functional>

@@ -74,7 +74,7 @@ struct Norm : nn::Layer {
 struct Block : nn::Module {
   explicit Block(const GPTConfig& config);
   Tensor operator()(const Tensor& x, std::span<const Index> lengths) const;
-  /// The same for documents that go on, a cache for each.
+  /// The same for documents that are continued, with a cache for each.
   Tensor operator()(const Tensor& x, std::span<const Index> lengths, std::span<KeyValues* const> caches) const;
   void members(nn::Visitor& visit) const override;
 
@@ -103,8 +103,8 @@ class GPT : public nn::Module {
 
   /// What the head reads: (N, C). With head(), for callers that need the logits of some rows only.
   Tensor features(std::span<const std::int32_t> tokens, std::span<const Index> lengths) const;
-  /// The same for sequences that go on, without gradients: `tokens` are new ones, lengths[i] of the i-th sequence,
-  /// whose earlier ones are in caches[i]; they are added there. Throws Error for a sequence that grows beyond
+  /// The same for sequences that are continued, without gradients: `tokens` are new ones, lengths[i] of the i-th
+  /// sequence, whose earlier ones are in caches[i]; they are added there. Throws Error for a sequence that grows beyond
   /// block_size.
   Tensor features(std::span<const std::int32_t> tokens, std::span<const Index> lengths,
                   std::span<Cache* const> caches) const;

@@ -115,7 +115,7 @@ DocumentDataset::DocumentDataset(std::span<const std::string> documents, AnyToke
 DocumentDataset::DocumentDataset(std::span<const std::string> documents, std::span<const std::string> held_out,
                                  AnyTokenizer tokenizer, const DatasetOptions& options, const Progress& progress)
     : Dataset(std::move(tokenizer), options) {
-  check(!held_out.empty(), "dataset: there are no documents to judge by; give at least one");
+  check(!held_out.empty(), "dataset: there are no documents to evaluate on; give at least one");
   encode(documents, progress);
   encode(held_out, {});
   const std::vector<Index> kind = find_kinds();

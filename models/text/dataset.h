@@ -31,18 +31,18 @@ struct DatasetOptions {
   double held_out = 0.1;    // fraction kept for judging; 0 trains on everything, 1 on nothing
   std::uint64_t seed = 42;  // of the order in which training sees the data, and of what is held out from documents
   // Documents that are alike are all trained on or all held out. false: each by itself, so that copies of what is
-  // learned are judged by too; only for runs that began so.
+  // learned are evaluated on too; only for runs that began so.
   bool distinct = true;
 };
 
-/// Where a dataset stands, so that another one, made from the same text with the same options, can go on there.
+/// The position of a dataset, so that another one, made from the same text with the same options, can continue there.
 struct DatasetState {
   std::string generator;  // as it was when the epoch began
   Index epoch = 0;        // counted from 1; 0 before the first batch
   Index position = 0;     // sequences already seen in this epoch
 };
 
-/// Sequences to train on and sequences to judge by, cut from one text. Training sees each of its own once an epoch.
+/// Sequences to train on and sequences to evaluate on, cut from one text. Training sees each of its own once per epoch.
 class Dataset {
  public:
   virtual ~Dataset() = default;
@@ -53,8 +53,8 @@ class Dataset {
   Index size(Part part) const { return static_cast<Index>(pieces(part).size()); }
   Index tokens(Part part) const;
 
-  /// The next `count` training sequences, in the place of what `batch` held. At the end of an epoch it goes on with the
-  /// next one. Throws Error when nothing is there to train on.
+  /// The next `count` training sequences, in the place of what `batch` held. At the end of an epoch it continues with
+  /// the next one. Throws Error when nothing is there to train on.
   void next(Index count, Batch& batch);
   Index epoch() const { return epoch_; }
 
@@ -117,7 +117,7 @@ class DocumentDataset : public Dataset {
   Index num_documents() const { return static_cast<Index>(begins_.size()) - 1; }
   /// How many of them have another one like them before.
   Index num_copies() const { return num_copies_; }
-  /// How many of the documents to judge by are also trained on.
+  /// How many of the held-out documents are also trained on.
   Index num_leaked() const { return num_leaked_; }
   /// How many documents were longer than block_size and had to be cut, and the length of the longest, its end included.
   Index num_cut() const { return num_cut_; }
@@ -142,7 +142,7 @@ class DocumentDataset : public Dataset {
 };
 
 /// Windows of exactly block_size tokens that lie side by side, beginning at a random offset that changes every epoch.
-/// The last fraction of the text is held out, or a text of its own is, judged in windows that cover all of it.
+/// The last fraction of the text is held out, or a text of its own is; evaluation windows cover all of it.
 class TextDataset : public Dataset {
  public:
   /// Throws Error for a text that the tokenizer has no tokens for, and when a part is too short.

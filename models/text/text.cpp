@@ -217,9 +217,8 @@ void decode_blocks(std::string_view text, std::string_view name, const std::func
       length = utf8proc_iterate(bytes, static_cast<utf8proc_ssize_t>(text.size() - i), &c);
       if (length <= 0) {
         fail(
-            "{}: byte 0x{:02x} at offset {} (line {}) is not UTF-8; if it is text in another encoding, such as "
-            "Korean's "
-            "CP949 (EUC-KR), convert it: iconv -f CP949 -t UTF-8 OLD > NEW",
+            "{}: byte 0x{:02x} at offset {} (line {}) is not UTF-8; if it is text in another encoding, such as CP949 "
+            "(Korean, EUC-KR), convert it to UTF-8: iconv -f CP949 -t UTF-8",
             name, *bytes, i, 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(i), '\n'));
       }
     }
@@ -330,7 +329,7 @@ std::vector<std::string> split_documents(std::string_view text, std::string_view
   };
   detail::decode_blocks(text, name, take, options.progress);
   end_line();
-  check(!documents.empty(), "{}: there is nothing but white space; give one document a line", name);
+  check(!documents.empty(), "{}: there is nothing but white space; give one document per line", name);
   return documents;
 }
 

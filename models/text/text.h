@@ -1,5 +1,5 @@
 // UTF-8 text on its way in and out: files read whole with errors that name the file, code points in Unicode's composed
-// form (NFC), one document a line.
+// form (NFC), one document per line.
 #pragma once
 
 #include <cstddef>
@@ -68,8 +68,8 @@ struct SplitOptions {
   Progress progress = {};
 };
 
-/// One document a line, composed; lines, ended as normalize_text() has them, with nothing but white space are left out.
-/// `trimmed` counts the documents that lost white space. Throws Error when none is left.
+/// One document per line, composed; lines, ended as normalize_text() has them, with nothing but white space are left
+/// out. `trimmed` counts the documents that lost white space. Throws Error when none is left.
 std::vector<std::string> split_documents(std::string_view text, std::string_view name = "text",
                                          const SplitOptions& options = {}, Index* trimmed = nullptr);
 

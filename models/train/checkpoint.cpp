@@ -166,7 +166,7 @@ Checkpoint load_checkpoint(const fs::path& path) {
       throw RunError(fmt::format("{}; an older checkpoint is whole: '{}'", problem.what(), older.back().native()),
                      RunError::Remedy::resume, older.back());
     }
-    fail("{}; no older checkpoint is there to go on from", problem.what());
+    fail("{}; no older checkpoint is there to resume from", problem.what());
   }
 }
 

@@ -1,4 +1,4 @@
-// train_state.safetensors: everything that a training needs to go on to the same bits as if it had never stopped. One
+// train_state.safetensors: everything that a training needs to end with the same bits when it is resumed. One
 // file, replaced in one move, so that its parts are always of the same step. Older ones stay in checkpoints/.
 // - tensors "model.<parameter>", and "optimizer.<number>.step" and the optimizer's moments, with AdamW
 //   "optimizer.<number>.exp_avg" and "optimizer.<number>.exp_avg_sq" (numbers as it was given the parameters)
@@ -31,7 +31,7 @@ struct HeldOut {
   friend bool operator==(const HeldOut&, const HeldOut&) = default;
 };
 
-/// All that a training goes on from.
+/// All that a training resumes from.
 struct Checkpoint {
   GPT model;
   AnyTokenizer tokenizer;
@@ -40,8 +40,8 @@ struct Checkpoint {
   TrainerState trainer;
   HeldOut held_out;
   std::string log_end = {};  // fingerprint of the last line; empty: there was none
-  // The line of the last step, where a signal ended the measurement of its held-out loss: that comes first when the run
-  // goes on, and then the line belongs into the log.
+  // The log line of the last step, if a signal ended the measurement of its held-out loss. A resumed run measures first
+  // and then writes this line to the log.
   std::optional<LogLine> unmeasured = {};
 };
 
@@ -52,16 +52,16 @@ Checkpoint load_checkpoint(const std::filesystem::path& path);
 std::filesystem::path run_folder_of(const std::filesystem::path& path);
 
 /// The folder of a training under way: its log, its checkpoints, its last model and its best. A training that begins
-/// anew in the folder of an earlier one replaces that with its own first save: the checkpoint in one move, and the rest
-/// only after that. Until then nothing of it changes.
+/// anew in the folder of an earlier one replaces that with its own first save: the checkpoint in one move, then the
+/// rest. Before that save nothing in the folder changes.
 class RunWriter {
  public:
   /// `keep` checkpoints stay, the last one included.
   RunWriter(std::filesystem::path folder, const Tokenizer& tokenizer, RunData data, std::string settings, Index keep);
 
-  /// The run is the one that is there, and `checkpoint` was loaded from `path`: the folder or a file. With the next
-  /// save, what the run kept of later steps goes, but for a best model, which gets another name. Returns what is known
-  /// of the held-out loss: not the best, if its model is neither in best.safetensors nor the checkpoint's own.
+  /// Continues the run of this folder from `checkpoint`, which was loaded from `path`: the folder or a file. The next
+  /// save removes the checkpoints of later steps and renames a best model of later steps. Returns what is known of the
+  /// held-out loss: not the best, if its model is neither in best.safetensors nor the checkpoint's own.
   HeldOut continue_from(const std::filesystem::path& path, const Checkpoint& checkpoint);
 
   /// Lines reach the log with flush() and save(), but none before the first save if the log there is of an earlier run
@@ -76,7 +76,7 @@ class RunWriter {
   const std::filesystem::path& folder() const { return folder_; }
   /// Whether the next save replaces an earlier run.
   bool replaces_earlier_run() const { return std::holds_alternative<Replacing>(state_); }
-  /// Where the log goes with the next save, if it does not have the step that the run goes on from; else empty.
+  /// The path to which the next save moves the log, if it lacks the step that the run resumes from; else empty.
   const std::filesystem::path& log_aside() const { return log_.aside(); }
   /// The last step that was saved, and what to resume it from.
   std::optional<Index> last_saved() const { return last_ ? std::optional(last_->step) : std::nullopt; }

@@ -21,7 +21,7 @@ void check_part(const GPT& model, const Dataset& dataset, Part part) {
         part == Part::train ? "training" : "held-out", part == Part::train ? "less" : "more");
 }
 
-// Has `take` look at a batch after the other of the sequences that are to be judged.
+// Calls `take` with one batch after another of the sequences to evaluate.
 void each_batch(const GPT& model, const Dataset& dataset, Part part, const EvaluateOptions& options,
                 const std::function<void(const Batch&)>& take) {
   const Index size = dataset.size(part), count = options.sequences > 0 ? std::min(options.sequences, size) : size;

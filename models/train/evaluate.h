@@ -7,7 +7,7 @@
 namespace gradus::models {
 #pragma GCC visibility push(default)
 
-/// How much is judged.
+/// How much is evaluated.
 struct EvaluateOptions {
   Index sequences = 0;     // about so many, spread evenly over the part; 0: all
   Progress progress = {};  // called between batches, some thousand tokens each; what it throws ends the work
@@ -15,11 +15,11 @@ struct EvaluateOptions {
 
 /// A mean loss.
 struct Evaluation {
-  double loss = 0;      // nats a token, the boundary token counted like any other
+  double loss = 0;      // nats per token, boundary tokens included
   Index tokens = 0;     // how many were predicted,
   Index sequences = 0;  // and in how many sequences
-  // Half the width of the 95 % confidence interval of what the whole part would give: 0 where that is what was judged,
-  // NaN for one sequence of several.
+  // Half the width of the 95 % confidence interval of what the whole part would give: 0 where that is what was
+  // evaluated, NaN for one sequence of several.
   double margin = 0;
 };
 
@@ -37,7 +37,7 @@ struct Estimate {
 
 /// Loss and accuracy with their intervals.
 struct Judgement {
-  Estimate loss;      // nats a token
+  Estimate loss;      // nats per token
   Estimate accuracy;  // part of the tokens that the model found likeliest
   Index tokens = 0, sequences = 0;
 };

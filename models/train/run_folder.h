@@ -1,10 +1,10 @@
-// A run folder: what a training leaves behind, and all that sampling, judging and going on need.
+// A run folder: what a training leaves behind, and all that is needed to sample, evaluate and resume.
 // - model.safetensors: the last weights, and in its metadata a copy of the next two: whole by itself
 // - config.json: the model's configuration, which data it was trained on, and with what settings
 // - tokenizer.json: its tokenizer, with the kind of that
 // - best.safetensors: the weights with the lowest held-out loss so far, as model.safetensors
-// - train_state.safetensors: all that training needs to go on; older ones in checkpoints/ (checkpoint.h)
-// - log.jsonl: a line a step (run_log.h)
+// - train_state.safetensors: all that training needs to resume; older ones in checkpoints/ (checkpoint.h)
+// - log.jsonl: a line per step (run_log.h)
 // - .lock: which process is training here
 // Every file but the log is replaced in one move, so that whatever interrupts a save, the old one or the new is there.
 #pragma once
@@ -36,7 +36,7 @@ struct Run {
 
 /// What is in a folder where a training is to begin.
 struct FolderContents {
-  bool run = false;        // one that may be gone on from or sampled
+  bool run = false;        // one that may be resumed or sampled
   std::string other = {};  // else the name of a file that no training wrote, if there is one
 };
 FolderContents look_into(const std::filesystem::path& folder);

@@ -1,4 +1,4 @@
-// log.jsonl: a JSON object a line for each step, that other programs can plot while the training runs. Where the
+// log.jsonl: one JSON object per step, each on a line, which other programs can plot while the training runs. Where the
 // training has settings, they come first: {"settings": {..}}.
 #pragma once
 
@@ -15,7 +15,7 @@
 namespace gradus::models {
 #pragma GCC visibility push(default)
 
-/// One step; losses are in nats a token.
+/// One step; losses are in nats per token.
 struct LogLine {
   Index step = 0;
   Index tokens = 0;  // seen up to here, this step's included
@@ -39,8 +39,8 @@ class RunLog {
  public:
   /// Begins anew, with the settings (a JSON object, in one line) if there are any.
   explicit RunLog(std::filesystem::path path, std::string_view settings = "{}");
-  /// Instead goes on after the line whose last() `line` was. What was logged after it goes. If it is not there, the log
-  /// is damaged or another run's: the next flush() or replace() then gives it the name aside().
+  /// Continues after the line whose last() `line` was, and removes the lines after it. If the log has no such line, it
+  /// is damaged or another run's: the next flush() or replace() then renames it to aside().
   void go_on_after(const std::string& line);
   /// Empty, if the line was found.
   const std::filesystem::path& aside() const { return aside_; }

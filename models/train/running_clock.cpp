@@ -18,7 +18,7 @@ RunningClock::RunningClock() {
       while (!end_.wait_for(lock, period, [this] { return ended_; })) look();
     });
   } catch (const std::system_error&) {
-    stopped_from_ = std::numeric_limits<double>::infinity();  // no thread is left: time goes on as on any clock
+    stopped_from_ = std::numeric_limits<double>::infinity();  // no thread is left: the clock runs as any other
   }
 }
 

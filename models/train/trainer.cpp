@@ -89,7 +89,7 @@ double Trainer::learning_rate() const {
 
 // `before`: the default generator as the step began, so that dropout drops the same again.
 void Trainer::stop(const char* what, double value, const Generator& before) {
-  optimizer_->zero_grad();
+  model_.zero_grad();
   std::string cause = "run again, every single result was finite: only their sum is not";
   const Generator now = std::exchange(default_generator(), before);
   try {
@@ -100,7 +100,7 @@ void Trainer::stop(const char* what, double value, const Generator& before) {
     cause = error.what();
   }
   default_generator() = now;
-  optimizer_->zero_grad();
+  model_.zero_grad();
   fail(
       "train: the {} of step {} is {}; training stopped with the weights of step {}, so try a learning rate below {:g} "
       "({})",
@@ -123,7 +123,7 @@ StepReport Trainer::step() {
   const double lr = learning_rate();
   optimizer_->set_lr(lr);
   optimizer_->step();
-  optimizer_->zero_grad();
+  model_.zero_grad();
   ++steps_done_;
   tokens_done_ += tokens;
   const double seconds = clock_() - start;

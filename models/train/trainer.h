@@ -1,5 +1,5 @@
 // Trainer: one optimizer step after another on a GPT, within a budget of steps, tokens or seconds; what it must know to
-// go on exactly where it stopped is its state().
+// resume exactly is its state().
 #pragma once
 
 #include <functional>
@@ -24,7 +24,7 @@ struct TrainOptions {
   Index tokens = 0;
   double seconds = 0;      // spent in steps, and in what the caller says with spend()
   Index batch_size = 32;   // sequences (documents or windows) a forward pass
-  Index accumulation = 1;  // forward passes a step: a step sees batch_size * accumulation sequences
+  Index accumulation = 1;  // forward passes per step: a step sees batch_size * accumulation sequences
   double lr = 1e-3;
   double min_lr = 0;  // where a decay ends
   Index warmup = 0;   // steps in which the rate rises to lr
@@ -42,7 +42,7 @@ struct TrainOptions {
 /// What one step did.
 struct StepReport {
   Index step;    // steps done, this one included
-  double loss;   // nats a token, before this step's update, label smoothing included
+  double loss;   // nats per token, before this step's update, label smoothing included
   Index tokens;  // in this step
   double lr;
   double grad_norm;  // before clipping
@@ -99,8 +99,8 @@ class Trainer {
   const TrainOptions& options() const { return options_; }
 
   TrainerState state() const;
-  /// Goes on where another trainer stood, of the same model, weights, data, options and kind of optimizer: with a
-  /// budget in steps or tokens all that follows has the same bits as if that one had gone on. Sets the default
+  /// Resumes from another trainer's state, of the same model, weights, data, options and kind of optimizer: with a
+  /// budget in steps or tokens all that follows has the same bits as if that one had continued. Sets the default
   /// generator. Throws Error, and changes nothing, for a state that does not fit.
   void set_state(const TrainerState& state);
 

@@ -84,7 +84,7 @@ bool is_text_of(std::string_view bytes, std::size_t width, bool little_endian) {
 
 std::string wide_text(std::string_view bytes) {
   const auto convert = [](const char* name) {
-    return std::string("it is text in ") + name + "; convert it: iconv -f " + name + " -t UTF-8 OLD > NEW";
+    return std::string("it is text in ") + name + "; convert it to UTF-8: iconv -f " + name + " -t UTF-8";
   };
   if (bytes.starts_with("\xff\xfe\0\0"sv) || bytes.starts_with("\0\0\xfe\xff"sv)) return convert("UTF-32");
   if (bytes.starts_with("\xff\xfe") || bytes.starts_with("\xfe\xff")) return convert("UTF-16");

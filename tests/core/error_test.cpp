@@ -184,7 +184,7 @@ const std::vector<WrongCall>& wrong_calls() {
       {"dropout_nan", [] { dropout(f32(3), std::numeric_limits<double>::quiet_NaN()); },
        "dropout: the probability is nan; it must be from 0 to 1"},
       {"cross_entropy_count", [] { cross_entropy(f32(2, 3), ids(0)); },
-       "cross_entropy: logits (2, 3) have 2 rows but 1 targets came; one a row"},
+       "cross_entropy: logits (2, 3) have 2 rows but 1 targets came; one per row"},
       {"cross_entropy_target", [] { cross_entropy(f32(2, 3), ids(0, 3)); },
        "cross_entropy: target 3 is outside the 3 classes of logits (2, 3); targets must be 0 .. 2, or -1 to be "
        "ignored"},
@@ -340,7 +340,7 @@ const std::vector<WrongCall>& wrong_calls() {
       {"kl_div_types", [] { kl_div(f32(2, 3), f64(2, 3)); },
        "kl_div: got f32 and f64 tensors; all must have one type, convert with to(DType)"},
       {"cross_entropy_classes_second", [] { cross_entropy(f32(2, 3, 4), ids(0, 1, 2, 0, 1, 2, 0, 1)); },
-       "cross_entropy: logits (2, 3, 4) have 6 rows but 8 targets came; one a row, with the classes last: "
+       "cross_entropy: logits (2, 3, 4) have 6 rows but 8 targets came; one per row, with the classes last: "
        "permute() them there if they are second"},
       {"backward_twice",
        [] {

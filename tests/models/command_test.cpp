@@ -281,11 +281,11 @@ TEST_F(Command, InfoTellsAModelFromALogThatGoesOn) {
   ASSERT_EQ(train({"--out", "run", "--quiet"}).status, 0);
   const std::string log = read(folder / "run/log.jsonl");
   const Result whole = gpt({"info", "run"});
-  EXPECT_THAT(whole.out, ::testing::Not(HasSubstr("the log goes on")));
+  EXPECT_THAT(whole.out, ::testing::Not(HasSubstr("the log reaches")));
   std::string more = log.substr(log.rfind("{\"step\": 3"));
   write(folder / "run/log.jsonl", log + more.replace(9, 1, "7"));
   const Result behind = gpt({"info", "run"});
-  EXPECT_THAT(behind.out, AllOf(HasSubstr("the saved model is of step 3, the log goes on to 7"), HasSubstr("3 steps")));
+  EXPECT_THAT(behind.out, AllOf(HasSubstr("the saved model is of step 3, the log reaches 7"), HasSubstr("3 steps")));
 }
 
 TEST_F(Command, AModelThatWentWrongReplacesNoGoodOne) {
@@ -468,7 +468,7 @@ TEST_F(Command, UnknownNeedsWeightsThatKnowSomething) {
 TEST_F(Command, TheCheckpointsOfARunNameItsFolder) {
   ASSERT_EQ(train({"--out", "runs/x", "--quiet", "--save-every", "1", "--keep", "2"}).status, 0);
   for (const char* place : {"runs/x/checkpoints", "runs/x/checkpoints/"}) {
-    expect_error(gpt({"train", "--resume", place}), 1, "to go on from its last checkpoint: --resume runs/x, or");
+    expect_error(gpt({"train", "--resume", place}), 1, "to resume from its last checkpoint: --resume runs/x, or");
   }
 }
 
@@ -728,7 +728,7 @@ TEST_F(Command, APictureThatCannotBeWrittenIsAWarning) {
   EXPECT_EQ(trained.status, 0);
   EXPECT_EQ(trained.out, last_line(trained.out));
   EXPECT_THAT(trained.err, AllOf(StartsWith("gpt: save: 'ready/loss.svg' exists and is not a file"),
-                                 HasSubstr("the training goes on without the picture\n")));
+                                 HasSubstr("the training continues without the picture\n")));
   EXPECT_EQ(std::ranges::count(trained.err, '\n'), 1);
 }
 

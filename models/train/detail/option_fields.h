@@ -8,7 +8,7 @@
 
 namespace gradus::models::detail {
 
-/// Calls f(member, name, Range) for each number.
+/// Calls f(member, name, Range) for each number but eps, which may be any.
 template <class Options, class F>
 void for_each_option(Options& options, const F& f) {
   constexpr double most_steps = 1e12, most_sequences = 1 << 20;

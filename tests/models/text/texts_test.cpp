@@ -7,7 +7,9 @@
 #include <gradus/core/ops.h>
 #include <gradus/core/runtime/platform.h>
 #include <gradus/models/gpt/adapt.h>
+#include <gradus/models/text/byte_tokenizer.h>
 #include <gradus/models/train/checkpoint.h>
+#include <gradus/models/train/run_folder.h>
 #include <gradus/models/train/run_log.h>
 
 #include "../command.h"
@@ -330,7 +332,7 @@ TEST_F(Texts, ASignalWhileOneIsReadEndsWithASentence) {
   ASSERT_EQ(tiny({"--steps", "1", "--out", "run", "--quiet"}).status, 0);
   const std::vector<std::pair<Arguments, std::string>> commands{
       {{"train", "--data", "pipe", "--out", "new"}, "stopped before the training began; nothing was saved"},
-      {{"eval", "run", "--data", "pipe"}, "stopped before all was judged"}};
+      {{"eval", "run", "--data", "pipe"}, "stopped before all was evaluated"}};
   for (const auto& [command, told] : commands) {
     const pid_t pid = start(command);
     const int writer = ::open((folder / "pipe").c_str(), O_WRONLY);  // returns once gpt reads
@@ -372,6 +374,19 @@ TEST_F(Texts, MoreMemoryThanThereIsIsRefusedBeforeTheFirstStep) {
   expect_error(gpt({"train", "--data", "text.txt", "--out", "huge", "--context", "16777216", "--width", "1024"}), 1,
                "this training needs about ");
   EXPECT_FALSE(std::filesystem::exists(folder / "huge"));
+}
+
+// Whatever a run's tokens are, an error about its data is that error.
+TEST_F(Texts, OfByteTokensThatAreTooShortSaySo) {
+  manual_seed(1);
+  const GPT model({.vocab_size = 256, .block_size = 8, .n_layer = 1, .n_head = 1, .n_embd = 8});
+  make_folder(folder / "bytes");
+  save_run(folder / "bytes", model, ByteTokenizer(false),
+           {.source = "text.txt", .format = TextFormat::text, .block_size = 8});
+  write(folder / "short.txt", "a");
+  const Result result = gpt({"eval", "bytes", "--data", "short.txt"});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_THAT(result.err, AllOf(HasSubstr("short.txt"), ::testing::Not(HasSubstr("not characters"))));
 }
 
 }  // namespace

@@ -100,6 +100,16 @@ TEST(Trainer, TakesAnyOptimizer) {
   for (std::size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(x[i], y[i], 1e-14);
 }
 
+// What it does not train keeps no gradient from step to step either.
+TEST(Trainer, TakesAnOptimizerOfSomeParameters) {
+  World given(DType::f64);
+  const std::vector<Tensor> all = given.model.parameters();
+  Trainer trainer(given.model, given.data, {.steps = 2, .batch_size = 4},
+                  std::make_unique<optim::SGD>(std::vector<Tensor>{all.front()}, optim::SGDOptions{}));
+  trainer.step();
+  for (const Tensor& parameter : all) EXPECT_FALSE(parameter.grad().defined());
+}
+
 // All batches of sequences [begin, end) of the training part.
 Batch sequences(const Dataset& data, Index begin, Index end) {
   Batch batch;
