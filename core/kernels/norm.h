@@ -57,32 +57,37 @@ void layer_norm(LayerNorm<T> in) {
   }
 }
 
+// Arguments that loops read lie in locals: a store of a vector may, for all the compiler knows, change a struct.
 // With n = (x - mean) rstd and g = dy weight:  dx = rstd (g - mean(g) - n mean(g n)),  dweight = dy n,  dbias = dy.
 template <class T, class Adding, class Weighted>
 GRADUS_INLINE void layer_norm_grad_rows(LayerNormGrad<T> in, Adding adding, Weighted weighted) {
-  for (Index r = 0; r < in.rows; ++r, in.x += in.cols, in.dy += in.cols) {
-    const Vec<T> mu(in.mean[r]), inverse(in.rstd[r]);
-    const auto normal = [&](Index i, Index m) { return (get(in.x + i, m) - mu) * inverse; };
+  const T *dy = in.dy, *x = in.x;
+  const T *const weight = in.weight, *const mean = in.mean, *const rstd = in.rstd;
+  T *dx = in.dx, *const dweight = in.dweight, *const dbias = in.dbias;
+  const Index rows = in.rows, cols = in.cols;
+  for (Index r = 0; r < rows; ++r, x += cols, dy += cols) {
+    const Vec<T> mu(mean[r]), inverse(rstd[r]);
+    const auto normal = [&](Index i, Index m) { return (get(x + i, m) - mu) * inverse; };
     // Rounded, so that g - mean(g) is 0 in a row of one number.
-    const auto g = [&](Index i, Index m) { return rounded(times<T>(get(in.dy + i, m), in.weight + i, m, weighted)); };
+    const auto g = [&](Index i, Index m) { return rounded(times<T>(get(dy + i, m), weight + i, m, weighted)); };
     Vec<T> mean_g(0), mean_gn(0);
-    if (in.dx != nullptr) {
-      const T n = static_cast<T>(in.cols);
-      const Sums<T> sums = sums_of<T>(in.cols, [&](Index i, Index m) {
+    if (dx != nullptr) {
+      const T n = static_cast<T>(cols);
+      const Sums<T> sums = sums_of<T>(cols, [&](Index i, Index m) {
         const Vec<T> v = g(i, m);
         return Pair<T>{v, v * normal(i, m)};
       });
       mean_g = Vec<T>(sums.first / n), mean_gn = Vec<T>(sums.second / n);
     }
-    each_vector<T>(in.cols, [&](Index i, Index m) {
+    each_vector<T>(cols, [&](Index i, Index m) {
       const Vec<T> n = normal(i, m);
-      if (in.dx != nullptr) add_to(in.dx + i, inverse * subtract_product(g(i, m) - mean_g, n, mean_gn), m, adding);
-      if (in.dweight != nullptr) {
-        put(in.dweight + i, multiply_add(get(in.dy + i, m), n, get(in.dweight + i, m)), m);
+      if (dx != nullptr) add_to(dx + i, inverse * subtract_product(g(i, m) - mean_g, n, mean_gn), m, adding);
+      if (dweight != nullptr) {
+        put(dweight + i, multiply_add(get(dy + i, m), n, get(dweight + i, m)), m);
       }
-      if (in.dbias != nullptr) add_to(in.dbias + i, get(in.dy + i, m), m);
+      if (dbias != nullptr) add_to(dbias + i, get(dy + i, m), m);
     });
-    if (in.dx != nullptr) in.dx += in.cols;
+    if (dx != nullptr) dx += cols;
   }
 }
 template <class T>
