@@ -34,7 +34,7 @@ std::string read_standard_input() {
     got = std::fread(bytes.data() + size, 1, chunk, stdin);
     bytes.resize(size + got);
     gradus::check(bytes.size() <= most,
-                  "standard input is too long: more than {} MB do not fit the memory once they are tokens; give a part",
+                  "standard input is longer than {} MB, the most that can be read with this memory; give a part",
                   most / 1'000'000);
   }
   gradus::check(std::ferror(stdin) == 0, "standard input cannot be read; give the text in a file");

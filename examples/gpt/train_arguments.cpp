@@ -157,7 +157,7 @@ void check_names(const Json& object, const std::string& name) {
   for (const auto& [key, value] : object.items()) {
     if (std::ranges::find(known, key) != known.end()) continue;
     const auto meant = nearest(key, known);
-    gradus::check(!meant, "{}: there is no field \"{}\"; did you mean \"{}\"?", name, key, meant.value_or(""));
+    gradus::check(!meant, "{}: unknown field \"{}\"; did you mean \"{}\"?", name, key, meant.value_or(""));
   }
 }
 

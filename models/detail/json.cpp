@@ -10,8 +10,8 @@
 namespace gradus::models::detail {
 namespace {
 
-// What errors show of a value is written by a function that calls itself for what lies within: 100,000 brackets, and
-// the stack would overflow. No file here is deeper than three.
+// The function that writes a value into an error calls itself for nested values: 100,000 brackets would overflow the
+// stack. No file of ours is nested deeper than three.
 constexpr int deepest = 16;
 
 }  // namespace
@@ -91,7 +91,7 @@ template std::string JsonReader::get(const std::string&);
 
 void JsonReader::finish() const {
   for (const auto& [key, value] : object_.items()) {
-    check(seen_.contains(key), "{}: there is no field \"{}\"; remove it, or check its spelling", name_, key);
+    check(seen_.contains(key), "{}: unknown field \"{}\"; remove it, or check its spelling", name_, key);
   }
 }
 

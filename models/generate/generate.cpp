@@ -80,7 +80,7 @@ Index group_size(const GPT& model, Index count) {
   return std::clamp(most_bytes / bytes, Index{1}, std::min(most, count));
 }
 
-// generate() for the samples from the `first` of all on.
+// Generates one group of samples; `first` is the index of its first one among all, for the seeds.
 std::vector<std::vector<std::int32_t>> generate_from(std::size_t first, GPT& model,
                                                      std::span<const std::vector<std::int32_t>> prompts,
                                                      const GenerateOptions& options, const OnToken& on_token) {

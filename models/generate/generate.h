@@ -1,8 +1,8 @@
 // New text from a GPT, a token at a time, with the keys and values of earlier tokens kept.
 //
 // A context that has filled block_size slides: its oldest quarter is let go (at least one token) and the rest read anew
-// at positions from 0, so that the model always sees the last three quarters or more, at the price of about three
-// tokens' work per token. A prompt longer than block_size begins with its last block_size tokens.
+// at positions from 0, so that the model always sees the last three quarters or more, and each token
+// costs the work of about three more. A prompt longer than block_size begins with its last block_size tokens.
 #pragma once
 
 #include <functional>
@@ -40,10 +40,9 @@ std::vector<std::int32_t> generate(GPT& model, std::span<const std::int32_t> pro
 /// Told of every piece of a text as it comes: `sample` counts from 0. A piece has whole characters only.
 using OnText = std::function<void(std::size_t sample, std::string_view piece)>;
 
-/// `count` texts that begin with `prompt`, normalised as the tokenizer does, which is part of them. With a boundary
-/// token each is a document of its own that ends where the model ends it; without, an empty prompt stands for a line
-/// break, or for the first token of the vocabulary if that has none, and is not shown. Bytes that make no character,
-/// which tokens for bytes may give, are shown as U+FFFD.
+/// `count` texts that start with the normalized prompt. With a boundary token, a text ends where the model draws it.
+/// Without one, an empty prompt is replaced by a line break, or by token 0 if there is none, which is not part of the
+/// text. Bytes that make no character, which byte tokens may give, become U+FFFD.
 std::vector<std::string> generate(GPT& model, const Tokenizer& tokenizer, std::string_view prompt, Index count,
                                   const GenerateOptions& options = {}, const OnText& on_text = {},
                                   const OnToken& on_token = {});

@@ -24,8 +24,8 @@ Cost cost_of(const GPTConfig& config, DType dtype, Index batch_tokens, bool ragg
   const double weights = static_cast<double>(config.num_parameters()) * bytes;
   const auto tokens = static_cast<double>(batch_tokens), judged = static_cast<double>(judged_tokens(config));
   const double activations = kept * tokens * bytes;
-  // Blocks are reused for the same size only: those of judging stand beside those of training, and batches of changing
-  // sizes have blocks of several. What lies unused was measured, as were the C that backward holds besides.
+  // The pool reuses memory for the same size only. So evaluation has buffers beside those of training, and ragged
+  // batches have buffers of several sizes. The factors 1.15 and 14 C were measured.
   const double sizes = ragged ? 1.5 : 1, unused = 1.15, program = 25e6;
   const double step = sizes * activations + 14 * C * tokens * bytes, judging = (18 * C + 3 * V) * judged * bytes;
   const double training = program + unused * (4 * weights + step + judging);

@@ -13,16 +13,16 @@ struct Cost {
   double weights;         // bytes; gradients and AdamW's two moments are as many again, each
   double cache;           // bytes: keys and values of one sequence of block_size tokens
   double activations;     // bytes that a step keeps for its gradients
-  // Bytes that a training takes: weights, gradients and moments, a step with what it keeps and what comes and goes,
-  // measuring beside it, and what lies unused in between; without the data. In trainings of 0.1 to 6.4 million
-  // parameters from 12 % less to 15 % more than measured; more where little is held out, since judging then takes less.
+  // Peak memory of training in bytes: weights, gradients, moments, activations and temporaries, evaluation, and unused
+  // memory of the pool; not the data. For 0.1 to 6.4 million parameters this is 12 % below to 15 % above the measured
+  // peak, and more above it if the held-out part is small.
   double training;
 };
 
 /// `batch_tokens` tokens go through the model at once; `ragged`: not always as many, as with documents.
 Cost cost_of(const GPTConfig& config, DType dtype, Index batch_tokens, bool ragged = false);
 
-/// How many tokens evaluate() has go through the model at once.
+/// The most tokens that evaluate() packs into one batch; a longer sequence is a batch by itself.
 Index judged_tokens(const GPTConfig& config);
 
 #pragma GCC visibility pop

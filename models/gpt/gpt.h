@@ -30,7 +30,7 @@ struct GPTConfig {
   Index n_head = 12;
   Index n_embd = 768;
   double dropout = 0;
-  bool bias = true;  // in every Linear and LayerNorm
+  bool bias = true;  // in the blocks' Linears and every LayerNorm; lm_head has none
   NormKind norm = NormKind::layer;
   bool norm_gain = true;  // whether norms have a learned factor
   nn::Activation activation = nn::Activation::gelu_tanh;
@@ -103,9 +103,9 @@ class GPT : public nn::Module {
 
   /// What the head reads: (N, C). With head(), for callers that need the logits of some rows only.
   Tensor features(std::span<const std::int32_t> tokens, std::span<const Index> lengths) const;
-  /// The same for sequences that are continued, without gradients: `tokens` are new ones, lengths[i] of the i-th
-  /// sequence, whose earlier ones are in caches[i]; they are added there. Throws Error for a sequence that grows beyond
-  /// block_size.
+  /// Continues sequences, without gradients. `tokens` holds only the new tokens, lengths[i] of sequence i. caches[i]
+  /// holds the keys and values of its earlier tokens; those of the new ones are appended. Throws Error for a sequence
+  /// that grows beyond block_size.
   Tensor features(std::span<const std::int32_t> tokens, std::span<const Index> lengths,
                   std::span<Cache* const> caches) const;
   Tensor head(const Tensor& features) const { return lm_head(features); }  // (.., C) -> (.., V)

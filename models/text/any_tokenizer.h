@@ -13,7 +13,7 @@ namespace gradus::models {
 /// Copies share the tokenizer, which never changes.
 class AnyTokenizer final : public Tokenizer {
  public:
-  /// Any kind becomes one, so that it can be given where this is asked for.
+  /// Converts from any tokenizer type.
   template <std::derived_from<Tokenizer> Kind>
   requires(!std::is_abstract_v<Kind> && !std::same_as<Kind, AnyTokenizer>)
       AnyTokenizer(Kind tokenizer)  // NOLINT(google-explicit-constructor)
@@ -24,7 +24,7 @@ class AnyTokenizer final : public Tokenizer {
   std::string decode(std::span<const std::int32_t> tokens) const override { return held_->decode(tokens); }
   std::string to_json() const override { return held_->to_json(); }
 
-  /// The tokenizer as one of a kind; null where it is of another.
+  /// The tokenizer as a `Kind`, or null if it is of another type.
   template <class Kind>
   const Kind* as() const {
     return dynamic_cast<const Kind*>(held_.get());

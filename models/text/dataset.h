@@ -1,5 +1,6 @@
-// Training text as batches of packed token sequences: lines that are documents of their own, or one running text. Each
-// epoch shows every piece once, in a new random order; a part is held out for judging and never trained on.
+// Training text as batches of packed token sequences: lines that are documents of their own, or one running text. An
+// epoch shows every document once, or the windows of a running text side by side, in a new random order. A part is held
+// out for evaluation and never trained on.
 #pragma once
 
 #include <cstdint>
@@ -28,10 +29,10 @@ enum class Part { train, held_out };
 /// How a text is cut and split.
 struct DatasetOptions {
   Index block_size = 64;    // the model's: no sequence is longer
-  double held_out = 0.1;    // fraction kept for judging; 0 trains on everything, 1 on nothing
+  double held_out = 0.1;    // fraction kept for evaluation; 0 trains on everything, 1 on nothing
   std::uint64_t seed = 42;  // of the order in which training sees the data, and of what is held out from documents
-  // Documents that are alike are all trained on or all held out. false: each by itself, so that copies of what is
-  // learned are evaluated on too; only for runs that began so.
+  // true: documents that are alike go to the same part. false: each is assigned by itself, so that a held-out document
+  // may also be trained on; only to resume older runs.
   bool distinct = true;
 };
 
@@ -58,11 +59,12 @@ class Dataset {
   void next(Index count, Batch& batch);
   Index epoch() const { return epoch_; }
 
-  /// A part in its own order, for judging: sequences `first` and on, as many as fit `max_tokens` and at least one.
+  /// A part in its own order, for evaluation: sequences `first` and on, as many as fit `max_tokens` and at least one.
   /// Returns the first that did not fit, which is size(part) at the end.
   Index read(Part part, Index first, Index max_tokens, Batch& batch) const;
-  /// Adds one sequence of a part to a batch; and how many tokens it has.
+  /// Appends sequence i of a part to a batch.
   void append(Part part, Index i, Batch& batch) const;
+  /// The number of tokens of sequence i.
   Index length(Part part, Index i) const { return pieces(part)[static_cast<std::size_t>(i)].length; }
 
   DatasetState state() const;
@@ -127,7 +129,7 @@ class DocumentDataset : public Dataset {
 
  private:
   void encode(std::span<const std::string> documents, const Progress& progress);
-  // The first document like the i-th, which is itself if there is none before.
+  // For each document the index of its first copy, which may be itself.
   std::vector<Index> find_kinds();
   std::vector<Part> split(const std::vector<Index>& kind);
   void cut(const std::vector<Part>& part);
@@ -137,12 +139,13 @@ class DocumentDataset : public Dataset {
   Piece training_piece(Index i) const override { return pieces(Part::train)[static_cast<std::size_t>(i)]; }
 
   std::vector<Index> begins_;  // where the documents' tokens begin in the stream, and one more behind the last
-  std::vector<Index> table_;   // -1: free
+  std::vector<Index> table_;   // hash table of documents; -1: free
   Index num_copies_ = 0, num_leaked_ = 0, num_cut_ = 0, longest_ = 0;
 };
 
-/// Windows of exactly block_size tokens that lie side by side, beginning at a random offset that changes every epoch.
-/// The last fraction of the text is held out, or a text of its own is; evaluation windows cover all of it.
+/// Training windows have exactly block_size tokens, lie side by side and start at a random offset in each epoch, so an
+/// epoch may miss some tokens at both ends. The last fraction of the text is held out, or a text of its own is;
+/// evaluation windows cover all of it, and one may be shorter.
 class TextDataset : public Dataset {
  public:
   /// Throws Error for a text that the tokenizer has no tokens for, and when a part is too short.

@@ -11,9 +11,8 @@ namespace gradus::models {
 /// A short text that differs for different texts.
 std::string fingerprint(std::string_view text);
 
-/// What tells whether two texts are the same for a model: of the text as its tokens are learned (composed characters,
-/// for those of a CharTokenizer), whatever line ends, byte order marks and composition the file has. Not equal to any
-/// fingerprint().
+/// A hash of normalized text: two files have the same one if they differ only in what Tokenizer::normalize() removes
+/// (for a CharTokenizer line ends, byte order marks and Unicode composition). It equals no fingerprint().
 class TextIdentity {
  public:
   /// The next document, or the whole of a running text; as Tokenizer::normalize() gives it.

@@ -172,7 +172,7 @@ std::string read_file(const std::filesystem::path& path) {
   } else {
     error = !error && size > most ? std::make_error_code(std::errc::file_too_large) : file.read(bytes, most);
     check(error != std::errc::file_too_large,
-          "'{}' is too long: more than {} MB do not fit the memory once they are tokens; give a part of it", name,
+          "'{}' is longer than {} MB, the most that can be read with this memory; give a part of it", name,
           most / 1'000'000);
   }
   check(!error, "cannot read '{}': {}", name, error.message());

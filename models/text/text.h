@@ -25,7 +25,8 @@ enum class TextFormat { lines, text };
 const char* name_of(TextFormat format);
 std::optional<TextFormat> text_format(std::string_view name);
 
-/// How many bytes a text may have: a part of the memory that is free, since its tokens take several times as much.
+/// How many bytes a text may have: an eighth of the free memory, since its tokens take several times as much, and at
+/// most 4 GiB.
 std::size_t longest_text();
 
 /// The bytes of a file. Throws Error when it is missing, unreadable, a folder, empty, longer than longest_text(), or

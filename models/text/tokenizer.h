@@ -52,7 +52,8 @@ class Tokenizer {
 
   /// A text in the form in which its tokens are learned: texts with the same one are the same to a model.
   std::string normalize(std::string_view text, std::string_view name = "text") const { return normalized(text, name); }
-  /// That form with every character that has no token left out or replaced; `unknown` must not be refuse.
+  /// The normalized text `text` with every character that has no token skipped or replaced. `unknown` is skip or
+  /// replace.
   Fitted fit(std::string_view text, Unknown unknown, std::string_view name = "text") const {
     return fitted(text, unknown, name);
   }

@@ -240,7 +240,8 @@ void RunWriter::keep_last() {
   }
 }
 
-// Gives a best model of steps that the run goes back behind another name, and takes the checkpoint's own in its stead.
+// Renames a best.safetensors of steps after the one that is resumed. If the checkpoint itself was the best, its weights
+// become the new one.
 void RunWriter::set_best_aside(Resumed& resumed) {
   const fs::path best = folder_ / best_file;
   if (resumed.other_best) {
@@ -291,7 +292,7 @@ void RunWriter::save_models(const GPT& model, const HeldOut& held_out, Index ste
   save_run(folder_, model, tokenizer_, data_, settings_, model_file, moment);
 }
 
-// What the new checkpoint leaves without a use: an earlier run's, steps after the one gone on from, and one too many.
+// Removes obsolete checkpoints: of an earlier run, of steps after the one resumed from, and the oldest beyond `keep`.
 void RunWriter::remove_older() {
   std::vector<fs::path> older = older_checkpoints(folder_);
   std::error_code ignored;  // a file too many does no harm

@@ -64,8 +64,8 @@ class RunWriter {
   /// held-out loss: not the best, if its model is neither in best.safetensors nor the checkpoint's own.
   HeldOut continue_from(const std::filesystem::path& path, const Checkpoint& checkpoint);
 
-  /// Lines reach the log with flush() and save(), but none before the first save if the log there is of an earlier run
-  /// or of later steps.
+  /// Lines reach the log with flush() and save(). Before the first save, flush() writes only if the run was resumed
+  /// from the folder's newest checkpoint.
   void log(const LogLine& line) { log_.write(line); }
   void flush();
   /// Checkpoint, then best.safetensors if no measurement was better than the one after this step, then
@@ -98,7 +98,7 @@ class RunWriter {
     std::filesystem::path file;
   };
 
-  // Whether lines must not reach the log yet: it is of an earlier run or of later steps until the next save.
+  // Whether lines must not reach the log before the next save.
   bool log_waits() const;
   void keep_last();
   void set_best_aside(Resumed& resumed);

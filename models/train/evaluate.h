@@ -9,8 +9,8 @@ namespace gradus::models {
 
 /// How much is evaluated.
 struct EvaluateOptions {
-  Index sequences = 0;     // about so many, spread evenly over the part; 0: all
-  Progress progress = {};  // called between batches, some thousand tokens each; what it throws ends the work
+  Index sequences = 0;     // so many, spread evenly over the part; 0: all
+  Progress progress = {};  // called after each batch; what it throws ends the work
 };
 
 /// A mean loss.
@@ -18,8 +18,8 @@ struct Evaluation {
   double loss = 0;      // nats per token, boundary tokens included
   Index tokens = 0;     // how many were predicted,
   Index sequences = 0;  // and in how many sequences
-  // Half the width of the 95 % confidence interval of what the whole part would give: 0 where that is what was
-  // evaluated, NaN for one sequence of several.
+  // Half the width of the 95 % confidence interval of the loss on the whole part: 0 if all of it was evaluated, NaN if
+  // only one of several sequences was.
   double margin = 0;
 };
 
@@ -38,13 +38,13 @@ struct Estimate {
 /// Loss and accuracy with their intervals.
 struct Judgement {
   Estimate loss;      // nats per token
-  Estimate accuracy;  // part of the tokens that the model found likeliest
+  Estimate accuracy;  // share of the targets that the model ranked first
   Index tokens = 0, sequences = 0;
 };
 
-/// The same with intervals of what more data of the same kind would give. Tokens of one sequence are alike, so that
-/// sequences are what counts as independent: the variance is that of a ratio of sums over clusters (Cochran 1977,
-/// section 6.3).
+/// Like evaluate(), with accuracy; the intervals are for new data of the same kind. Sequences count as independent, not
+/// tokens, which are alike within one: the variance is that of a ratio of sums over clusters (Cochran 1977, section
+/// 6.3).
 Judgement judge(GPT& model, const Dataset& dataset, Part part = Part::held_out, const EvaluateOptions& options = {});
 
 #pragma GCC visibility pop

@@ -27,7 +27,7 @@ std::vector<std::string> read_texts(const Json& json, const char* key, const std
   return texts;
 }
 
-// What a folder does not say is as it was before there was anything else.
+// A field that is absent has the value that older versions always used.
 RunData read_data(const Json& json, const std::string& name) {
   JsonReader reader(json, name);
   RunData data;

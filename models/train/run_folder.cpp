@@ -29,7 +29,8 @@ long writer_of(const std::string& name) {
   return error == std::errc{} && end == name.data() + number && pid > 0 ? pid : 0;
 }
 
-// This process has written nothing yet: what has its number is of one before it that had the same, as in containers.
+// A file with this process's number is of an earlier process with the same number, as in containers: this process has
+// written nothing yet.
 bool is_left_behind(const std::string& name) {
   const long writer = writer_of(name);
   return writer > 0 && (writer == platform::process_id() || !platform::process_exists(writer));

@@ -41,11 +41,11 @@ struct FolderContents {
 };
 FolderContents look_into(const std::filesystem::path& folder);
 
-/// Keeps other trainings out of a folder for as long as it lives; a process that ends, however, holds none. Throws
-/// Error that names the process which trains there.
+/// Keeps other trainings out of a folder while this object lives; the lock goes with the process, even if that crashes.
+/// Throws Error that names the process which trains there.
 class RunLock {
  public:
-  /// That another process has it.
+  /// Thrown when another process has the lock.
   class Held : public RunError {
    public:
     using RunError::RunError;

@@ -24,7 +24,7 @@ struct LogLine {
   std::optional<double> val_loss = {};  // where it was measured: after this step
 
   std::string to_json() const;
-  /// Nothing for a text that to_json() could not have written.
+  /// Nothing unless `text` is a JSON object with the numbers of a line (val_loss may be absent).
   static std::optional<LogLine> from_json(std::string_view text);
 };
 
@@ -33,14 +33,14 @@ struct LogLine {
 /// settings are no step: they are passed over too.
 std::vector<LogLine> read_log(const std::filesystem::path& path, std::vector<Index>* damaged = nullptr);
 
-/// Writes a log. The file that is there changes with the first flush(); or, so that a checkpoint can be replaced in
-/// between, with stage() and replace().
+/// Writes a log. The first flush() replaces a log that is there. stage() and replace() do it in two steps, so that a
+/// checkpoint can be written between them.
 class RunLog {
  public:
   /// Begins anew, with the settings (a JSON object, in one line) if there are any.
   explicit RunLog(std::filesystem::path path, std::string_view settings = "{}");
-  /// Continues after the line whose last() `line` was, and removes the lines after it. If the log has no such line, it
-  /// is damaged or another run's: the next flush() or replace() then renames it to aside().
+  /// Continues after the line with the fingerprint `line`, see last(), and removes the lines after it. If the log has
+  /// no such line, it is damaged or another run's: the next flush() or replace() then renames it to aside().
   void go_on_after(const std::string& line);
   /// Empty, if the line was found.
   const std::filesystem::path& aside() const { return aside_; }

@@ -90,7 +90,7 @@ double Trainer::learning_rate() const {
 // `before`: the default generator as the step began, so that dropout drops the same again.
 void Trainer::stop(const char* what, double value, const Generator& before) {
   model_.zero_grad();
-  std::string cause = "run again, every single result was finite: only their sum is not";
+  std::string cause = "when the step was repeated, every result of an op was finite; only the sum over them was not";
   const Generator now = std::exchange(default_generator(), before);
   try {
     AnomalyMode watch(model_.named_parameters());

@@ -49,8 +49,8 @@ struct StepReport {
   double seconds;    // this step took
 };
 
-/// Adds the gradient of the mean loss over the tokens of all batches, which is what one batch of all their sequences
-/// would give: each batch weighs by its tokens. Returns that mean; NaN or infinity ends it early.
+/// Accumulates the gradient of the mean loss per token; each batch is weighted by its tokens, so the result equals that
+/// of one large batch. Returns the mean loss, and stops early if it is not finite.
 double accumulate_gradients(const GPT& model, std::span<const Batch> batches, double label_smoothing = 0);
 
 /// The name of the optimizer that a Trainer makes where it is given none.

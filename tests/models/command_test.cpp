@@ -95,7 +95,7 @@ TEST_F(Command, ConfigFileAndWeightsFromElsewhere) {
   ASSERT_EQ(gpt({"train", "--config", "run/config.json", "--out", "again", "--quiet"}).status, 0);
   EXPECT_EQ(read(folder / "again/model.safetensors"), read(folder / "run/model.safetensors"));
   write(folder / "bad.json", R"({"learning": 1})");
-  expect_error(train({"--config", "bad.json"}), 1, "bad.json: there is no field \"learning\"");
+  expect_error(train({"--config", "bad.json"}), 1, "bad.json: unknown field \"learning\"");
   write(folder / "bad.json", R"({"lr": "fast"})");
   expect_error(train({"--config", "bad.json"}), 1, "\"lr\" is \"fast\"");
   write(folder / "bad.json", R"({"accumulation": 2.5})");
@@ -347,7 +347,7 @@ TEST_F(Command, WhatIsNearIsSuggested) {
     expect_error(gpt(wrong), 2, meant);
   }
   write(folder / "bad.json", R"({"step": 3})");
-  expect_error(train({"--config", "bad.json"}), 1, "bad.json: there is no field \"step\"; did you mean \"steps\"?");
+  expect_error(train({"--config", "bad.json"}), 1, "bad.json: unknown field \"step\"; did you mean \"steps\"?");
   write(folder / "bad.json", R"({"batch_size": 3})");
   expect_error(train({"--config", "bad.json"}), 1, "did you mean \"batch\"?");
   for (const char* far : {"--zebra", "--x"}) {
