@@ -15,16 +15,50 @@ namespace gradus {
 // ---- pointwise, one argument: any shape -> the same shape (formulas: kernels/unary.def)
 Tensor neg(const Tensor& x);
 Tensor exp(const Tensor& x);
-Tensor log(const Tensor& x);  // natural logarithm
+Tensor exp2(const Tensor& x);   // 2^x
+Tensor expm1(const Tensor& x);  // e^x - 1, with all digits near 0
+Tensor log(const Tensor& x);    // natural logarithm
+Tensor log2(const Tensor& x);
+Tensor log1p(const Tensor& x);  // log(1 + x), with all digits near 0
 Tensor sqrt(const Tensor& x);
+Tensor rsqrt(const Tensor& x);  // 1 / sqrt(x)
+Tensor reciprocal(const Tensor& x);
+Tensor square(const Tensor& x);
 Tensor abs(const Tensor& x);  // gradient 0 at 0
 Tensor sin(const Tensor& x);
 Tensor cos(const Tensor& x);
+Tensor tan(const Tensor& x);
+Tensor asin(const Tensor& x);
+Tensor acos(const Tensor& x);
+Tensor atan(const Tensor& x);
+Tensor sinh(const Tensor& x);
+Tensor cosh(const Tensor& x);
 Tensor tanh(const Tensor& x);
-Tensor sigmoid(const Tensor& x);   // 1 / (1 + e^-x)
-Tensor relu(const Tensor& x);      // max(x, 0); gradient 0 at 0
-Tensor silu(const Tensor& x);      // x sigmoid(x)
-Tensor softplus(const Tensor& x);  // log(1 + e^x)
+Tensor erf(const Tensor& x);   // 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x
+Tensor sign(const Tensor& x);  // -1, 0 or 1; 0 for NaN. Gradient 0, as of the next four
+Tensor floor(const Tensor& x);
+Tensor ceil(const Tensor& x);
+Tensor round(const Tensor& x);                                     // halves to the even neighbor
+Tensor trunc(const Tensor& x);                                     // toward 0
+Tensor sigmoid(const Tensor& x);                                   // 1 / (1 + e^-x)
+Tensor relu(const Tensor& x);                                      // max(x, 0); gradient 0 at 0
+Tensor silu(const Tensor& x);                                      // x sigmoid(x)
+Tensor softplus(const Tensor& x);                                  // log(1 + e^x)
+Tensor logsigmoid(const Tensor& x);                                // log(sigmoid(x))
+Tensor mish(const Tensor& x);                                      // x tanh(softplus(x)) (Misra 2019)
+Tensor hardswish(const Tensor& x);                                 // x relu6(x + 3) / 6 (Howard et al. 2019)
+Tensor hardsigmoid(const Tensor& x);                               // relu6(x + 3) / 6
+Tensor relu6(const Tensor& x);                                     // x kept within [0, 6]; gradient 0 at both ends
+Tensor softsign(const Tensor& x);                                  // x / (1 + |x|)
+Tensor tanhshrink(const Tensor& x);                                // x - tanh(x)
+Tensor leaky_relu(const Tensor& x, double negative_slope = 0.01);  // x where x > 0, else negative_slope x
+/// x where x > 0, else alpha (e^x - 1) (Clevert et al. 2015).
+Tensor elu(const Tensor& x, double alpha = 1);
+Tensor celu(const Tensor& x, double alpha = 1);                      // the same with e^(x / alpha) (Barron 2017)
+Tensor selu(const Tensor& x);                                        // 1.0507 elu(x, 1.6733) (Klambauer et al. 2017)
+Tensor hardtanh(const Tensor& x, double low = -1, double high = 1);  // as clamp, but gradient 0 at both ends
+Tensor hardshrink(const Tensor& x, double lambd = 0.5);              // x where |x| > lambd, else 0
+Tensor softshrink(const Tensor& x, double lambd = 0.5);              // x moved toward 0 by lambd, at most to 0
 /// The two forms of gelu.
 enum class Gelu { erf, tanh };
 /// x Phi(x) (Hendrycks & Gimpel 2016): exact with the error function, or the tanh approximation that GPT-2 uses.
@@ -40,9 +74,39 @@ Tensor mul(const Tensor& a, const Tensor& b);
 Tensor div(const Tensor& a, const Tensor& b);
 Tensor maximum(const Tensor& a, const Tensor& b);  // equal values share the gradient half and half
 Tensor minimum(const Tensor& a, const Tensor& b);
-Tensor pow(const Tensor& a, const Tensor& b);  // a^b; da is 0 where b is 0, db is 0 where a is 0 and b >= 0
+Tensor pow(const Tensor& a, const Tensor& b);        // a^b; da is 0 where b is 0, db is 0 where a is 0 and b >= 0
+Tensor fmod(const Tensor& a, const Tensor& b);       // a - b trunc(a / b): has the sign of a
+Tensor remainder(const Tensor& a, const Tensor& b);  // a - b floor(a / b): has the sign of b
+Tensor atan2(const Tensor& a, const Tensor& b);      // the angle of the point (b, a), from -pi to pi
+/// start + weight (end - start).
+Tensor lerp(const Tensor& start, const Tensor& end, const Tensor& weight);
+Tensor lerp(const Tensor& start, const Tensor& end, double weight);
+
+// ---- comparisons and masks: 1 where it holds, else 0, in the type of the arguments; no gradient. They broadcast.
+// Comparisons with NaN are 0, but for ne, which is 1 (formulas: kernels/compare.def).
+Tensor eq(const Tensor& a, const Tensor& b);
+Tensor ne(const Tensor& a, const Tensor& b);
+Tensor lt(const Tensor& a, const Tensor& b);
+Tensor le(const Tensor& a, const Tensor& b);
+Tensor gt(const Tensor& a, const Tensor& b);
+Tensor ge(const Tensor& a, const Tensor& b);
+Tensor isnan(const Tensor& x);
+Tensor isinf(const Tensor& x);
+Tensor isfinite(const Tensor& x);
+Tensor logical_not(const Tensor& x);  // here and below any number but 0 is true
+Tensor logical_and(const Tensor& a, const Tensor& b);
+Tensor logical_or(const Tensor& a, const Tensor& b);
+Tensor logical_xor(const Tensor& a, const Tensor& b);
 /// a where condition is not 0, else b; all three broadcast. The condition gets no gradient.
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
+Tensor where(const Tensor& condition, const Tensor& a, double b);
+Tensor where(const Tensor& condition, double a, const Tensor& b);
+/// x where mask is 0, else `value`; they broadcast.
+Tensor masked_fill(const Tensor& x, const Tensor& mask, double value);
+/// The last two dimensions below, or above, a diagonal and on it; 0 elsewhere. Diagonal 0 is the main one, 1 the next
+/// above it. (.., m, n) -> (.., m, n)
+Tensor tril(const Tensor& x, Index diagonal = 0);
+Tensor triu(const Tensor& x, Index diagonal = 0);
 
 namespace detail {
 // A number in the type of x. If x is undefined, any type will do, since the op refuses x.
@@ -89,6 +153,60 @@ inline Tensor operator*(double a, const Tensor& b) {
 }
 inline Tensor operator/(double a, const Tensor& b) {
   return div(detail::number_for(b, a), b);
+}
+inline Tensor operator==(const Tensor& a, const Tensor& b) {
+  return eq(a, b);
+}
+inline Tensor operator==(const Tensor& a, double b) {
+  return eq(a, detail::number_for(a, b));
+}
+inline Tensor operator==(double a, const Tensor& b) {
+  return eq(detail::number_for(b, a), b);
+}
+inline Tensor operator!=(const Tensor& a, const Tensor& b) {
+  return ne(a, b);
+}
+inline Tensor operator!=(const Tensor& a, double b) {
+  return ne(a, detail::number_for(a, b));
+}
+inline Tensor operator!=(double a, const Tensor& b) {
+  return ne(detail::number_for(b, a), b);
+}
+inline Tensor operator<(const Tensor& a, const Tensor& b) {
+  return lt(a, b);
+}
+inline Tensor operator<(const Tensor& a, double b) {
+  return lt(a, detail::number_for(a, b));
+}
+inline Tensor operator<(double a, const Tensor& b) {
+  return lt(detail::number_for(b, a), b);
+}
+inline Tensor operator<=(const Tensor& a, const Tensor& b) {
+  return le(a, b);
+}
+inline Tensor operator<=(const Tensor& a, double b) {
+  return le(a, detail::number_for(a, b));
+}
+inline Tensor operator<=(double a, const Tensor& b) {
+  return le(detail::number_for(b, a), b);
+}
+inline Tensor operator>(const Tensor& a, const Tensor& b) {
+  return gt(a, b);
+}
+inline Tensor operator>(const Tensor& a, double b) {
+  return gt(a, detail::number_for(a, b));
+}
+inline Tensor operator>(double a, const Tensor& b) {
+  return gt(detail::number_for(b, a), b);
+}
+inline Tensor operator>=(const Tensor& a, const Tensor& b) {
+  return ge(a, b);
+}
+inline Tensor operator>=(const Tensor& a, double b) {
+  return ge(a, detail::number_for(a, b));
+}
+inline Tensor operator>=(double a, const Tensor& b) {
+  return ge(detail::number_for(b, a), b);
 }
 // a += b and the like. A leaf that wants a gradient (a parameter) is updated in place, which is legal under NoGrad only
 // and an Error elsewhere, as in PyTorch. Everything else gets a new node: the old value stays in the graph, and only

@@ -26,6 +26,7 @@ constexpr Kernels<T> make_table() {
       .unary = unary<T>,
       .unary_grad = unary_grad<T>,
       .binary = binary<T>,
+      .compare = compare<T>,
       .binary_grad = binary_grad<T>,
       .select = select<T>,
       .select_grad = select_grad<T>,

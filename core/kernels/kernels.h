@@ -20,6 +20,12 @@ enum class BinaryOp : unsigned char {
 #undef BINARY
 };
 
+enum class CompareOp : unsigned char {
+#define COMPARE(name, mask) name,
+#include <gradus/core/kernels/compare.def>
+#undef COMPARE
+};
+
 namespace kernels {
 
 using Index = std::int64_t;
@@ -213,6 +219,7 @@ struct Kernels {
   void (*unary)(UnaryOp op, const T* x, T* y, Index n, T p, T q, bool far);
   void (*unary_grad)(UnaryOp op, UnaryGrad<T> args);
   void (*binary)(BinaryOp op, const T* a, Index a_step, const T* b, Index b_step, T* y, Index n);
+  void (*compare)(CompareOp op, const T* a, Index a_step, const T* b, Index b_step, T* y, Index n);
   void (*binary_grad)(BinaryOp op, BinaryGrad<T> args);
   void (*select)(const T* condition, const T* a, const T* b, T* y, Index n);
   void (*select_grad)(const T* condition, T* da, T* db, const T* dy, Index n);  // null: not wanted

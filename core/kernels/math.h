@@ -4,6 +4,8 @@
 // f64; tests/core/ops/op_edges_test.cpp looks at every 4,099th float and tests/core/ops/special_values_test.cpp at f64.
 #pragma once
 
+#include <array>
+
 #include <gradus/core/kernels/simd.h>
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
@@ -103,6 +105,33 @@ GRADUS_INLINE Vec<T> exponential_of_negative(Vec<T> unbounded, More... more) {
   return p.e_to_rest * from_exponent<T>(p.n) * Vec<T>(back);
 }
 
+/// 2^x. The rest of x is exact, so that one product is rounded before the polynomial.
+template <class T>
+GRADUS_INLINE Vec<T> exponential_2(Vec<T> unbounded) {
+  using V = Vec<T>;
+  using F = Format<T>;
+  const V x = xsimd::min(V(T(F::bias + 2)), xsimd::max(V(T(-F::bias - F::digits - 1)), unbounded));
+  const V to_integer(F::to_integer + T(2 * F::bias)), shifted = x + to_integer;
+  const V r = (x - (shifted - to_integer)) * V(T(0.69314718055994530942)), square = r * r;
+  const BitsOf<T> n = bits_of<T>(shifted), half = n >> 1;
+  const V e_to_rest = multiply_add(square, exponential_polynomial(r, square), r) + V(1);
+  return e_to_rest * from_exponent<T>(half) * from_exponent<T>(n - half);
+}
+
+/// e^x - 1 = 2^n (e^rest - 1) + (2^n - 1), halved on the way so that 2^n does not overflow before the result does.
+template <class T>
+GRADUS_INLINE Vec<T> exponential_minus_1(Vec<T> x) {
+  using V = Vec<T>;
+  using F = Format<T>;
+  const V bounded = xsimd::min(V(F::most), xsimd::max(V(T(-50)), x));  // e^-50 does not show beside 1
+  const V to_integer(F::to_integer + T(F::bias - 1));
+  const V shifted = multiply_add(bounded, V(T(1.44269504088896340736)), to_integer), n = shifted - to_integer;
+  const V r = multiply_add(n, V(-F::ln2_rest), multiply_add(n, V(-F::ln2), bounded)), square = r * r;
+  const V scale = from_exponent<T>(bits_of<T>(shifted));  // 2^(n - 1)
+  const V half = multiply_add(scale, multiply_add(square, exponential_polynomial(r, square), r), scale - V(T(0.5)));
+  return xsimd::select(x == V(0), x, half + half);
+}
+
 /// log(x). xsimd 8.1 is off by up to 37 for subnormal doubles: its exponent is the one before it scales them.
 GRADUS_INLINE Vec<float> logarithm(Vec<float> x) {
   return xsimd::log(x);
@@ -112,6 +141,16 @@ GRADUS_INLINE Vec<double> logarithm(Vec<double> x) {
   const auto subnormal = x < V(0x1p-1022);
   const V y = xsimd::log(xsimd::select(subnormal, x * V(0x1p54), x));
   return y - xsimd::select(subnormal, V(37.429947750237047), V(0));  // 54 ln 2
+}
+
+/// log2(x), likewise.
+GRADUS_INLINE Vec<float> base_2_logarithm(Vec<float> x) {
+  return xsimd::log2(x);
+}
+GRADUS_INLINE Vec<double> base_2_logarithm(Vec<double> x) {
+  using V = Vec<double>;
+  const auto subnormal = x < V(0x1p-1022);
+  return xsimd::log2(xsimd::select(subnormal, x * V(0x1p54), x)) - xsimd::select(subnormal, V(54), V(0));
 }
 
 // e^(a^2 / 2) Phi(-a) for a >= 0 as P((a - k) / (a + k)) / (a + k), where P is smooth: relative errors 2e-8 and 6e-17
@@ -161,6 +200,28 @@ GRADUS_INLINE NormalTail<T> normal_tail(Vec<T> x) {
   const V half = V(T(-0.5));
   const V density = exponential_of_negative(half * (upper * upper), half * ((a - upper) * (a + upper)));
   return {density, density * scaled_tail(a)};
+}
+
+/// The error function: up to 1/2 by its series, 2 / sqrt(pi) times the sum of (-1)^k x^(2 k + 1) / (k! (2 k + 1)),
+/// above by the tail of the normal distribution. xsimd 8.1's is off by 15 roundings in f64.
+template <class T>
+GRADUS_INLINE Vec<T> error_function(Vec<T> x) {
+  using V = Vec<T>;
+  constexpr int terms = std::is_same_v<T, float> ? 8 : 14;
+  constexpr auto series = [] {
+    std::array<double, terms> all{};
+    double factor = 1.12837916709551257390;  // 2 / sqrt(pi)
+    for (int k = 0; k < terms; factor /= -(++k)) all[static_cast<std::size_t>(k)] = factor / (2 * k + 1);
+    return all;
+  }();
+  const V a = xsimd::abs(x), square = xsimd::min(V(T(0.25)), x * x);
+  V sum(static_cast<T>(series[terms - 1]));
+  for (int k = terms - 2; k >= 0; --k) {
+    sum = multiply_add(sum, square, V(static_cast<T>(series[static_cast<std::size_t>(k)])));
+  }
+  const V bounded = xsimd::min(V(T(8)), a);  // 1 to the last digit
+  const V above = V(1) - V(2) * normal_tail<T>(bounded * V(T(1.41421356237309504880))).tail;
+  return xsimd::select(x == x, xsimd::select(a <= V(T(0.5)), x * sum, xsimd::select(x < V(0), -above, above)), x);
 }
 
 /// 1 + 2^t for t <= 190, within 1.2 ulp, and infinite where that is past the largest number; a NaN need not stay one.

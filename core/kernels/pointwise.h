@@ -25,6 +25,11 @@ template <class V, class M>
 GRADUS_INLINE SlopeUnless<M, V> one_unless(M stops) {
   return {stops, V(1)};
 }
+// The slope of an op that is constant between its jumps.
+template <class V>
+GRADUS_INLINE auto flat() {
+  return one_unless<V>(V(0) == V(0));
+}
 template <class V>
 GRADUS_INLINE V relu(V x) {  // a NaN stays one
   return xsimd::select(x <= V(0), V(0), x);
@@ -57,6 +62,29 @@ GRADUS_INLINE V bounded(V x, V bound) {
 template <class V>
 GRADUS_INLINE V softplus(V x) {
   return relu(x) + xsimd::log1p(exponential_of_negative(-xsimd::abs(x)));
+}
+
+// x tanh(softplus(x)) (Misra 2019). With w = e^x and n = w (w + 2): tanh(log(1 + w)) = n / (n + 2).
+template <class V>
+struct Mish {
+  V tanh, rest;  // rest: 1 - tanh^2
+  explicit GRADUS_INLINE Mish(V x) {
+    using T = typename V::value_type;
+    constexpr T most = std::is_same_v<T, float> ? 20 : 40;  // past it the slope is 1
+    const V w = exponential(xsimd::min(V(most), x)), n = w * (w + V(2)), below = n + V(2);
+    tanh = quotient(n, below);
+    rest = quotient(quotient(V(4), below) * (n + V(1)), below);
+  }
+};
+template <class V>
+GRADUS_INLINE V mish(V x) {
+  return xsimd::select(x < V(-1000), V(0), x * Mish<V>(x).tanh);
+}
+template <class V>
+GRADUS_INLINE V mish_slope(V unbounded) {
+  const V x = bounded(unbounded, V(1000));
+  const Mish<V> m(x);
+  return m.tanh + x * sigmoid(x) * m.rest;
 }
 
 template <class V>
@@ -144,6 +172,72 @@ GRADUS_INLINE V clamp(V x, V low, V high) {
   return xsimd::select(x < low, low, xsimd::select(x > high, high, x));
 }
 
+template <class V>
+GRADUS_INLINE V scaled_below(V x, V factor) {
+  return xsimd::select(x > V(0), x, x * factor);
+}
+template <class V>
+GRADUS_INLINE V elu(V x, V alpha) {
+  return xsimd::select(x > V(0), x, alpha * exponential_minus_1(xsimd::min(V(0), x)));
+}
+template <class V>
+GRADUS_INLINE V hardshrink(V x, V bound) {
+  return xsimd::select(xsimd::abs(x) <= bound, V(0), x);
+}
+
+// x clamp(x + 3, 0, 6) / 6 (Howard et al. 2019, section 5.2). Slopes at -3 and 3 are PyTorch's.
+template <class V>
+GRADUS_INLINE V hardswish(V x) {
+  using T = typename V::value_type;
+  const V six(T(6)), zero(T(0));
+  const V inside = quotient(x * clamp(x + V(T(3)), zero, six), six);
+  return xsimd::select(x < V(T(-3)), zero, xsimd::select(x > V(T(3)), x, inside));
+}
+template <class V>
+GRADUS_INLINE V hardswish_slope(V x) {
+  using T = typename V::value_type;
+  const V inside = quotient(x, V(T(3))) + V(T(0.5));
+  return xsimd::select(x < V(T(-3)), V(T(0)), xsimd::select(x > V(T(3)), V(T(1)), inside));
+}
+
+// f of each lane by the C library: for functions that are seldom used, or that xsimd rounds too coarsely.
+template <class V, class F>
+GRADUS_INLINE V lanes(V a, V b, F f) {
+  using T = typename V::value_type;
+  alignas(64) T in_a[V::size], in_b[V::size];
+  a.store_aligned(in_a);
+  b.store_aligned(in_b);
+  for (std::size_t i = 0; i < V::size; ++i) in_a[i] = f(in_a[i], in_b[i]);
+  return V::load_aligned(in_a);
+}
+struct Fmod {
+  float operator()(float a, float b) const { return __builtin_fmodf(a, b); }
+  double operator()(double a, double b) const { return __builtin_fmod(a, b); }
+};
+struct Atan2 {
+  float operator()(float a, float b) const { return __builtin_atan2f(a, b); }
+  double operator()(double a, double b) const { return __builtin_atan2(a, b); }
+};
+// The remainder with the sign of b.
+template <class V>
+GRADUS_INLINE V floored_remainder(V a, V b) {
+  const V rest = lanes(a, b, Fmod()), zero(typename V::value_type(0));
+  return xsimd::select(((rest < zero) && (b > zero)) || ((rest > zero) && (b < zero)), rest + b, rest);
+}
+// The whole number that a b was taken away from a, of which y is left; a / b is off by one where it rounds up to it.
+template <class V>
+GRADUS_INLINE V whole_quotient(V a, V b, V y, V approximate) {
+  return xsimd::select(y - y == V(0), xsimd::nearbyint(quotient(a - y, b)), approximate);
+}
+// d atan2(a, b) / da = b / (a^2 + b^2), without overflow of the squares.
+template <class V>
+GRADUS_INLINE V atan2_slope(V a, V b) {
+  const V larger_size = xsimd::max(xsimd::abs(a), xsimd::abs(b)), p = quotient(a, larger_size),
+          q = quotient(b, larger_size);
+  const V inf(std::numeric_limits<typename V::value_type>::infinity());
+  return xsimd::select(larger_size == inf, quotient(b, inf), quotient(quotient(q, p * p + q * q), larger_size));
+}
+
 // Of max(a, b), the share of the gradient that a gets: half of it in a tie, and as in PyTorch all of it where one is
 // NaN, so that the NaN is not hidden.
 template <class V>
@@ -185,6 +279,16 @@ GRADUS_INLINE auto share_above(V a, V b) {
   };
 #include <gradus/core/kernels/binary.def>
 #undef BINARY
+
+#define COMPARE(name, mask)                              \
+  struct Compare_##name {                                \
+    template <class V, class T = typename V::value_type> \
+    GRADUS_INLINE static V f(V a, V b) {                 \
+      return xsimd::select(mask, V(1), V(0));            \
+    }                                                    \
+  };
+#include <gradus/core/kernels/compare.def>
+#undef COMPARE
 
 template <class V>
 GRADUS_INLINE V passed(V dy, V slope) {
@@ -291,6 +395,17 @@ void binary(BinaryOp op, const T* a, Index a_step, const T* b, Index b_step, T* 
     return binary_loop<Binary_##name>(a, a_step, b, b_step, y, n);
 #include <gradus/core/kernels/binary.def>
 #undef BINARY
+  }
+}
+
+template <class T>
+void compare(CompareOp op, const T* a, Index a_step, const T* b, Index b_step, T* y, Index n) {
+  switch (op) {
+#define COMPARE(name, mask) \
+  case CompareOp::name:     \
+    return binary_loop<Compare_##name>(a, a_step, b, b_step, y, n);
+#include <gradus/core/kernels/compare.def>
+#undef COMPARE
   }
 }
 

@@ -1,12 +1,15 @@
 // Pointwise ops. The formulas and their slopes are in kernels/unary.def and binary.def; broadcasting, for values and
 // for gradients, is here and nowhere else.
 #include <array>
+#include <limits>
 #include <string_view>
 
 #include <gradus/core/ops/detail/common.h>
 
 namespace gradus {
 namespace {
+
+constexpr double inf = std::numeric_limits<double>::infinity();
 
 // Whether a formula, as text, has the variable `name` in it.
 constexpr bool mentions(std::string_view formula, char name) {
@@ -226,8 +229,9 @@ void binary_backward(BinaryOp op, const Broadcast& pieces, bool first, const Nod
   });
 }
 
-Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
-  const char* const name = binary_names[static_cast<std::size_t>(op)];
+// The values of an op of two arguments; kernel<T>() is what computes a run of them.
+template <class Kernel>
+Tensor combined(const char* name, const Tensor& a, const Tensor& b, const Kernel& kernel) {
   check_defined(name, {a, b});
   check_same_dtype(name, a, {b});
   const Broadcast plan(name, a.shape(), b.shape());
@@ -235,10 +239,17 @@ Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
   dispatch(a.dtype(), [&]<class T>() {
     const T *const pa = a.node().data.as<T>(), *const pb = b.node().data.as<T>();
     T* const py = y.node().data.as<T>();
-    plan.each_piece(false, [&](Index i, Index j, Index k, Index n) {
-      kernels::kernels<T>().binary(op, pa + i, plan.a_step, pb + j, plan.b_step, py + k, n);
-    });
+    const auto f = kernel.template operator()<T>();
+    plan.each_piece(
+        false, [&](Index i, Index j, Index k, Index n) { f(pa + i, plan.a_step, pb + j, plan.b_step, py + k, n); });
   });
+  return y;
+}
+
+Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
+  const char* const name = binary_names[static_cast<std::size_t>(op)];
+  Tensor y = combined(name, a, b,
+                      [op]<class T>() { return [op](auto... args) { kernels::kernels<T>().binary(op, args...); }; });
   return record(name, y, {a, b}, [op](const Node& out, Inputs in) {
     const Broadcast pieces(out.op, in[0].shape, in[1].shape);
     dispatch(out.dtype, [&]<class T>() {
@@ -265,6 +276,38 @@ Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
 #include <gradus/core/kernels/binary.def>
 #undef BINARY
 
+#define COMPARE(name, mask)                                                                 \
+  Tensor name(const Tensor& a, const Tensor& b) {                                           \
+    return combined(#name, a, b, []<class T>() {                                            \
+      return [](auto... args) { kernels::kernels<T>().compare(CompareOp::name, args...); }; \
+    });                                                                                     \
+  }
+#include <gradus/core/kernels/compare.def>
+#undef COMPARE
+
+Tensor isnan(const Tensor& x) {
+  return composed("isnan", [&] { return ne(x, x); });
+}
+Tensor isinf(const Tensor& x) {
+  return composed("isinf", [&] { return eq(abs(x.detach()), detail::number_for(x, inf)); });
+}
+Tensor isfinite(const Tensor& x) {
+  return composed("isfinite", [&] { return lt(abs(x.detach()), detail::number_for(x, inf)); });
+}
+Tensor logical_not(const Tensor& x) {
+  return composed("logical_not", [&] { return eq(x, detail::number_for(x, 0)); });
+}
+Tensor logical_and(const Tensor& a, const Tensor& b) {
+  return composed("logical_and", [&] { return mul(ne(a, detail::number_for(a, 0)), ne(b, detail::number_for(b, 0))); });
+}
+Tensor logical_or(const Tensor& a, const Tensor& b) {
+  return composed("logical_or",
+                  [&] { return maximum(ne(a, detail::number_for(a, 0)), ne(b, detail::number_for(b, 0))); });
+}
+Tensor logical_xor(const Tensor& a, const Tensor& b) {
+  return composed("logical_xor", [&] { return ne(logical_not(a), logical_not(b)); });
+}
+
 Tensor pow(const Tensor& x, double exponent) {
   return unary(UnaryOp::pow, x, exponent);
 }
@@ -278,6 +321,51 @@ Tensor clamp(const Tensor& x, double low, double high) {
   return unary(UnaryOp::clamp, x, low, high);
 }
 
+Tensor leaky_relu(const Tensor& x, double negative_slope) {
+  return unary(UnaryOp::leaky_relu, x, negative_slope);
+}
+Tensor elu(const Tensor& x, double alpha) {
+  return unary(UnaryOp::elu, x, alpha);
+}
+Tensor selu(const Tensor& x) {
+  constexpr double alpha = 1.6732632423543772848, scale = 1.0507009873554804934;
+  return composed("selu", [&] { return elu(x, alpha) * scale; });
+}
+Tensor celu(const Tensor& x, double alpha) {
+  check(alpha != 0, "celu: alpha is 0, by which x is divided; it must be another number");
+  return composed("celu", [&] { return elu(x * (1 / alpha)) * alpha; });
+}
+Tensor hardtanh(const Tensor& x, double low, double high) {
+  check(low <= high, "hardtanh: low is {} and high {}; low must not be above high", low, high);
+  return unary(UnaryOp::hardtanh, x, low, high);
+}
+Tensor relu6(const Tensor& x) {
+  return composed("relu6", [&] { return hardtanh(x, 0, 6); });
+}
+Tensor hardsigmoid(const Tensor& x) {
+  return composed("hardsigmoid", [&] { return hardtanh(x, -3, 3) * (1.0 / 6) + 0.5; });
+}
+Tensor hardshrink(const Tensor& x, double lambd) {
+  check(lambd >= 0, "hardshrink: lambd is {}; it must not be negative", lambd);
+  return unary(UnaryOp::hardshrink, x, lambd);
+}
+Tensor softshrink(const Tensor& x, double lambd) {
+  check(lambd >= 0, "softshrink: lambd is {}; it must not be negative", lambd);
+  return composed("softshrink", [&] { return x - clamp(x, -lambd, lambd); });
+}
+Tensor tanhshrink(const Tensor& x) {
+  return composed("tanhshrink", [&] { return x - tanh(x); });
+}
+Tensor softsign(const Tensor& x) {
+  return composed("softsign", [&] { return x / (abs(x) + 1); });
+}
+Tensor lerp(const Tensor& start, const Tensor& end, const Tensor& weight) {
+  return composed("lerp", [&] { return start + weight * (end - start); });
+}
+Tensor lerp(const Tensor& start, const Tensor& end, double weight) {
+  return lerp(start, end, detail::number_for(start, weight));
+}
+
 Tensor broadcast_to(const Tensor& x, const Shape& shape) {
   check_defined("broadcast_to", {x});
   if (x.shape() == shape) return x;
@@ -286,6 +374,16 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape) {
   check(fits, "broadcast_to: {} cannot be repeated to {}; counted from the end, sizes must be equal or 1", x.shape(),
         shape);
   return composed("broadcast_to", [&] { return add(x, zeros(shape, x.dtype())); });
+}
+
+Tensor where(const Tensor& condition, const Tensor& a, double b) {
+  return where(condition, a, detail::number_for(a, b));
+}
+Tensor where(const Tensor& condition, double a, const Tensor& b) {
+  return where(condition, detail::number_for(b, a), b);
+}
+Tensor masked_fill(const Tensor& x, const Tensor& mask, double value) {
+  return composed("masked_fill", [&] { return where(mask, value, x); });
 }
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
@@ -305,6 +403,28 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
                                         out.grad_or_null<T>(), out.numel());
     });
   });
+}
+
+// 1 on one side of a diagonal and on it, else 0: tril's where `below`.
+static Tensor triangle(const char* op, const Tensor& x, Index diagonal, bool below) {
+  check_defined(op, {x});
+  check(x.rank() >= 2, "{}: shape {} has no rows and columns; at least two dimensions are needed", op, x.shape());
+  const Index rows = x.size(-2), cols = x.size(-1);
+  Tensor mask = Tensor::empty({rows, cols}, x.dtype());
+  dispatch(x.dtype(), [&]<class T>() {
+    T* const to = mask.node().values<T>();
+    for (Index i = 0; i < rows; ++i) {
+      for (Index j = 0; j < cols; ++j) to[i * cols + j] = (below ? j - i <= diagonal : j - i >= diagonal) ? T(1) : T(0);
+    }
+  });
+  return composed(op, [&] { return where(mask, x, 0); });
+}
+
+Tensor tril(const Tensor& x, Index diagonal) {
+  return triangle("tril", x, diagonal, true);
+}
+Tensor triu(const Tensor& x, Index diagonal) {
+  return triangle("triu", x, diagonal, false);
 }
 
 }  // namespace gradus

@@ -40,6 +40,7 @@ DOMAINS = {
     "small": ((-2, 2), lambda v: largest(v) <= 4),
     "positive": ((0.5, 2), lambda v: bool((v >= 0.25).all()) and largest(v) <= 64),
     "nonzero": ((0.25, 2), lambda v: bool((v.abs() >= 0.25).all()) and largest(v) <= 64),
+    "part": ((-0.9375, 0.9375), lambda v: largest(v) <= 0.9375),
     "flags": ((0, 1), lambda v: bool(((v == 0) | (v == 1)).all())),
     "probability": ((0, 1), lambda v: bool(((v >= 0) & (v <= 1)).all())),
 }

@@ -52,11 +52,20 @@ def formulas(file, macro):
     return re.findall(rf"^{macro}\((\w+)", (KERNELS / file).read_text(), re.M)
 
 
+DRAWN = {"positive": "positive", "part": "part", "low": "small"}  # where a row's inputs are of less than any size
+
+
+def near_halves(x, _):
+    return (x[0] * 2 - (x[0] * 2).round()).abs() / 2
+
+
+KINKS = {"hardswish": lambda x, _: (x[0].abs() - 3).abs(),
+         **{name: near_halves for name in ("sign", "floor", "ceil", "round", "trunc")}}
 for name in formulas("unary.def", "UNARY") + ["gelu_erf", "gelu_tanh"]:
     first, domains = ROWS[name][0], {row["domains"][0] for row in ROWS[name] if "domains" in row}
-    op(name, one("positive" if "positive" in domains else "small" if "low" in domains else "any"),
+    op(name, one(next((DRAWN[d] for d in DRAWN if d in domains), "any")),
        lambda x, _, f=function(first): f(x[0]), moves=name in ("neg", "abs", "relu"),
-       kinks=near_zero if "nonzero" in domains else None)
+       kinks=KINKS.get(name, near_zero if "nonzero" in domains else None))
 
 
 def pow_number(g):
@@ -99,7 +108,8 @@ for name, f, *domains in [
        kinks=(lambda x, _: (x[0] - x[1]).abs()) if name in ("maximum", "minimum") else None)
 for name in formulas("binary.def", "BINARY"):
     if name not in OPS:
-        op(name, two(*ROWS[name][0]["domains"]), lambda x, _, f=function(ROWS[name][0]): f(*x))
+        op(name, two(*ROWS[name][0]["domains"]), lambda x, _, f=function(ROWS[name][0]): f(*x),
+           kinks=(lambda x, _: near_halves([x[0] / x[1]], _)) if name in ("fmod", "remainder") else None)
 for name, f in [("add_number", lambda x, n: x + n), ("sub_from_number", lambda x, n: n - x),
                 ("mul_number", lambda x, n: x * n), ("div_number", lambda x, n: x / n)]:
     op(name, lambda g: ([g.tensor()], {"number": g.rng.choice([0.5, -2.0, 3.0, 1.0])}),

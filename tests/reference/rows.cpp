@@ -23,6 +23,8 @@ const char* name_of(Domain domain) {
       return "whole";
     case Domain::flags:
       return "flags";
+    case Domain::part:
+      return "part";
   }
   return "";
 }

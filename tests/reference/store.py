@@ -12,7 +12,8 @@ import torch
 TYPES = {"f64": torch.float64, "f32": torch.float32}
 
 # Multiples of 2^-16 below 2^8, so that f32 holds them exactly. `distinct` has no two closer than 1/16.
-RANGES = {"any": (-2, 2), "wide": (-20, 20), "low": (-20, 2), "positive": (0.5, 2), "nonzero": (0.25, 2)}
+RANGES = {"any": (-2, 2), "wide": (-20, 20), "low": (-20, 2), "positive": (0.5, 2), "nonzero": (0.25, 2),
+          "part": (-0.95, 0.95)}
 
 
 def values(name, shape, domain="any"):

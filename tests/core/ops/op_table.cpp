@@ -37,6 +37,8 @@ double number_of(Domain domain, const Uniform& uniform, const Coin& coin) {
       return std::floor(uniform(0, 1000)) / 1024;
     case Domain::flags:
       return coin();
+    case Domain::part:
+      return uniform(-0.95, 0.95);
   }
   return 0;
 }

@@ -34,6 +34,7 @@ enum class Domain {
   distinct,  // no two closer than 1/16, so that a maximum has one place
   whole,     // 1/1024 times a whole number: what a step of 1/1024 leaves exact in f32
   flags,     // 0 or 1
+  part,      // -0.95 .. 0.95, for what ends at 1
 };
 
 /// Allowed error against PyTorch (tests/reference/measure.h) in roundings, which are 2^-53 in f64 and 2^-24 in f32; 0

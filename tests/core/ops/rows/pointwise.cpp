@@ -285,12 +285,205 @@ const std::vector<UnaryRow>& unary_rows() {
        .limits = {0, 0, 0},
        .value_ulps = 0,
        .slope_ulps = 0},
+      {.op = "exp2",
+       .f = exp2,
+       .value = [](Exact x) { return std::exp2(x); },
+       .slope = [](Exact x) { return std::exp2(x) * std::log(Exact(2)); },
+       .domains = {Domain::any}},
+      {.op = "expm1",
+       .f = expm1,
+       .value = [](Exact x) { return std::expm1(x); },
+       .slope = [](Exact x) { return std::exp(x); },
+       .domains = {Domain::any, Domain::low},
+       .edges = {0, -0.0, 0x1p-100, -80},
+       .value_ulps = 3},
+      {.op = "log2",
+       .f = log2,
+       .value = [](Exact x) { return std::log2(x); },
+       .slope = [](Exact x) { return 1 / (x * std::log(Exact(2))); },
+       .domains = {Domain::positive},
+       .edges = {0x1p-100, 0x1p100, 1}},
+      {.op = "log1p",
+       .f = log1p,
+       .value = [](Exact x) { return std::log1p(x); },
+       .slope = [](Exact x) { return 1 / (1 + x); },
+       .domains = {Domain::positive},
+       .edges = {0, -0.0, 0x1p-100, 0x1p100, -0.5}},
+      {.op = "rsqrt",
+       .f = rsqrt,
+       .value = [](Exact x) { return 1 / std::sqrt(x); },
+       .slope = [](Exact x) { return -0.5L / (x * std::sqrt(x)); },
+       .domains = {Domain::positive}},
+      {.op = "reciprocal",
+       .f = reciprocal,
+       .value = [](Exact x) { return 1 / x; },
+       .slope = [](Exact x) { return std::isnan(x) ? x : -1 / (x * x); },
+       .domains = {Domain::nonzero}},
+      {.op = "square",
+       .f = square,
+       .value = [](Exact x) { return x * x; },
+       .slope = [](Exact x) { return 2 * x; },
+       .domains = {Domain::any}},
+      {.op = "tan",
+       .f = tan,
+       .value = [](Exact x) { return std::tan(x); },
+       .slope = [](Exact x) { return 1 + std::tan(x) * std::tan(x); },
+       .domains = {Domain::part},
+       .value_ulps = 3},
+      {.op = "asin",
+       .f = asin,
+       .value = [](Exact x) { return std::asin(x); },
+       .slope = [](Exact x) { return 1 / std::sqrt((1 - x) * (1 + x)); },
+       .domains = {Domain::part},
+       .edges = {0, -0.0, 1, -1, 0.5}},
+      {.op = "acos",
+       .f = acos,
+       .value = [](Exact x) { return std::acos(x); },
+       .slope = [](Exact x) { return -1 / std::sqrt((1 - x) * (1 + x)); },
+       .domains = {Domain::part},
+       .edges = {0, 1, -1, 0.5}},
+      {.op = "atan",
+       .f = atan,
+       .value = [](Exact x) { return std::atan(x); },
+       .slope = [](Exact x) { return 1 / (1 + x * x); },
+       .domains = {Domain::any, Domain::wide}},
+      {.op = "sinh",
+       .f = sinh,
+       .value = [](Exact x) { return std::sinh(x); },
+       .slope = [](Exact x) { return std::cosh(x); },
+       .domains = {Domain::any}},
+      {.op = "cosh",
+       .f = cosh,
+       .value = [](Exact x) { return std::cosh(x); },
+       .slope = [](Exact x) { return std::sinh(x); },
+       .domains = {Domain::any}},
+      {.op = "erf",
+       .f = erf,
+       .value = [](Exact x) { return std::erf(x); },
+       .slope = [](Exact x) { return 2 / std::sqrt(pi) * std::exp(-x * x); },
+       .domains = {Domain::any, Domain::wide},
+       .edges = {0, -0.0, 100, -100},
+       .value_ulps = 3},
+      {.op = "sign",
+       .f = sign,
+       .value = [](Exact x) { return Exact(x > 0   ? 1
+                                           : x < 0 ? -1
+                                                   : 0); },
+       .slope = [](Exact x) { return Exact(x == 0 ? 0 : 0); },
+       .domains = {Domain::any},
+       .edges = {0.5, 1.5, 2.5, -0.5, -1.5, 0, -0.0, 3},
+       .limits = {0, 0, 0},
+       .value_ulps = 0,
+       .slope_ulps = 0},
+      {.op = "floor",
+       .f = floor,
+       .value = [](Exact x) { return std::floor(x); },
+       .slope = [](Exact x) { return Exact(x == 0 ? 0 : 0); },
+       .domains = {Domain::any},
+       .edges = {0.5, 1.5, 2.5, -0.5, -1.5, 0, -0.0, 3},
+       .limits = {0, 0, 0},
+       .value_ulps = 0,
+       .slope_ulps = 0},
+      {.op = "ceil",
+       .f = ceil,
+       .value = [](Exact x) { return std::ceil(x); },
+       .slope = [](Exact x) { return Exact(x == 0 ? 0 : 0); },
+       .domains = {Domain::any},
+       .edges = {0.5, 1.5, 2.5, -0.5, -1.5, 0, -0.0, 3},
+       .limits = {0, 0, 0},
+       .value_ulps = 0,
+       .slope_ulps = 0},
+      {.op = "round",
+       .f = round,
+       .value = [](Exact x) { return std::nearbyint(x); },
+       .slope = [](Exact x) { return Exact(x == 0 ? 0 : 0); },
+       .domains = {Domain::any},
+       .edges = {0.5, 1.5, 2.5, -0.5, -1.5, 0, -0.0, 3},
+       .limits = {0, 0, 0},
+       .value_ulps = 0,
+       .slope_ulps = 0},
+      {.op = "trunc",
+       .f = trunc,
+       .value = [](Exact x) { return std::trunc(x); },
+       .slope = [](Exact x) { return Exact(x == 0 ? 0 : 0); },
+       .domains = {Domain::any},
+       .edges = {0.5, 1.5, 2.5, -0.5, -1.5, 0, -0.0, 3},
+       .limits = {0, 0, 0},
+       .value_ulps = 0,
+       .slope_ulps = 0},
+      {.op = "logsigmoid",
+       .f = logsigmoid,
+       .value = [](Exact x) { return -(std::max(-x, Exact(0)) + std::log1p(std::exp(-std::abs(x)))); },
+       .slope = [](Exact x) { return sigmoid_of(-x); },
+       .domains = {Domain::any, Domain::wide},
+       .edges = {-60, 60, 0}},
+      {.op = "mish",
+       .f = mish,
+       .value = [](Exact x) { return limited(x, x, [](Exact z) { return z * std::tanh(std::log1p(std::exp(z))); }); },
+       .slope =
+           [](Exact x) {
+             return limited(x, 1, [](Exact z) {
+               const Exact t = std::tanh(std::log1p(std::exp(z)));
+               return t + z * sigmoid_of(z) * (1 - t * t);
+             });
+           },
+       .domains = {Domain::any, Domain::wide},
+       .far_limits = Limits{4, 40},  // PyTorch rounds 1 - tanh^2
+       .value_ulps = 4},
+      {.op = "hardswish",
+       .f = hardswish,
+       .value = [](Exact x) { return x < -3 ? 0 : x * std::min(std::max(x + 3, Exact(0)), Exact(6)) / 6; },
+       .slope = [](Exact x) { return x < -3  ? 0
+                                     : x > 3 ? 1
+                                             : x / 3 + 0.5L; },
+       .domains = {Domain::any, Domain::wide},
+       .edges = {-3, 3, 0}},
+      {.op = "leaky_relu",
+       .f = [](const Tensor& x) { return leaky_relu(x, 0.125); },
+       .value = [](Exact x) { return x > 0 ? x : Exact(0.125L) * x; },
+       .slope = [](Exact x) { return Exact(x > 0 ? 1 : 0.125L); },
+       .domains = {Domain::nonzero},
+       .torch = "F.leaky_relu(x[0], 0.125)",
+       .edges = {0, -0.0},
+       .limits = {0, 0, 0},
+       .value_ulps = 0.51,
+       .slope_ulps = 0},
+      {.op = "elu",
+       .f = [](const Tensor& x) { return elu(x, 1.5); },
+       .value = [](Exact x) { return x > 0 ? x : Exact(1.5L) * std::expm1(x); },
+       .slope = [](Exact x) { return x > 0 ? 1 : Exact(1.5L) * std::exp(x); },
+       .domains = {Domain::nonzero, Domain::wide},
+       .torch = "F.elu(x[0], 1.5)",
+       .edges = {0, -0.0, -100, 100}},
+      {.op = "hardtanh",
+       .f = [](const Tensor& x) { return hardtanh(x, -0.75, 1.25); },
+       .value = [](Exact x) { return x < -0.75L  ? -0.75L
+                                     : x > 1.25L ? 1.25L
+                                                 : x; },
+       .slope = [](Exact x) { return Exact(x > -0.75L && x < 1.25L ? 1 : 0); },
+       .domains = {Domain::any},
+       .torch = "F.hardtanh(x[0], -0.75, 1.25)",
+       .edges = {-0.75, 1.25, -0.8125, 1.3125},
+       .limits = {0, 0, 0},
+       .value_ulps = 0,
+       .slope_ulps = 0},
+      {.op = "hardshrink",
+       .f = [](const Tensor& x) { return hardshrink(x, 0.5); },
+       .value = [](Exact x) { return std::abs(x) <= 0.5L ? 0 : x; },
+       .slope = [](Exact x) { return Exact(std::abs(x) <= 0.5L ? 0 : 1); },
+       .domains = {Domain::any},
+       .torch = "F.hardshrink(x[0], 0.5)",
+       .edges = {-0.5, 0.5, -0.8125, 1.3125},
+       .limits = {0, 0, 0},
+       .value_ulps = 0,
+       .slope_ulps = 0},
   };
   return rows;
 }
 
 const std::vector<BinaryRow>& binary_rows() {
   static const Edge ties{"ties", {{{6}, {1, 2, -3, 0, -inf, inf}}, {{6}, {1, 1, -3, -0.0, 4, 4}}}};
+  static const Edge signs{"signs", {{{8}, {7, -7, 7, -7, 0, 0, 6, -6}}, {{8}, {3, 3, -3, -3, 2, -2, 3, 3}}}};
   static const std::vector<BinaryRow> rows{
       {.op = "add",
        .f = add,
@@ -349,6 +542,41 @@ const std::vector<BinaryRow>& binary_rows() {
        .limits = {0, 0, 0},
        .value_ulps = 0,
        .slope_ulps = 0},
+      {.op = "fmod",
+       .f = fmod,
+       .value = [](Exact a, Exact b) { return std::fmod(a, b); },
+       .slopes = [](Exact a, Exact b, Exact) -> Slopes {
+         return {1, -std::trunc(a / b)};
+       },
+       .domains = {Domain::any, Domain::nonzero},
+       .edges = {signs},
+       .jumps = true,
+       .value_ulps = 0,
+       .slope_ulps = 2.1},
+      {.op = "remainder",
+       .f = remainder,
+       .value =
+           [](Exact a, Exact b) {
+             const Exact rest = std::fmod(a, b);
+             return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+           },
+       .slopes = [](Exact a, Exact b, Exact) -> Slopes {
+         return {1, -std::floor(a / b)};
+       },
+       .domains = {Domain::any, Domain::nonzero},
+       .edges = {signs},
+       .jumps = true,
+       .value_ulps = 0.51,
+       .slope_ulps = 2.1},
+      {.op = "atan2",
+       .f = atan2,
+       .value = [](Exact a, Exact b) { return std::atan2(a, b); },
+       .slopes = [](Exact a, Exact b, Exact) -> Slopes {
+         return {b / (a * a + b * b), -a / (a * a + b * b)};
+       },
+       .domains = {Domain::any, Domain::nonzero},
+       .edges = {signs},
+       .limits = {4, 16}},
       // b - 1 is rounded in the type, which special_values_test.cpp follows for a's slope.
       {.op = "pow",
        .f = pow,
@@ -439,7 +667,7 @@ void add_binary(std::vector<OpRow>& rows) {
                           },
                       .domains = b.domains,
                       .sized = form.sized,
-                      .large = form.large,
+                      .large = b.jumps && form.variant != forms().front().variant ? Shapes{} : form.large,
                       .torch = b.torch,
                       .edges = form.variant == forms().front().variant ? b.edges : std::vector<Edge>{},
                       .limits = form.a.rank() == 0 || form.b.rank() == 0 ? b.summed() : b.limits,
@@ -463,6 +691,146 @@ void add_binary(std::vector<OpRow>& rows) {
                   .reference = [](Arrays x) { return ref::map(x[0], [](double v) { return 3 / (3.5 - v / 2) - 1; }); },
                   .torch = "3.0 / (1.5 - x[0] * 0.5 + 2.0) - 1.0",
                   .limits = {6, 6, 10}});
+}
+
+// ---- composed of others
+
+void add_composed(std::vector<OpRow>& rows) {
+  struct Composed {
+    const char* op;
+    Tensor (*f)(In);
+    double (*value)(double);
+    const char* torch = "";
+    Domain domain = Domain::any;
+  };
+  for (const Composed& c : {
+           Composed{"relu6", [](In x) { return relu6(x[0]); }, [](double v) { return std::clamp(v, 0.0, 6.0); }, "",
+                    Domain::nonzero},
+           Composed{"hardsigmoid", [](In x) { return hardsigmoid(x[0]); },
+                    [](double v) { return std::clamp(v + 3, 0.0, 6.0) / 6; }, "F.relu6(x[0] + 3) / 6"},
+           Composed{
+               "selu", [](In x) { return selu(x[0]); },
+               [](double v) { return 1.0507009873554804934 * (v > 0 ? v : 1.6732632423543772848 * std::expm1(v)); }, "",
+               Domain::nonzero},
+           Composed{"celu", [](In x) { return celu(x[0], 1.5); },
+                    [](double v) { return v > 0 ? v : 1.5 * std::expm1(v / 1.5); }, "F.celu(x[0], 1.5)",
+                    Domain::nonzero},
+           Composed{"softsign", [](In x) { return softsign(x[0]); }, [](double v) { return v / (1 + std::abs(v)); }, "",
+                    Domain::nonzero},
+           Composed{"softshrink", [](In x) { return softshrink(x[0]); },
+                    [](double v) { return v - std::clamp(v, -0.5, 0.5); }},
+           Composed{"tanhshrink", [](In x) { return tanhshrink(x[0]); }, [](double v) { return v - std::tanh(v); }},
+       }) {
+    rows.push_back({.op = c.op,
+                    .shapes = {{3, 7}},
+                    .f = c.f,
+                    .reference = [value = c.value](Arrays x) { return ref::map(x[0], value); },
+                    .domains = {c.domain},
+                    .sized = GRADUS_SIZED({2, n}),
+                    .torch = c.torch});
+  }
+  rows.push_back({.op = "lerp",
+                  .shapes = {{3, 7}, {7}, {3, 1}},
+                  .f = [](In x) { return lerp(x[0], x[1], x[2]); },
+                  .reference =
+                      [](Arrays x) {
+                        const Array change = ref::binary(x[1], x[0], [](double b, double a) { return b - a; });
+                        const Array part = ref::binary(change, x[2], [](double d, double w) { return d * w; });
+                        return ref::binary(x[0], part, [](double a, double d) { return a + d; });
+                      },
+                  .limits = {8, 8}});
+}
+
+// ---- comparisons and masks
+
+void add_masks(std::vector<OpRow>& rows) {
+  struct Mask {
+    const char* op;
+    Tensor (*f)(In);
+    double (*value)(double, double);
+    const char* torch;
+  };
+  for (const Mask& c : {
+           Mask{"eq", [](In x) { return x[0] == x[1]; }, [](double a, double b) { return a == b ? 1.0 : 0.0; },
+                "torch.eq(x[0], x[1])"},
+           Mask{"ne", [](In x) { return x[0] != x[1]; }, [](double a, double b) { return a != b ? 1.0 : 0.0; },
+                "torch.ne(x[0], x[1])"},
+           Mask{"lt", [](In x) { return x[0] < x[1]; }, [](double a, double b) { return a < b ? 1.0 : 0.0; },
+                "torch.lt(x[0], x[1])"},
+           Mask{"le", [](In x) { return x[0] <= x[1]; }, [](double a, double b) { return a <= b ? 1.0 : 0.0; },
+                "torch.le(x[0], x[1])"},
+           Mask{"gt", [](In x) { return x[0] > x[1]; }, [](double a, double b) { return a > b ? 1.0 : 0.0; },
+                "torch.gt(x[0], x[1])"},
+           Mask{"ge", [](In x) { return x[0] >= x[1]; }, [](double a, double b) { return a >= b ? 1.0 : 0.0; },
+                "torch.ge(x[0], x[1])"},
+           Mask{"logical_and", [](In x) { return logical_and(x[0], x[1]); },
+                [](double a, double b) { return a != 0 && b != 0 ? 1.0 : 0.0; }, "torch.logical_and(x[0], x[1])"},
+           Mask{"logical_or", [](In x) { return logical_or(x[0], x[1]); },
+                [](double a, double b) { return a != 0 || b != 0 ? 1.0 : 0.0; }, "torch.logical_or(x[0], x[1])"},
+           Mask{"logical_xor", [](In x) { return logical_xor(x[0], x[1]); },
+                [](double a, double b) { return (a != 0) != (b != 0) ? 1.0 : 0.0; }, "torch.logical_xor(x[0], x[1])"},
+           Mask{"logical_not", [](In x) { return logical_not(x[0] * x[1]); },
+                [](double a, double b) { return a * b == 0 ? 1.0 : 0.0; }, "torch.logical_not(x[0] * x[1])"},
+           Mask{"isnan", [](In x) { return isnan(x[0] / x[1]); },
+                [](double a, double b) { return std::isnan(a / b) ? 1.0 : 0.0; }, "torch.isnan(x[0] / x[1])"},
+           Mask{"isinf", [](In x) { return isinf(x[0] / x[1]); },
+                [](double a, double b) { return std::isinf(a / b) ? 1.0 : 0.0; }, "torch.isinf(x[0] / x[1])"},
+           Mask{"isfinite", [](In x) { return isfinite(x[0] / x[1]); },
+                [](double a, double b) { return std::isfinite(a / b) ? 1.0 : 0.0; }, "torch.isfinite(x[0] / x[1])"},
+       }) {
+    for (const bool broadcast : {false, true}) {
+      rows.push_back(
+          {.op = c.op,
+           .variant = broadcast ? "row" : "equal",
+           .shapes = broadcast ? Shapes{{4, 7}, {7}} : Shapes{{4, 7}, {4, 7}},
+           .f = c.f,
+           .reference = [value = c.value](Arrays x) { return ref::binary(x[0], x[1], value); },
+           .domains = {Domain::flags},
+           .no_gradient = {0, 1},
+           .sized = broadcast ? std::function<Shapes(Index)>(GRADUS_SIZED({3, n}, {n})) : GRADUS_SIZED({2, n}, {2, n}),
+           .large = broadcast ? Shapes{{400, 301}, {301}} : Shapes{{3, 50'001}, {3, 50'001}},
+           .torch = fmt::format("{}.to(x[0].dtype)", c.torch),
+           .edges = broadcast ? std::vector<Edge>{}
+                              : std::vector<Edge>{{"ends",
+                                                   {{{8}, {0, -0.0, inf, -inf, 1, inf, -1, 0}},
+                                                    {{8}, {-0.0, 0, inf, inf, 1, 1, -inf, 0}}}}},
+           .limits = {0, 0}});
+    }
+  }
+  rows.push_back(
+      {.op = "masked_fill",
+       .shapes = {{3, 7}, {7}},
+       .f = [](In x) { return masked_fill(x[0], x[1], -2.5); },
+       .reference =
+           [](Arrays x) { return ref::binary(x[0], x[1], [](double v, double mask) { return mask != 0 ? -2.5 : v; }); },
+       .domains = {Domain::any, Domain::flags},
+       .no_gradient = {1},
+       .sized = GRADUS_SIZED({2, n}, {n}),
+       .torch = "x[0].masked_fill(x[1] != 0, -2.5)",
+       .limits = {0, 0}});
+  for (const Index diagonal : {Index{0}, Index{-1}, Index{2}}) {
+    for (const bool below : {true, false}) {
+      rows.push_back({.op = below ? "tril" : "triu",
+                      .variant = diagonal == 0  ? "main"
+                                 : diagonal < 0 ? "lower"
+                                                : "upper",
+                      .shapes = {{2, 4, 5}},
+                      .f = [=](In x) { return below ? tril(x[0], diagonal) : triu(x[0], diagonal); },
+                      .reference =
+                          [=](Arrays x) {
+                            Array y = x[0];
+                            const Index rows_of = y.shape[-2], cols = y.shape[-1];
+                            for (std::size_t k = 0; k < y.values.size(); ++k) {
+                              const Index i = static_cast<Index>(k) / cols % rows_of, j = static_cast<Index>(k) % cols;
+                              if (below ? j - i > diagonal : j - i < diagonal) y.values[k] = 0;
+                            }
+                            return y;
+                          },
+                      .sized = GRADUS_SIZED({n, n}),
+                      .torch = fmt::format("torch.{}(x[0], {})", below ? "tril" : "triu", diagonal),
+                      .limits = {0, 0}});
+    }
+  }
 }
 
 void add_where(std::vector<OpRow>& rows) {
@@ -508,6 +876,8 @@ void add_broadcast_to(std::vector<OpRow>& rows) {
 const AddRows pointwise("pointwise", [](std::vector<OpRow>& rows) {
   add_unary(rows);
   add_binary(rows);
+  add_composed(rows);
+  add_masks(rows);
   add_where(rows);
   add_broadcast_to(rows);
 });

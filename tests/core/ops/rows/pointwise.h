@@ -46,6 +46,7 @@ struct BinaryRow {
   std::vector<Domain> domains = {Domain::any, Domain::any};
   std::string torch = {};
   std::vector<Edge> edges = {};
+  bool jumps = false;  // a difference may meet a jump: only equal shapes are large
   Limits limits = {};
   double f32_tolerance = 1e-6;
   double value_ulps = 2, slope_ulps = 4;
