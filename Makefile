@@ -5,7 +5,7 @@ JOBS ?= $(shell nproc)
 PRESETS := release filled debug asan tsan clang arm fuzz
 
 # A processor from before AVX: an instruction of a newer set that leaked into shared code ends the program here.
-emulated := qemu-x86_64 -cpu Nehalem
+emulated := GRADUS_EMULATED=1 qemu-x86_64 -cpu Nehalem
 
 # Where each preset of CMakePresets.json builds.
 release_dir := build

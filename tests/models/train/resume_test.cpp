@@ -305,6 +305,7 @@ TEST_F(Resume, ASecondCtrlCLeavesAtOnce) {
   const auto before = contents("run");
   // Steps of many seconds, so that the first signal cannot end the run by itself.
   const pid_t pid = start({"train", "--resume", "run", "--steps", "9", "--accumulation", "50000"});
+  while (read(folder / "out").find("resumed") == std::string::npos && running(pid)) std::this_thread::yield();
   std::this_thread::sleep_for(std::chrono::milliseconds(500));
   ::kill(pid, SIGTERM);
   while (read(folder / "err").empty() && running(pid)) std::this_thread::yield();
