@@ -1,5 +1,6 @@
 // The engine. Every op ends in record(), which stores the op's inputs and the code that adds to their gradients.
-// Tensor::backward() runs that code, newest op first. This file and autograd.cpp are the whole engine.
+// Tensor::backward() runs that code, newest op first. The rest of it is in autograd.cpp; the graph's Node is in
+// tensor.h.
 #pragma once
 
 #include <concepts>

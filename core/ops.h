@@ -1,6 +1,7 @@
-// Every differentiable op, once: the index of the engine. Shapes stand beside the names; (..) is any number of leading
-// dimensions. All tensors of one call must have the same DType; the result has it too. Unless a line says otherwise
-// every tensor argument gets a gradient, and a mistake throws Error with the shapes that arrived and what to do.
+// Every op, once: the index of the engine (clone() and to() are in tensor.h). Shapes stand beside the names; (..) is
+// any number of leading dimensions. All tensors of one call must have the same DType; the result has it too. Unless a
+// line says otherwise every tensor argument gets a gradient, and a mistake throws Error with the shapes that arrived
+// and what to do.
 #pragma once
 
 #include <cstdint>

@@ -17,7 +17,7 @@ struct Graveyard {
   std::vector<NodePtr, PoolAllocator<NodePtr>> nodes;
 };
 
-// Never destroyed, because tensors may outlive the thread's other locals; empty between uses, so nothing leaks.
+// A plain pointer, because tensors may outlive the thread's other locals; null unless a Node is being destroyed.
 thread_local Graveyard* graveyard = nullptr;
 
 // Braces are ragged if two of one level differ in length, or if a number stands where a list is expected.

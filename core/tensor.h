@@ -56,8 +56,7 @@ struct GradShare {
 };
 
 namespace detail {
-// How many threads are running a backward some of whose values were overwritten after the op recorded them. Those
-// values must not be read.
+// How many ChangeGuards live. At 0, values() has nothing to check.
 extern constinit std::atomic<int> change_guards;
 // Throws Error if this thread is running such a backward and `values` are among those.
 void check_unchanged(const Node& values);

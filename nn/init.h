@@ -10,8 +10,9 @@ namespace gradus::nn::init {
 enum class Fan { in, out };
 enum class Nonlinearity { linear, sigmoid, tanh, relu, leaky_relu, selu };
 
-/// The factor by which weights before this function must exceed 1 / sqrt(fan) to keep the variance of activations: 1,
-/// 1, 5/3, sqrt(2), sqrt(2 / (1 + a^2)), 3/4 (PyTorch's calculate_gain). `a` is leaky_relu's negative slope.
+/// The gain of a nonlinearity: weights with the standard deviation gain / sqrt(fan) keep the variance of activations.
+/// In the order above 1, 1, 5/3, sqrt(2), sqrt(2 / (1 + a^2)), 3/4 (PyTorch's calculate_gain); `a` is leaky_relu's
+/// negative slope.
 double gain(Nonlinearity nonlinearity, double a = 0.01);
 
 /// Every entry drawn from N(mean, std^2), or uniformly from [low, high), or set; any shape.
@@ -32,7 +33,7 @@ void kaiming_uniform_(const Tensor& weight, double a = 0, Fan fan = Fan::in,
 void kaiming_normal_(const Tensor& weight, double a = 0, Fan fan = Fan::in,
                      Nonlinearity nonlinearity = Nonlinearity::leaky_relu, Generator& generator = default_generator());
 
-/// GPT-2's (Radford et al. 2019, section 2.3): matrices and embeddings N(0, 0.02), biases 0, and the projections that
+/// GPT-2's (Radford et al. 2019, section 2.3): matrices and embeddings N(0, 0.02^2), biases 0, and the projections that
 /// feed the residual stream (named "..c_proj.weight") smaller by sqrt(2 n_layer). Gains of norms stay as they are.
 /// microgpt's variant has another `std` and no smaller projections.
 void gpt2_(const Module& module, Index n_layer, Generator& generator = default_generator(), double std = 0.02,

@@ -10,8 +10,8 @@
 namespace gradus::detail {
 
 /// While one lives, the backward of `op`, which this thread runs, gets an Error if it reads values that were written
-/// after the op recorded them. Values that it does not read may change. The versions of an op's third and later inputs
-/// are counted together: if one of them was written, reading any of them that was ever written is an Error.
+/// after the op recorded them. Values that it does not read may change. An op's third and later inputs share one
+/// version counter: if one of them was written, reading any of them that was ever written is an Error.
 class ChangeGuard {
  public:
   explicit ChangeGuard(const Node& op);

@@ -32,7 +32,7 @@ std::optional<Found> first_not_finite(const Buffer& buffer, DType dtype, Index n
 
 using Nodes = std::vector<const Node*>;  // null for an input that was left out
 
-// FNV-1a over the numbers' bits (Fowler, Noll & Vo 1991).
+// As FNV-1a (Fowler, Noll & Vo 1991), but number by number instead of byte by byte.
 std::uint64_t checksum(const Node& node) {
   return dispatch(node.dtype, [&]<class T>() {
     using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
@@ -116,7 +116,7 @@ void AnomalyMode::on_forward(const char* op, const Tensor& y, Inputs inputs) {
   fail("{}: its result {} holds {} at position {}; {}{}; {}", detail::called(op), y.shape(), found->value, found->index,
        described(nodes), place(nodes),
        all_finite(nodes) ? "keep its inputs where it is finite, or lower the learning rate"
-                         : "an input came so: look at what wrote it");
+                         : "an input already holds such a value: look at what wrote it");
 }
 
 void AnomalyMode::on_record(const Node& op) {
@@ -151,7 +151,7 @@ void AnomalyMode::on_backward(const Node& node, bool released) {
         "{}: its backward made the gradient of input {} {} at position {}; {}{}; keep its inputs where its slope is "
         "finite, or lower the learning rate{}",
         node.called(), i, found->value, found->index, described(nodes), place(nodes),
-        nodes[i]->is_leaf() ? ", and call zero_grad() first if it was so from an earlier backward()" : "");
+        nodes[i]->is_leaf() ? ", and call zero_grad() first if an earlier backward() left such a value" : "");
   }
   if (released) noted_.erase(&node);
 }

@@ -175,8 +175,8 @@ Box group_box(const Group& group, bool one_op) {
   return box;
 }
 
-// Consecutive ops to a box: those whose modules agree in the first `depth` parts of their names, or, where `pieces` is
-// not 0, as many pieces of equal length.
+// Puts consecutive ops into a box: those of one module, by the first `depth` parts of its name; or, if `pieces` is not
+// 0, the ops are cut into that many boxes of equal length.
 Picture grouped_picture(const Nodes& nodes, const Names& names, std::size_t depth, std::size_t pieces = 0) {
   std::vector<Group> groups;
   Modules modules(names);

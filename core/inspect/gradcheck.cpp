@@ -1,5 +1,6 @@
-// Runs f once with backward(), then on values alone. Numbers that are compared with each other come from the same f64
-// arithmetic, so what remains of a difference is truncation (~ step^2) and rounding (~ 1e-16 / step).
+// Calls backward() twice, of which the second must double the gradients, then f on values alone. Numbers that are
+// compared with each other come from the same f64 arithmetic, so what remains of a difference is truncation (~ step^2)
+// and rounding (~ 1e-16 / step).
 #include <gradus/core/inspect/gradcheck.h>
 
 #include <fmt/format.h>
@@ -336,7 +337,7 @@ class Check {
   // For h = 2^-4, 2^-6, .. as long as the remainder stands well above rounding; the order is the median of the last
   // three steps. Where that says h^1 it may be a wrong gradient or a kink that the direction crosses: a wrong
   // gradient's remainder has opposite signs on both sides of x, a kink's has not, so then another direction is tried.
-  // Returns false for a gradient that two directions call wrong.
+  // Returns false if two directions call the gradient wrong, or if one does and no later one can tell.
   bool judge_remainder(GradcheckReport& report) {
     constexpr double ratio = 4, smallest = 1e-9;
     int wrong = 0;

@@ -22,11 +22,11 @@ namespace gradus {
 
 /// What gradcheck compares, and how closely.
 struct GradcheckOptions {
-  double step = 1e-6;      // central differences move each value x by step * max(1, |x|), or less where that fails
-  double rtol = 1e-6;      // allowed |analytic - numeric| relative to the larger of both
-  double atol = 1e-8;      // and absolutely
+  double step = 1e-6;  // central differences move each value x by step * max(1, |x|); where that fails, by other steps
+  double rtol = 1e-6;  // allowed |analytic - numeric| relative to the larger of both
+  double atol = 1e-8;  // and absolutely
   Index max_entries = 0;   // of each tensor, drawn at random, to be compared; 0: all of them
-  bool taylor = true;      // off for functions that are smooth only at the scale of `step`
+  bool taylor = true;      // off if f has kinks nearer than 1/16 of x but further than `step`
   std::uint64_t seed = 1;  // of the output weights, the entries drawn and the Taylor directions
 };
 

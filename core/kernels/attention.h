@@ -21,7 +21,8 @@ GRADUS_INLINE Index round_up(Index n) {
   return vectors_for<T>(n) * width<T>;
 }
 
-// Scratch, in this order: packed K^T, V^T, K (or V in the forward pass), packed blocks of Q and dO, scores, dscores.
+// Scratch, in this order: packed K^T, V^T, K (or V in the forward pass), one packed block (dO, then Q), scores,
+// dscores.
 template <class T>
 struct AttentionScratch {
   T *keys_t, *values_t, *keys, *block, *scores, *dscores;
@@ -68,8 +69,9 @@ GRADUS_INLINE void pack_scaled_keys(const AttentionScratch<T>& s, const Attentio
   scale(s.keys_t, in.scale, in.D * s.row);
 }
 
-// A document no longer than a vector, such as a name, has a query a lane: a key's scores are one vector, and the
-// softmax runs down the lanes. Products of this size spend their time on packing and on tiles' ends.
+// If a document is no longer than a vector, as a name is, each lane holds one query: the scores of a key are one
+// vector, and softmax needs no sums across lanes. The packed product would spend its time on packing and on partial
+// tiles.
 template <class T>
 GRADUS_INLINE bool is_short(const Attention<T>& in) {
   return in.S <= width<T> && in.T_ <= in.S && in.T_ > 0;
@@ -177,8 +179,8 @@ void attention(const Attention<T>& in, const AttentionResult<T>& to, T* scratch)
   for (Index begin = 0; begin < in.T_; begin += query_block) {
     const Index end = at_most(begin + query_block, in.T_);
     const Index seen = visible(in, end);
-    // The output is multiplied by a row's share, which is fewer numbers than the weights; values of more than the
-    // largest T / S would overflow before that.
+    // Scaling the output by a row's share costs less than scaling the weights. The unscaled sum overflows if values
+    // exceed the largest number divided by the count of keys.
     product_of_packed(s.scores, s.row, Factor<T>{in.q + begin * in.q_stride, in.q_stride, 1}, s.keys_t, end - begin,
                       whole_panels(in, seen), in.D, false);
     for (Index t = begin; t < end; ++t) {

@@ -36,10 +36,8 @@ Index packed_size(Index k, Index n) {
   return k * vectors_for<T>(n) * width<T>;
 }
 
-// Either factor has row or col 1.
-
-// Where the packed strip of A starts that holds row i, a multiple of tile_rows, in the slice of k that starts at l:
-// slice after slice, in each strip after strip.
+// The offset of a packed strip of A: its first row is i, a multiple of tile_rows, and its slice of k starts at l.
+// Slices follow one another; within a slice, strips do.
 template <class T>
 GRADUS_INLINE Index packed_a_offset(const Product<T>& p, Index l, Index i) {
   const Index depth = at_most(p.k - l, product_depth);
@@ -71,9 +69,9 @@ void pack_b(T* packed, Factor<T> b, Index k, Index n) {
   }
 }
 
-// A vector's worth of a strip's rows, from row `first` on: `high` of them exist, and `room` have a place in the strip.
-// Whole vectors are stored where the next column's place is free, that is in columns before `whole`: a masked store
-// would cost more than the rest.
+// Rows first .. first + width - 1 of a strip. The matrix has `high` of them, the strip has room for `room`. Columns
+// before `whole` are stored as whole vectors, whose excess lands in the next column, which is written later: only the
+// last columns need masked stores, which are slow.
 template <class T>
 struct StripPart {
   T* strip;
@@ -125,9 +123,8 @@ GRADUS_INLINE void pack_strip(T* strip, Factor<T> a, Index rows, Index j0, Index
 }
 
 // Rows i0 .. i1-1 and columns l0 .. l1-1 of A, in strips of tile_rows rows; in each, column after column, a low last
-// strip filled up with zeros. A transposed A is read a few of its rows at a time, all strips' shares of them: one strip
-// after the other would fetch every cache line once for each strip that it reaches into, as rows that lie a power of
-// two apart displace each other.
+// strip filled up with zeros. A transposed A is packed a few of its rows at a time, for all strips. Strip by strip, a
+// cache line that several strips share would be fetched for each, because rows a power of two apart evict each other.
 template <class T>
 void pack_a(T* packed, const Product<T>& p, Index i0, Index i1, Index l0, Index l1) {
   for (Index l = l0; l < l1; l += product_depth) {
@@ -275,8 +272,8 @@ struct Slice {
   GRADUS_INLINE const T* bias_from(Index j) const { return bias == nullptr ? nullptr : bias + j; }
 };
 
-// Columns j .. j+cols-1 of a slice with A as it lies. What is used little of B, or stays in the L1 cache, is read where
-// it is, too: packing would cost more than it saves.
+// Columns j .. j+cols-1 of a slice with A as it lies. B is read in place too if few rows use it or if it fits in the L1
+// cache; otherwise it is packed.
 template <class T>
 GRADUS_INLINE void product_in_place(const Slice<T>& s, Factor<T> b, Index j, Index cols, T* packed_b) {
   constexpr Index l1_cache = 32768 / sizeof(T);
@@ -296,8 +293,7 @@ GRADUS_INLINE void product_in_place(const Slice<T>& s, Factor<T> b, Index j, Ind
                     s.bias_from(j + direct));
 }
 
-// Asks for the source of the next group of B's panels, a few lines per tile, so that it is near when its turn to be
-// packed comes.
+// Prefetches the source of the next group of B's panels, a few lines per tile, before it is packed.
 template <class T>
 class GroupPrefetch {
  public:
@@ -349,8 +345,8 @@ GRADUS_INLINE void product_of_strips(const Slice<T>& s, const T* packed_b, Index
   }
 }
 
-// Rows i0 .. i1-1 and columns j0 .. j1-1 of a product. A group of B's panels is packed right before it is used, and the
-// next one's source is called for meanwhile.
+// Rows i0 .. i1-1 and columns j0 .. j1-1 of a product. A group of B's panels is packed right before it is used, while
+// the next one's source is prefetched.
 template <class T>
 void product(const Product<T>& p, Index i0, Index i1, Index j0, Index j1) {
   alignas(64) T packed_b[product_depth * group<T>];

@@ -35,7 +35,7 @@ using Index = std::int64_t;
 template <class T>
 struct Factor {
   const T* p;
-  Index row, col;
+  Index row, col;  // one of them is 1
 };
 
 /// How much of k a product sums up before it touches C again: a strip of A and a panel of B of this depth stay in an L1
@@ -73,7 +73,7 @@ struct UnaryGrad {
   bool far;
 };
 
-/// The same for one argument of an op of two; where that argument's step is 0, one number, the sum.
+/// dx = or += dy dy/da, or dy dy/db. If that argument is one repeated number (step 0), dx is one number: the sum.
 template <class T>
 struct BinaryGrad {
   bool first;  // whether dx is the gradient of a, or of b
@@ -90,7 +90,7 @@ struct SoftmaxGrad {
   T* dx;
   bool adds;
   Index rows, cols;
-  bool far = false;  // log_softmax_grad does not look
+  bool far = false;  // see below; log_softmax_grad ignores it
 };
 
 template <class T>
@@ -215,7 +215,7 @@ template <class T>
 struct Kernels {
   const char* isa;
 
-  // pointwise; far, here and below: all of the output is more than caches hold
+  // pointwise; far: the whole output is larger than the caches, so stores go past them
   void (*unary)(UnaryOp op, const T* x, T* y, Index n, T p, T q, bool far);
   void (*unary_grad)(UnaryOp op, UnaryGrad<T> args);
   void (*binary)(BinaryOp op, const T* a, Index a_step, const T* b, Index b_step, T* y, Index n);

@@ -1,6 +1,6 @@
 // Loops over any number of elements: whole vectors, then one part, which is loaded and stored with masks where the
-// instruction set has them, else through memory. Parts are most of the work in small networks: masks brought a step of
-// width 16 on 16 names from 178 to 129 us (AVX-512).
+// instruction set has them, else through memory. Parts are most of the work in small networks: with
+// masks a training step of a GPT of width 16 on 16 names takes 129 us instead of 178 (AVX-512).
 #pragma once
 
 #include <gradus/core/kernels/simd.h>
@@ -66,7 +66,7 @@ GRADUS_INLINE Vec<double> first_lanes(Vec<double> v, Index n) {
 
 #elif defined(__AVX2__)
 
-// A lane takes part when its sign bit is set: a window of the right width slides over set and then clear lanes.
+// A masked load reads the lanes whose sign bit is set. A mask is a part of this array: n set lanes, then clear ones.
 alignas(32) static constexpr std::int32_t lanes32[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
 alignas(32) static constexpr std::int64_t lanes64[8] = {-1, -1, -1, -1};
 
@@ -124,9 +124,8 @@ GRADUS_INLINE void each_vector(Index count, const Body& body) {
   if (i < count) body(i, count - i);
 }
 
-/// Calls for what a stream that is at p will read, or write, a page later: the processor's own prefetching stops where
-/// a page ends, and a loop with an exponential in it hides few misses. softmax of (12288, 1024): 10.0 ms without, 6.6
-/// with.
+/// Prefetches what lies a page (4 KB) behind p: the processor's own prefetching stops where a page ends, and a loop
+/// with an exponential in it hides few misses. softmax of (12288, 1024): 10.0 ms without, 6.6 with.
 template <class T>
 GRADUS_INLINE void prefetch(const T* p) {
   __builtin_prefetch(p + 4096 / sizeof(T));

@@ -1,7 +1,8 @@
-// The exponential and the logarithm that the ops are made of, and the tail of the normal distribution that gelu is.
-// xsimd has exponentials too, but gcc 12 does not inline its f32 one (gelu took 1.6 times as long with it), and its f64
-// one is 0 and infinite before it should be. Largest errors: 1.02 ulp in f32, over every float with AVX2, and 0.9 in
-// f64; tests/core/ops/op_edges_test.cpp looks at every 4,099th float and tests/core/ops/special_values_test.cpp at f64.
+// The exponential and the logarithm that the ops are made of, and the tail of the normal distribution, which gelu
+// needs. xsimd has exponentials too, but gcc 12 does not inline its f32 one (gelu took 1.6 times as long with it), and
+// its f64 one underflows and overflows too early. Largest errors: 1.02 ulp in f32, over every float with AVX2, and 0.9
+// in f64; tests/core/ops/op_edges_test.cpp looks at every 4,099th float and tests/core/ops/special_values_test.cpp at
+// f64.
 #pragma once
 
 #include <array>
@@ -38,7 +39,7 @@ GRADUS_INLINE BitsOf<T> bits_of(Vec<T> x) {
   return __builtin_bit_cast(BitsOf<T>, x);
 }
 
-/// 2^n for n + bias in the low bits, as many as an exponent has and one more.
+/// 2^n. The argument holds n + bias in its low bits: those of an exponent and one more.
 template <class T>
 GRADUS_INLINE Vec<T> from_exponent(BitsOf<T> n) {
   return __builtin_bit_cast(Vec<T>, n << Format<T>::digits);
@@ -70,8 +71,8 @@ struct PowerOfTwo {
   BitsOf<T> n;  // plus the offset, in the low bits
 };
 
-// e^(x + more) for least <= x <= most and a small `more`, which x had no digits for. A number of 2^digits or more has
-// no digits after the point and an integer in its low bits, so adding 1.5 2^digits rounds.
+// e^(x + more) for least <= x <= most; `more` is what x was rounded by. Adding 1.5 2^digits rounds to an integer and
+// leaves it in the low bits.
 template <class T, class... More>
 GRADUS_INLINE PowerOfTwo<T> power_of_two(Vec<T> x, T offset, More... more) {
   using V = Vec<T>;
@@ -96,7 +97,7 @@ GRADUS_INLINE Vec<T> exponential(Vec<T> x, More... more) {
   return p.e_to_rest * from_exponent<T>(half) * from_exponent<T>(p.n - half);
 }
 
-/// exp(x + more) for x <= 0, in fewer steps. (It is right up to 44 and 354.)
+/// exp(x + more) for x <= 0, in fewer steps. (It is right up to x = 44 in f32 and 354 in f64.)
 template <class T, class... More>
 GRADUS_INLINE Vec<T> exponential_of_negative(Vec<T> unbounded, More... more) {
   constexpr T offset = std::is_same_v<T, float> ? 64 : 512, back = std::is_same_v<T, float> ? T(0x1p-64) : T(0x1p-512);

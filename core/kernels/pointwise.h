@@ -14,8 +14,8 @@ GRADUS_INLINE V sign_of(V x) {  // 0 for a NaN; "sign" alone would be found in x
   return xsimd::select(x > V(0), V(1), xsimd::select(x < V(0), V(-1), V(0)));
 }
 
-// A slope but for some lanes: there no gradient passes, whatever it is, where 0 times an infinite one
-// would be NaN (the square root of relu has an infinite slope at 0).
+// A slope, and the lanes whose gradient is 0. A slope of 0 would not do there: the incoming gradient may be infinite,
+// as that of sqrt(relu(x)) at 0, and 0 times infinity is NaN.
 template <class M, class V>
 struct SlopeUnless {
   M stops;

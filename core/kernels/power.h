@@ -88,9 +88,10 @@ GRADUS_INLINE Exact<T> exact_logarithm(Vec<T> a) {
   const V s_low = quotient(((f - back.high) - back.low) - s * divisor.low, divisor.high);
 
   const Exact<T> z = exact_product(s, s);
-  constexpr T digits_of_two_thirds = std::is_same_v<T, float> ? T(-1.98682151e-8) : T(3.7007434154171883e-17);  // more
-  Exact<T> v = exact_sum(V(T(2) / T(3)), z.high * atanh_polynomial(z.high));  // 2 atanh(s) = 2 s + s z v
-  v.low = v.low + V(digits_of_two_thirds);
+  constexpr T two_thirds_rest =
+      std::is_same_v<T, float> ? T(-1.98682151e-8) : T(3.7007434154171883e-17);  // 2/3 - T(2) / T(3)
+  Exact<T> v = exact_sum(V(T(2) / T(3)), z.high * atanh_polynomial(z.high));     // 2 atanh(s) = 2 s + s z v
+  v.low = v.low + V(two_thirds_rest);
   const Exact<T> zv = exact_product(z.high, v.high);
   const V zv_low = zv.low + (z.high * v.low + (z.low + V(2) * s * s_low) * v.high);
   const Exact<T> szv = exact_product(zv.high, s);

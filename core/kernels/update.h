@@ -1,4 +1,4 @@
-// The optimizers' elementwise step: one pass over parameter, moments and gradient.
+// Adam's step in one pass over parameter, moments and gradient, and the squared norm.
 #pragma once
 
 #include <gradus/core/kernels/kernels.h>

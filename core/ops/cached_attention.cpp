@@ -80,8 +80,8 @@ kernels::Attention<T> append(const KeyValues& cache, const T* qkv, const NewToke
           .causal = true};
 }
 
-// The kernel for one query, or the one for several. A row leaves two numbers for a gradient, which there is not: `kept`
-// has room for them.
+// The kernel for one query, or the one for several. That one writes two numbers per row for a gradient, which nobody
+// needs here: they go to `kept`.
 template <class T>
 void attend(const kernels::Attention<T>& in, T* out, T* scratch, T* kept) {
   if (in.T_ > 1) {

@@ -17,9 +17,10 @@ struct KeyValues {
 };
 
 /// packed_attention(.., {.causal = true}) for sequences that continue. The rows of qkv are new tokens, lengths[i] of
-/// them for the i-th sequence; they are appended to caches[i] and attend to everything in it. With empty caches the
-/// result equals attention over the whole sequence bit for bit, later up to rounding: for values of about 1, within
-/// 1e-12 in f64 and 1e-5 in f32. It has no gradient and throws Error while gradients are recorded. (N, 3 C) -> (N, C)
+/// them for the i-th sequence; they are appended to caches[i], and each attends to those before it and to itself. With
+/// empty caches the result equals attention over the whole sequence bit for bit, later up to rounding: for values of
+/// about 1, within 1e-12 in f64 and 1e-5 in f32. It has no gradient and throws Error while gradients are recorded. (N,
+/// 3 C) -> (N, C)
 Tensor cached_attention(const Tensor& qkv, Index heads, std::span<const Index> lengths,
                         std::span<KeyValues* const> caches);
 

@@ -59,7 +59,8 @@ Window make_window(const char* op, const Tensor& x, Size2 kernel, Size2 stride, 
         "{}: a kernel of {} x {} with dilation {} x {} does not fit on x {} with padding {} x {}; pad more, or take a "
         "smaller kernel",
         op, kernel.height, kernel.width, dilation.height, dilation.width, x.shape(), padding.height, padding.width);
-  // What is walked through is at most as long as these; pooling makes its kernel from numbers, and x may be empty.
+  // No loop is longer than these products. No tensor of their size need exist: a pooling kernel is two numbers, and x
+  // may be empty.
   constexpr Index most = std::numeric_limits<Index>::max();
   check(saturating_product({w.out.height, w.out.width}) < most &&
             saturating_product({kernel.height, kernel.width}) < most,

@@ -1,5 +1,5 @@
-// embedding: rows of a table picked by number. Its gradient adds each row back to where it came from; threads share the
-// columns, not the rows, because two rows may come from the same place.
+// embedding: rows of a table picked by number. Its gradient adds each row back to where it came from. Each thread
+// adds some columns of all rows, because two rows may come from the same place.
 #include <algorithm>
 
 #include <gradus/core/ops/detail/common.h>

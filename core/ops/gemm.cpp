@@ -1,6 +1,6 @@
-// A is packed once for all tasks; C is cut into blocks. A task computes one block: it packs what it needs of B and sums
-// over all of k, so threads share nothing but what they read. The cut depends on the sizes alone, and each element of C
-// sums over k in one order: the same bits whatever the number of threads.
+// A large product packs A once for all tasks; C is cut into blocks. A task computes one block: it packs what it needs
+// of B and sums over all of k, so threads share nothing but what they read. The cut depends on the sizes alone, and
+// each element of C sums over k in one order: the same bits whatever the number of threads.
 #include <gradus/core/ops/detail/gemm.h>
 
 #include <algorithm>

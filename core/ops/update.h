@@ -28,8 +28,9 @@ void sgd_update(const Tensor& param, const Tensor& momentum_buffer, const Tensor
 /// The sum of (factor x)^2, the same bits at any thread count.
 double squared_norm(const Tensor& x, double factor = 1);
 
-/// sqrt(sum of x^2) over all elements of all tensors, without overflow or underflow of the squares: f32 elements of
-/// 1e19 or 1e-23, f64 ones of 1e200. Infinite or NaN only if an element is. The same bits at any thread count.
+/// sqrt(sum of x^2) over all elements of all tensors, without overflow or underflow of the squares, as of f32 elements
+/// of 1e19 or 1e-23 and f64 ones of 1e200. NaN only if an element is, infinite only if one is or the norm exceeds the
+/// largest double. The same bits at any thread count.
 double joint_norm(const std::vector<Tensor>& tensors);
 
 /// x *= factor

@@ -153,9 +153,9 @@ class SharedLists {
       returned_ += class_bytes(hand_);
     }
     if (returned_ < budget() / 8) return;
-    // Holes between blocks stay with the process until it is asked to look for them. That walks through all memory of
-    // the program (0.1 ms in a small one, 100 ms beside two million blocks of its own), so it gets a twentieth of the
-    // time at most.
+    // The C library keeps free memory between blocks until malloc_trim(). That call walks through all memory of the
+    // program (0.1 ms in a small one, 100 ms beside two million blocks of its own), so it gets a twentieth of the time
+    // at most.
     using Clock = std::chrono::steady_clock;
     const auto start = Clock::now();
     if (start < next_release_) return;
@@ -198,8 +198,8 @@ struct FreeLists {
   std::array<FreeBlock*, classes> heads{};
   std::ptrdiff_t change = 0;      // of bytes_in_use, not yet reported: a shared counter costs as much as an allocation
   std::size_t round = 0;          // how often surplus was looked for
-  std::ptrdiff_t held = 0;        // bytes on these lists, as if `change` were 0
-  std::ptrdiff_t ceiling = step;  // of held, past which surplus is looked for
+  std::ptrdiff_t held = 0;        // bytes on these lists at the last settle()
+  std::ptrdiff_t ceiling = step;  // settle() looks for surplus when `held` exceeds this
   std::size_t seen_exceeded = 0;
 
   void count(std::ptrdiff_t bytes) {

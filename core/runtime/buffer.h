@@ -1,6 +1,7 @@
 // Memory for tensors, graph nodes and closures: blocks aligned to 64 bytes. A freed block goes to a free list of the
 // thread that frees it, so a training step that repeats the same sizes asks the system for nothing. Blocks that a
-// thread no longer uses go to other threads. All blocks together take at most twice the peak use.
+// thread no longer uses go to other threads. All blocks together take about twice the peak use at
+// most.
 #pragma once
 
 #include <atomic>

@@ -12,9 +12,9 @@
 namespace gradus {
 #pragma GCC visibility push(default)
 
-/// How many threads may work on one operation, the calling one included: at least 1. The default is the number of
-/// cores this process may use, or the environment variable GRADUS_NUM_THREADS.
 inline constexpr int max_threads = 256;
+/// How many threads may work on one operation, the calling one included: 1 to max_threads. The default is the number of
+/// cores this process may use, or the environment variable GRADUS_NUM_THREADS.
 void set_num_threads(int threads);
 int num_threads();
 

@@ -34,8 +34,8 @@ struct DataLoaderOptions {
 /// Batches of tensors whose rows belong together (examples and targets: equal first sizes) and of whole-number labels:
 ///     DataLoader loader({images}, labels, {.batch_size = 32, .shuffle = true});
 ///     for (const Batch& batch : loader) { .. model(batch[0]) .. batch.labels .. }
-/// Every loop is an epoch, which visits each row once. Batches are copies without history. An iterator refers to its
-/// loader: moving or destroying the loader ends the loop.
+/// Every loop is an epoch: it visits each row once, but for those that drop_last leaves out. Batches are copies without
+/// history. An iterator points to its loader: keep the loader alive and in place during the loop.
 class DataLoader {
  public:
   explicit DataLoader(std::vector<Tensor> tensors, DataLoaderOptions options = {})
@@ -73,7 +73,7 @@ class DataLoader {
     const DataLoader* loader_ = nullptr;
     Index place_ = 0;
   };
-  /// Starts an epoch and draws its order; an epoch that is still running ends.
+  /// Starts an epoch and draws its order. Iterators of an earlier epoch are no longer valid.
   Iterator begin();
   Iterator end() const { return {this, size()}; }
 

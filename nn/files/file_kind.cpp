@@ -1,5 +1,5 @@
-// Formats are known by their first bytes (as in the `file` command's tables), text in UTF-16 and UTF-32 by where its
-// zero bytes are.
+// Formats are known by their first bytes (as in the `file` command's tables), text in UTF-16 and UTF-32 by its zero
+// bytes.
 #include <gradus/nn/files/file_kind.h>
 
 #include <algorithm>
@@ -59,8 +59,8 @@ bool is_index(std::string_view bytes) {
   return bytes.starts_with('{') && bytes.find("\"weight_map\"") != std::string_view::npos;
 }
 
-// Characters of `width` bytes each, as they are in most texts: few control characters, a space or a line's end, and no
-// half of a pair alone, as random bytes have it.
+// Whether the bytes are a text in characters of `width` bytes: no control characters, no half of a pair alone, and a
+// space or a line's end.
 bool is_text_of(std::string_view bytes, std::size_t width, bool little_endian) {
   std::size_t spaces = 0;
   bool pair_begins = false;

@@ -12,9 +12,8 @@ namespace gradus {
 /// How much of a file file_kind() needs to see: its beginning.
 inline constexpr std::size_t file_kind_bytes = 4096;
 
-/// Describes a file from its beginning if it is neither plain text in UTF-8 nor safetensors, as the first part of a
-/// sentence: "it is packed with gzip; unpack it with gunzip". Empty for plain text and for every kind that it does not
-/// know.
+/// Says from a file's beginning what it is and what to do: "it is packed with gzip; unpack it with gunzip". Empty if it
+/// knows no such kind, as of plain text.
 std::string file_kind(std::string_view beginning);
 
 /// Whether it is at least one line and every byte is a byte of text.

@@ -56,7 +56,7 @@ std::span<std::byte> bytes_of(const Tensor& x) {
   return dispatch(x.dtype(), [&]<class T>() { return std::span<std::byte>(std::as_writable_bytes(x.data<T>())); });
 }
 
-// Every step can be undone, so a change within one word always shows.
+// Every step is invertible, so a change of one word always changes the hash.
 std::uint64_t hash(std::uint64_t h, std::span<const std::byte> bytes) {
   const auto mix = [&h](std::uint64_t word) {
     h = (h ^ word) * 0x9e3779b97f4a7c15;
@@ -183,7 +183,7 @@ class Reader {
     return parse(header, metadata);
   }
 
-  // A header may begin like another format; it counts as safetensors if its JSON follows.
+  // The length at the front may look like another format's first bytes: it is safetensors if JSON follows.
   void require_no_other_kind() {
     std::string beginning(std::min<std::uint64_t>(size_, file_kind_bytes), '\0');
     read_bytes(std::as_writable_bytes(std::span(beginning)));

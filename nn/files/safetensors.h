@@ -38,14 +38,14 @@ struct LoadOptions {
 
 /// What a load that is not strict left out, and the file's metadata.
 struct LoadReport {
-  std::vector<std::string> missing;     // parameters the file has no values for: they kept theirs
+  std::vector<std::string> missing;     // parameters and buffers that the file lacks: they kept their values
   std::vector<std::string> unexpected;  // names in the file that the module does not have
   Metadata metadata;
 };
 
 /// Fills the module's parameters and buffers by name, converting between f32 and f64. A tied weight is found under any
-/// of its names. PyTorch's BatchNorm counters, *.num_batches_tracked, are never reported as unexpected. Throws one
-/// Error that lists missing, unexpected and misshapen entries; the module is then unchanged.
+/// of its names. PyTorch's BatchNorm counters, *.num_batches_tracked, are no mistake: a strict load ignores them.
+/// Throws one Error that lists missing, unexpected and misshapen entries; the module is then unchanged.
 LoadReport load_safetensors(const std::string& path, const Module& module, LoadOptions options = {});
 /// The same from tensors in memory; `source` names them in errors.
 LoadReport load_state(const Module& module, const TensorFile& file, const std::string& source,

@@ -14,9 +14,9 @@ struct BatchNormOptions {
 };
 
 /// (x - mean) / sqrt(var + eps) * weight + bias, with the mean and variance of each channel, the second dimension
-/// (Ioffe & Szegedy 2015, algorithm 1). Training uses those of the batch (variance divided by the count) and moves the
-/// running ones towards them (variance divided by count - 1, as in PyTorch); eval mode uses the running ones. Loading
-/// ignores num_batches_tracked in PyTorch's files, which nothing here needs.
+/// (Ioffe & Szegedy 2015, algorithm 1). Training uses the batch's mean and biased variance, and moves the running
+/// mean and variance towards its mean and unbiased variance, as PyTorch does; eval mode uses the running ones. A strict
+/// load ignores num_batches_tracked in PyTorch's files.
 struct BatchNorm : Layer {
   void members(Visitor& visit) const override;
 

@@ -11,7 +11,7 @@ struct PositionOptions {
 };
 
 /// x + weight[0 .. T-1]: (.., T, C) -> (.., T, C) for T up to `length`. A trained vector for each place, which starts
-/// as N(0, 0.02) (Radford et al. 2018; GPT-2).
+/// as N(0, 0.02^2) (Radford et al. 2018; GPT-2).
 struct LearnedPositions : Layer {
   LearnedPositions(Index length, Index width, PositionOptions options = {});
   Tensor operator()(const Tensor& x) const override;

@@ -1,5 +1,5 @@
-// A step is a function of the gates' sums of input and state, and is shared by cells and layers. A layer multiplies its
-// whole input by weight_ih at once; only the product with the state has to wait for the step before.
+// Cells and layers share the step functions, which get the products of input and state with the weights. A layer
+// multiplies its whole input by weight_ih at once; only the product with the state has to wait for the step before.
 #include <gradus/nn/layers/recurrent.h>
 
 #include <algorithm>

@@ -85,9 +85,9 @@ struct RecurrentResult {
   Tensor c;       // (L D, B, H); LSTM only
 };
 
-/// What RNN, GRU and LSTM share. As everywhere in gradus (and in PyTorch with batch_first=True) the batch comes first.
-/// Parameters are called weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, with _l1 .. for further layers and
-/// _reverse for the direction that starts at the end.
+/// What RNN, GRU and LSTM share. Inputs and outputs have the batch first, as PyTorch with batch_first=True; states are
+/// (layers, B, H). Parameters are called weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, with _l1 .. for further
+/// layers and _reverse for the direction that starts at the end.
 class Recurrent : public Layer {
  public:
   /// (B, T, I) -> (B, T, D H), from a state of zeros.

@@ -15,8 +15,8 @@ namespace gradus::nn {
 /// Use braces, not parentheses: only braces make C++ construct the layers from left to right, and the order in which
 /// they draw their initial weights must be the same with every compiler.
 /// A copy has its own layers, which share the parameters, as a copy of any module does; a layer that was added twice
-/// stays one layer in the copy. Therefore nesting a single Sequential in another takes push_back. Without layers it
-/// returns x.
+/// stays one layer in the copy. Sequential{inner} is such a copy; to nest a single Sequential, use push_back(). Without
+/// layers it returns x.
 class Sequential : public Layer {
  public:
   template <std::derived_from<Layer>... Layers>
@@ -61,7 +61,7 @@ class Sequential : public Layer {
  private:
   struct Held {
     std::shared_ptr<Layer> layer;
-    std::shared_ptr<Layer> (*copy)(const Layer& layer);  // null: not of this type, or not to be copied
+    std::shared_ptr<Layer> (*copy)(const Layer& layer);  // returns null if it is of another type or cannot be copied
   };
   template <class L>
   static std::shared_ptr<Layer> copy_of([[maybe_unused]] const Layer& layer) {

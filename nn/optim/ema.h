@@ -19,8 +19,8 @@ class EMA {
   void update();
   /// Exchanges the module's values and the averages; a second call puts them back.
   void swap();
-  /// The averages under the names of the module's parameters and buffers: shared, not copied, so they can be saved, and
-  /// loaded from a file.
+  /// The averages under the names of the module's parameters and buffers. They share memory with this EMA until the
+  /// module changes its type: write to them to restore what was saved.
   const NamedTensors& averages() const { return averages_; }
 
  private:

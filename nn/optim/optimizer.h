@@ -1,5 +1,5 @@
 // What all optimizers share: groups of parameters, and the bookkeeping and state that a checkpoint has to carry. The
-// loops over numbers are core's (ops/update.h).
+// loops of SGD and Adam are core's (ops/update.h).
 #pragma once
 
 #include <concepts>
@@ -50,14 +50,13 @@ class Optimizer {
   double lr() const { return lr_; }
   void set_lr(double lr);
 
-  /// What must be saved to go on exactly where this stands, as copies: "3.step" (one f64 number) and moments such as
-  /// "3.exp_avg", numbered as the parameters were given, for each parameter that has been updated; and the options,
-  /// each f64: "options.lr" and such as "options.beta1", and of each group "options.group_sizes", "options.lr_scale"
-  /// and "options.weight_decay".
+  /// Copies of all that is needed to resume. For each parameter that was updated, by its number: "3.step" (one f64
+  /// number) and its moments, such as "3.exp_avg". The options, in f64: "options.lr", "options.beta1" .., and with a
+  /// number per group "options.group_sizes", "options.lr_scale" and "options.weight_decay".
   nn::NamedTensors state() const;
-  /// Takes over a copy of what state() gave, for the same parameters in the same order: the options too, as PyTorch's
-  /// load_state_dict does, but for a state without them (an older file), which leaves them. Throws Error, unchanged, if
-  /// names, shapes or options are not those of such an optimizer.
+  /// Restores what state() returned, for the same parameters in the same order. Options are restored too, as in
+  /// PyTorch; a state without them (an older file) keeps the current ones. Throws Error, unchanged, if names, shapes or
+  /// options are not those of such an optimizer.
   void set_state(const nn::NamedTensors& state);
   /// Of a state, what is learned from the gradients: steps and moments, without the options.
   static nn::NamedTensors without_options(nn::NamedTensors state);
@@ -75,8 +74,8 @@ class Optimizer {
   Optimizer(const char* name, std::vector<ParamGroup> groups, double lr, double weight_decay,
             std::vector<const char*> moment_names);
   virtual void update(const Slot& slot, const Tensor& grad, double lr) const = 0;
-  /// The options besides lr and weight_decay, and the way back: set_options() is given as many, in the same order. It
-  /// throws Error, unchanged, for numbers that the constructor would refuse.
+  /// All options but lr and weight_decay. set_options() gets their values in the same order, and throws Error,
+  /// unchanged, for numbers that the constructor would refuse.
   virtual std::vector<Option> options() const { return {}; }
   virtual void set_options(const std::vector<double>& /*values*/) {}
   /// The moments that the options ask for, at most two.

@@ -11,11 +11,11 @@ namespace gradus::optim {
 struct PlateauOptions {
   bool maximize = false;    // the metric is better when larger (accuracy)
   double factor = 0.1;      // what the rate is multiplied by
-  Index patience = 10;      // bad steps that are borne; the next one lowers the rate
+  Index patience = 10;      // bad steps that are allowed; one more lowers the rate
   double threshold = 1e-4;  // a metric is better only by more than this part of the best
   Index cooldown = 0;       // steps after a reduction in which nothing counts as bad
   double min_lr = 0;
-  double eps = 1e-8;  // a smaller reduction is not made
+  double eps = 1e-8;  // a smaller reduction is skipped
 };
 
 /// PyTorch's scheduler of that name, with its relative threshold: call step(loss) once an epoch. The optimizer must

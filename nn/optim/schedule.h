@@ -12,9 +12,9 @@ namespace gradus::optim {
 /// half a cosine (Loshchilov & Hutter 2017, without restarts). Steps count from 0, and the corners are nanoGPT's:
 ///   at(0)           max_lr / (warmup + 1), so the first step already moves; max_lr without a warm-up
 ///   at(warmup)      max_lr, the first step at the full rate (unless total is there too)
-///   at(total)       min_lr, one past the last step of a run of `total`; so it stays for every later step
-/// Throws Error at the first use if a rate is negative or not finite, min_lr is above max_lr, or warmup is negative or
-/// above total.
+///   at(total)       min_lr (max_lr if constant), one past the last step of a run of `total`; later steps have it too
+/// Throws Error at the first use if a rate is negative or not finite, min_lr is above max_lr (unless constant), or
+/// warmup is negative or above total.
 struct Schedule {
   enum Kind { constant, linear, cosine };
 
@@ -26,8 +26,8 @@ struct Schedule {
 
   double at(Index step) const;
   /// For a budget in seconds or tokens, of which `fraction_done` is used up: 0 at the start, 1 at the end (more stays
-  /// at min_lr). The warm-up still counts steps, but ends with the first tenth of the budget; the decay begins where it
-  /// ends.
+  /// at min_lr). The warm-up ends after `warmup` steps or a tenth of the budget, whichever comes first; the decay
+  /// begins there.
   double at_fraction(Index step, double fraction_done) const;
   /// Throws Error if at() would.
   void validate() const;

@@ -24,8 +24,7 @@ inline Index row_grain(Index cols) {
 struct RowRange {
   Index begin, rows, cols;
 
-  /// Where the part starts in an array of (rows, cols), and in one of a number per row. An array that is not there
-  /// stays null.
+  /// The part's first row in an array of (rows, cols), where null stays null; and its first number in one of (rows).
   template <class T>
   T* in(T* matrix) const {
     return matrix == nullptr ? nullptr : matrix + begin * cols;
@@ -44,7 +43,7 @@ void each_rows(Shape::Matrix size, const F& f) {
   });
 }
 
-/// The same for a row-wise op: prepare<T>(), called once, gives what is called for each RowRange.
+/// Calls prepare<T>() once for the dtype, then the function that it returns for each RowRange.
 template <class F>
 void each_rows(DType dtype, Shape::Matrix size, const F& prepare) {
   dispatch(dtype, [&]<class T>() { each_rows(size, prepare.template operator()<T>()); });
@@ -102,7 +101,7 @@ inline Index tree_size(Index size, Index count, Index block) {
 
 /// out[0..size) += the sum of terms begin .. end-1, on one thread: fn(to, first, last) adds some of them to `to`.
 /// Blocks of terms are added up as a binary tree, since one after another the rounding error of n terms grows with n.
-/// `block` should be so many terms that adding two sums costs little beside them. stack: tree_size() numbers.
+/// `block` should be so large that merging two sums costs little beside computing one. stack: tree_size() numbers.
 template <class T, class F>
 void sum_in_tree(T* out, Index size, Index begin, Index end, Index block, T* stack, const F& fn) {
   if (end - begin <= block) {
@@ -131,7 +130,7 @@ void sum_in_tree(T* out, Index size, Index count, Index block, const F& fn) {
   sum_in_tree(out, size, Index{0}, count, block, stack.as<T>(), fn);
 }
 
-/// Rows for sum_in_tree whose own sum is short: adding up the sums costs some 2 % more.
+/// The block of sum_in_tree for rows; merging then costs some 2 %.
 inline constexpr Index row_block = 128;
 
 /// Cuts n rows into a fixed number of ranges for sums over rows: fn(range, begin, end) may add into the range's own

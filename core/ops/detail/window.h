@@ -1,5 +1,5 @@
-// Window: what convolution and pooling share, a kernel that slides over a plane. each_run() alone knows strides,
-// padding and dilation.
+// Window: what convolution and pooling share, a kernel that slides over a plane. each_run() finds the
+// elements under it; its callers need no stride, padding or dilation.
 #pragma once
 
 #include <algorithm>
