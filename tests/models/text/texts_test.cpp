@@ -317,8 +317,8 @@ TEST_F(Texts, LinesMayEndWithCarriageReturnsAlone) {
 TEST_F(Texts, WithoutAnEndAreRefused) {
   write(folder / "long.txt", "a");
   std::filesystem::resize_file(folder / "long.txt", std::uintmax_t{1} << 40);  // a hole: no disk is needed
-  expect_error(tiny({"--data", "long.txt"}), 1, "'long.txt' is too long: more than ");
-  expect_error(gpt({"train", "--config", "long.txt"}), 1, "'long.txt' is too long: more than ");
+  expect_error(tiny({"--data", "long.txt"}), 1, "'long.txt' is longer than ");
+  expect_error(gpt({"train", "--config", "long.txt"}), 1, "'long.txt' is longer than ");
   expect_error(tiny({"--data", "/dev/zero"}), 1, "'/dev/zero' is a device that does not end; name a file");
   platform::File file;
   write(folder / "short.txt", "0123456789");
