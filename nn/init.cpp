@@ -1,4 +1,4 @@
-// Every initializer ends in Generator::fill_normal or fill_uniform over the parameter's memory.
+// Each initializer finds its bound or deviation and fills the parameter's memory from the generator.
 #include <gradus/nn/init.h>
 
 #include <cmath>

@@ -43,8 +43,8 @@ struct TwiceNamed final : Visitor {
   }
 };
 
-// Passes on tensors and modules, and finds members that have one name. It compares hashes first, because training loops
-// call parameters() at each step, and compares names only where two hashes are equal.
+// Calls a function for each tensor and each module, and finds two members of the same name. Training loops call
+// parameters() at each step, so it compares hashes first, and names only where two hashes are equal.
 template <class OnTensor, class OnModule>
 struct Lister final : Visitor {
   OnTensor tensor_f;
@@ -106,9 +106,8 @@ void Visitor::visit_tensor(std::string_view name, const Tensor& tensor, bool is_
 std::size_t Visitor::enter(std::string_view name) {
   const std::size_t outer = path_.size();
   check(!name.empty() && name.find('.') == name.npos,
-        "members: a member of '{}' is called '{}'; a name must have a character at least and no dot, which stands "
-        "between "
-        "a module's name and its member's",
+        "members: a member of '{}' is called '{}'; a name needs at least one character and no dot, which separates a "
+        "module's name from its member's",
         std::string_view(path_.data(), outer == 0 ? 0 : outer - 1), name);
   path_.append(name).push_back('.');
   return outer;

@@ -82,7 +82,8 @@ class Module {
   /// How many numbers the parameters hold, frozen ones too; tied ones count once.
   Index num_parameters() const;
 
-  /// Switches this module and everything below it to training, or to evaluation (no dropout).
+  /// Switches this module and its submodules to training mode, or to evaluation mode (no dropout, BatchNorm uses its
+  /// running statistics).
   void train(bool on = true);
   void eval() { train(false); }
   bool training() const { return training_; }

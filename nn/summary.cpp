@@ -1,4 +1,4 @@
-// Rows are made from the names: a parameter belongs to the module whose name is its own without the last part.
+// A row per module. A parameter belongs to the module whose name is the parameter's without its last part.
 #include <gradus/nn/summary.h>
 
 #include <fmt/format.h>

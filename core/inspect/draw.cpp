@@ -180,7 +180,7 @@ Box group_box(const Group& group, bool one_op) {
 Picture grouped_picture(const Nodes& nodes, const Names& names, std::size_t depth, std::size_t pieces = 0) {
   std::vector<Group> groups;
   Modules modules(names);
-  std::unordered_map<const Node*, std::size_t> run_of;
+  std::unordered_map<const Node*, std::size_t> group_of;
   std::map<std::pair<std::size_t, std::size_t>, std::string> arrows;
   const auto is_op = [](const Node* node) { return !node->inputs.empty(); };
   const auto all_ops = static_cast<std::size_t>(std::ranges::count_if(nodes, is_op));
@@ -198,11 +198,11 @@ Picture grouped_picture(const Nodes& nodes, const Names& names, std::size_t dept
     if (groups.empty() || groups.back().title != key) groups.push_back({key, {}, {}});
     Group& group = groups.back();
     group.add(node);
-    run_of[node] = groups.size() - 1;
+    group_of[node] = groups.size() - 1;
     for (const NodePtr& input : node->inputs) {
       if (input == nullptr) continue;
       if (names.contains(input.get())) group.parameters.insert(input.get());
-      if (const auto from = run_of.find(input.get()); from != run_of.end() && from->second != groups.size() - 1) {
+      if (const auto from = group_of.find(input.get()); from != group_of.end() && from->second != groups.size() - 1) {
         arrows.emplace(std::pair(from->second, groups.size() - 1), to_string(input->shape));
       }
     }

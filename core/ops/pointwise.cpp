@@ -260,6 +260,28 @@ Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
   });
 }
 
+void check_bounds(const char* op, double low, double high) {
+  check(low <= high, "{}: low is {} and high {}; low must not be above high", op, low, high);
+}
+void check_lambd(const char* op, double lambd) {
+  check(lambd >= 0, "{}: lambd is {}; it must not be negative", op, lambd);
+}
+
+// 1 on one side of a diagonal and on it, else 0: tril's where `below`.
+Tensor triangle(const char* op, const Tensor& x, Index diagonal, bool below) {
+  check_defined(op, {x});
+  check(x.rank() >= 2, "{}: shape {} has no rows and columns; at least two dimensions are needed", op, x.shape());
+  const Index rows = x.size(-2), cols = x.size(-1);
+  Tensor mask = Tensor::empty({rows, cols}, x.dtype());
+  dispatch(x.dtype(), [&]<class T>() {
+    T* const to = mask.node().values<T>();
+    for (Index i = 0; i < rows; ++i) {
+      for (Index j = 0; j < cols; ++j) to[i * cols + j] = (below ? j - i <= diagonal : j - i >= diagonal) ? T(1) : T(0);
+    }
+  });
+  return composed(op, [&] { return where(mask, x, 0); });
+}
+
 }  // namespace
 
 #define UNARY(name, y, dy)          \
@@ -289,23 +311,22 @@ Tensor isnan(const Tensor& x) {
   return composed("isnan", [&] { return ne(x, x); });
 }
 Tensor isinf(const Tensor& x) {
-  return composed("isinf", [&] { return eq(abs(x.detach()), detail::number_for(x, inf)); });
+  return composed("isinf", [&] { return abs(x.detach()) == inf; });
 }
 Tensor isfinite(const Tensor& x) {
-  return composed("isfinite", [&] { return lt(abs(x.detach()), detail::number_for(x, inf)); });
+  return composed("isfinite", [&] { return abs(x.detach()) < inf; });
 }
 Tensor logical_not(const Tensor& x) {
-  return composed("logical_not", [&] { return eq(x, detail::number_for(x, 0)); });
+  return composed("logical_not", [&] { return x == 0; });
 }
 Tensor logical_and(const Tensor& a, const Tensor& b) {
-  return composed("logical_and", [&] { return mul(ne(a, detail::number_for(a, 0)), ne(b, detail::number_for(b, 0))); });
+  return composed("logical_and", [&] { return (a != 0) * (b != 0); });
 }
 Tensor logical_or(const Tensor& a, const Tensor& b) {
-  return composed("logical_or",
-                  [&] { return maximum(ne(a, detail::number_for(a, 0)), ne(b, detail::number_for(b, 0))); });
+  return composed("logical_or", [&] { return maximum(a != 0, b != 0); });
 }
 Tensor logical_xor(const Tensor& a, const Tensor& b) {
-  return composed("logical_xor", [&] { return ne(logical_not(a), logical_not(b)); });
+  return composed("logical_xor", [&] { return (a != 0) != (b != 0); });
 }
 
 Tensor pow(const Tensor& x, double exponent) {
@@ -317,7 +338,7 @@ Tensor gelu(const Tensor& x, Gelu form) {
 }
 
 Tensor clamp(const Tensor& x, double low, double high) {
-  check(low <= high, "clamp: low is {} and high {}; low must not be above high", low, high);
+  check_bounds("clamp", low, high);
   return unary(UnaryOp::clamp, x, low, high);
 }
 
@@ -336,7 +357,7 @@ Tensor celu(const Tensor& x, double alpha) {
   return composed("celu", [&] { return elu(x * (1 / alpha)) * alpha; });
 }
 Tensor hardtanh(const Tensor& x, double low, double high) {
-  check(low <= high, "hardtanh: low is {} and high {}; low must not be above high", low, high);
+  check_bounds("hardtanh", low, high);
   return unary(UnaryOp::hardtanh, x, low, high);
 }
 Tensor relu6(const Tensor& x) {
@@ -346,11 +367,11 @@ Tensor hardsigmoid(const Tensor& x) {
   return composed("hardsigmoid", [&] { return hardtanh(x, -3, 3) * (1.0 / 6) + 0.5; });
 }
 Tensor hardshrink(const Tensor& x, double lambd) {
-  check(lambd >= 0, "hardshrink: lambd is {}; it must not be negative", lambd);
+  check_lambd("hardshrink", lambd);
   return unary(UnaryOp::hardshrink, x, lambd);
 }
 Tensor softshrink(const Tensor& x, double lambd) {
-  check(lambd >= 0, "softshrink: lambd is {}; it must not be negative", lambd);
+  check_lambd("softshrink", lambd);
   return composed("softshrink", [&] { return x - clamp(x, -lambd, lambd); });
 }
 Tensor tanhshrink(const Tensor& x) {
@@ -403,21 +424,6 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
                                         out.grad_or_null<T>(), out.numel());
     });
   });
-}
-
-// 1 on one side of a diagonal and on it, else 0: tril's where `below`.
-static Tensor triangle(const char* op, const Tensor& x, Index diagonal, bool below) {
-  check_defined(op, {x});
-  check(x.rank() >= 2, "{}: shape {} has no rows and columns; at least two dimensions are needed", op, x.shape());
-  const Index rows = x.size(-2), cols = x.size(-1);
-  Tensor mask = Tensor::empty({rows, cols}, x.dtype());
-  dispatch(x.dtype(), [&]<class T>() {
-    T* const to = mask.node().values<T>();
-    for (Index i = 0; i < rows; ++i) {
-      for (Index j = 0; j < cols; ++j) to[i * cols + j] = (below ? j - i <= diagonal : j - i >= diagonal) ? T(1) : T(0);
-    }
-  });
-  return composed(op, [&] { return where(mask, x, 0); });
 }
 
 Tensor tril(const Tensor& x, Index diagonal) {

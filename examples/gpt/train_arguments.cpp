@@ -10,9 +10,9 @@
 
 #include <gradus/core/runtime/parallel.h>
 #include <gradus/models/detail/json.h>
-#include <gradus/models/detail/range.h>
+#include <gradus/models/detail/setting_range.h>
 #include <gradus/models/gpt/detail/config_fields.h>
-#include <gradus/models/train/detail/option_fields.h>
+#include <gradus/models/train/detail/train_option_ranges.h>
 
 #include "commands.h"
 #include "suggest.h"
@@ -125,7 +125,7 @@ Range range_of(const Preset& plan, const T& number) {
   gradus::models::detail::for_each_option(plan.train, [&](const auto& member, const char*, const Range& its) {
     if (is_it(member)) range = its;
   });
-  gradus::check(range.has_value(), "a setting with its_range must be in config_fields.h or option_fields.h");
+  gradus::check(range.has_value(), "a setting with its_range must be in config_fields.h or train_option_ranges.h");
   return *range;
 }
 

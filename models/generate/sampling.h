@@ -15,11 +15,11 @@ namespace gradus::models {
 /// How text is drawn, and when it ends.
 struct GenerateOptions {
   Index max_tokens = 256;
-  double temperature = 1;                 // below 1 safer, above 1 wilder; 0 always takes the likeliest token
-  Index top_k = 0;                        // draw from the k likeliest tokens only; 0: from all
-  double top_p = 1;                       // draw from the likeliest tokens that together have at least this probability
-  double min_p = 0;                       // leave out tokens less likely than this part of the likeliest one's
-  double repetition_penalty = 1;          // above 1: what is there already, and in sight, becomes less likely
+  double temperature = 1;  // divides the logits: below 1 likely tokens are drawn more often; 0: always the likeliest
+  Index top_k = 0;         // draw from the k likeliest tokens only; 0: from all
+  double top_p = 1;        // draw from the likeliest tokens that together have at least this probability
+  double min_p = 0;        // leave out tokens below this times the likeliest one's probability
+  double repetition_penalty = 1;          // above 1: tokens that stand in the context become less likely
   std::uint64_t seed = 42;                // of the first of several samples; see sample_seed()
   std::optional<std::int32_t> stop = {};  // ends a sample when drawn, and is not part of it
   std::string stop_text = {};             // for texts: ends one where this would stand, and is not part of it
@@ -30,8 +30,8 @@ struct GenerateOptions {
 };
 
 /// The seed of the i-th of several samples that are drawn with `seed`: `seed` itself for the first one, and for the
-/// others numbers scattered over all 32 bits, so that seed + 1 gives other samples, not the same ones shifted by one.
-/// No two of the first 2^32 are the same.
+/// others a number of 32 bits hashed from both, so that seed + 1 does not give the same samples shifted by one. No two
+/// of the first 2^32 are the same.
 std::uint64_t sample_seed(std::uint64_t seed, std::uint64_t i);
 
 /// Draws a token from one row of logits. In this order: the logits of tokens in `seen`, `stop` aside, are divided by

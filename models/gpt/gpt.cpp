@@ -246,7 +246,7 @@ void GPT::members(nn::Visitor& visit) const {
 Tensor GPT::operator()(std::span<const std::int32_t> tokens, Index B, Index T) const {
   check(B >= 1 && T >= 1 && std::cmp_less_equal(B, tokens.size()) && std::cmp_less_equal(T, tokens.size()) &&
             std::cmp_equal(B * T, tokens.size()),
-        "GPT: {} tokens arrived for a batch of {} sequences of {}; give B T of them", tokens.size(), B, T);
+        "GPT: {} tokens arrived for a batch of {} sequences of {}; give B * T of them", tokens.size(), B, T);
   const std::vector<Index, PoolAllocator<Index>> lengths(static_cast<std::size_t>(B), T);
   return reshape((*this)(tokens, lengths), {B, T, config_.vocab_size});
 }

@@ -94,7 +94,7 @@ class GPT : public nn::Module {
   /// configuration that does not fit together.
   explicit GPT(const GPTConfig& config);
 
-  /// Logits for the token after each of B sequences of T tokens, which stand one after another: B T ids -> (B, T, V).
+  /// Logits for the token that follows each token of B sequences of T: B * T ids, row by row -> (B, T, V).
   /// Throws Error for an id outside the vocabulary and for T above block_size.
   Tensor operator()(std::span<const std::int32_t> tokens, Index B, Index T) const;
   /// The same for packed documents, lengths[i] tokens in the i-th: each has positions from 0 and attends only to

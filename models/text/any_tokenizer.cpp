@@ -1,13 +1,12 @@
-// The kinds, by the type that their files name.
+// Finds the kind that a tokenizer's file names.
 #include <gradus/models/text/any_tokenizer.h>
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
+#include <array>
 
 #include <gradus/models/detail/json.h>
-#include <gradus/models/text/byte_tokenizer.h>
 
 namespace gradus::models {
 namespace {
@@ -17,20 +16,21 @@ struct Kind {
   AnyTokenizer (*read)(std::string_view json, std::string_view name);
 };
 
-template <class Tokenizer>
-constexpr Kind kind() {
-  return {Tokenizer::type, [](std::string_view json, std::string_view name) -> AnyTokenizer {
-            return Tokenizer::from_json(json, name);
-          }};
+template <class... Kinds>
+constexpr std::array<Kind, sizeof...(Kinds)> kinds_of(std::tuple<Kinds...>*) {
+  return {Kind{Kinds::type, [](std::string_view json, std::string_view name) -> AnyTokenizer {
+                 return Kinds::from_json(json, name);
+               }}...};
 }
 
-constexpr Kind kinds[] = {kind<CharTokenizer>(), kind<ByteTokenizer>()};
+constexpr auto kinds = kinds_of(static_cast<TokenizerKinds*>(nullptr));
 
 }  // namespace
 
 AnyTokenizer::operator const CharTokenizer&() const {
   const auto* const characters = as<CharTokenizer>();
-  check(characters != nullptr, "tokenizer: its tokens are not characters; use what every Tokenizer has");
+  check(characters != nullptr,
+        "tokenizer: it is no CharTokenizer; use the functions of Tokenizer, which every kind has");
   return *characters;
 }
 
@@ -39,7 +39,7 @@ AnyTokenizer AnyTokenizer::from_json(std::string_view json, std::string_view nam
   const auto type = detail::JsonReader(object, std::string(name)).get<std::string>("type");
   const auto* const known =
       std::ranges::find(kinds, type, [](const Kind& kind) { return std::string_view(kind.type); });
-  if (known == std::end(kinds)) {
+  if (known == kinds.end()) {
     std::string types;
     for (const Kind& kind : kinds) types += fmt::format("{}\"{}\"", types.empty() ? "" : ", ", kind.type);
     fail("{}: \"type\" is \"{}\", this version knows only {}", name, type, types);

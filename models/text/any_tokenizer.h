@@ -3,12 +3,17 @@
 
 #include <concepts>
 #include <memory>
+#include <tuple>
 #include <type_traits>
 
+#include <gradus/models/text/byte_tokenizer.h>
 #include <gradus/models/text/char_tokenizer.h>
 
 namespace gradus::models {
 #pragma GCC visibility push(default)
+
+/// Every kind that a file may name. A kind has `type`, the name, and from_json().
+using TokenizerKinds = std::tuple<CharTokenizer, ByteTokenizer>;
 
 /// Copies share the tokenizer, which never changes.
 class AnyTokenizer final : public Tokenizer {

@@ -119,7 +119,8 @@ class DocumentDataset : public Dataset {
   Index num_documents() const { return static_cast<Index>(begins_.size()) - 1; }
   /// How many of them have another one like them before.
   Index num_copies() const { return num_copies_; }
-  /// How many of the held-out documents are also trained on.
+  /// How many of the held-out documents are also trained on, where they come from files of their own; else 0: copies
+  /// are kept on one side.
   Index num_leaked() const { return num_leaked_; }
   /// How many documents were longer than block_size and had to be cut, and the length of the longest, its end included.
   Index num_cut() const { return num_cut_; }

@@ -1,4 +1,4 @@
-// Decoding and composing is utf8proc's; what is added here is where exactly a text is wrong.
+// utf8proc decodes and composes. This file adds where a text is wrong, and composes large texts block by block.
 #include <gradus/models/text/text.h>
 
 #include <utf8proc.h>
@@ -36,8 +36,8 @@ std::u32string compose(std::u32string_view characters) {
   return {buffer.begin(), buffer.begin() + composed};
 }
 
-// What a character means for composing (Annex 15, quick check): 0 for one that starts anew and that nothing before it
-// changes, `may_change` for one that composing may change or join to what stands before it, else its combining class.
+// Per character, what composing must know (Annex 15, quick check): `may_change` if composing can change it or join it
+// to the one before, else its combining class; 0 is a character at which composing can start anew.
 class ComposingClasses {
  public:
   static constexpr utf8proc_uint8_t may_change = 255;  // no combining class is that high
@@ -329,7 +329,7 @@ std::vector<std::string> split_documents(std::string_view text, std::string_view
   };
   detail::decode_blocks(text, name, take, options.progress);
   end_line();
-  check(!documents.empty(), "{}: there is nothing but white space; give one document per line", name);
+  check(!documents.empty(), "{}: it holds only white space; give one document per line", name);
   return documents;
 }
 

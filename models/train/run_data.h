@@ -1,4 +1,4 @@
-// What a run folder says of its model beside configuration and weights: which data it saw, and of which moment it is.
+// What a model file says beside configuration and weights: the data that trained it, and the step it was saved at.
 #pragma once
 
 #include <cstdint>

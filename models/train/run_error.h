@@ -1,4 +1,4 @@
-// What went wrong with a run, and what would help, so that a program can name its own way to that.
+// The error of a run, with what would mend it: a program names its own command or flag for that.
 #pragma once
 
 #include <filesystem>

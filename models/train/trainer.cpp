@@ -12,7 +12,7 @@
 #include <gradus/core/inspect/anomaly.h>
 #include <gradus/core/ops.h>
 #include <gradus/models/train/detail/check_fit.h>
-#include <gradus/models/train/detail/option_fields.h>
+#include <gradus/models/train/detail/train_option_ranges.h>
 
 namespace gradus::models {
 namespace {

@@ -67,13 +67,13 @@ struct TrainerState {
 };
 
 /// Trains with AdamW, or with the optimizer that it is given. Dropout, if the model has any, draws from the default
-/// generator: call manual_seed for a run that can be repeated. With the same seeds and a budget in steps every run
-/// gives the same bits, at any number of threads.
+/// generator: call manual_seed for a run that can be repeated. With the same seeds and a budget in steps or
+/// tokens every run gives the same bits, at any number of threads.
 class Trainer {
  public:
   /// Keeps references to both, and leaves the model in training mode. `optimizer` has the model's parameters; its rate
   /// is set before every step, as the options say. Throws Error for options that make no sense and for a dataset whose
-  /// vocabulary or block_size is not the model's.
+  /// vocabulary is not the model's or whose block_size is greater.
   Trainer(GPT& model, Dataset& dataset, const TrainOptions& options,
           std::unique_ptr<optim::Optimizer> optimizer = nullptr);
 

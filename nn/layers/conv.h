@@ -14,7 +14,7 @@ struct Conv1dLayerOptions {
 };
 
 /// conv1d with a kernel of its own: (B, in, L) -> (B, out, L'). Starts as Linear does, uniform within
-/// +-1/sqrt(in kernel), with PyTorch's numbers for the same seed.
+/// +-1/sqrt(in * kernel), with PyTorch's numbers for the same seed.
 struct Conv1d : Layer {
   Conv1d(Index in, Index out, Index kernel, Conv1dLayerOptions options = {});
   template <std::same_as<bool> B>

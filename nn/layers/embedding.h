@@ -14,8 +14,7 @@ struct EmbeddingOptions {
 };
 
 /// Rows of `weight` picked by ids in 0 .. num-1: ids -> (ids.size(), dim), or (shape of ids, dim) with that shape.
-/// Starts as N(0, 1), as PyTorch's does, drawn from the default generator: one seed gives the same numbers there and
-/// here.
+/// `weight` starts as N(0, 1), drawn from the default generator: a seed gives PyTorch's numbers.
 struct Embedding : Module {
   Embedding(Index num, Index dim, EmbeddingOptions options = {});
   Tensor operator()(std::span<const std::int32_t> ids) const;

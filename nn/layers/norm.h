@@ -1,4 +1,4 @@
-// LayerNorm and RMSNorm: each row of the last dimension brought to unit size, then scaled by a learned gain.
+// LayerNorm and RMSNorm: normalize the rows of the last dimension and scale them by a learned weight.
 #pragma once
 
 #include <gradus/nn/module.h>

@@ -12,7 +12,7 @@
 namespace gradus::nn {
 namespace {
 
-// Of the angles (start + row) base^(-i / frequencies), (rows, frequencies) each.
+// The sines and cosines of the angles (start + row) * base^(-i / frequencies), (rows, frequencies) each.
 struct Table {
   Tensor sin, cos;
 };

@@ -1,4 +1,4 @@
-// Copies of everything that named_state() lists, moved in place.
+// The averages: a copy of each tensor that named_state() lists, updated in place.
 #include <gradus/nn/optim/ema.h>
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // A slot per parameter holds its moments and its own count of steps, as in PyTorch, so that a parameter which now and
-// then gets no gradient is still corrected for the steps it really took. Everything is made at a parameter's first
-// step.
+// then gets no gradient is still corrected for the steps it really took. A slot's moments are made at its
+// first step.
 #include <gradus/nn/optim/optimizer.h>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Both questions become one: how far has the decay come, from 0 to 1.
+// at() and at_fraction() both reduce to one question: how far has the decay come, from 0 to 1.
 #include <gradus/nn/optim/schedule.h>
 
 #include <algorithm>
@@ -59,7 +59,7 @@ double Schedule::at_fraction(Index step, double fraction_done) const {
   const double fraction = std::min(fraction_done, 1.0);
   const double risen = std::max(rise(*this, step), fraction / most_warmup);
   if (risen < 1) return max_lr * risen;
-  // The part that the warm-up took, if all steps take as much.
+  // The fraction of the budget that the warm-up took, if all steps take equally long.
   const double steps = std::max(1.0, static_cast<double>(step));
   const double warm = std::min(most_warmup, fraction * static_cast<double>(warmup) / steps);
   return decayed(*this, (fraction - warm) / (1 - warm));

@@ -29,7 +29,7 @@ struct Schedule {
   /// at min_lr). The warm-up ends after `warmup` steps or a tenth of the budget, whichever comes first; the decay
   /// begins there.
   double at_fraction(Index step, double fraction_done) const;
-  /// Throws Error if at() would.
+  /// Throws Error for settings out of their range, as at() does.
   void validate() const;
 };
 

@@ -59,7 +59,9 @@ def near_halves(x, _):
     return (x[0] * 2 - (x[0] * 2).round()).abs() / 2
 
 
-KINKS = {"hardswish": lambda x, _: (x[0].abs() - 3).abs(),
+KINKS = {"maximum": lambda x, _: (x[0] - x[1]).abs(), "minimum": lambda x, _: (x[0] - x[1]).abs(),
+         "fmod": lambda x, _: near_halves([x[0] / x[1]], _), "remainder": lambda x, _: near_halves([x[0] / x[1]], _),
+         "hardswish": lambda x, _: (x[0].abs() - 3).abs(),
          **{name: near_halves for name in ("sign", "floor", "ceil", "round", "trunc")}}
 for name in formulas("unary.def", "UNARY") + ["gelu_erf", "gelu_tanh"]:
     first, domains = ROWS[name][0], {row["domains"][0] for row in ROWS[name] if "domains" in row}
@@ -100,16 +102,10 @@ def two(*domains):
     return draw
 
 
-for name, f, *domains in [
-        ("add", torch.add, "any", "any"), ("sub", torch.sub, "any", "any"), ("mul", torch.mul, "any", "any"),
-        ("div", torch.div, "any", "nonzero"), ("maximum", torch.maximum, "any", "any"),
-        ("minimum", torch.minimum, "any", "any"), ("pow", torch.pow, "positive", "small")]:
-    op(name, two(*domains), lambda x, _, f=f: f(x[0], x[1]), moves=name in ("maximum", "minimum"),
-       kinks=(lambda x, _: (x[0] - x[1]).abs()) if name in ("maximum", "minimum") else None)
 for name in formulas("binary.def", "BINARY"):
-    if name not in OPS:
-        op(name, two(*ROWS[name][0]["domains"]), lambda x, _, f=function(ROWS[name][0]): f(*x),
-           kinks=(lambda x, _: near_halves([x[0] / x[1]], _)) if name in ("fmod", "remainder") else None)
+    row = next(row for row in ROWS[name] if len(row["shapes"]) == 2)  # pow has rows for a number as well
+    op(name, two(*(["positive", "small"] if name == "pow" else row["domains"])), lambda x, _, f=function(row): f(*x),
+       moves=name in ("maximum", "minimum"), kinks=KINKS.get(name))
 for name, f in [("add_number", lambda x, n: x + n), ("sub_from_number", lambda x, n: n - x),
                 ("mul_number", lambda x, n: x * n), ("div_number", lambda x, n: x / n)]:
     op(name, lambda g: ([g.tensor()], {"number": g.rng.choice([0.5, -2.0, 3.0, 1.0])}),

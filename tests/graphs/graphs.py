@@ -219,7 +219,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", default=str(int(time.time())), help="by default new graphs every time")
     parser.add_argument("--graphs", type=int, default=2000)
-    parser.add_argument("--specials", type=int, default=0, help="single ops on infinities, NaN and the ends of f32")
+    parser.add_argument("--specials", type=int, default=0, help="single ops on infinities, NaN and the ends of f32: to be read, as the conventions differ")
     parser.add_argument("--modules", type=int, default=500)
     parser.add_argument("--programs", type=int, default=50)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())

@@ -4,7 +4,7 @@
 
 #include <optional>
 
-#include <gradus/models/detail/range.h>
+#include <gradus/models/detail/setting_range.h>
 #include <gradus/models/gpt/gpt.h>
 
 namespace gradus::models::detail {

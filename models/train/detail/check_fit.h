@@ -12,8 +12,9 @@ inline void check_fit(const char* what, const GPT& model, const Dataset& dataset
         "{}: the data's vocabulary has {} tokens, the model's {}; make the model for the data's tokenizer", what,
         dataset.tokenizer().vocab_size(), config.vocab_size);
   check(dataset.options().block_size <= config.block_size,
-        "{}: the data come in sequences of up to {} tokens, the model takes {}; give both the same block_size", what,
-        dataset.options().block_size, config.block_size);
+        "{}: the data come in sequences of up to {} tokens, the model takes {}; give the data a block_size of at most "
+        "that",
+        what, dataset.options().block_size, config.block_size);
 }
 
 }  // namespace gradus::models::detail

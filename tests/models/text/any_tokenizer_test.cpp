@@ -61,7 +61,7 @@ TEST(AnyTokenizer, KnowsItsKindFromTheFile) {
   EXPECT_NE(bytes, ByteTokenizer(false));
   EXPECT_EQ(static_cast<const CharTokenizer&>(characters).characters(), U"ab");
   EXPECT_THAT(error_of([&] { static_cast<void>(static_cast<const CharTokenizer&>(bytes)); }),
-              HasSubstr("not characters"));
+              HasSubstr("no CharTokenizer"));
   EXPECT_THAT(error_of([] { AnyTokenizer::from_json(R"({"type": "syllables"})", "t.json"); }),
               AllOf(HasSubstr("t.json"), HasSubstr("syllables"), HasSubstr("\"characters\""), HasSubstr("\"bytes\"")));
   for (const char* const bad :

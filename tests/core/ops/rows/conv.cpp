@@ -1,16 +1,7 @@
-#include "../op_table.h"
+#include "window.h"
 
 namespace gradus::testing {
 namespace {
-
-std::string torch_of(Size2 size) {
-  return fmt::format("({}, {})", size.height, size.width);
-}
-
-// The sizes of the result of a window of `kernel` over x (.., H, W).
-Index places(Index size, Index kernel, Index stride, Index padding, Index dilation) {
-  return (size + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
-}
 
 Array conv2d_reference(Arrays in, const Conv2dOptions& o) {
   const Array &x = in[0], &w = in[1];

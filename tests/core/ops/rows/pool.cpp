@@ -1,4 +1,4 @@
-#include "../op_table.h"
+#include "window.h"
 
 #include <algorithm>
 #include <limits>
@@ -9,17 +9,8 @@ namespace {
 
 constexpr double inf = std::numeric_limits<double>::infinity();
 
-std::string torch_of(Size2 size) {
-  return fmt::format("({}, {})", size.height, size.width);
-}
-
 std::vector<Edge> ties() {
   return {{"ties", {{{4, 4}, {1, 1, -0.0, 0, 1, 1, 0, 0, -inf, -inf, 2, inf, -inf, -inf, inf, 3}}}}};
-}
-
-// The sizes of the result of a window of `kernel` over x (.., H, W).
-Index places(Index size, Index kernel, Index stride, Index padding, Index dilation) {
-  return (size + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
 }
 
 Array pool_reference(const Array& x, Size2 kernel, Pool2dOptions o, bool largest) {

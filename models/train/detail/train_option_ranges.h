@@ -3,7 +3,7 @@
 
 #include <limits>
 
-#include <gradus/models/detail/range.h>
+#include <gradus/models/detail/setting_range.h>
 #include <gradus/models/train/trainer.h>
 
 namespace gradus::models::detail {

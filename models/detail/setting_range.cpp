@@ -1,4 +1,4 @@
-#include <gradus/models/detail/range.h>
+#include <gradus/models/detail/setting_range.h>
 
 #include <fmt/format.h>
 
