@@ -6,8 +6,10 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
+#include <gradus/core/ids.h>
 #include <gradus/core/tensor.h>
 
 namespace gradus {
@@ -242,13 +244,39 @@ inline Tensor& operator/=(Tensor& a, double b) {
 }
 
 // ---- shape
-Tensor reshape(const Tensor& x, const Shape& shape);              // shares memory; same number of elements
+Tensor reshape(const Tensor& x, const Sizes& sizes);  // shares memory; one size may be -1: what the others leave
+Tensor view(const Tensor& x, const Sizes& sizes);     // the same
+Tensor flatten(const Tensor& x, Index start_dim = 0, Index end_dim = -1);  // these dimensions become one
+Tensor unsqueeze(const Tensor& x, Index dim);                              // a new dimension of size 1
+Tensor squeeze(const Tensor& x);                                           // without the dimensions of size 1
+Tensor squeeze(const Tensor& x, Index dim);                       // without this one if its size is 1, else x itself
 Tensor permute(const Tensor& x, const std::vector<Index>& dims);  // dimension i of the result is dims[i] of x; copies
+Tensor movedim(const Tensor& x, Index source, Index destination);
 Tensor transpose(const Tensor& x, Index dim0 = -2, Index dim1 = -1);  // copies; matmul and linear need no transpose
-Tensor slice(const Tensor& x, Index dim, Index begin, Index end);     // indices begin .. end-1 of one dimension; copies
-Tensor concat(const std::vector<Tensor>& parts, Index dim = 0);       // joined along an existing dimension
-Tensor stack(const std::vector<Tensor>& parts, Index dim = 0);        // equal shapes, joined along a new dimension
-Tensor broadcast_to(const Tensor& x, const Shape& shape);             // repeated as NumPy broadcasting would
+/// Indices begin, begin + step, .. below end of one dimension; copies. Negative ones count from the end, and what lies
+/// outside is left out: slice(x, 0, -3, 99) is the last three.
+Tensor slice(const Tensor& x, Index dim, Index begin, Index end, Index step = 1);
+Tensor narrow(const Tensor& x, Index dim, Index start, Index length);
+Tensor select(const Tensor& x, Index dim, Index index);  // one index of a dimension, which goes: (2, 3, 4) -> (2, 4)
+/// x with `source` in the place of slice(x, dim, begin, end, step), or of select(x, dim, index): assignment to a slice,
+/// as a new tensor.
+Tensor slice_scatter(const Tensor& x, const Tensor& source, Index dim, Index begin, Index end, Index step = 1);
+Tensor select_scatter(const Tensor& x, const Tensor& source, Index dim, Index index);
+/// The elements [.., i, i + offset] of two dimensions, which become the last one. (.., m, n) -> (.., length)
+Tensor diagonal(const Tensor& x, Index offset = 0, Index dim1 = 0, Index dim2 = 1);
+Tensor flip(const Tensor& x, const Dims& dims);        // these dimensions turned around
+Tensor roll(const Tensor& x, Index shift, Index dim);  // index i moves to i + shift, past the end to the front
+/// `value` around x: widths before and after, from the last dimension on; a negative width cuts. {1, 2} adds one
+/// element before and two after each row.
+Tensor pad(const Tensor& x, const std::vector<Index>& widths, double value = 0);
+std::vector<Tensor> split(const Tensor& x, Index size, Index dim = 0);    // parts of `size`, the last may be smaller
+std::vector<Tensor> chunk(const Tensor& x, Index chunks, Index dim = 0);  // at most so many parts of one size
+std::vector<Tensor> unbind(const Tensor& x, Index dim = 0);               // select() of every index
+Tensor concat(const std::vector<Tensor>& parts, Index dim = 0);           // joined along an existing dimension
+Tensor stack(const std::vector<Tensor>& parts, Index dim = 0);            // equal shapes, joined along a new dimension
+Tensor broadcast_to(const Tensor& x, const Shape& shape);                 // repeated as NumPy broadcasting would
+Tensor expand(const Tensor& x, const Sizes& sizes);                       // the same; -1 keeps a size
+Tensor repeat(const Tensor& x, const Sizes& counts);  // x so many times along each dimension, as tiles
 
 // ---- reductions: over all dimensions to one number, or over `dims` (one, sum(x, 1), or a list, sum(x, {0, 2})), which
 // stay with size 1 when keepdim
@@ -261,14 +289,73 @@ Tensor max(const Tensor& x, const Dims& dims, bool keepdim = false);
 /// The variance; divides by (count - correction): 1 is Bessel's correction, 0 the plain mean of squares.
 Tensor var(const Tensor& x);
 Tensor var(const Tensor& x, const Dims& dims, bool keepdim = false, double correction = 1);
-/// The index of the largest value along `dim`: the first of equal ones, and a NaN counts as the largest. Plain numbers,
-/// no gradient.
-std::vector<Index> argmax(const Tensor& x, Index dim = -1);
+/// The square root of var; gradient 0 where it is 0.
+Tensor std(const Tensor& x);
+Tensor std(const Tensor& x, const Dims& dims, bool keepdim = false, double correction = 1);
+Tensor min(const Tensor& x);  // equal minima share the gradient evenly
+Tensor min(const Tensor& x, const Dims& dims, bool keepdim = false);
+Tensor amax(const Tensor& x, const Dims& dims, bool keepdim = false);  // max and min under PyTorch's other names
+Tensor amin(const Tensor& x, const Dims& dims, bool keepdim = false);
+Tensor prod(const Tensor& x);
+Tensor prod(const Tensor& x, const Dims& dims, bool keepdim = false);
+/// log of the sum of e^x, without overflow.
+Tensor logsumexp(const Tensor& x, const Dims& dims, bool keepdim = false);
+/// (sum of |x|^p)^(1/p); infinity: the largest |x|, -infinity: the smallest, 0: how many are not 0. Gradient 0 where
+/// the norm is 0.
+Tensor norm(const Tensor& x, double p = 2);
+Tensor norm(const Tensor& x, double p, const Dims& dims, bool keepdim = false);
+Tensor cumsum(const Tensor& x, Index dim);   // the sum of the elements up to each one; same shape
+Tensor cumprod(const Tensor& x, Index dim);  // likewise the product
+/// 1 if any, or all, of the elements are not 0, else 0; how many are not. No gradient.
+Tensor any(const Tensor& x);
+Tensor any(const Tensor& x, const Dims& dims, bool keepdim = false);
+Tensor all(const Tensor& x);
+Tensor all(const Tensor& x, const Dims& dims, bool keepdim = false);
+Tensor count_nonzero(const Tensor& x);
+Tensor count_nonzero(const Tensor& x, const Dims& dims);
+/// The index of the largest value along `dim`: the first of equal ones, and a NaN counts as the largest. The shape is
+/// that of x without `dim`.
+Ids argmax(const Tensor& x, Index dim = -1);
+Ids argmin(const Tensor& x, Index dim = -1);  // likewise of the smallest
+
+// ---- order. A NaN counts as larger than every number, and equal values keep their order.
+/// Values, which have gradients, and where they were along the dimension.
+struct Sorted {
+  Tensor values;
+  Ids indices;
+};
+Ids argsort(const Tensor& x, Index dim = -1, bool descending = false);
+Sorted sort(const Tensor& x, Index dim = -1, bool descending = false);
+/// The k largest in falling order, or the k smallest in rising order.
+Sorted topk(const Tensor& x, Index k, Index dim = -1, bool largest = true);
+/// The value in the middle of the order, the lower one of two; NaN if one is there.
+Tensor median(const Tensor& x);
+Sorted median(const Tensor& x, Index dim, bool keepdim = false);
+
+// ---- picked by ids
+/// y[i][j][k] = x[i][ids[i][j][k]][k] for dim 1, likewise for others; the ids have x's number of dimensions, and at
+/// most its size in all but `dim`. The result has the shape of the ids.
+Tensor gather(const Tensor& x, Index dim, Ids ids);
+/// x with source[i][j][k] added at [i][ids[i][j][k]][k] for dim 1, likewise for others; source has the shape of the
+/// ids.
+Tensor scatter_add(const Tensor& x, Index dim, Ids ids, const Tensor& source);
+Tensor index_select(const Tensor& x, Index dim, Ids ids);  // these indices of one dimension, in this order
+/// gather() with ids that have size 1 where they broadcast to x.
+Tensor take_along_dim(const Tensor& x, const Ids& ids, Index dim);
+/// 1 at each id and 0 elsewhere: ids of any shape -> (shape of ids, classes).
+Tensor one_hot(const Ids& ids, Index classes, DType dtype = DType::f32);
 
 // ---- products
 /// (.., m, k) x (.., k, n) -> (.., m, n); leading dimensions broadcast; 1-D arguments as in NumPy. The flags take a
 /// factor as if its last two dimensions were swapped, without a copy.
 Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);
+Tensor bmm(const Tensor& a, const Tensor& b);    // (B, m, k) x (B, k, n) -> (B, m, n)
+Tensor dot(const Tensor& a, const Tensor& b);    // (n), (n) -> ()
+Tensor outer(const Tensor& a, const Tensor& b);  // (m), (n) -> (m, n)
+/// Products summed as the equation says: "bij,bjk->bik" is bmm. A letter names a dimension; those that are not in the
+/// result are summed over; a letter that stands twice in an operand takes the diagonal; "..." stands for further
+/// dimensions, which broadcast. Without "->" the result has the letters that stand once, in alphabetical order.
+Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands);
 /// x weight^T + bias: (.., in), (out, in), (out) -> (.., out). An undefined bias is none.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 
@@ -276,6 +363,13 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 /// e^x / sum of e^x along `dim`, and its logarithm, without overflow for large x; any shape -> the same shape.
 Tensor softmax(const Tensor& x, Index dim = -1);
 Tensor log_softmax(const Tensor& x, Index dim = -1);
+Tensor softmin(const Tensor& x, Index dim = -1);  // softmax(-x)
+/// The first half of `dim` times the sigmoid of the second (Dauphin et al. 2017), or the silu of the first times the
+/// second (Shazeer 2020). (.., 2 n) -> (.., n)
+Tensor glu(const Tensor& x, Index dim = -1);
+Tensor swiglu(const Tensor& x, Index dim = -1);
+/// x where x > 0, else weight x (He et al. 2015); weight is (1), or (C) for x (B, C, ..) or (C).
+Tensor prelu(const Tensor& x, const Tensor& weight);
 /// (x - mean) / sqrt(var + eps) * weight + bias over the last dimension (Ba, Kiros & Hinton 2016); weight and bias have
 /// its size or are undefined.  (.., n), (n), (n) -> (.., n)
 Tensor layer_norm(const Tensor& x, const Tensor& weight = {}, const Tensor& bias = {}, double eps = 1e-5);
@@ -283,30 +377,115 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight = {}, const Tensor& bias
 Tensor rms_norm(const Tensor& x, const Tensor& weight = {}, double eps = 1e-5);
 
 // ---- networks
-/// Rows of `weight` picked by `ids`: (rows, n) -> (ids.size(), n), or (shape of ids, n) when that shape is given.
-Tensor embedding(const Tensor& weight, std::span<const std::int32_t> ids);
-Tensor embedding(const Tensor& weight, std::span<const std::int32_t> ids, const Shape& ids_shape);
+/// Rows of `weight` picked by `ids`: (rows, n) -> (shape of ids, n).
+Tensor embedding(const Tensor& weight, Ids ids);
+Tensor embedding(const Tensor& weight, Ids ids, const Shape& ids_shape);
 /// Each element set to 0 with probability p, the others divided by 1 - p; x itself unless training (or p is 0).
 Tensor dropout(const Tensor& x, double p, bool training = true);
 Tensor dropout(const Tensor& x, double p, bool training, Generator& generator);
+/// Ids from low to high - 1; 1 with the given probabilities, else 0; indices drawn with the probabilities that weights
+/// (n), or each row of weights (rows, n), have after division by their sum. No gradient.
+Ids randint(Index low, Index high, const Shape& shape, Generator& generator = default_generator());
+Tensor bernoulli(const Tensor& probability, Generator& generator = default_generator());
+Ids multinomial(const Tensor& weights, Index num_samples, bool replacement = false,
+                Generator& generator = default_generator());
+
+// ---- losses. `reduction` says what becomes of the losses of the elements, or rows: they themselves, their mean, their
+// sum.
+enum class Reduction { none, mean, sum };
 /// Mean over the targets t != ignore_index of -log softmax(logits)[t]: (.., V) and one target per row -> one number.
 /// The classes are the last dimension, not the second as in PyTorch: pass permute(logits, {0, 2, 1}) for its (B, C, L).
 /// If every target is ignored, the loss and its gradient are 0. Label smoothing p (Szegedy et al. 2016, section 7; 0 <=
 /// p < 1) weighs that mean with 1 - p and the mean of -log softmax(logits) over all V classes with p.
-Tensor cross_entropy(const Tensor& logits, std::span<const std::int32_t> targets, std::int32_t ignore_index = -1,
-                     double label_smoothing = 0);
-/// Mean of (prediction - target)^2; equal shapes -> one number.
+Tensor cross_entropy(const Tensor& logits, Ids targets, std::int32_t ignore_index = -1, double label_smoothing = 0);
+struct CrossEntropyOptions {
+  Tensor weight = {};  // (V): a factor per class; the mean divides by the sum of the factors
+  std::int32_t ignore_index = -1;
+  Reduction reduction = Reduction::mean;
+  double label_smoothing = 0;
+};
+Tensor cross_entropy(const Tensor& logits, const Ids& targets, const CrossEntropyOptions& options);
+/// Against probabilities of the classes: -sum p log softmax(logits) per row. (.., V), (.., V) -> one number
+Tensor cross_entropy(const Tensor& logits, const Tensor& probabilities, const CrossEntropyOptions& options = {});
+struct NLLOptions {
+  Tensor weight = {};
+  std::int32_t ignore_index = -1;
+  Reduction reduction = Reduction::mean;
+};
+/// cross_entropy of log_softmax(logits), which come instead of the logits.
+Tensor nll_loss(const Tensor& log_probabilities, const Ids& targets, const NLLOptions& options = {});
+/// (prediction - target)^2; equal shapes.
 Tensor mse_loss(const Tensor& prediction, const Tensor& target);
-/// Mean of |prediction - target|; equal shapes -> one number.
+Tensor mse_loss(const Tensor& prediction, const Tensor& target, Reduction reduction);
+/// |prediction - target|; equal shapes.
 Tensor l1_loss(const Tensor& prediction, const Tensor& target);
-/// Mean of d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), d = prediction - target (Huber 1964).
+Tensor l1_loss(const Tensor& prediction, const Tensor& target, Reduction reduction);
+/// d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), d = prediction - target (Huber 1964).
 Tensor huber_loss(const Tensor& prediction, const Tensor& target, double delta = 1);
-/// Mean of -(t log s(x) + (1 - t) log(1 - s(x))) with s = sigmoid; equal shapes -> one number. Targets t should be from
-/// 0 to 1, which is not checked: others give the formula's value, which has no lower bound.
+Tensor huber_loss(const Tensor& prediction, const Tensor& target, Reduction reduction, double delta = 1);
+Tensor smooth_l1_loss(const Tensor& prediction, const Tensor& target, Reduction reduction = Reduction::mean,
+                      double beta = 1);  // huber_loss with delta = beta, divided by beta
+struct BinaryCrossEntropyOptions {
+  Tensor weight = {};      // a factor per loss, which broadcasts
+  Tensor pos_weight = {};  // a factor of the target's part, which broadcasts
+  Reduction reduction = Reduction::mean;
+};
+/// -(t log s(x) + (1 - t) log(1 - s(x))) with s = sigmoid; equal shapes. Targets t should be from 0 to 1, which is not
+/// checked: others give the formula's value, which has no lower bound.
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target);
+Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target,
+                                        const BinaryCrossEntropyOptions& options);
+/// The same of probabilities s(x). A logarithm counts as -100 at least, as in PyTorch, so that 0 and 1 cost a finite
+/// loss; the gradient is 0 there.
+Tensor binary_cross_entropy(const Tensor& probability, const Tensor& target,
+                            const BinaryCrossEntropyOptions& options = {});
 /// Kullback & Leibler's divergence, sum of t (log t - log_prediction) over everything, divided by the first size:
 /// PyTorch's with reduction "batchmean". log_prediction is log_softmax of logits; target holds probabilities.
 Tensor kl_div(const Tensor& log_prediction, const Tensor& target);
+Tensor kl_div(const Tensor& log_prediction, const Tensor& target, Reduction reduction);
+struct GaussianNLLOptions {
+  bool full = false;  // with the constant log(2 pi) / 2
+  double eps = 1e-6;  // the least variance
+  Reduction reduction = Reduction::mean;
+};
+/// (log var + (prediction - target)^2 / var) / 2 (Nix & Weigend 1994); the three broadcast.
+Tensor gaussian_nll_loss(const Tensor& prediction, const Tensor& target, const Tensor& var,
+                         const GaussianNLLOptions& options = {});
+struct PoissonNLLOptions {
+  bool log_input = true;  // prediction is the logarithm of the rate, else the rate
+  bool full = false;      // with Stirling's approximation of log(target!)
+  double eps = 1e-8;      // added to the rate below its logarithm
+  Reduction reduction = Reduction::mean;
+};
+/// rate - target log(rate); equal shapes.
+Tensor poisson_nll_loss(const Tensor& prediction, const Tensor& target, const PoissonNLLOptions& options = {});
+/// In the next four, targets are 1 or -1. x for 1, max(0, margin - x) for -1.
+Tensor hinge_embedding_loss(const Tensor& x, const Tensor& target, double margin = 1,
+                            Reduction reduction = Reduction::mean);
+/// max(0, -target (x1 - x2) + margin).
+Tensor margin_ranking_loss(const Tensor& x1, const Tensor& x2, const Tensor& target, double margin = 0,
+                           Reduction reduction = Reduction::mean);
+/// log(1 + e^(-target x)).
+Tensor soft_margin_loss(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean);
+/// 1 - cosine for 1, max(0, cosine - margin) for -1, of the rows of x1 and x2. (.., n), (.., n), (..)
+Tensor cosine_embedding_loss(const Tensor& x1, const Tensor& x2, const Tensor& target, double margin = 0,
+                             Reduction reduction = Reduction::mean);
+struct TripletMarginOptions {
+  double margin = 1;
+  double p = 2;  // of the norm
+  double eps = 1e-6;
+  bool swap = false;  // the nearer one of anchor and positive stands for the anchor (Balntas et al. 2016)
+  Reduction reduction = Reduction::mean;
+};
+/// max(0, distance(anchor, positive) - distance(anchor, negative) + margin) of rows.
+Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const Tensor& negative,
+                           const TripletMarginOptions& options = {});
+/// The norm of x1 - x2 + eps over the last dimension.
+Tensor pairwise_distance(const Tensor& x1, const Tensor& x2, double p = 2, double eps = 1e-6, bool keepdim = false);
+/// x divided by its norm along `dim`, which is eps at least.
+Tensor normalize(const Tensor& x, double p = 2, Index dim = 1, double eps = 1e-12);
+/// The dot product of the normalized x1 and x2 along `dim`.
+Tensor cosine_similarity(const Tensor& x1, const Tensor& x2, Index dim = 1, double eps = 1e-8);
 
 /// Height and width; one number stands for both.
 struct Size2 {

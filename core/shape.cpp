@@ -22,4 +22,36 @@ std::ostream& operator<<(std::ostream& out, const Shape& shape) {
   return out << to_string(shape);
 }
 
+Shape Shape::unsqueezed(Index dim, const char* op) const {
+  const Index size = rank() + 1;
+  check(dim >= -size && dim < size, "{}: there is no place {} among {} dimensions; use {} .. {}", op, dim, size, -size,
+        size - 1);
+  Shape result;
+  for (Index d = 0; d < size; ++d) {
+    const Index place = dim < 0 ? dim + size : dim;
+    result.push_back(d == place ? 1 : (*this)[d < place ? d : d - 1]);
+  }
+  return result;
+}
+
+Sizes::Sizes(std::span<const Index> sizes) : rank_(sizes.size()) {
+  check(rank_ <= Shape::max_rank, "shape: {} dimensions; there may be {}: merge some with reshape", rank_,
+        Shape::max_rank);
+  std::ranges::copy(sizes, sizes_.begin());
+}
+
+Shape Sizes::fill(const char* op, const Shape& from) const {
+  const Index* const inferred = std::find(begin(), end(), -1);
+  if (inferred == end()) return Shape(std::span<const Index>(begin(), end()));
+  check(std::count(begin(), end(), -1) == 1, "{}: -1 stands twice in ({}); it may stand once", op,
+        fmt::join(*this, ", "));
+  Shape shape;
+  for (const Index* size = begin(); size != end(); ++size) shape.push_back(size == inferred ? 1 : *size);
+  const Index others = shape.numel(), all = from.numel();
+  check(others != 0 && all % others == 0, "{}: {} has {} elements, which ({}) cannot split: the others make {}", op,
+        from, all, fmt::join(*this, ", "), others);
+  shape.set(inferred - begin(), all / others);
+  return shape;
+}
+
 }  // namespace gradus

@@ -58,8 +58,8 @@ class Shape {
   void push_back(Index size) {
     check(rank_ < max_rank, "shape: more than {} dimensions; merge some with reshape", max_rank);
     check(size >= 0,
-          "shape: size {} in dimension {}; sizes must be at least 0, and none is inferred from the others: write every "
-          "size out",
+          "shape: size {} in dimension {}; sizes must be at least 0 (reshape alone takes one -1 for what the others "
+          "leave)",
           size, rank_);
     sizes_[rank_++] = size;
   }
@@ -83,6 +83,13 @@ class Shape {
           op, dim, rank_, rank_ == 1 ? "" : "s", -rank(), rank() - 1);
     return dim < 0 ? dim + rank() : dim;
   }
+  /// The same for an op that works on lines of numbers: a single number is a line of one, with dimensions 0 and -1.
+  Index normalize_line(Index dim, const char* op) const {
+    return rank_ == 0 && (dim == 0 || dim == -1) ? 0 : normalize(dim, op);
+  }
+
+  /// With a new dimension of size 1 at `dim`, which becomes the index of the new one; negative counts from the end.
+  Shape unsqueezed(Index dim, const char* op) const;
 
   struct Matrix {
     Index rows, cols;
@@ -107,6 +114,28 @@ class Shape {
   void check_empty() const;
 
   std::array<Index, max_rank> sizes_{};
+  std::size_t rank_ = 0;
+};
+
+/// The sizes that reshape() and the like give a tensor: one, several, or a Shape. One of them may be -1, which stands
+/// for what the others leave.
+class Sizes {
+ public:
+  Sizes(Index size) : Sizes({size}) {}
+  Sizes(std::initializer_list<Index> sizes) : Sizes(std::span<const Index>(sizes.begin(), sizes.size())) {}
+  Sizes(const std::vector<Index>& sizes) : Sizes(std::span<const Index>(sizes)) {}
+  Sizes(const Shape& shape) : Sizes(std::span<const Index>(shape.begin(), shape.end())) {}
+
+  const Index* begin() const { return sizes_.data(); }
+  const Index* end() const { return sizes_.data() + rank_; }
+  std::size_t size() const { return rank_; }
+
+  /// The shape for as many elements as `from` has; `op` names the caller in errors.
+  Shape fill(const char* op, const Shape& from) const;
+
+ private:
+  explicit Sizes(std::span<const Index> sizes);
+  std::array<Index, Shape::max_rank> sizes_{};
   std::size_t rank_ = 0;
 };
 

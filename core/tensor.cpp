@@ -165,6 +165,9 @@ Tensor zeros_like(const Tensor& x) {
 Tensor ones_like(const Tensor& x) {
   return ones(x.shape(), x.dtype());
 }
+Tensor full_like(const Tensor& x, double value) {
+  return full(x.shape(), value, x.dtype());
+}
 
 Tensor tensor(const Nested& values, const Shape& shape, DType dtype) {
   const Index count = shape_of(values).numel();
@@ -191,6 +194,35 @@ Tensor rand(const Shape& shape, DType dtype, Generator& generator) {
 }
 Tensor rand(const Shape& shape, DType dtype) {
   return rand(shape, dtype, default_generator());
+}
+
+Tensor randn_like(const Tensor& x) {
+  return randn(x.shape(), x.dtype());
+}
+Tensor rand_like(const Tensor& x) {
+  return rand(x.shape(), x.dtype());
+}
+
+Tensor linspace(double start, double end, Index steps, DType dtype) {
+  check(steps >= 0, "linspace: {} steps; there must be at least 0", steps);
+  const double step = steps > 1 ? (end - start) / static_cast<double>(steps - 1) : 0;
+  return filled({steps}, dtype, [&](auto values) {
+    for (Index i = 0; i < steps; ++i) {  // from both ends, so that both are exact
+      const double value =
+          2 * i < steps ? start + step * static_cast<double>(i) : end - step * static_cast<double>(steps - 1 - i);
+      values[static_cast<std::size_t>(i)] = static_cast<typename decltype(values)::element_type>(value);
+    }
+  });
+}
+
+Tensor eye(Index n, Index m, DType dtype) {
+  return filled({n, m}, dtype, [&](auto values) {
+    std::ranges::fill(values, 0);
+    for (Index i = 0; i < std::min(n, m); ++i) values[static_cast<std::size_t>(i * m + i)] = 1;
+  });
+}
+Tensor eye(Index n, DType dtype) {
+  return eye(n, n, dtype);
 }
 
 Tensor arange(double start, double end, double step, DType dtype) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <concepts>
 #include <cstdint>
@@ -153,6 +154,14 @@ class Tensor {
   Index rank() const { return shape().rank(); }
   Index size(Index dim) const { return shape()[dim]; }
   Index numel() const { return shape().numel(); }
+  /// For auto [B, T, C] = x.sizes<3>(). Throws Error for another number of dimensions.
+  template <std::size_t N>
+  std::array<Index, N> sizes() const {
+    check(rank() == N, "sizes: {} has {} dimensions, {} names came", shape(), rank(), N);
+    std::array<Index, N> all;
+    std::copy(shape().begin(), shape().end(), all.begin());
+    return all;
+  }
   DType dtype() const { return node().dtype; }
 
   /// The value of a tensor with one element; a NaN without its sign, so that it prints as "nan".
@@ -204,7 +213,15 @@ class Tensor {
   Tensor relu() const;
   Tensor pow(double exponent) const;
   Tensor matmul(const Tensor& other) const;
-  Tensor reshape(const Shape& shape) const;
+  Tensor reshape(const Sizes& sizes) const;
+  Tensor view(const Sizes& sizes) const;
+  Tensor flatten(Index start_dim = 0, Index end_dim = -1) const;
+  Tensor unsqueeze(Index dim) const;
+  Tensor squeeze(Index dim) const;
+  /// transpose(): the last two dimensions swapped.
+  Tensor T() const;
+  /// select(0, index): one row of a matrix.
+  Tensor operator[](Index index) const;
   Tensor transpose(Index dim0 = -2, Index dim1 = -1) const;
   Tensor sum() const;
   Tensor sum(const Dims& dims, bool keepdim = false) const;
@@ -230,6 +247,7 @@ Tensor ones(const Shape& shape, DType dtype = DType::f32);
 Tensor full(const Shape& shape, double value, DType dtype = DType::f32);
 Tensor zeros_like(const Tensor& x);
 Tensor ones_like(const Tensor& x);
+Tensor full_like(const Tensor& x, double value);
 
 /// Numbers in nested braces, as tensor() takes them: {1, 2}, {{1, 2}, {3, 4}}. It refers to the braces, so it lives no
 /// longer than the call.
@@ -291,9 +309,16 @@ Tensor randn(const Shape& shape, DType dtype = DType::f32);
 Tensor randn(const Shape& shape, DType dtype, Generator& generator);
 Tensor rand(const Shape& shape, DType dtype = DType::f32);
 Tensor rand(const Shape& shape, DType dtype, Generator& generator);
+Tensor randn_like(const Tensor& x);
+Tensor rand_like(const Tensor& x);
 /// 0, 1, .. end-1; or start, start + step, .. below end.
 Tensor arange(double end, DType dtype = DType::f32);
 Tensor arange(double start, double end, double step = 1, DType dtype = DType::f32);
+/// `steps` numbers from start to end, both included, at equal distances.
+Tensor linspace(double start, double end, Index steps, DType dtype = DType::f32);
+/// 1 on the main diagonal and 0 elsewhere: (n, m), or (n, n).
+Tensor eye(Index n, Index m, DType dtype = DType::f32);
+Tensor eye(Index n, DType dtype = DType::f32);
 
 /// The values in nested brackets with columns that line up, as NumPy writes them, and the shape; of large tensors the
 /// first and last three along each long dimension.

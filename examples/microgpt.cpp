@@ -13,7 +13,6 @@
 #include <cmath>
 #include <cstdio>
 #include <fstream>
-#include <limits>
 #include <map>
 #include <sstream>
 #include <string>
@@ -95,15 +94,11 @@ struct Attention : nn::Module {
     const Index T = x.size(0);
     const Tensor q = split_heads(wq(x)), k = split_heads(wk(x)), v = split_heads(wv(x));
     // How well each query fits each key. The future is masked: -inf becomes a weight of 0.
-    Tensor future = gradus::zeros({T, T});
-    for (Index t = 0; t < T; ++t) {
-      for (Index s = t + 1; s < T; ++s) {
-        future.data<float>()[static_cast<std::size_t>(t * T + s)] = -std::numeric_limits<float>::infinity();
-      }
-    }
-    const Tensor scores = matmul(q, k.transpose()) / std::sqrt(double(D)) + future;  // (H, T, T)
-    const Tensor mixed = matmul(scores.softmax(), v);                                // (H, T, D)
-    return wo(permute(mixed, {1, 0, 2}).reshape({T, C}));                            // (T, C)
+    const Tensor mask = tril(gradus::ones({T, T}));
+    Tensor att = matmul(q, k.transpose()) / std::sqrt(double(D));  // (H, T, T)
+    att = masked_fill(att, mask == 0, -INFINITY).softmax();
+    const Tensor mixed = matmul(att, v);                   // (H, T, D)
+    return wo(permute(mixed, {1, 0, 2}).reshape({T, C}));  // (T, C)
   }  // nn::CausalSelfAttention does the same in one pass and stores no T x T table
 
   void members(nn::Visitor& visit) const override {

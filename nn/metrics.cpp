@@ -13,8 +13,7 @@ namespace {
 
 // Calls f(row of V logits, target) for each row whose target counts.
 template <class F>
-void each_row(const char* name, const Tensor& logits, std::span<const std::int32_t> targets, std::int32_t ignore_index,
-              const F& f) {
+void each_row(const char* name, const Tensor& logits, const Ids& targets, std::int32_t ignore_index, const F& f) {
   check_defined(name, {logits});
   check(logits.rank() >= 1, "{}: logits are a single number; the last dimension must be the classes", name);
   const auto [rows, classes] = logits.shape().as_matrix();
@@ -43,7 +42,7 @@ void check_equal(const char* name, const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
-double accuracy(const Tensor& logits, std::span<const std::int32_t> targets, Index top, std::int32_t ignore_index) {
+double accuracy(const Tensor& logits, const Ids& targets, Index top, std::int32_t ignore_index) {
   check(top >= 1, "accuracy: the top {}; it must be at least 1", top);
   Index right = 0, count = 0;
   each_row("accuracy", logits, targets, ignore_index, [&](std::span<const double> row, std::size_t target) {
@@ -67,7 +66,7 @@ double binary_accuracy(const Tensor& logits, const Tensor& target) {
   return share(right, target.numel());
 }
 
-Tensor confusion_matrix(const Tensor& logits, std::span<const std::int32_t> targets, std::int32_t ignore_index) {
+Tensor confusion_matrix(const Tensor& logits, const Ids& targets, std::int32_t ignore_index) {
   check_defined("confusion_matrix", {logits});
   check(logits.rank() >= 1, "confusion_matrix: logits are a single number; the last dimension must be the classes");
   const auto classes = static_cast<std::size_t>(logits.size(-1));

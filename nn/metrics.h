@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <vector>
 
+#include <gradus/core/ids.h>
 #include <gradus/core/tensor.h>
 
 namespace gradus::nn {
@@ -13,8 +13,7 @@ namespace gradus::nn {
 /// Top-k accuracy: the fraction of rows whose target is among the `top` highest of logits (.., V). One target per row;
 /// rows whose target is ignore_index do not count. Among equal logits the lower index ranks higher. NaN if no row
 /// counts.
-double accuracy(const Tensor& logits, std::span<const std::int32_t> targets, Index top = 1,
-                std::int32_t ignore_index = -1);
+double accuracy(const Tensor& logits, const Ids& targets, Index top = 1, std::int32_t ignore_index = -1);
 
 /// Binary accuracy: the fraction of elements where (logit > 0) agrees with the target, 0 or 1; equal shapes. NaN
 /// without elements.
@@ -22,7 +21,7 @@ double binary_accuracy(const Tensor& logits, const Tensor& target);
 
 /// The confusion matrix: how often the target `row` was predicted as `column`. Logits (.., V), one target per row ->
 /// (V, V) in f64.
-Tensor confusion_matrix(const Tensor& logits, std::span<const std::int32_t> targets, std::int32_t ignore_index = -1);
+Tensor confusion_matrix(const Tensor& logits, const Ids& targets, std::int32_t ignore_index = -1);
 
 /// Precision, recall and F1 per class (van Rijsbergen 1979); 0 where the denominator is 0, as in scikit-learn.
 struct ClassScores {

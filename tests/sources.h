@@ -31,7 +31,10 @@ inline std::set<std::string> words_after(const std::string& text, const std::str
 
 /// The ops that ops.h declares.
 inline std::set<std::string> declared_names() {
-  return words_after(read(std::filesystem::path(GRADUS_SOURCE_DIR) / "core" / "ops.h"), "\nTensor ");
+  const std::string header = read(std::filesystem::path(GRADUS_SOURCE_DIR) / "core" / "ops.h");
+  std::set<std::string> names = words_after(header, "\nTensor ");
+  names.merge(words_after(header, "\nSorted "));
+  return names;
 }
 
 /// The words X of "struct X : Base" or "class X : public Base" in the headers below the folder.

@@ -1,5 +1,4 @@
 // cross_entropy, fused from logits to the mean loss: nothing of the logits' size is stored besides their gradient.
-// mse_loss is composed.
 #include <algorithm>
 
 #include <gradus/core/ops/detail/common.h>
@@ -24,8 +23,7 @@ Index count_targets(const Tensor& logits, std::span<const std::int32_t> targets,
 
 }  // namespace
 
-Tensor cross_entropy(const Tensor& logits, std::span<const std::int32_t> targets, std::int32_t ignore_index,
-                     double label_smoothing) {
+Tensor cross_entropy(const Tensor& logits, Ids targets, std::int32_t ignore_index, double label_smoothing) {
   check_defined("cross_entropy", {logits});
   check(logits.rank() >= 1, "cross_entropy: logits are a single number; the last dimension must be the classes");
   const Shape::Matrix size = logits.shape().as_matrix();
@@ -38,12 +36,11 @@ Tensor cross_entropy(const Tensor& logits, std::span<const std::int32_t> targets
         "cross_entropy: label_smoothing is {}; it must be at least 0 and below 1", label_smoothing);
   const Index count = count_targets(logits, targets, ignore_index);
   Tensor loss = Tensor::empty({}, logits.dtype());
-  std::vector<std::int32_t, PoolAllocator<std::int32_t>> kept(targets.begin(), targets.end());
   const Buffer max(rows, logits.dtype()), log_sum(rows, logits.dtype()), losses(rows, logits.dtype());
   each_rows(logits.dtype(), size, [&]<class T>() {
     return [&, x = logits.node().values<T>()](RowRange r) {
       kernels::kernels<T>().cross_entropy({.x = r.in(x),
-                                           .targets = kept.data() + r.begin,
+                                           .targets = targets.data() + r.begin,
                                            .ignore = ignore_index,
                                            .smoothing = static_cast<T>(label_smoothing),
                                            .losses = r.of_each<T>(losses),
@@ -58,41 +55,29 @@ Tensor cross_entropy(const Tensor& logits, std::span<const std::int32_t> targets
     for (Index r = 0; r < rows; ++r) sum += static_cast<double>(losses.as<T>()[r]);
     *loss.node().values<T>() = static_cast<T>(count == 0 ? 0 : sum / static_cast<double>(count));
   });
-  return record(
-      "cross_entropy", loss, {logits},
-      [max, log_sum, kept = std::move(kept), ignore_index, label_smoothing, count, size](const Node& out, Inputs in) {
-        if (count == 0) return;
-        each_rows(out.dtype, size, [&]<class T>() {
-          const T scale = *out.grad_or_null<T>() / static_cast<T>(count);
-          const T* const px = in[0].values<T>();
-          const GradShare<T> dx = in[0].grad_share<T>();
-          return [&, scale, px, dx](RowRange r) {
-            kernels::kernels<T>().cross_entropy_grad({.x = r.in(px),
-                                                      .targets = kept.data() + r.begin,
-                                                      .ignore = ignore_index,
-                                                      .smoothing = static_cast<T>(label_smoothing),
-                                                      .max = r.of_each<T>(max),
-                                                      .log_sum = r.of_each<T>(log_sum),
-                                                      .scale = scale,
-                                                      .dx = r.in(dx.p),
-                                                      .adds = dx.adds,
-                                                      .rows = r.rows,
-                                                      .cols = r.cols});
-          };
-        });
-      });
-}
-
-Tensor mse_loss(const Tensor& prediction, const Tensor& target) {
-  check_defined("mse_loss", {prediction, target});
-  check(prediction.shape() == target.shape(),
-        "mse_loss: prediction {} and target {} must have equal shapes; reshape one", prediction.shape(),
-        target.shape());
-  check_same_dtype("mse_loss", prediction, {target});
-  return composed("mse_loss", [&] {
-    const Tensor difference = prediction - target;
-    return mean(difference * difference);
-  });
+  return record("cross_entropy", loss, {logits},
+                [max, log_sum, targets = std::move(targets), ignore_index, label_smoothing, count, size](
+                    const Node& out, Inputs in) {
+                  if (count == 0) return;
+                  each_rows(out.dtype, size, [&]<class T>() {
+                    const T scale = *out.grad_or_null<T>() / static_cast<T>(count);
+                    const T* const px = in[0].values<T>();
+                    const GradShare<T> dx = in[0].grad_share<T>();
+                    return [&, scale, px, dx](RowRange r) {
+                      kernels::kernels<T>().cross_entropy_grad({.x = r.in(px),
+                                                                .targets = targets.data() + r.begin,
+                                                                .ignore = ignore_index,
+                                                                .smoothing = static_cast<T>(label_smoothing),
+                                                                .max = r.of_each<T>(max),
+                                                                .log_sum = r.of_each<T>(log_sum),
+                                                                .scale = scale,
+                                                                .dx = r.in(dx.p),
+                                                                .adds = dx.adds,
+                                                                .rows = r.rows,
+                                                                .cols = r.cols});
+                    };
+                  });
+                });
 }
 
 }  // namespace gradus

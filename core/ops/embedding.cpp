@@ -21,43 +21,42 @@ void add_rows(T* table, const T* dy, std::span<const std::int32_t> ids, Index co
 
 }  // namespace
 
-Tensor embedding(const Tensor& weight, std::span<const std::int32_t> ids, const Shape& ids_shape) {
+Tensor embedding(const Tensor& weight, Ids ids) {
   check_defined("embedding", {weight});
   check(weight.rank() == 2, "embedding: weight {} must have two dimensions, (rows, size of a row)", weight.shape());
-  check(ids_shape.numel() == static_cast<Index>(ids.size()),
-        "embedding: {} ids do not fill shape {}, which needs {}; leave the shape out for a list of rows", ids.size(),
-        ids_shape, ids_shape.numel());
   const Index rows = weight.size(0), cols = weight.size(1), n = static_cast<Index>(ids.size());
   for (const std::int32_t id : ids) {
     check(id >= 0 && id < rows, "embedding: id {} is outside the table {}; ids must be 0 .. {}", id, weight.shape(),
           rows - 1);
   }
-  Shape shape = ids_shape;
+  Shape shape = ids.shape();
   shape.push_back(cols);
   Tensor y = Tensor::empty(shape, weight.dtype());
-  std::vector<std::int32_t, PoolAllocator<std::int32_t>> kept(ids.begin(), ids.end());
   dispatch(weight.dtype(), [&]<class T>() {
     const T* const table = weight.node().values<T>();
     T* const to = y.node().values<T>();
     parallel_for(n, row_grain(cols), [&](Index begin, Index end) {
       for (Index i = begin; i < end; ++i) {
-        std::copy_n(table + kept[static_cast<std::size_t>(i)] * cols, cols, to + i * cols);
+        std::copy_n(table + ids[static_cast<std::size_t>(i)] * cols, cols, to + i * cols);
       }
     });
   });
-  return record("embedding", y, {weight}, [kept = std::move(kept), n, cols](const Node& out, Inputs in) {
+  return record("embedding", y, {weight}, [ids = std::move(ids), n, cols](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       T* const dtable = in[0].grad_or_null<T>();
       const T* const dy = out.grad_or_null<T>();
       const Index size = in[0].numel(), block = std::max(row_block, 16 * in[0].shape[0]);
       sum_in_tree(dtable, size, n, block,
-                  [&](T* table, Index first, Index last) { add_rows(table, dy, std::span(kept), cols, first, last); });
+                  [&](T* table, Index first, Index last) { add_rows(table, dy, ids, cols, first, last); });
     });
   });
 }
 
-Tensor embedding(const Tensor& weight, std::span<const std::int32_t> ids) {
-  return embedding(weight, ids, {static_cast<Index>(ids.size())});
+Tensor embedding(const Tensor& weight, Ids ids, const Shape& ids_shape) {
+  check(ids_shape.numel() == static_cast<Index>(ids.size()),
+        "embedding: {} ids do not fill shape {}, which needs {}; leave the shape out for a list of rows", ids.size(),
+        ids_shape, ids_shape.numel());
+  return embedding(weight, Ids(std::move(ids), ids_shape));
 }
 
 }  // namespace gradus

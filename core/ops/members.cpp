@@ -44,8 +44,26 @@ Tensor Tensor::pow(double exponent) const {
 Tensor Tensor::matmul(const Tensor& other) const {
   return gradus::matmul(*this, other);
 }
-Tensor Tensor::reshape(const Shape& shape) const {
-  return gradus::reshape(*this, shape);
+Tensor Tensor::reshape(const Sizes& sizes) const {
+  return gradus::reshape(*this, sizes);
+}
+Tensor Tensor::view(const Sizes& sizes) const {
+  return gradus::reshape(*this, sizes);
+}
+Tensor Tensor::flatten(Index start_dim, Index end_dim) const {
+  return gradus::flatten(*this, start_dim, end_dim);
+}
+Tensor Tensor::unsqueeze(Index dim) const {
+  return gradus::unsqueeze(*this, dim);
+}
+Tensor Tensor::squeeze(Index dim) const {
+  return gradus::squeeze(*this, dim);
+}
+Tensor Tensor::T() const {
+  return gradus::transpose(*this);
+}
+Tensor Tensor::operator[](Index index) const {
+  return gradus::select(*this, 0, index);
 }
 Tensor Tensor::transpose(Index dim0, Index dim1) const {
   return gradus::transpose(*this, dim0, dim1);

@@ -3,6 +3,7 @@
 #include <array>
 #include <limits>
 #include <string_view>
+#include <utility>
 
 #include <gradus/core/ops/detail/common.h>
 
@@ -431,6 +432,43 @@ Tensor tril(const Tensor& x, Index diagonal) {
 }
 Tensor triu(const Tensor& x, Index diagonal) {
   return triangle("triu", x, diagonal, false);
+}
+
+namespace {
+
+std::pair<Tensor, Tensor> halves(const char* op, const Tensor& x, Index dim) {
+  check_defined(op, {x});
+  const Index size = x.size(x.shape().normalize(dim, op)), half = size / 2;
+  check(size % 2 == 0, "{}: size {} of dimension {} of {}; it must be even, for two halves", op, size, dim, x.shape());
+  return {slice(x, dim, 0, half), slice(x, dim, half, size)};
+}
+
+}  // namespace
+
+Tensor glu(const Tensor& x, Index dim) {
+  return composed("glu", [&] {
+    const auto [a, gate] = halves("glu", x, dim);
+    return a * sigmoid(gate);
+  });
+}
+
+Tensor swiglu(const Tensor& x, Index dim) {
+  return composed("swiglu", [&] {
+    const auto [gate, a] = halves("swiglu", x, dim);
+    return silu(gate) * a;
+  });
+}
+
+Tensor prelu(const Tensor& x, const Tensor& weight) {
+  check_defined("prelu", {x, weight});
+  const Index channels = x.rank() == 0 ? 1 : x.size(x.rank() == 1 ? 0 : 1);
+  check(weight.rank() == 1 && (weight.numel() == 1 || weight.numel() == channels),
+        "prelu: weight {} for x {}; it must be (1) or ({})", weight.shape(), x.shape(), channels);
+  return composed("prelu", [&] {
+    Shape shape;
+    for (Index d = 0; d < x.rank(); ++d) shape.push_back(d == 1 || x.rank() == 1 ? weight.numel() : 1);
+    return where(x > 0, x, x * reshape(weight, shape));
+  });
 }
 
 }  // namespace gradus

@@ -18,7 +18,7 @@ std::uint32_t dim_set(const char* op, const Shape& shape, const Dims& dims) {
         op, shape);
   std::uint32_t set = 0;
   for (const Index dim : dims) {
-    const auto bit = 1U << shape.normalize(dim, op);
+    const auto bit = 1U << shape.normalize_line(dim, op);
     check((set & bit) == 0, "{}: dimension {} of shape {} is named twice; name each once", op, dim, shape);
     set |= bit;
   }
@@ -242,10 +242,198 @@ Tensor var(const Tensor& x) {
   return composed("var", [&] { return x * std::numeric_limits<double>::quiet_NaN(); });
 }
 
-std::vector<Index> argmax(const Tensor& x, Index dim) {
+// The square root; where it is 0, its gradient is 0 and not infinite.
+static Tensor root_of_squares(const Tensor& x) {
+  const Tensor positive = x != 0;
+  return sqrt(where(positive, x, 1)) * positive;
+}
+
+Tensor min(const Tensor& x, const Dims& dims, bool keepdim) {
+  return composed("min", [&] { return -reduce("min", -x, dims, keepdim, max_core); });
+}
+Tensor min(const Tensor& x) {
+  check_defined("min", {x});
+  return composed("min", [&] { return -max(-x); });
+}
+Tensor amax(const Tensor& x, const Dims& dims, bool keepdim) {
+  return composed("amax", [&] { return max(x, dims, keepdim); });
+}
+Tensor amin(const Tensor& x, const Dims& dims, bool keepdim) {
+  return composed("amin", [&] { return min(x, dims, keepdim); });
+}
+
+Tensor std(const Tensor& x, const Dims& dims, bool keepdim, double correction) {
+  return composed("std", [&] { return root_of_squares(var(x, dims, keepdim, correction)); });
+}
+Tensor std(const Tensor& x) {
+  check_defined("std", {x});
+  return composed("std", [&] { return root_of_squares(var(x)); });
+}
+
+Tensor logsumexp(const Tensor& x, const Dims& dims, bool keepdim) {
+  check_defined("logsumexp", {x});
+  return composed("logsumexp", [&] {
+    const Tensor largest = max(x.detach(), dims, true), shift = where(isfinite(largest), largest, 0);
+    const Tensor y = log(sum(exp(x - shift), dims, keepdim));
+    return y + reshape(shift, y.shape());
+  });
+}
+
+Tensor norm(const Tensor& x, double p, const Dims& dims, bool keepdim) {
+  check_defined("norm", {x});
+  check(!std::isnan(p), "norm: p is NaN; give a number, or infinity for the largest size");
+  return composed("norm", [&] {
+    if (p == 0) return sum(x != 0, dims, keepdim);
+    if (p == 1) return sum(abs(x), dims, keepdim);
+    if (p == 2) return root_of_squares(sum(x * x, dims, keepdim));
+    if (std::isinf(p)) return p > 0 ? max(abs(x), dims, keepdim) : min(abs(x), dims, keepdim);
+    const Tensor powers = sum(pow(abs(x), p), dims, keepdim), positive = powers != 0;
+    return pow(where(positive, powers, 1), 1 / p) * positive;
+  });
+}
+Tensor norm(const Tensor& x, double p) {
+  check_defined("norm", {x});
+  return composed("norm", [&] { return norm(reshape(x, -1), p, 0); });
+}
+
+Tensor count_nonzero(const Tensor& x) {
+  return composed("count_nonzero", [&] { return sum(x != 0); });
+}
+Tensor count_nonzero(const Tensor& x, const Dims& dims) {
+  return composed("count_nonzero", [&] { return sum(x != 0, dims); });
+}
+Tensor any(const Tensor& x) {
+  return composed("any", [&] { return sum(x != 0) != 0; });
+}
+Tensor any(const Tensor& x, const Dims& dims, bool keepdim) {
+  return composed("any", [&] { return sum(x != 0, dims, keepdim) != 0; });
+}
+Tensor all(const Tensor& x) {
+  return composed("all", [&] { return sum(x == 0) == 0; });
+}
+Tensor all(const Tensor& x, const Dims& dims, bool keepdim) {
+  return composed("all", [&] { return sum(x == 0, dims, keepdim) == 0; });
+}
+
+namespace {
+
+// Calls f(first, step) for each line of n numbers along the reduced dimension.
+template <class F>
+void each_line(Cut cut, const F& f) {
+  parallel_for(cut.outer * cut.inner, row_grain(cut.n), [&](Index begin, Index end) {
+    for (Index k = begin; k < end; ++k) f(k / cut.inner * cut.n * cut.inner + k % cut.inner, cut.inner);
+  });
+}
+
+// dx_i += dy times the product of all others, from both sides, so that a 0 among them divides nothing.
+template <class T>
+void spread_product(T* dx, const T* x, T dy, Index n, Index step, T* before) {
+  T product = 1;
+  for (Index i = 0; i < n; ++i) {
+    before[i] = product;
+    product *= x[i * step];
+  }
+  product = dy;
+  for (Index i = n - 1; i >= 0; --i) {
+    dx[i * step] += before[i] * product;
+    product *= x[i * step];
+  }
+}
+
+Tensor prod_core(const Tensor& x, Cut cut, const Shape& shape) {
+  Tensor y = Tensor::empty(shape, x.dtype());
+  dispatch(x.dtype(), [&]<class T>() {
+    const T* const from = x.node().values<T>();
+    T* const to = y.node().values<T>();
+    std::fill_n(to, y.numel(), T(1));
+    for (Index k = 0; k < x.numel(); ++k) to[k / (cut.n * cut.inner) * cut.inner + k % cut.inner] *= from[k];
+  });
+  return record("prod", y, {x}, [cut](const Node& out, Inputs in) {
+    dispatch(out.dtype, [&]<class T>() {
+      const T *const values = in[0].values<T>(), *const dy = out.grad_or_null<T>();
+      T* const dx = in[0].grad_or_null<T>();
+      each_line(cut, [&](Index first, Index step) {
+        const Buffer before(cut.n, out.dtype);
+        const Index place = cut.n == 0 ? 0 : first / (cut.n * cut.inner) * cut.inner + first % cut.inner;
+        spread_product(dx + first, values + first, dy[place], cut.n, step, before.as<T>());
+      });
+    });
+  });
+}
+
+}  // namespace
+
+Tensor prod(const Tensor& x, const Dims& dims, bool keepdim) {
+  return reduce("prod", x, dims, keepdim, prod_core);
+}
+Tensor prod(const Tensor& x) {
+  check_defined("prod", {x});
+  return prod_core(x, Cut({x.numel()}, 1), {});
+}
+
+Tensor cumsum(const Tensor& x, Index dim) {
+  check_defined("cumsum", {x});
+  const Cut cut(x.shape(), 1U << x.shape().normalize_line(dim, "cumsum"));
+  Tensor y = Tensor::empty_like(x);
+  dispatch(x.dtype(), [&]<class T>() {
+    const T* const from = x.node().values<T>();
+    T* const to = y.node().values<T>();
+    each_line(cut, [&](Index first, Index step) {
+      T total = 0;
+      for (Index i = 0; i < cut.n; ++i) to[first + i * step] = total += from[first + i * step];
+    });
+  });
+  return record("cumsum", y, {x}, [cut](const Node& out, Inputs in) {
+    dispatch(out.dtype, [&]<class T>() {
+      const T* const dy = out.grad_or_null<T>();
+      T* const dx = in[0].grad_or_null<T>();
+      each_line(cut, [&](Index first, Index step) {
+        T total = 0;
+        for (Index i = cut.n - 1; i >= 0; --i) dx[first + i * step] += total += dy[first + i * step];
+      });
+    });
+  });
+}
+
+Tensor cumprod(const Tensor& x, Index dim) {
+  check_defined("cumprod", {x});
+  const Cut cut(x.shape(), 1U << x.shape().normalize_line(dim, "cumprod"));
+  Tensor y = Tensor::empty_like(x);
+  dispatch(x.dtype(), [&]<class T>() {
+    const T* const from = x.node().values<T>();
+    T* const to = y.node().values<T>();
+    each_line(cut, [&](Index first, Index step) {
+      T product = 1;
+      for (Index i = 0; i < cut.n; ++i) to[first + i * step] = product *= from[first + i * step];
+    });
+  });
+  // dx_i = (the product before i) r_i with r_i = dy_i + x_(i+1) r_(i+1): no division, so a 0 is as good as any number.
+  return record("cumprod", y, {x}, [cut](const Node& out, Inputs in) {
+    dispatch(out.dtype, [&]<class T>() {
+      const T *const values = in[0].values<T>(), *const products = out.values<T>(), *const dy = out.grad_or_null<T>();
+      T* const dx = in[0].grad_or_null<T>();
+      each_line(cut, [&](Index first, Index step) {
+        T rest = 0;
+        for (Index i = cut.n - 1; i >= 0; --i) {
+          const Index at = first + i * step;
+          rest = dy[at] + (i + 1 < cut.n ? values[at + step] * rest : T(0));
+          dx[at] += rest * (i > 0 ? products[at - step] : T(1));
+        }
+      });
+    });
+  });
+}
+
+Ids argmin(const Tensor& x, Index dim) {
+  check_defined("argmin", {x});
+  const NoGrad no_grad;
+  return argmax(-x, dim);
+}
+
+Ids argmax(const Tensor& x, Index dim) {
   check_defined("argmax", {x});
-  const Index d = x.shape().normalize(dim, "argmax");
-  const Cut cut(x.shape(), 1U << d);
+  const std::uint32_t set = 1U << x.shape().normalize_line(dim, "argmax");
+  const Cut cut(x.shape(), set);
   check(cut.n > 0, "argmax: shape {} has no element to choose from along dimension {}; its size must be at least 1",
         x.shape(), dim);
   std::vector<Index> result;
@@ -257,7 +445,7 @@ std::vector<Index> argmax(const Tensor& x, Index dim) {
       }
     }
   });
-  return result;
+  return Ids(result, without(x.shape(), set, false));
 }
 
 }  // namespace gradus

@@ -7,8 +7,8 @@ namespace {
 template <class Op>
 Tensor over_last(const Tensor& x, Index dim, const char* name, const Op& op) {
   check_defined(name, {x});
-  const Index d = x.shape().normalize(dim, name);
-  return d == x.rank() - 1 ? op(x) : transpose(op(transpose(x, d, -1)), d, -1);
+  const Index d = x.shape().normalize_line(dim, name);
+  return d >= x.rank() - 1 ? op(x) : transpose(op(transpose(x, d, -1)), d, -1);
 }
 
 }  // namespace
@@ -62,6 +62,11 @@ Tensor log_softmax(const Tensor& input, Index dim) {
       });
     });
   });
+}
+
+Tensor softmin(const Tensor& x, Index dim) {
+  check_defined("softmin", {x});
+  return composed("softmin", [&] { return softmax(-x, dim); });
 }
 
 }  // namespace gradus

@@ -111,7 +111,7 @@ Judgement judge(GPT& model, const Dataset& dataset, Part part, const EvaluateOpt
   std::vector<Cluster> clusters;
   each_batch(model, dataset, part, options, [&](const Batch& batch) {
     const Tensor log_p = log_softmax(model(batch.tokens, batch.lengths));  // (N, V)
-    const std::vector<Index> likeliest = argmax(log_p);
+    const Ids likeliest = argmax(log_p);
     std::size_t sequence = clusters.size(), row = 0;
     add_clusters(batch, log_p, clusters);
     for (const Index length : batch.lengths) {

@@ -12,12 +12,12 @@ Embedding::Embedding(Index num, Index dim, EmbeddingOptions options) {
   init::normal_(weight);
 }
 
-Tensor Embedding::operator()(std::span<const std::int32_t> ids) const {
-  return embedding(weight, ids);
+Tensor Embedding::operator()(Ids ids) const {
+  return embedding(weight, std::move(ids));
 }
 
-Tensor Embedding::operator()(std::span<const std::int32_t> ids, const Shape& ids_shape) const {
-  return embedding(weight, ids, ids_shape);
+Tensor Embedding::operator()(Ids ids, const Shape& ids_shape) const {
+  return embedding(weight, std::move(ids), ids_shape);
 }
 
 void Embedding::members(Visitor& visit) const {

@@ -1,9 +1,7 @@
 // Embedding: a learned vector for each whole number.
 #pragma once
 
-#include <cstdint>
-#include <span>
-
+#include <gradus/core/ids.h>
 #include <gradus/nn/module.h>
 
 namespace gradus::nn {
@@ -13,12 +11,12 @@ struct EmbeddingOptions {
   DType dtype = DType::f32;
 };
 
-/// Rows of `weight` picked by ids in 0 .. num-1: ids -> (ids.size(), dim), or (shape of ids, dim) with that shape.
+/// Rows of `weight` picked by ids in 0 .. num-1: ids of any shape -> (shape of ids, dim).
 /// `weight` starts as N(0, 1), drawn from the default generator: a seed gives PyTorch's numbers.
 struct Embedding : Module {
   Embedding(Index num, Index dim, EmbeddingOptions options = {});
-  Tensor operator()(std::span<const std::int32_t> ids) const;
-  Tensor operator()(std::span<const std::int32_t> ids, const Shape& ids_shape) const;
+  Tensor operator()(Ids ids) const;
+  Tensor operator()(Ids ids, const Shape& ids_shape) const;
   void members(Visitor& visit) const override;
 
   Tensor weight;  // (num, dim)

@@ -84,10 +84,19 @@ const std::vector<WrongCall>& wrong_calls() {
        "broadcast_to: (2, 3) cannot be repeated to (3); counted from the end, sizes must be equal or 1"},
       {"reshape", [] { reshape(f32(2, 3), list(4)); },
        "reshape: (2, 3) has 6 elements, (4) needs 4; the counts must be equal"},
-      {"reshape_negative", [] { reshape(f32(2, 3), list(-1)); },
-       "shape: size -1 in dimension 0; sizes must be at least 0, and none is inferred from the others: write every "
-       "size "
-       "out"},
+      {"reshape_negative", [] { reshape(f32(2, 3), list(-2)); },
+       "shape: size -2 in dimension 0; sizes must be at least 0 (reshape alone takes one -1 for what the others "
+       "leave)"},
+      {"reshape_two_unknown",
+       [] {
+         reshape(f32(2, 3), {-1, -1});
+       },
+       "reshape: -1 stands twice in (-1, -1); it may stand once"},
+      {"reshape_uneven",
+       [] {
+         reshape(f32(2, 3), {4, -1});
+       },
+       "reshape: (2, 3) has 6 elements, which (4, -1) cannot split: the others make 4"},
       {"permute_count", [] { permute(f32(2, 3), list(0)); },
        "permute: 1 dimensions named for shape (2, 3); name each of its 2 once"},
       {"permute_twice", [] { permute(f32(2, 3), list(0, 0)); },
@@ -96,10 +105,143 @@ const std::vector<WrongCall>& wrong_calls() {
        "permute: there is no dimension 2 in a tensor with 2 dimensions; use -2 .. 1"},
       {"transpose_outside", [] { transpose(f32(3)); },
        "transpose: there is no dimension -2 in a tensor with 1 dimension; use -1 .. 0"},
-      {"slice_bounds", [] { slice(f32(2, 3), 1, 1, 4); },
-       "slice: 1 .. 4 of dimension 1 of (2, 3); bounds must lie in 0 .. 3"},
-      {"slice_backwards", [] { slice(f32(2, 3), 1, 2, 1); },
-       "slice: 2 .. 1 of dimension 1 of (2, 3); bounds must lie in 0 .. 3"},
+      {"slice_step", [] { slice(f32(2, 3), 1, 0, 3, 0); },
+       "slice: the step is 0; it must be at least 1 (flip() turns a dimension around)"},
+      {"narrow_bounds", [] { narrow(f32(2, 3), 1, 1, 3); },
+       "narrow: 3 elements from 1 of dimension 1 of (2, 3); they must lie in 0 .. 3"},
+      {"select_bounds", [] { select(f32(2, 3), 1, 3); },
+       "select: there is no index 3 in dimension 1 of (2, 3); use -3 .. 2"},
+      {"sizes_count", [] { f32(2, 3).sizes<3>(); }, "sizes: (2, 3) has 2 dimensions, 3 names came"},
+      {"flatten_order", [] { flatten(f32(2, 3), 1, 0); },
+       "flatten: dimension 1 comes after 0; start_dim must not be behind end_dim"},
+      {"unsqueeze_place", [] { unsqueeze(f32(2, 3), 3); },
+       "unsqueeze: there is no place 3 among 3 dimensions; use -3 .. 2"},
+      {"expand_new",
+       [] {
+         expand(f32(3), {-1, 3});
+       },
+       "expand: -1 keeps a size, but the new dimension 0 has none; write it out"},
+      {"repeat_rank", [] { repeat(f32(2, 3), 2); },
+       "repeat: (2, 3) has 2 dimensions, 1 counts came; name one per dimension"},
+      {"flip_twice",
+       [] {
+         flip(f32(2, 3), {0, -2});
+       },
+       "flip: dimension -2 is named twice; name each once"},
+      {"pad_widths",
+       [] {
+         pad(f32(3), {1, 1, 1});
+       },
+       "pad: 3 widths for (3); give two per dimension, before and after, from the last dimension on"},
+      {"pad_cut",
+       [] {
+         pad(f32(3), {-2, -2});
+       },
+       "pad: -2 and -2 cut more than the 3 elements of dimension -1"},
+      {"split_size", [] { split(f32(3), 0); }, "split: parts of 0 elements; they must have at least 1"},
+      {"chunk_count", [] { chunk(f32(3), 0); }, "chunk: 0 parts; there must be at least 1"},
+      {"diagonal_dims", [] { diagonal(f32(2, 3), 0, 1, -1); },
+       "diagonal: dimensions 1 and -1 of (2, 3) are one; name two"},
+      {"slice_scatter_shape", [] { slice_scatter(f32(2, 3), f32(2, 2), 1, 0, 1); },
+       "slice_scatter: source (2, 2) for a place of (2, 1); the shapes must be equal"},
+      {"gather_rank",
+       [] {
+         gather(f32(2, 3), 1, {0, 1});
+       },
+       "gather: ids (2) for a tensor (2, 3); both need the same number of dimensions"},
+      {"gather_size",
+       [] {
+         gather(f32(2, 3), 1, gradus::Ids({0, 1, 2}, {3, 1}));
+       },
+       "gather: ids (3, 1) are larger than (2, 3) in dimension 0; only dimension 1 may be larger"},
+      {"gather_id",
+       [] {
+         gather(f32(2, 3), 1, gradus::Ids({3}, {1, 1}));
+       },
+       "gather: id 3 is outside dimension 1 of (2, 3); ids must be 0 .. 2"},
+      {"scatter_add_source",
+       [] {
+         scatter_add(f32(2, 3), 1, gradus::Ids({0}, {1, 1}), f32(2, 1));
+       },
+       "scatter_add: source (2, 1) and ids (1, 1) must have equal shapes; slice one"},
+      {"index_select_list",
+       [] {
+         index_select(f32(2, 3), 0, gradus::Ids({0}, {1, 1}));
+       },
+       "index_select: ids (1, 1) have 2 dimensions; give a list, or use gather"},
+      {"index_select_id", [] { index_select(f32(2, 3), 0, {2}); },
+       "index_select: id 2 is outside dimension 0 of (2, 3); ids must be 0 .. 1"},
+      {"take_along_dim_shape",
+       [] {
+         take_along_dim(f32(4, 3), gradus::Ids({0, 0}, {2, 1}), 1);
+       },
+       "take_along_dim: ids (2, 1) do not broadcast to (4, 3) outside dimension 1"},
+      {"one_hot_id",
+       [] {
+         one_hot({0, 5}, 3);
+       },
+       "one_hot: id 5 is outside dimension 1 of (3); ids must be 0 .. 2"},
+      {"ids_of_64_bits", [] { gradus::Ids(std::vector<Index>{Index{1} << 40}); },
+       "ids: 1099511627776 does not fit in 32 bits; ids must be -2147483648 .. 2147483647"},
+      {"ids_shape",
+       [] {
+         gradus::Ids({0, 1}, {3});
+       },
+       "ids: 2 ids do not fill shape (3), which needs 3"},
+      {"topk_count", [] { topk(f32(2, 3), 4); }, "topk: 4 elements of dimension -1 of (2, 3); there are 3"},
+      {"median_of_nothing", [] { median(f32(2, 0), 1); },
+       "median: shape (2, 0) has no element to choose from along dimension 1; its size must be at least 1"},
+      {"norm_nan", [] { norm(f32(3), std::nan("")); },
+       "norm: p is NaN; give a number, or infinity for the largest size"},
+      {"einsum_letters",
+       [] {
+         einsum("ij,j->i", {f32(2, 3), f32(3, 1)});
+       },
+       "einsum: \"j\" names 1 dimensions of a tensor (3, 1); name each, or write ... for the rest"},
+      {"einsum_parts",
+       [] {
+         einsum("ij->i", {f32(2, 3), f32(3)});
+       },
+       "einsum: \"ij->i\" does not name the dimensions of 2 tensors; give one part each, separated by commas"},
+      {"einsum_sizes",
+       [] {
+         einsum("ij,j->i", {f32(2, 3), f32(2)});
+       },
+       "einsum: 'j' in \"ij,j->i\" is 3 in one operand and 2 in another; they must be equal"},
+      {"einsum_result", [] { einsum("ij->k", {f32(2, 3)}); },
+       "einsum: 'k' of the result of \"ij->k\" is in no operand; name it there"},
+      {"einsum_sign", [] { einsum("i*->i", {f32(2, 3)}); },
+       "einsum: '*' in \"i*->i\" is no letter; name each dimension by one letter a-z or A-Z"},
+      {"outer_shapes", [] { outer(f32(2, 3), f32(3)); }, "outer: shapes (2, 3) and (3); both must have one dimension"},
+      {"dot_shapes", [] { dot(f32(2), f32(3)); }, "dot: shapes (2) and (3); both must be (n), with one n"},
+      {"bmm_shapes", [] { bmm(f32(2, 3), f32(3)); },
+       "bmm: shapes (2, 3) and (3); they must be (B, m, k) and (B, k, n), with one B"},
+      {"glu_odd", [] { glu(f32(2, 3)); }, "glu: size 3 of dimension -1 of (2, 3); it must be even, for two halves"},
+      {"prelu_weight", [] { prelu(f32(2, 3), f32(2)); }, "prelu: weight (2) for x (2, 3); it must be (1) or (3)"},
+      {"randint_bounds", [] { randint(2, 2, {3}); },
+       "randint: low is 2, high 2; low must be below high, which is left out"},
+      {"bernoulli_probability", [] { bernoulli(full({1}, 1.5)); }, "bernoulli: probability 1.5 is not in 0 .. 1"},
+      {"multinomial_weights",
+       [] {
+         multinomial(tensor({1.0, 0.0}), 2);
+       },
+       "multinomial: row 0 has 1 weights above 0 and needs 2; draw fewer, or with replacement"},
+      {"nll_rows", [] { nll_loss(f32(2, 3), {0}); }, "nll_loss: 2 rows but 1 targets came; give one per row"},
+      {"nll_target",
+       [] {
+         nll_loss(f32(2, 3), {0, 3});
+       },
+       "nll_loss: target 3 is none of the 3 classes; targets must be 0 .. 2, or -1 to be ignored"},
+      {"cross_entropy_weight",
+       [] {
+         cross_entropy(f32(2, 3), {0, 1}, CrossEntropyOptions{.weight = f32(2)});
+       },
+       "cross_entropy: weight (2) for 3 classes; give one number per class"},
+      {"cross_entropy_probabilities", [] { cross_entropy(f32(2, 3), f32(2)); },
+       "cross_entropy: logits (2, 3) and probabilities (2) must have equal shapes; reshape one"},
+      {"smooth_l1_beta", [] { smooth_l1_loss(f32(2), f32(2), Reduction::mean, -1); },
+       "smooth_l1_loss: beta is -1; it must be at least 0"},
+      {"linspace_steps", [] { linspace(0, 1, -1); }, "linspace: -1 steps; there must be at least 0"},
       {"slice_dimension", [] { slice(f32(2, 3), 2, 0, 1); },
        "slice: there is no dimension 2 in a tensor with 2 dimensions; use -2 .. 1"},
       {"concat_nothing", [] { concat(tensors()); }, "concat: no tensors were given; at least one is needed"},
@@ -131,7 +273,7 @@ const std::vector<WrongCall>& wrong_calls() {
        "var: there is no dimension 2 in a tensor with 2 dimensions; use -2 .. 1"},
       {"argmax_of_nothing", [] { argmax(f32(2, 0)); },
        "argmax: shape (2, 0) has no element to choose from along dimension -1; its size must be at least 1"},
-      {"argmax_of_a_number", [] { argmax(f32()); }, "argmax: a single number has no dimension -1; reshape it first"},
+      {"argmax_of_a_number", [] { argmax(f32(), 1); }, "argmax: a single number has no dimension 1; reshape it first"},
       {"matmul_sizes", [] { matmul(f32(4, 17), f32(16, 3)); },
        "matmul: a (4, 17) and b (16, 3) do not fit: the last size of a (17) must equal the second-last size of b (16); "
        "transpose one, or check the layer before"},
@@ -159,7 +301,7 @@ const std::vector<WrongCall>& wrong_calls() {
        "linear: got f32 and f64 tensors; all must have one type, convert with to(DType)"},
       {"softmax_dimension", [] { softmax(f32(2, 3), 2); },
        "softmax: there is no dimension 2 in a tensor with 2 dimensions; use -2 .. 1"},
-      {"softmax_number", [] { softmax(f32()); }, "softmax: a single number has no dimension -1; reshape it first"},
+      {"softmax_number", [] { softmax(f32(), 1); }, "softmax: a single number has no dimension 1; reshape it first"},
       {"log_softmax_dimension", [] { log_softmax(f32(2, 3), -3); },
        "log_softmax: there is no dimension -3 in a tensor with 2 dimensions; use -2 .. 1"},
       {"layer_norm_weight", [] { layer_norm(f32(2, 3), f32(2)); },
@@ -428,6 +570,20 @@ TEST(Error, AnUndefinedTensorIsNamedByTheOp) {
       {"var: tensor 1", [&] { var(no); }},
       {"var: tensor 1", [&] { var(no, {0}); }},
       {"argmax: tensor 1", [&] { argmax(no); }},
+      {"any: tensor 1", [&] { any(no); }},
+      {"norm: tensor 1", [&] { norm(no); }},
+      {"cumsum: tensor 1", [&] { cumsum(no, 0); }},
+      {"flip: tensor 1", [&] { flip(no, 0); }},
+      {"pad: tensor 1",
+       [&] {
+         pad(no, {1, 1});
+       }},
+      {"gather: tensor 1", [&] { gather(no, 0, {0}); }},
+      {"scatter_add: tensor 2", [&] { scatter_add(x, 0, {0}, no); }},
+      {"sort: tensor 1", [&] { sort(no); }},
+      {"median: tensor 1", [&] { median(no); }},
+      {"einsum: tensor 1", [&] { einsum("i->", {no}); }},
+      {"glu: tensor 1", [&] { glu(no); }},
       {"matmul: tensor 2", [&] { matmul(x, no); }},
       {"linear: tensor 1", [&] { linear(no, x); }},
       {"log_softmax: tensor 1", [&] { log_softmax(no); }},

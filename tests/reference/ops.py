@@ -25,6 +25,13 @@ def variance(x, dims, keepdim, correction=1):
     return squares.sum(dims, keepdim=keepdim) / (count - correction)
 
 
+def product(x, dims, keepdim):
+    """torch.prod takes one dimension."""
+    for d in sorted((d % x.dim() for d in dims), reverse=True):
+        x = x.prod(d, keepdim=keepdim)
+    return x
+
+
 def rms_norm(x, weight=None, eps=1e-5):
     """Zhang & Sennrich 2019, equation 4 with eps; this version of PyTorch has none."""
     y = x / torch.sqrt(x.square().mean(-1, keepdim=True) + eps)
@@ -35,6 +42,20 @@ def picks(count, below, every_third=None):
     """The ids and targets of the op table."""
     return torch.tensor([(i * 7 + 3) % below if every_third is None or i % 3 != 1 else every_third
                          for i in range(count)])
+
+
+def targets(x):
+    return picks(x.numel() // x.size(-1), x.size(-1), -1)
+
+
+def gathered(x, dim):
+    """rows/gather.cpp: seven of the dimension's elements."""
+    shape = [7 if d == dim else size for d, size in enumerate(x.shape)]
+    return x.gather(dim, picks(math.prod(shape), x.size(dim), 0).reshape(shape))
+
+
+def scattered(x, dim, source):
+    return x.scatter_add(dim, picks(source.numel(), x.size(dim), 0).reshape(source.shape), source)
 
 
 def ragged(rows):

@@ -837,11 +837,50 @@ void add_broadcast_to(std::vector<OpRow>& rows) {
   }
 }
 
+// A half of the last dimension that gates the other.
+void add_gates(std::vector<OpRow>& rows) {
+  const auto gated = [](const Array& x, double (*f)(double a, double b)) {
+    const Index half = x.shape[1] / 2;
+    return ref::make({x.shape[0], half}, [&](const ref::Indices& i) { return f(x.at(i), x.at({i[0], i[1] + half})); });
+  };
+  rows.push_back(
+      {.op = "glu",
+       .shapes = {{3, 6}},
+       .f = [](In x) { return glu(x[0]); },
+       .reference =
+           [gated](Arrays x) { return gated(x[0], [](double a, double b) { return a / (1 + std::exp(-b)); }); },
+       .limits = {4, 8}});
+  rows.push_back(
+      {.op = "swiglu",
+       .shapes = {{3, 6}},
+       .f = [](In x) { return swiglu(x[0]); },
+       .reference =
+           [gated](Arrays x) { return gated(x[0], [](double a, double b) { return a / (1 + std::exp(-a)) * b; }); },
+       .torch = "F.silu(x[0].chunk(2, -1)[0]) * x[0].chunk(2, -1)[1]",
+       .limits = {4, 8}});
+  for (const bool per_channel : {false, true}) {
+    rows.push_back({.op = "prelu",
+                    .variant = per_channel ? "channels" : "one",
+                    .shapes = {{2, 3, 4}, {per_channel ? 3 : 1}},
+                    .f = [](In x) { return prelu(x[0], x[1]); },
+                    .reference =
+                        [per_channel](Arrays x) {
+                          return ref::make(x[0].shape, [&](const ref::Indices& i) {
+                            const double v = x[0].at(i);
+                            return v > 0 ? v : v * x[1].at({per_channel ? i[1] : 0});
+                          });
+                        },
+                    .domains = {Domain::nonzero, Domain::any},
+                    .limits = {2, 8}});
+  }
+}
+
 const AddRows pointwise("pointwise", [](std::vector<OpRow>& rows) {
   add_unary(rows);
   add_binary(rows);
   add_composed(rows);
   add_masks(rows);
+  add_gates(rows);
   add_where(rows);
   add_broadcast_to(rows);
 });

@@ -1,7 +1,10 @@
 #include "../op_table.h"
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <numeric>
 #include <string_view>
 
 namespace gradus::testing {
@@ -13,7 +16,21 @@ std::string torch_of(std::string_view op, const std::vector<Index>& dims, bool k
   const std::string where = fmt::format("({},)", fmt::join(dims, ", "));
   const char* const keeps = keepdim ? "True" : "False";
   if (op == "var") return fmt::format("variance(x[0], {}, {})", where, keeps);
-  return fmt::format("x[0].{}({}, keepdim={})", op == "max" ? "amax" : op, where, keeps);
+  if (op == "prod") return fmt::format("product(x[0], {}, {})", where, keeps);
+  if (op == "norm") return fmt::format("torch.linalg.vector_norm(x[0], 3, {}, {})", where, keeps);
+  return fmt::format("x[0].{}({}, keepdim={})", op == "max" ? "amax" : op == "min" ? "amin" : op, where, keeps);
+}
+
+std::string torch_of_all(std::string_view op) {
+  if (op == "logsumexp") return "x[0].flatten().logsumexp(0)";
+  if (op == "norm") return "torch.linalg.vector_norm(x[0], 3)";
+  return fmt::format("x[0].{}()", op);
+}
+
+std::vector<Index> all_of(const Tensor& x) {
+  std::vector<Index> dims(static_cast<std::size_t>(x.rank()));
+  std::iota(dims.begin(), dims.end(), Index{0});
+  return dims;
 }
 
 // Equal maxima, which share the gradient.
@@ -55,6 +72,56 @@ void add_reductions(std::vector<OpRow>& rows) {
        ref::max_of,
        Domain::distinct,
        {0, 0}},
+      {"min",
+       [](const Tensor& x) { return min(x); },
+       [](const Tensor& x, std::vector<Index> dims, bool keepdim) { return min(x, std::move(dims), keepdim); },
+       [](const std::vector<double>& v) { return *std::ranges::min_element(v); },
+       Domain::distinct,
+       {0, 0}},
+      {"amax",
+       [](const Tensor& x) { return amax(x, all_of(x)); },
+       [](const Tensor& x, std::vector<Index> dims, bool keepdim) { return amax(x, std::move(dims), keepdim); },
+       ref::max_of,
+       Domain::distinct,
+       {0, 0}},
+      {"amin",
+       [](const Tensor& x) { return amin(x, all_of(x)); },
+       [](const Tensor& x, std::vector<Index> dims, bool keepdim) { return amin(x, std::move(dims), keepdim); },
+       [](const std::vector<double>& v) { return *std::ranges::min_element(v); },
+       Domain::distinct,
+       {0, 0}},
+      {"prod",
+       [](const Tensor& x) { return prod(x); },
+       [](const Tensor& x, std::vector<Index> dims, bool keepdim) { return prod(x, std::move(dims), keepdim); },
+       [](const std::vector<double>& v) { return std::accumulate(v.begin(), v.end(), 1.0, std::multiplies<>()); },
+       Domain::nonzero,
+       {30, 60}},
+      {"logsumexp",
+       [](const Tensor& x) { return logsumexp(x, all_of(x)); },
+       [](const Tensor& x, std::vector<Index> dims, bool keepdim) { return logsumexp(x, std::move(dims), keepdim); },
+       [](const std::vector<double>& v) {
+         double sum = 0;
+         for (const double value : v) sum += std::exp(value);
+         return std::log(sum);
+       },
+       Domain::any,
+       {8, 16}},
+      {"norm",
+       [](const Tensor& x) { return norm(x, 3); },
+       [](const Tensor& x, std::vector<Index> dims, bool keepdim) { return norm(x, 3, std::move(dims), keepdim); },
+       [](const std::vector<double>& v) {
+         double sum = 0;
+         for (const double value : v) sum += std::pow(std::abs(value), 3);
+         return std::cbrt(sum);
+       },
+       Domain::nonzero,
+       {8, 16}},
+      {"std",
+       [](const Tensor& x) { return gradus::std(x); },
+       [](const Tensor& x, std::vector<Index> dims, bool keepdim) { return gradus::std(x, std::move(dims), keepdim); },
+       [](const std::vector<double>& v) { return std::sqrt(ref::variance_of(v, 1)); },
+       Domain::any,
+       {15, 8}},
       {"var",
        [](const Tensor& x) { return var(x); },
        [](const Tensor& x, std::vector<Index> dims, bool keepdim) { return var(x, std::move(dims), keepdim); },
@@ -95,7 +162,7 @@ void add_reductions(std::vector<OpRow>& rows) {
                     .domains = {kind.domain},
                     .sized = GRADUS_SIZED({2, n}),
                     .large = {{3, 70'001}},
-                    .torch = fmt::format("x[0].{}()", kind.op),
+                    .torch = torch_of_all(kind.op),
                     .torch_sizes = {17, 257},
                     .edges = ties_of(kind.op, "all"),
                     .limits = kind.limits,
@@ -103,7 +170,7 @@ void add_reductions(std::vector<OpRow>& rows) {
                     .f32_grad_tolerance = 1e-5});
     for (const Form& form : forms) {
       auto sized = form.sized;
-      if (std::string(kind.op) == "var" && std::string(form.variant) == "last") {
+      if ((std::string(kind.op) == "var" || std::string(kind.op) == "std") && std::string(form.variant) == "last") {
         sized = GRADUS_SIZED({3, n + 1});  // one value has no variance
       }
       rows.push_back(
@@ -153,7 +220,94 @@ void add_reductions(std::vector<OpRow>& rows) {
                   .limits = {0, 0}});
 }
 
-const AddRows reduce_rows("reduce", add_reductions);
+// ---- one after another, and counts
+
+Array along_last(const Array& x, double first, double (*step)(double, double)) {
+  Array y = x;
+  const auto n = static_cast<std::size_t>(x.shape[-1]);
+  double total = first;
+  for (std::size_t i = 0; i < y.values.size(); ++i) {
+    if (i % n == 0) total = first;
+    y.values[i] = total = step(total, y.values[i]);
+  }
+  return y;
+}
+
+void add_scans(std::vector<OpRow>& rows) {
+  for (const bool product : {false, true}) {
+    const auto reference = [product](Arrays x) {
+      return product ? along_last(x[0], 1, [](double a, double b) { return a * b; })
+                     : along_last(x[0], 0, [](double a, double b) { return a + b; });
+    };
+    rows.push_back({.op = product ? "cumprod" : "cumsum",
+                    .variant = "last",
+                    .shapes = {{3, 7}},
+                    .f = [product](In x) { return product ? cumprod(x[0], -1) : cumsum(x[0], -1); },
+                    .reference = reference,
+                    .domains = {product ? Domain::nonzero : Domain::any},
+                    .sized = product ? std::function<Shapes(Index)>() : GRADUS_SIZED({3, n}),
+                    .large = {{5000, 20}},
+                    .torch = fmt::format("x[0].{}(-1)", product ? "cumprod" : "cumsum"),
+                    .edges = {{"zeros", {{{3, 5}, {1, 0, 2, 3, 4, 0, 2, 0, 3, 1, 2, 3, 4, 5, 0}}}}},
+                    .limits = {8, 16},
+                    .f32_tolerance = 5e-6,
+                    .f32_grad_tolerance = 2e-5});
+    rows.push_back({.op = product ? "cumprod" : "cumsum",
+                    .variant = "first",
+                    .shapes = {{3, 5}},
+                    .f = [product](In x) { return product ? cumprod(x[0], 0) : cumsum(x[0], 0); },
+                    .reference =
+                        [reference](Arrays x) {
+                          return ref::permute(reference({ref::permute(x[0], {1, 0})}), {1, 0});
+                        },
+                    .domains = {product ? Domain::nonzero : Domain::any},
+                    .sized = GRADUS_SIZED({3, n}),
+                    .torch = fmt::format("x[0].{}(0)", product ? "cumprod" : "cumsum"),
+                    .limits = {8, 16}});
+  }
+  struct Count {
+    const char* op;
+    Tensor (*all)(const Tensor&);
+    Tensor (*last)(const Tensor&);
+    double (*reference)(const std::vector<double>&);
+    const char *torch_all, *torch_last;
+  };
+  const auto nonzero = [](const std::vector<double>& v) {
+    return static_cast<double>(v.size()) - static_cast<double>(std::ranges::count(v, 0.0));
+  };
+  for (const Count& c :
+       {Count{"any", [](const Tensor& x) { return any(x); }, [](const Tensor& x) { return any(x, -1); },
+              [](const std::vector<double>& v) { return std::ranges::count(v, 0.0) < std::ssize(v) ? 1.0 : 0.0; },
+              "(x[0] != 0).any()", "(x[0] != 0).any(-1)"},
+        Count{"all", [](const Tensor& x) { return all(x); }, [](const Tensor& x) { return all(x, -1); },
+              [](const std::vector<double>& v) { return std::ranges::count(v, 0.0) == 0 ? 1.0 : 0.0; },
+              "(x[0] != 0).all()", "(x[0] != 0).all(-1)"},
+        Count{"count_nonzero", [](const Tensor& x) { return count_nonzero(x); },
+              [](const Tensor& x) { return count_nonzero(x, -1); }, nonzero, "x[0].count_nonzero()",
+              "x[0].count_nonzero(-1)"}}) {
+    for (const bool whole : {true, false}) {
+      rows.push_back(
+          {.op = c.op,
+           .variant = whole ? "whole" : "last",
+           .shapes = {{4, 3}},
+           .f = [f = whole ? c.all : c.last](In x) { return f(x[0]); },
+           .reference =
+               [f = c.reference, whole](Arrays x) {
+                 return ref::reduce(x[0], whole ? std::vector<Index>{0, 1} : std::vector<Index>{1}, false, f);
+               },
+           .domains = {Domain::flags},
+           .no_gradient = {0},
+           .sized = GRADUS_SIZED({2, n}),
+           .torch = fmt::format("{}.to(x[0].dtype)", whole ? c.torch_all : c.torch_last),
+           .limits = {0, 0}});
+    }
+  }
+}
+
+const AddRows reduce_rows("reduce", [](std::vector<OpRow>& rows) {
+  add_reductions(rows);
+  add_scans(rows);
+});
 
 }  // namespace
 }  // namespace gradus::testing

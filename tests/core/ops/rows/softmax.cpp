@@ -67,7 +67,20 @@ void add_softmax(std::vector<OpRow>& rows) {
   }
 }
 
-const AddRows softmax_rows("softmax", add_softmax);
+void add_softmin(std::vector<OpRow>& rows) {
+  rows.push_back(
+      {.op = "softmin",
+       .shapes = {{3, 5}},
+       .f = [](In x) { return softmin(x[0]); },
+       .reference = [](Arrays x) { return ref::softmax(ref::map(x[0], [](double v) { return -v; }), 1, false); },
+       .torch = "F.softmin(x[0], -1)",
+       .limits = {8, 16}});
+}
+
+const AddRows softmax_rows("softmax", [](std::vector<OpRow>& rows) {
+  add_softmax(rows);
+  add_softmin(rows);
+});
 
 }  // namespace
 }  // namespace gradus::testing
