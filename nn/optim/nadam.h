@@ -18,8 +18,8 @@ struct NAdamOptions {
 
 /// With g' = g + weight_decay p, m and v as Adam's, mu_t = b1 (1 - 0.96^(t momentum_decay) / 2) and M_t = mu_1 .. mu_t:
 /// p -= lr ((1 - mu_t) / (1 - M_t) g' + mu_{t+1} / (1 - M_t mu_t mu_{t+1}) m) / (sqrt(v / (1 - b2^t)) + eps).
-/// Dozat 2016, algorithm 2, in the form of PyTorch 1.13: Dozat, and PyTorch since 2.0, have no mu_t in the second
-/// denominator. The paths differ in the first steps only.
+/// Dozat 2016, algorithm 2, in the form of PyTorch 1.13: Dozat, and later releases of PyTorch, have no mu_t in the
+/// second denominator. The paths differ in the first steps only.
 class NAdam : public Optimizer {
  public:
   explicit NAdam(std::vector<Tensor> params, NAdamOptions options = {});

@@ -66,6 +66,8 @@ def draw_groups(rng, optimizer, count):
 def draw_program(rng, optimizer, longest=100, shortest=20):
     while True:
         steps = rng.randint(shortest, longest)
+        if optimizer == "LBFGS":  # each takes several directions
+            steps = max(10, steps // 10)
         shapes = draw_shapes(rng, optimizer)
         options = {key: rng.choice(choices) for key, choices in OPTIMIZERS[optimizer][1].items()}
         if options.get("nesterov") and optimizer == "SGD":
@@ -169,6 +171,17 @@ def run_in_type(case, dtype):
         torch.set_default_dtype(torch.float32)
 
 
+def is_steady(case, wide):
+    """Whether a start that differs by 1e-7 leads to nearly the same end. L-BFGS steps along differences of gradients,
+    and where a test of its search is close, rounding decides which way it goes."""
+    for factor in (1 + 1e-7, 1 - 1e-7):
+        start, a, b = case["values"]
+        moved = run_in_type({**case, "values": [[x * factor for x in start], a, b]}, torch.float64)
+        if any(not largest(y - x) <= 1e-5 * base(x, case["scales"][0]) for x, y in zip(wide, moved)):
+            return False
+    return True
+
+
 def answer_program(case):
     wide, narrow = run_in_type(case, torch.float64), run_in_type(case, torch.float32)
     if wide is None or narrow is None:
@@ -178,7 +191,10 @@ def answer_program(case):
     case["scales"] = [max(map(largest, wide)), 0]
     case["answers"] = wide
     errors = [largest(b.double() - a) / base(a, case["scales"][0]) for a, b in zip(wide, narrow)]
-    # L-BFGS steps along differences of gradients, in which f32 has few digits: any order of sums gives others.
-    least = 1e-4 if case["optimizer"] == "LBFGS" else 0
+    least = 0
+    if case["optimizer"] == "LBFGS":
+        if not is_steady(case, wide):
+            return False
+        least = 1  # near a minimum the differences are rounding in f32, and so are the steps: only f64 is judged
     case["f32"] = [float(f"{max(error, least):.2e}") for error in errors]
     return max(errors) < 5e-4
