@@ -57,12 +57,12 @@ Tensor scaled(const Tensor& x, double factor) {
   return y;
 }
 
-struct Sizes {
+struct Magnitudes {
   double largest = 0, sum = 0;  // of |x|; NaN if there is one
 };
 
-Sizes sizes(const Tensor& x) {
-  Sizes all;
+Magnitudes magnitudes(const Tensor& x) {
+  Magnitudes all;
   dispatch(x.dtype(), [&]<class T>() {
     for (const T value : x.data<T>()) {
       const double size = std::abs(static_cast<double>(value));
@@ -242,7 +242,7 @@ LBFGS::Point LBFGS::strong_wolfe(const std::function<Point(double)>& at, const P
 // end or beyond, otherwise the second time in a row.
 LBFGS::Point LBFGS::zoom(const std::function<Point(double)>& at, const Point& start, Point a, Point b,
                          int iterations) const {
-  const double d_norm = sizes(memory_.d).largest;
+  const double d_norm = magnitudes(memory_.d).largest;
   bool near_before = false;
   Point *low = a.loss <= b.loss ? &a : &b, *high = a.loss <= b.loss ? &b : &a;
   for (int i = iterations; i < most_iterations; ++i) {
@@ -276,7 +276,7 @@ Tensor LBFGS::step(const std::function<Tensor()>& closure) {
   Index calls = 1;
   ++memory_.func_evals;
   Tensor grad = flat_grad();
-  if (sizes(grad).largest <= options_.tolerance_grad) return first;
+  if (magnitudes(grad).largest <= options_.tolerance_grad) return first;
   for (Tensor* kept : {&memory_.d, &memory_.prev_flat_grad}) {
     if (kept->defined()) *kept = kept->to(grad.dtype());  // the module may have been converted
   }
@@ -288,14 +288,14 @@ Tensor LBFGS::step(const std::function<Tensor()>& closure) {
     ++memory_.n_iter;
     find_direction(grad);
     memory_.prev_flat_grad = grad;
-    memory_.t = memory_.n_iter == 1 ? std::min(1.0, 1 / sizes(grad).sum) * rate : rate;
+    memory_.t = memory_.n_iter == 1 ? std::min(1.0, 1 / magnitudes(grad).sum) * rate : rate;
     const double slope = dot(grad, memory_.d), before = loss;
     if (slope > -options_.tolerance_change) break;
     const Index more = advance(closure, i == options_.max_iter, slope, &loss, &grad);
     calls += more;
     memory_.func_evals += more;
-    if (calls >= evaluations(options_) || sizes(grad).largest <= options_.tolerance_grad) break;
-    if (sizes(memory_.d).largest * std::abs(memory_.t) <= options_.tolerance_change) break;
+    if (calls >= evaluations(options_) || magnitudes(grad).largest <= options_.tolerance_grad) break;
+    if (magnitudes(memory_.d).largest * std::abs(memory_.t) <= options_.tolerance_change) break;
     if (std::abs(loss - before) < options_.tolerance_change) break;
   }
   return first;

@@ -99,6 +99,8 @@ TEST(RAdam, RectifiesFromTheSixthStep) {
 // 1 * 0.99 - 0.1; m = 0.125, and the sign of 0.0625 - 0.5 is -1; ..
 TEST(Lion, StepsHaveOneSize) {
   expect_steps<Lion>(LionOptions{.lr = 0.1, .betas = {0.5, 0.75}, .weight_decay = 0.1}, {0.89, 0.9811, 0.871289});
+  // m = 0.25, 0.1875 - 0.05 = 0.1375, so that the third sign is that of 0.06875 - 0.05.
+  expect_steps<Lion>(LionOptions{.lr = 0.1, .betas = {0.5, 0.75}}, {0.9, 0.8, 0.7}, {1}, {1, -0.2, -0.1});
   expect_steps<Lion>(LionOptions{.lr = 0.1}, {1, 1}, {1}, {0, 0});
 }
 
