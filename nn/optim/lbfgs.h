@@ -17,7 +17,7 @@ struct LBFGSOptions {
   std::optional<Index> max_eval = {};  // evaluations per step(), after which no new direction begins; 5/4 max_iter
   double tolerance_grad = 1e-7;        // step() ends if no gradient is larger
   double tolerance_change = 1e-9;      // or if the loss, or all parameters, change by less
-  Index history_size = 100;            // pairs of differences that are kept, each as large as the parameters, twice
+  Index history_size = 100;            // pairs of vectors that are kept, each vector as large as all parameters
   LineSearch line_search_fn = LineSearch::none;
 };
 
