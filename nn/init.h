@@ -22,6 +22,19 @@ void constant_(const Tensor& x, double value);
 void zeros_(const Tensor& x);
 void ones_(const Tensor& x);
 
+/// N(mean, std^2) cut to [a, b]: uniform numbers through the inverse of the distribution function, any shape. Throws
+/// Error unless std is above 0 and a at most b.
+void trunc_normal_(const Tensor& x, double mean = 0, double std = 1, double a = -2, double b = 2,
+                   Generator& generator = default_generator());
+
+/// A matrix (out, in * ..) whose shorter side is orthonormal, times gain: the Q of a matrix of normal numbers, with the
+/// signs that make the diagonal of R positive. For a weight of at least two dimensions. Saxe et al. 2014, section 3.
+void orthogonal_(const Tensor& weight, double gain = 1, Generator& generator = default_generator());
+
+/// For a convolution's weight (out, in / groups, size ..), 1, 2 or 3 sizes: 1 in the middle of the kernel from input
+/// channel i to output channel i of each group, 0 elsewhere, so that the convolution passes its input on.
+void dirac_(const Tensor& weight, Index groups = 1);
+
 /// Variance gain^2 * 2 / (fan_in + fan_out), for a weight (out, in, ..) of at least two dimensions. Glorot & Bengio
 /// 2010.
 void xavier_uniform_(const Tensor& weight, double gain = 1, Generator& generator = default_generator());

@@ -13,6 +13,8 @@ struct AdamOptions {
   std::pair<double, double> betas = {0.9, 0.999};
   double eps = 1e-8;
   double weight_decay = 0;
+  bool amsgrad = false;   // divide by the largest v so far; Reddi et al. 2018, algorithm 2
+  bool maximize = false;  // step uphill
 };
 
 /// m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, p -= lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps).
@@ -31,6 +33,9 @@ class Adam : public Optimizer {
   void update(const Slot& slot, const Tensor& grad, double lr) const override;
   std::vector<Option> options() const override;
   void set_options(const std::vector<double>& values) override;
+  std::vector<const char*> moments() const override;
+  bool maximize() const override { return options_.maximize; }
+  void update_amsgrad(const Slot& slot, const Tensor& grad, double lr) const;
   AdamOptions options_;
   bool decoupled_;
 };
@@ -40,6 +45,8 @@ struct AdamWOptions {
   std::pair<double, double> betas = {0.9, 0.999};
   double eps = 1e-8;
   double weight_decay = 0.01;
+  bool amsgrad = false;
+  bool maximize = false;
 };
 
 /// Adam with decoupled weight decay: p *= 1 - lr weight_decay before the step. Loshchilov & Hutter 2019, algorithm 2.

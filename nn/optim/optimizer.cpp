@@ -10,6 +10,7 @@
 #include <unordered_set>
 
 #include <gradus/core/autograd.h>
+#include <gradus/core/ops.h>
 #include <gradus/nn/optim/detail/check.h>
 
 namespace gradus::optim {
@@ -42,29 +43,61 @@ std::vector<ParamGroup> decay_groups(const nn::Module& module, double weight_dec
 
 Optimizer::Optimizer(const char* name, std::vector<ParamGroup> groups, double lr, double weight_decay,
                      std::vector<const char*> moment_names)
-    : name_(name), lr_(lr), moment_names_(std::move(moment_names)) {
+    : name_(name), lr_(lr), weight_decay_(weight_decay), moment_names_(std::move(moment_names)) {
   check_number(name_, "lr", lr);
   check_number(name_, "weight_decay", weight_decay);
-  std::unordered_set<const Node*> seen;
-  for (ParamGroup& group : groups) {
-    check_number(name_, "a group's lr_scale", group.lr_scale);
-    const double decay = group.weight_decay.value_or(weight_decay);
-    check_number(name_, "a group's weight_decay", decay);
-    group_sizes_.push_back(static_cast<double>(group.params.size()));
-    for (Tensor& param : group.params) {
-      check(param.defined() && param.is_leaf(),
-            "{}: parameter {} is {}; only leaves can be optimized, e.g. what a module's parameters() lists", name_,
-            slots_.size(), param.defined() ? "the result of an op" : "undefined");
-      check(seen.insert(&param.node()).second, "{}: parameter {} {} was given twice; it would be updated twice", name_,
-            slots_.size(), param.shape());
-      slots_.push_back({std::move(param), group.lr_scale, decay});
-    }
-  }
+  for (ParamGroup& group : groups) append(std::move(group));
   check(!slots_.empty(), "{}: there are no parameters to optimize; pass e.g. model.parameters()", name_);
   check(std::ranges::any_of(slots_, [](const Slot& slot) { return slot.param.requires_grad(); }),
         "{}: no parameter wants a gradient ({} came, the first {}); make them with nn::parameter(values), or call "
         "requires_grad(true) on them",
         name_, slots_.size(), slots_[0].param.shape());
+}
+
+// Throws before it has changed anything.
+void Optimizer::append(ParamGroup group) {
+  std::unordered_set<const Node*> seen;
+  for (const Slot& slot : slots_) seen.insert(&slot.param.node());
+  check_number(name_, "a group's lr_scale", group.lr_scale);
+  const double decay = group.weight_decay.value_or(weight_decay_);
+  check_number(name_, "a group's weight_decay", decay);
+  std::vector<Slot> slots = slots_;
+  for (Tensor& param : group.params) {
+    check(param.defined() && param.is_leaf(),
+          "{}: parameter {} is {}; only leaves can be optimized, e.g. what a module's parameters() lists", name_,
+          slots.size(), param.defined() ? "the result of an op" : "undefined");
+    check(seen.insert(&param.node()).second, "{}: parameter {} {} was given twice; it would be updated twice", name_,
+          slots.size(), param.shape());
+    slots.push_back({std::move(param), group.lr_scale, decay});
+  }
+  group_sizes_.push_back(static_cast<double>(group.params.size()));
+  slots_ = std::move(slots);
+}
+
+void Optimizer::add_param_group(ParamGroup group) {
+  check_group(group);
+  append(std::move(group));
+}
+
+// The first slot of a group, and the one after its last.
+std::pair<std::size_t, std::size_t> Optimizer::members_of(std::size_t group) const {
+  check(group < group_sizes_.size(), "{}: group {} of {}; groups are numbered from 0 in the order in which they came",
+        name_, group, group_sizes_.size());
+  std::size_t begin = 0;
+  for (std::size_t g = 0; g < group; ++g) begin += static_cast<std::size_t>(group_sizes_[g]);
+  return {begin, begin + static_cast<std::size_t>(group_sizes_[group])};
+}
+
+void Optimizer::set_lr_scale(std::size_t group, double lr_scale) {
+  check_number(name_, "a group's lr_scale", lr_scale);
+  const auto [begin, end] = members_of(group);
+  for (std::size_t i = begin; i < end; ++i) slots_[i].lr_scale = lr_scale;
+}
+
+void Optimizer::set_weight_decay(std::size_t group, double weight_decay) {
+  check_number(name_, "a group's weight_decay", weight_decay);
+  const auto [begin, end] = members_of(group);
+  for (std::size_t i = begin; i < end; ++i) slots_[i].weight_decay = weight_decay;
 }
 
 void Optimizer::set_lr(double lr) {
@@ -86,7 +119,7 @@ void Optimizer::step() {
       moment = moment.defined() ? moment.to(grad.dtype()) : zeros_like(grad);  // the module may have been converted
     }
     ++slot.steps;
-    update(slot, grad, lr_ * slot.lr_scale);
+    update(slot, maximize() ? -grad : grad, lr_ * slot.lr_scale);
   }
 }
 
@@ -115,7 +148,10 @@ nn::NamedTensors Optimizer::saved_options() const {
                          {"group_sizes", numbers(group_sizes_)},
                          {"lr_scale", numbers(lr_scale)},
                          {"weight_decay", numbers(weight_decay)}};
-  for (const auto& [name, value] : options()) named.emplace_back(name, tensor(value, DType::f64));
+  for (const Option& option : options()) {
+    if (option.absent_if_0 && option.value == 0) continue;
+    named.emplace_back(option.name, tensor(option.value, DType::f64));
+  }
   for (auto& [name, value] : named) name.insert(0, option_prefix);
   return named;
 }
@@ -127,20 +163,29 @@ nn::NamedTensors Optimizer::without_options(nn::NamedTensors state) {
 
 // Throws before it has changed anything.
 void Optimizer::set_saved_options(const nn::NamedTensors& saved) {
-  const nn::NamedTensors own = saved_options();
-  check(saved.size() == own.size(),
-        "{}: the saved state has {} options, this optimizer {}; it was saved by another one", name_, saved.size(),
-        own.size());
-  std::vector<std::vector<double>> values;
-  for (const auto& [name, tensor] : own) {
-    const auto found = std::ranges::find(saved, name, &nn::NamedTensors::value_type::first);
-    check(found != saved.end(), "{}: the saved state has no '{}'; it was saved by another optimizer", name_, name);
-    check(found->second.shape() == tensor.shape(),
+  std::size_t used = 0;
+  const auto take = [&](const std::string& name, const Shape& shape, bool may_lack) -> std::vector<double> {
+    const auto found =
+        std::ranges::find(saved, std::string(option_prefix) + name, &nn::NamedTensors::value_type::first);
+    if (found == saved.end() && may_lack) return {0};
+    check(found != saved.end(), "{}: the saved state has no '{}{}'; it was saved by another optimizer", name_,
+          option_prefix, name);
+    check(found->second.shape() == shape,
           "{}: the saved state's '{}' is {}, this optimizer's is {}; it belongs "
           "to another model",
-          name_, name, found->second.shape(), tensor.shape());
-    values.push_back(found->second.to_vector());
-  }
+          name_, found->first, found->second.shape(), shape);
+    ++used;
+    return found->second.to_vector();
+  };
+  const Shape per_group{static_cast<Index>(group_sizes_.size())};
+  const std::vector<std::vector<double>> values{take("lr", {}, false), take("group_sizes", per_group, false),
+                                                take("lr_scale", per_group, false),
+                                                take("weight_decay", per_group, false)};
+  std::vector<double> others;
+  for (const Option& option : options()) others.push_back(take(option.name, {}, option.absent_if_0)[0]);
+  check(used == saved.size(),
+        "{}: {} of the saved state's {} options are not of this optimizer; it was saved by another one", name_,
+        saved.size() - used, saved.size());
   check(values[1] == group_sizes_,
         "{}: the saved state's groups have {} parameters, this optimizer's {}; make it with "
         "the same groups",
@@ -151,8 +196,6 @@ void Optimizer::set_saved_options(const nn::NamedTensors& saved) {
     check_number(name_, "a group's saved lr_scale", values[2][g]);
     check_number(name_, "a group's saved weight_decay", values[3][g]);
   }
-  std::vector<double> others;
-  for (std::size_t i = 4; i < values.size(); ++i) others.push_back(values[i][0]);
   set_options(others);
   lr_ = lr;
   std::size_t i = 0;

@@ -50,14 +50,22 @@ class Optimizer {
   double lr() const { return lr_; }
   void set_lr(double lr);
 
+  /// Groups are numbered from 0 in the order in which they came. Those of set_state() must be as many and as large.
+  std::size_t group_count() const { return group_sizes_.size(); }
+  /// Appends a group; its parameters are numbered after the others in state().
+  void add_param_group(ParamGroup group);
+  /// From the next step on. Throws Error for a group that does not exist, or a number that is negative or not finite.
+  void set_lr_scale(std::size_t group, double lr_scale);
+  void set_weight_decay(std::size_t group, double weight_decay);
+
   /// Copies of all that is needed to resume. For each parameter that was updated, by its number: "3.step" (one f64
   /// number) and its moments, such as "3.exp_avg". The options, in f64: "options.lr", "options.beta1" .., and with a
   /// number per group "options.group_sizes", "options.lr_scale" and "options.weight_decay".
-  nn::NamedTensors state() const;
+  virtual nn::NamedTensors state() const;
   /// Restores what state() returned, for the same parameters in the same order. Options are restored too, as in
   /// PyTorch; a state without them (an older file) keeps the current ones. Throws Error, unchanged, if names, shapes or
   /// options are not those of such an optimizer.
-  void set_state(const nn::NamedTensors& state);
+  virtual void set_state(const nn::NamedTensors& state);
   /// Of a state, what is learned from the gradients: steps and moments, without the options.
   static nn::NamedTensors without_options(nn::NamedTensors state);
 
@@ -66,10 +74,16 @@ class Optimizer {
     Tensor param;
     double lr_scale, weight_decay;
     Index steps = 0;
-    Tensor moments[2] = {};
+    Tensor moments[3] = {};
   };
-  /// An option of the optimizer's own, to be saved and set: its name in state() and its number.
-  using Option = std::pair<const char*, double>;
+  /// An option of the optimizer's own, to be saved and set: its name in state() and its number. One that is
+  /// `absent_if_0` is saved only if it is set, so that states of versions without this option fit, and they can read
+  /// ours.
+  struct Option {
+    const char* name;
+    double value;
+    bool absent_if_0 = false;
+  };
 
   Optimizer(const char* name, std::vector<ParamGroup> groups, double lr, double weight_decay,
             std::vector<const char*> moment_names);
@@ -78,16 +92,23 @@ class Optimizer {
   /// unchanged, for numbers that the constructor would refuse.
   virtual std::vector<Option> options() const { return {}; }
   virtual void set_options(const std::vector<double>& /*values*/) {}
-  /// The moments that the options ask for, at most two.
+  /// The moments that the options ask for, at most three; they begin at 0.
   virtual std::vector<const char*> moments() const { return moment_names_; }
+  /// Whether the steps go uphill: update() then gets the gradient times -1, as in PyTorch.
+  virtual bool maximize() const { return false; }
+  /// Throws Error for parameters that this optimizer cannot update. Constructors call it themselves.
+  virtual void check_group(const ParamGroup& /*group*/) const {}
+  const std::vector<Slot>& slots() const { return slots_; }
 
  private:
+  void append(ParamGroup group);
+  std::pair<std::size_t, std::size_t> members_of(std::size_t group) const;
   nn::NamedTensors saved_options() const;
   void set_saved_options(const nn::NamedTensors& saved);
   void set_moments(const nn::NamedTensors& state);
 
   const char* name_;
-  double lr_;
+  double lr_, weight_decay_;
   std::vector<const char*> moment_names_;
   std::vector<double> group_sizes_;  // as the groups came, for the options
   std::vector<Slot> slots_;

@@ -7,8 +7,10 @@ namespace gradus::optim {
 namespace {
 
 std::vector<const char*> moments_of(const RMSpropOptions& options) {
-  if (options.momentum == 0) return {"square_avg"};
-  return {"square_avg", "momentum_buffer"};
+  std::vector<const char*> names{"square_avg"};
+  if (options.momentum != 0) names.push_back("momentum_buffer");
+  if (options.centered) names.push_back("grad_avg");
+  return names;
 }
 
 void check_options(const RMSpropOptions& options) {
@@ -30,11 +32,19 @@ RMSprop::RMSprop(std::vector<ParamGroup> groups, RMSpropOptions options)
 }
 
 std::vector<Optimizer::Option> RMSprop::options() const {
-  return {{"alpha", options_.alpha}, {"eps", options_.eps}, {"momentum", options_.momentum}};
+  return {{"alpha", options_.alpha},
+          {"eps", options_.eps},
+          {"momentum", options_.momentum},
+          {"centered", options_.centered ? 1.0 : 0.0, true},
+          {"maximize", options_.maximize ? 1.0 : 0.0, true}};
 }
 
 void RMSprop::set_options(const std::vector<double>& values) {
-  const RMSpropOptions options{.alpha = values[0], .eps = values[1], .momentum = values[2]};
+  const RMSpropOptions options{.alpha = values[0],
+                               .eps = values[1],
+                               .momentum = values[2],
+                               .centered = values[3] != 0,
+                               .maximize = values[4] != 0};
   check_options(options);
   options_ = options;
 }
@@ -50,10 +60,17 @@ void RMSprop::update(const Slot& slot, const Tensor& grad, double lr) const {
     const auto momentum = static_cast<T>(options_.momentum);
     const auto p = slot.param.data<T>(), square = slot.moments[0].data<T>(), g = grad.data<T>();
     const auto velocity = options_.momentum != 0 ? slot.moments[1].data<T>() : std::span<T>();
+    const auto mean = options_.centered ? slot.moments[options_.momentum != 0 ? 2 : 1].data<T>() : std::span<T>();
     for (std::size_t i = 0; i < p.size(); ++i) {
       const T slope = g[i] + decay * p[i];
       square[i] = keep * square[i] + take * slope * slope;
-      T move = slope / (std::sqrt(square[i]) + eps);
+      T spread = square[i];
+      if (!mean.empty()) {
+        mean[i] = keep * mean[i] + take * slope;
+        spread -= mean[i] * mean[i];
+        if (spread < 0) spread = 0;
+      }
+      T move = slope / (std::sqrt(spread) + eps);
       if (!velocity.empty()) move = velocity[i] = momentum * velocity[i] + move;
       p[i] -= rate * move;
     }

@@ -31,11 +31,15 @@ SGD::SGD(std::vector<ParamGroup> groups, SGDOptions options)
 }
 
 std::vector<Optimizer::Option> SGD::options() const {
-  return {{"momentum", options_.momentum}, {"dampening", options_.dampening}, {"nesterov", options_.nesterov ? 1 : 0}};
+  return {{"momentum", options_.momentum},
+          {"dampening", options_.dampening},
+          {"nesterov", options_.nesterov ? 1.0 : 0.0},
+          {"maximize", options_.maximize ? 1.0 : 0.0, true}};
 }
 
 void SGD::set_options(const std::vector<double>& values) {
-  const SGDOptions options{.momentum = values[0], .dampening = values[1], .nesterov = values[2] != 0};
+  const SGDOptions options{
+      .momentum = values[0], .dampening = values[1], .nesterov = values[2] != 0, .maximize = values[3] != 0};
   check_options(options);
   options_ = options;
 }

@@ -12,6 +12,7 @@ struct SGDOptions {
   double dampening = 0;
   double weight_decay = 0;
   bool nesterov = false;
+  bool maximize = false;  // step uphill
 };
 
 /// With g' = g + weight_decay p and b = momentum b + (1 - dampening) g' (b = g' at first):
@@ -28,6 +29,7 @@ class SGD : public Optimizer {
   std::vector<Option> options() const override;
   void set_options(const std::vector<double>& values) override;
   std::vector<const char*> moments() const override;
+  bool maximize() const override { return options_.maximize; }
   SGDOptions options_;
 };
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Random graphs, modules and optimizer programs against PyTorch, in f32 and f64 on every instruction set.
 
-    graphs.py --seed 1 --graphs 2000 --modules 500 --programs 50   what `make graphs` runs
+    graphs.py --seed 1 --graphs 2000 --modules 500 --programs 50 --paths 11   what `make graphs` runs
     graphs.py --case 1/graph/17                                    one case of a run, by its name
     graphs.py --write                                              the fixed set that `make test` runs: FIXED_SET
     graphs.py --check                                              whether PyTorch still writes the same fixed set
@@ -51,8 +51,9 @@ def case_of(name):
         case = draw_special(rng, OPS, list(OPS)[number % len(OPS)])
         if case is None:
             return None
-    elif kind == "program":
-        case = draw_program(rng, list(OPTIMIZERS)[number % len(OPTIMIZERS)], *([30] if small else []))
+    elif kind in ("program", "path"):
+        longest, shortest = (1000, 1000) if kind == "path" else (30 if small else 100, 20)
+        case = draw_program(rng, list(OPTIMIZERS)[number % len(OPTIMIZERS)], longest, shortest)
     else:
         registry = OPS if kind == "graph" else {**OPS, **MODULES}
         focus = list(OPS if kind == "graph" else MODULES)
@@ -148,7 +149,8 @@ def run_shard(program, names):
 
 
 def run_all(options):
-    counts = {"graph": options.graphs, "special": options.specials, "module": options.modules, "program": options.programs}
+    counts = {"graph": options.graphs, "special": options.specials, "module": options.modules, "program": options.programs,
+              "path": options.paths}
     names = [f"{options.seed}/{kind}/{k}" for kind, count in counts.items() for k in range(count)]
     shards = [names[k:k + SHARD] for k in range(0, len(names), SHARD)]
     wrong, figures = [], {}
@@ -222,6 +224,7 @@ def main():
     parser.add_argument("--specials", type=int, default=0, help="single ops on infinities, NaN and the ends of f32: to be read, as the conventions differ")
     parser.add_argument("--modules", type=int, default=500)
     parser.add_argument("--programs", type=int, default=50)
+    parser.add_argument("--paths", type=int, default=11, help="programs of 1000 steps, of one optimizer after another")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--shrink", type=int, default=10, help="how many failing cases to shrink")
     parser.add_argument("--program", default=str(HERE.parent.parent / "build/bin/graphs"))

@@ -1,4 +1,5 @@
 // Programs of an optimizer, as programs.py describes them.
+#include <map>
 #include <memory>
 
 #include <gradus/gradus.h>
@@ -10,32 +11,127 @@ namespace {
 
 using nlohmann::json;
 
-std::unique_ptr<optim::Optimizer> make_optimizer(const json& c, const std::vector<optim::ParamGroup>& groups) {
+using Groups = std::vector<optim::ParamGroup>;
+using Made = std::unique_ptr<optim::Optimizer>;
+
+double number(const json& o, const char* key) {
+  return o.at(key).get<double>();
+}
+
+bool flag(const json& o, const char* key) {
+  return o.at(key).get<bool>();
+}
+
+std::pair<double, double> betas(const json& o) {
+  return {o.at("betas").at(0).get<double>(), o.at("betas").at(1).get<double>()};
+}
+
+// The optimizers as programs.py has them, with all of their options.
+Made make_sgd(const json& o, const Groups& groups) {
+  return std::make_unique<optim::SGD>(groups, optim::SGDOptions{.lr = number(o, "lr"),
+                                                                .momentum = number(o, "momentum"),
+                                                                .dampening = number(o, "dampening"),
+                                                                .weight_decay = number(o, "weight_decay"),
+                                                                .nesterov = flag(o, "nesterov"),
+                                                                .maximize = flag(o, "maximize")});
+}
+
+template <class Optimizer, class Options>
+Made make_adam(const json& o, const Groups& groups) {
+  return std::make_unique<Optimizer>(groups, Options{.lr = number(o, "lr"),
+                                                     .betas = betas(o),
+                                                     .eps = number(o, "eps"),
+                                                     .weight_decay = number(o, "weight_decay"),
+                                                     .amsgrad = flag(o, "amsgrad"),
+                                                     .maximize = flag(o, "maximize")});
+}
+
+Made make_rmsprop(const json& o, const Groups& groups) {
+  return std::make_unique<optim::RMSprop>(groups, optim::RMSpropOptions{.lr = number(o, "lr"),
+                                                                        .alpha = number(o, "alpha"),
+                                                                        .eps = number(o, "eps"),
+                                                                        .weight_decay = number(o, "weight_decay"),
+                                                                        .momentum = number(o, "momentum"),
+                                                                        .centered = flag(o, "centered"),
+                                                                        .maximize = flag(o, "maximize")});
+}
+
+Made make_adagrad(const json& o, const Groups& groups) {
+  return std::make_unique<optim::Adagrad>(
+      groups, optim::AdagradOptions{.lr = number(o, "lr"),
+                                    .lr_decay = number(o, "lr_decay"),
+                                    .weight_decay = number(o, "weight_decay"),
+                                    .initial_accumulator_value = number(o, "initial_accumulator_value"),
+                                    .eps = number(o, "eps"),
+                                    .maximize = flag(o, "maximize")});
+}
+
+Made make_adamax(const json& o, const Groups& groups) {
+  return std::make_unique<optim::Adamax>(groups, optim::AdamaxOptions{.lr = number(o, "lr"),
+                                                                      .betas = betas(o),
+                                                                      .eps = number(o, "eps"),
+                                                                      .weight_decay = number(o, "weight_decay"),
+                                                                      .maximize = flag(o, "maximize")});
+}
+
+Made make_nadam(const json& o, const Groups& groups) {
+  return std::make_unique<optim::NAdam>(groups, optim::NAdamOptions{.lr = number(o, "lr"),
+                                                                    .betas = betas(o),
+                                                                    .eps = number(o, "eps"),
+                                                                    .weight_decay = number(o, "weight_decay"),
+                                                                    .momentum_decay = number(o, "momentum_decay")});
+}
+
+Made make_radam(const json& o, const Groups& groups) {
+  return std::make_unique<optim::RAdam>(groups, optim::RAdamOptions{.lr = number(o, "lr"),
+                                                                    .betas = betas(o),
+                                                                    .eps = number(o, "eps"),
+                                                                    .weight_decay = number(o, "weight_decay")});
+}
+
+Made make_lion(const json& o, const Groups& groups) {
+  return std::make_unique<optim::Lion>(
+      groups, optim::LionOptions{.lr = number(o, "lr"), .betas = betas(o), .weight_decay = number(o, "weight_decay")});
+}
+
+Made make_muon(const json& o, const Groups& groups) {
+  return std::make_unique<optim::Muon>(groups, optim::MuonOptions{.lr = number(o, "lr"),
+                                                                  .weight_decay = number(o, "weight_decay"),
+                                                                  .momentum = number(o, "momentum"),
+                                                                  .nesterov = flag(o, "nesterov"),
+                                                                  .eps = number(o, "eps"),
+                                                                  .ns_steps = o.at("ns_steps").get<Index>()});
+}
+
+Made make_lbfgs(const json& o, const Groups& groups) {
+  optim::LBFGSOptions options{.lr = number(o, "lr"),
+                              .max_iter = o.at("max_iter").get<Index>(),
+                              .tolerance_grad = number(o, "tolerance_grad"),
+                              .tolerance_change = number(o, "tolerance_change"),
+                              .history_size = o.at("history_size").get<Index>()};
+  if (!o.at("max_eval").is_null()) options.max_eval = o.at("max_eval").get<Index>();
+  if (!o.at("line_search_fn").is_null()) options.line_search_fn = optim::LineSearch::strong_wolfe;
+  return std::make_unique<optim::LBFGS>(groups.at(0).params, options);
+}
+
+Made make_optimizer(const json& c, const Groups& groups) {
+  using namespace optim;
+  static const std::map<std::string, Made (*)(const json&, const Groups&)> known{
+      {"SGD", make_sgd},
+      {"Adam", make_adam<Adam, AdamOptions>},
+      {"AdamW", make_adam<AdamW, AdamWOptions>},
+      {"RMSprop", make_rmsprop},
+      {"Adagrad", make_adagrad},
+      {"Adamax", make_adamax},
+      {"NAdam", make_nadam},
+      {"RAdam", make_radam},
+      {"Lion", make_lion},
+      {"Muon", make_muon},
+      {"LBFGS", make_lbfgs}};
   const std::string name = c.at("optimizer").get<std::string>();
-  const json& o = c.at("options");
-  const auto number = [&](const char* key) { return o.at(key).get<double>(); };
-  if (name == "SGD") {
-    return std::make_unique<optim::SGD>(groups, optim::SGDOptions{.lr = number("lr"),
-                                                                  .momentum = number("momentum"),
-                                                                  .dampening = number("dampening"),
-                                                                  .weight_decay = number("weight_decay"),
-                                                                  .nesterov = o.at("nesterov").get<bool>()});
-  }
-  if (name == "RMSprop") {
-    return std::make_unique<optim::RMSprop>(groups, optim::RMSpropOptions{.lr = number("lr"),
-                                                                          .alpha = number("alpha"),
-                                                                          .eps = number("eps"),
-                                                                          .weight_decay = number("weight_decay"),
-                                                                          .momentum = number("momentum")});
-  }
-  const std::pair<double, double> betas{o.at("betas").at(0).get<double>(), o.at("betas").at(1).get<double>()};
-  if (name == "Adam") {
-    return std::make_unique<optim::Adam>(
-        groups, optim::AdamOptions{number("lr"), betas, number("eps"), number("weight_decay")});
-  }
-  check(name == "AdamW", "graphs: programs.cpp has no optimizer '{}'", name);
-  return std::make_unique<optim::AdamW>(
-      groups, optim::AdamWOptions{number("lr"), betas, number("eps"), number("weight_decay")});
+  const auto found = known.find(name);
+  check(found != known.end(), "graphs: programs.cpp has no optimizer '{}'", name);
+  return found->second(c.at("options"), groups);
 }
 
 std::vector<optim::ParamGroup> make_groups(const json& c, const std::vector<Tensor>& params) {
@@ -104,6 +200,12 @@ std::vector<std::vector<Tensor>> tensors_of(const GraphCase& c, DType dtype) {
   return values;
 }
 
+void clip(const std::vector<Tensor>& params, const json& limit, std::vector<double>& norms) {
+  if (limit.is_null()) return;
+  if (limit.contains("value")) return optim::clip_grad_value(params, number(limit, "value"));
+  norms.push_back(optim::clip_grad_norm(params, number(limit, "norm")));
+}
+
 Tensor numbers_of(const std::vector<double>& all) {
   return tensor(all, Shape{static_cast<Index>(all.size())}, DType::f64);
 }
@@ -123,13 +225,20 @@ std::vector<Result> run_program(const GraphCase& c, DType dtype) {
   std::vector<double> norms, rates;
   for (std::size_t step = 0; step < program.at("steps").get<std::size_t>(); ++step) {
     if (schedule) optimizer->set_lr(schedule->at(static_cast<Index>(step)));
-    optimizer->zero_grad();
-    const Tensor loss = loss_of(values, program.at("present").at(step), program.at("waves").at(step).get<double>());
-    if (loss.defined()) loss.backward();
-    if (loss.defined() && !program.at("clip").is_null()) {
-      norms.push_back(optim::clip_grad_norm(params.all, program.at("clip").get<double>()));
+    const auto gradients = [&] {
+      optimizer->zero_grad();
+      const Tensor loss = loss_of(values, program.at("present").at(step), program.at("waves").at(step).get<double>());
+      if (!loss.defined()) return zeros({}, dtype);
+      loss.backward();
+      clip(params.all, program.at("clip"), norms);
+      return loss;
+    };
+    if (auto* const lbfgs = dynamic_cast<optim::LBFGS*>(optimizer.get())) {
+      lbfgs->step(gradients);
+    } else {
+      gradients();
+      optimizer->step();
     }
-    optimizer->step();
     if (ema) ema->update();
     rates.push_back(optimizer->lr());
     if (plateau) plateau->step(program.at("plateau").at("metrics").at(step).get<double>());
@@ -139,6 +248,10 @@ std::vector<Result> run_program(const GraphCase& c, DType dtype) {
   for (const Tensor& p : params.all) results.push_back({fmt::format("parameter {}", results.size()), subject, p});
   if (ema) {
     for (const auto& [name, average] : ema->averages()) results.push_back({"the average of " + name, {"EMA"}, average});
+  }
+  const bool by_value = !program.at("clip").is_null() && program.at("clip").contains("value");
+  for (Result& result : results) {
+    if (by_value) result.subjects.emplace_back("clip_grad_value");
   }
   results.push_back({"the norms", {"clip_grad_norm"}, numbers_of(norms)});
   results.push_back({"the rates", {plateau ? "ReduceLROnPlateau" : "Schedule"}, numbers_of(rates)});

@@ -16,6 +16,7 @@ namespace {
 
 using testing::bits;
 using testing::error_of;
+using testing::expect_close;
 
 struct Stats {
   double mean, std, low, high;
@@ -212,6 +213,79 @@ TEST(Init, BadArgumentsAreErrors) {
   error_of([&] { uniform_(matrix, 1, 0); });
   error_of([&] { gpt2_(Net(), 0); });
   EXPECT_EQ(bits(matrix), bits(ones({3, 3})));
+}
+
+// As above, after manual_seed(42) one after another; QR and erfinv in f32 differ in the last digits.
+//   init.orthogonal_(e(2, 3)), init.orthogonal_(e(3, 2), 2), init.orthogonal_(e(4, 5).double())
+//   init.trunc_normal_(e(2, 3)), init.trunc_normal_(e(2, 3).double(), 1, 2, 0, 1.5)
+TEST(Init, OrthogonalAndTruncatedNumbersArePyTorchs) {
+  manual_seed(42);
+  const Tensor wide = Tensor::empty({2, 3}), tall = Tensor::empty({3, 2}), f64 = Tensor::empty({4, 5}, DType::f64);
+  orthogonal_(wide);
+  expect_close(wide, {0.782948256, 0.299536645, 0.545224667, 0.381516248, -0.923473597, -0.0405214652}, 1e-6);
+  orthogonal_(tall, 2);
+  expect_close(tall, {1.9048605, -0.576072872, 0.398239255, 0.68167901, 0.461424679, 1.78981948}, 1e-6);
+  orthogonal_(f64);
+  expect_close(f64, {0.814585421484973,   -0.3901680165760615,   -0.17632599082536068,  -0.23719765262438117,
+                     0.31123291679092885, 0.046320515113101354,  -0.42729753681533766,  -0.08965011781506903,
+                     0.898162915537833,   -0.023183149905183692, -0.022672294823793182, 0.5413100040717478,
+                     -0.3487608438285879, 0.24260366178245193,   0.7252439476762176,    0.5499985007276906,
+                     0.5540211546358471,  0.5010043578371473,    0.2787981912108103,    -0.24865319507101247});
+  trunc_normal_(wide);
+  expect_close(wide, {1.53006375, -0.415302098, -0.437685579, -1.77177918, -0.749781311, 0.303429633}, 1e-6);
+  const Tensor narrow = Tensor::empty({2, 3}, DType::f64);
+  trunc_normal_(narrow, 1, 2, 0, 1.5);
+  expect_close(narrow, {0.7259483469799147, 0.15189187774338586, 0.922274447975426, 0.7657267051723792,
+                        1.49765246648683, 0.36821549570229595});
+}
+
+TEST(Init, OrthogonalHoldsForLargeWeightsAndKernels) {
+  const Tensor x = Tensor::empty({60, 5, 4, 2}, DType::f64), rows = reshape(x, {60, 40});
+  orthogonal_(x, 3);
+  const Tensor product = matmul(transpose(rows), rows);  // (40, 40)
+  for (Index i = 0; i < 40; ++i) {
+    for (Index j = 0; j < 40; ++j) {
+      EXPECT_NEAR(product.to_vector()[static_cast<std::size_t>(i * 40 + j)], i == j ? 9 : 0, 1e-12);
+    }
+  }
+  orthogonal_(Tensor::empty({0, 3}));
+}
+
+TEST(Init, TruncatedNormalKeepsItsEndsAndItsShape) {
+  Generator generator(9);
+  const Tensor x = Tensor::empty(large);
+  trunc_normal_(x, 0, 1, -2, 2, generator);
+  const Stats s = stats(x);
+  EXPECT_GE(s.low, -2);
+  EXPECT_LE(s.high, 2);
+  EXPECT_NEAR(s.mean, 0, 0.01);
+  EXPECT_NEAR(s.std, 0.87963, 0.005);  // sqrt(1 - 4 phi(2) / (2 Phi(2) - 1))
+  trunc_normal_(x, 0, 1, -100, 100, generator);
+  EXPECT_NEAR(stats(x).std, 1, 0.01);
+  EXPECT_GT(stats(x).high, 3.5);
+}
+
+TEST(Init, DiracPassesTheInputOn) {
+  const Tensor line = Tensor::empty({4, 2, 3});
+  dirac_(line, 2);
+  // Output 0 and 2 are channel 0 of their group, 1 and 3 channel 1.
+  EXPECT_EQ(line.to_vector(), (std::vector<double>{0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0,  //
+                                                   0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0}));
+  const Tensor image = Tensor::empty({3, 2, 2, 3});
+  dirac_(image);
+  std::vector<double> expected(36);
+  expected[4] = 1;           // (0, 0, 1, 1)
+  expected[12 + 6 + 4] = 1;  // (1, 1, 1, 1); output 2 has no input
+  EXPECT_EQ(image.to_vector(), expected);
+}
+
+TEST(Init, WrongArgumentsOfTheseAreErrors) {
+  testing::expect_contains(error_of([] { orthogonal_(Tensor::empty({3})); }), "orthogonal_: weight (3)");
+  testing::expect_contains(error_of([] { orthogonal_(Tensor::empty({3, 2}), std::nan("")); }), "gain is nan");
+  testing::expect_contains(error_of([] { trunc_normal_(Tensor::empty({3}), 0, 0); }), "std 0");
+  testing::expect_contains(error_of([] { trunc_normal_(Tensor::empty({3}), 0, 1, 2, -2); }), "from 2 to -2");
+  testing::expect_contains(error_of([] { dirac_(Tensor::empty({3, 2})); }), "dirac_: weight (3, 2)");
+  testing::expect_contains(error_of([] { dirac_(Tensor::empty({3, 2, 1}), 2); }), "3 output channels");
 }
 
 }  // namespace

@@ -23,4 +23,11 @@ inline void check_number(const char* name, const char* what, double value, doubl
         std::isinf(below) ? std::string() : fmt::format(" and below {}", below));
 }
 
+// A count as a state holds it.
+inline Index whole_number(const char* name, const char* what, double value) {
+  check(value >= 0 && value < 0x1p53 && value == std::floor(value),
+        "{}: the saved {} is {}; it must be a whole number of at least 0", name, what, value);
+  return static_cast<Index>(value);
+}
+
 }  // namespace gradus::optim::detail

@@ -8,6 +8,12 @@
 #include <gradus/nn/layers/linear.h>
 #include <gradus/nn/layers/mlp.h>
 #include <gradus/nn/layers/norm.h>
+#include <gradus/nn/optim/adagrad.h>
+#include <gradus/nn/optim/adamax.h>
+#include <gradus/nn/optim/lion.h>
+#include <gradus/nn/optim/muon.h>
+#include <gradus/nn/optim/nadam.h>
+#include <gradus/nn/optim/radam.h>
 #include <gradus/nn/optim/rmsprop.h>
 
 #include <cmath>
@@ -262,9 +268,17 @@ TEST(Optimizer, StateNamesAndForeignStates) {
   }
 }
 
+using Make = std::function<std::unique_ptr<Optimizer>(std::vector<ParamGroup>, bool)>;
+
+template <class Kind, class Options>
+Make made(const Options& other) {
+  return [other](std::vector<ParamGroup> groups, bool usual) {
+    return std::make_unique<Kind>(std::move(groups), usual ? Options{} : other);
+  };
+}
+
 // Each optimizer with other options than its usual ones.
-std::vector<std::pair<const char*, std::function<std::unique_ptr<Optimizer>(std::vector<ParamGroup>, bool)>>>
-optimizers_and_options() {
+std::vector<std::pair<const char*, Make>> optimizers_and_options() {
   return {
       {"SGD",
        [](std::vector<ParamGroup> groups, bool usual) {
@@ -295,13 +309,26 @@ optimizers_and_options() {
              groups, usual ? RMSpropOptions{}
                            : RMSpropOptions{.lr = 0.2, .alpha = 0.5, .eps = 0.1, .weight_decay = 0.1, .momentum = 0.6});
        }},
+      {"SGD uphill", made<SGD>(SGDOptions{.lr = 0.2, .momentum = 0.8, .maximize = true})},
+      {"Adam with amsgrad", made<Adam>(AdamOptions{.lr = 0.2, .amsgrad = true, .maximize = true})},
+      {"AdamW with amsgrad", made<AdamW>(AdamWOptions{.lr = 0.2, .amsgrad = true})},
+      {"RMSprop, centered", made<RMSprop>(RMSpropOptions{.momentum = 0.6, .centered = true, .maximize = true})},
+      {"RMSprop, centered, without momentum", made<RMSprop>(RMSpropOptions{.centered = true})},
+      {"Adagrad", made<Adagrad>(AdagradOptions{
+                      .lr = 0.2, .lr_decay = 0.1, .initial_accumulator_value = 0.3, .eps = 0.1, .maximize = true})},
+      {"Adamax", made<Adamax>(AdamaxOptions{.lr = 0.2, .betas = {0.7, 0.8}, .eps = 0.1, .maximize = true})},
+      {"NAdam", made<NAdam>(NAdamOptions{.lr = 0.2, .betas = {0.7, 0.8}, .eps = 0.1, .momentum_decay = 0.5})},
+      {"RAdam", made<RAdam>(RAdamOptions{.lr = 0.2, .betas = {0.7, 0.8}, .eps = 0.1, .weight_decay = 0.1})},
+      {"Lion", made<Lion>(LionOptions{.lr = 0.2, .betas = {0.7, 0.8}, .weight_decay = 0.1})},
+      {"Muon", made<Muon>(MuonOptions{.lr = 0.2, .momentum = 0.6, .nesterov = false, .eps = 0.1, .ns_steps = 3})},
   };
 }
 
 TEST(Optimizer, AStateIsACompleteSnapshot) {
   for (const auto& [name, make] : optimizers_and_options()) {
     SCOPED_TRACE(name);
-    const Tensor a = leaf(1), b = leaf(2), c = leaf(1), d = leaf(2);
+    const auto matrix = [](double value) { return nn::parameter(full({1, 1}, value, DType::f64)); };  // Muon's
+    const Tensor a = matrix(1), b = matrix(2), c = matrix(1), d = matrix(2);
     const auto step = [](Optimizer& optimizer, const Tensor& first, const Tensor& second) {
       set_grad(first, 0.5 * first.item());
       set_grad(second, second.item() - 1);
