@@ -51,6 +51,10 @@ class CsvReader {
     file_.require(kind.empty(), "{}", kind);
     text_ = file_.text(file_.size());
     if (text_.starts_with("\xef\xbb\xbf")) text_.erase(0, 3);  // a byte order mark
+    const std::size_t zero = text_.find('\0');
+    file_.require(
+        zero == std::string::npos, "line {} has a zero byte; it is no text, or a damaged one",
+        1 + std::count(text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(std::min(zero, text_.size())), '\n'));
   }
 
   Table read() {

@@ -252,19 +252,25 @@ void each_number(Source& source, const Header& header, const F& f) {
   }
 }
 
-// Calls f.template operator()<T>() for the file's type of integers.
+// f(place, number) for every integer or bool, in the file's type.
 template <class F>
-void with_integer(const Header& header, const F& f) {
+void each_integer(Source& source, const Header& header, const F& f) {
+  const auto read = [&]<class T>() {
+    each_number<T>(source, header, [&](std::size_t i, T n) {
+      source.require(header.kind != 'b' || n <= T{1}, "element {} of its bools is {}; it is damaged", i, n);
+      f(i, n);
+    });
+  };
   const bool is_signed = header.kind == 'i';
   switch (header.size) {
     case 1:
-      return is_signed ? f.template operator()<std::int8_t>() : f.template operator()<std::uint8_t>();
+      return is_signed ? read.template operator()<std::int8_t>() : read.template operator()<std::uint8_t>();
     case 2:
-      return is_signed ? f.template operator()<std::int16_t>() : f.template operator()<std::uint16_t>();
+      return is_signed ? read.template operator()<std::int16_t>() : read.template operator()<std::uint16_t>();
     case 4:
-      return is_signed ? f.template operator()<std::int32_t>() : f.template operator()<std::uint32_t>();
+      return is_signed ? read.template operator()<std::int32_t>() : read.template operator()<std::uint32_t>();
     default:
-      return is_signed ? f.template operator()<std::int64_t>() : f.template operator()<std::uint64_t>();
+      return is_signed ? read.template operator()<std::int64_t>() : read.template operator()<std::uint64_t>();
   }
 }
 
@@ -291,13 +297,10 @@ Tensor read_array(Source& source) {
   dispatch(x.dtype(), [&]<class To>() {
     const std::span<To> to = x.data<To>();
     if (header.kind == 'f') return fill_floats(source, header, to);
-    with_integer(header, [&]<class T>() {
-      each_number<T>(source, header, [&](std::size_t i, T n) {
-        source.require(header.kind != 'b' || n <= T{1}, "element {} of its bools is {}; it is damaged", i, n);
-        source.require(fits_in_f64(n), "element {} is {}, which f64 does not hold exactly; load_npy_ids reads integers",
-                       i, n);
-        to[i] = static_cast<To>(n);
-      });
+    each_integer(source, header, [&](std::size_t i, auto n) {
+      source.require(fits_in_f64(n),
+                     "element {} is {}, which f64 does not hold exactly; x.astype(numpy.float64) rounds", i, n);
+      to[i] = static_cast<To>(n);
     });
   });
   return x;
@@ -307,11 +310,9 @@ IdArray read_ids(Source& source) {
   const Header header = read_header(source);
   source.require(header.kind != 'f', "it is an array of floats, and ids are integers; save x.astype(numpy.int32)");
   IdArray array{std::vector<std::int32_t>(static_cast<std::size_t>(header.shape.numel())), header.shape};
-  with_integer(header, [&]<class T>() {
-    each_number<T>(source, header, [&](std::size_t i, T n) {
-      source.require(std::in_range<std::int32_t>(n), "element {} is {}; ids are from -2^31 to 2^31 - 1", i, n);
-      array.ids[i] = static_cast<std::int32_t>(n);
-    });
+  each_integer(source, header, [&](std::size_t i, auto n) {
+    source.require(std::in_range<std::int32_t>(n), "element {} is {}; ids are from -2^31 to 2^31 - 1", i, n);
+    array.ids[i] = static_cast<std::int32_t>(n);
   });
   return array;
 }

@@ -113,6 +113,7 @@ TEST(Csv, ErrorsSayWhere) {
   expect_contains(error_of_text("a\n1\n", {.numbers = {"c"}}), "there is no column 'c'; it has a");
   expect_contains(error_of_text("a\n1\n", {.categories = {"c"}}), "there is no column 'c'; it has a");
   expect_contains(error_of_text("a\n", {.separator = '"'}), "the separator cannot be");
+  expect_contains(error_of_text("a\nb\0\n"s), "line 2 has a zero byte");
   expect_contains(error_of_text("\x1f\x8b"), "gunzip");
   expect_contains(error_of_text("\xff\xfe"
                                 "a\0\n\0"s),

@@ -3,6 +3,7 @@
 #include <gradus/nn/files/npy.h>
 
 #include <cmath>
+#include <filesystem>
 #include <limits>
 
 #include "../support.h"
@@ -137,6 +138,9 @@ TEST(Npy, Ids) {
   EXPECT_EQ(ids.shape, (Shape{2, 3}));
   EXPECT_EQ(load_npy_ids(fixture("u1.npy")).ids.back(), 255);
   EXPECT_EQ(load_npy_ids(fixture("b1.npy")).ids, (Ids{1, 0, 0, 0, 1, 1}));
+  const TempFolder folder;
+  write(folder / "x", raw("{'descr': '|b1', 'fortran_order': False, 'shape': (2,)}", "\1\2"));
+  expect_contains(error_of([&] { load_npy_ids(folder / "x"); }), "element 1 of its bools is 2");
   expect_contains(error_of([] { load_npy_ids(fixture("f4.npy")); }), "floats, and ids are integers");
   for (const std::string name : {"u4", "i8", "u8"}) {
     expect_contains(error_of([&] { load_npy_ids(fixture(name + ".npy")); }), "element 5 is ");
@@ -174,7 +178,9 @@ TEST(Npy, FilesOfOtherKinds) {
 TEST(Npy, AFileThatIsCutOffAnywhereIsAnError) {
   for (const std::string name : {"f4.npy", "version2.npy"}) {
     const std::string good = read(fixture(name));
-    for (std::size_t size = 0; size < good.size(); ++size) EXPECT_NE(error_of_bytes(good.substr(0, size)), "");
+    for (std::size_t size = 0; size < good.size(); size += size < 20 ? 1 : 7) {
+      EXPECT_NE(error_of_bytes(good.substr(0, size)), "");
+    }
     expect_contains(error_of_bytes(good + "1"), "more than one array");
   }
   expect_contains(error_of_bytes(raw("{'descr': '<f4', 'fortran_order': False, 'shape': (6,)}", "123")),
@@ -260,17 +266,21 @@ TEST(Npz, AnyChangedByteIsFoundOrMeansNothing) {
     return text;
   };
   const std::string expected = all();
+  const auto replace = [&](const std::string& bytes) {
+    std::filesystem::remove(folder / "x");  // to write over a file takes a disk longer
+    write(folder / "x", bytes);
+  };
   for (std::size_t i = 0; i < good.size(); ++i) {
     std::string bad = good;
     bad[i] = static_cast<char>(bad[i] ^ 1);
-    write(folder / "x", bad);
+    replace(bad);
     std::string found;
     const std::string error = error_if_any([&] { found = all(); });
     // The name of an entry has no checksum.
     EXPECT_TRUE(!error.empty() || found == expected || found.size() == expected.size()) << i;
     if (good.compare(i, 4, "\0\0\x80\x3f"s) == 0)
       expect_contains(error, "entry 'x.npy': it does not match its checksum");
-    write(folder / "x", good.substr(0, i));
+    replace(good.substr(0, i));
     EXPECT_NE(error_of(all), "");
   }
 }
