@@ -88,7 +88,8 @@ struct DatasetSource final : BatchSource {
 ///
 /// With workers the batches are the same, bit for bit and in the same order. get() and the transform are then called
 /// from several threads at a time, so they must not change what they share. What they throw, the loop throws when it
-/// comes to that batch. Workers end with the epoch, with the next begin(), and with the loader.
+/// comes to that batch. Workers end with the epoch, with the next begin(), and with the loader. A child that fork()
+/// makes in the midst of an epoch must not use the loader.
 class DataLoader {
  public:
   explicit DataLoader(std::vector<Tensor> tensors, DataLoaderOptions options = {})

@@ -116,8 +116,9 @@ Tensor read_mnist_images(const std::string& path) {
   InputFile file("read_mnist_images", path);
   const Idx idx = read_idx_header(file);
   file.require(idx.type == 8 && idx.shape.rank() == 3,
-               "it has numbers of type {} and shape {}; images are bytes (type 8), (n, height, width)", idx.type,
-               idx.shape);
+               "it has numbers of type {} and shape {}; images are bytes (type 8), (n, height, width): is it a file of "
+               "labels?",
+               idx.type, idx.shape);
   const Shape shape{idx.shape[0], 1, idx.shape[1], idx.shape[2]};
   Tensor images = read_numbers<std::uint8_t>(file, shape, DType::f32);
   scale_to_one(images.data<float>());
@@ -128,7 +129,8 @@ std::vector<std::int32_t> read_mnist_labels(const std::string& path) {
   InputFile file("read_mnist_labels", path);
   const Idx idx = read_idx_header(file);
   file.require(idx.type == 8 && idx.shape.rank() == 1,
-               "it has numbers of type {} and shape {}; labels are bytes (type 8), (n)", idx.type, idx.shape);
+               "it has numbers of type {} and shape {}; labels are bytes (type 8), (n): is it a file of images?",
+               idx.type, idx.shape);
   std::vector<std::int32_t> labels(static_cast<std::size_t>(idx.shape[0]));
   each_number<std::uint8_t>(file, labels.size(), [&](std::size_t i, std::uint8_t label) { labels[i] = label; });
   return labels;

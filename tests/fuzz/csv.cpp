@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include <gradus/nn/files/file_kind.h>
+
 #include "fuzz.h"
 
 using namespace gradus;
@@ -55,6 +57,7 @@ void check_round_trip(const nn::Table& table) {
       text += (c == 0 ? "" : ",") + in_quotes(field_of(table.columns[c], row));
     }
   }
+  if (!file_kind(text).empty()) return;  // with its quotes it begins as another kind of file does
   const std::string path = folder() / "copy";
   write_file(path, text);
   const nn::Table again = nn::read_csv(path, options);

@@ -104,6 +104,7 @@ TEST(Csv, ErrorsSayWhere) {
   expect_contains(error_of_text("a,b\n1,2\n3,x\n", {.numbers = {"b"}}), "line 3, column 'b': 'x' is no number");
   expect_contains(error_of_text("a,b\n1,1e999\n"), "line 2, column 'b': f64 does not hold 1e999");
   expect_contains(error_of_text("a,b\n\"x\ny\",1\n2,\"z\n\n"), "line 4, column 'b': the quote that begins here");
+  expect_contains(error_of_text("a,b\n\"x\r\ny\rz\",1\n2,\"\n"), "line 5, column 'b': the quote that begins here");
   expect_contains(error_of_text("a,b\n1,5\" pipe\n"), "line 2, column 'b': a quote stands within a field");
   expect_contains(error_of_text("a,b\n\"1\"x,2\n"), "line 2, column 'a': a quote stands within a field");
   expect_contains(error_of_text("a,b,a\n"), "line 1, column 2: the name 'a' is there twice");

@@ -306,6 +306,15 @@ TEST(Npz, HostileArchives) {
   expect_contains(error_with(end + 10, "\2"), "list of entries is cut off");
   expect_contains(error_with(end + 10, "\0"s), "longer than their number");
   expect_contains(error_with(list + 46 + 2, "txt"), "no array (.npy)");
+  // Entries that share bytes: each fits in the file, and all of them do not.
+  save_npz(folder / "x", {{"x", ones({9})}, {"y", ones({9})}});
+  std::string shared = read(folder / "x");
+  for (const std::string name : {"x.npy", "y.npy"}) {
+    shared[shared.rfind(name) - 46 + 20] = static_cast<char>(shared.size() & 0xff);
+    shared[shared.rfind(name) - 46 + 21] = static_cast<char>(shared.size() >> 8);
+  }
+  write(folder / "x", shared);
+  expect_contains(error_of([&] { load_npz(folder / "x"); }), "more bytes than the file");
   write(folder / "x", "no archive");
   expect_contains(error_of([&] { load_npz(folder / "x"); }), "it is no zip archive");
   expect_contains(error_of([] { load_npz(fixture("f4.npy")); }), "NumPy array (.npy)");
