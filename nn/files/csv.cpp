@@ -214,7 +214,6 @@ class CsvReader {
     for (std::size_t c = 0; c < rows_of.size(); ++c) {
       if (!is_text[c]) continue;
       Column& column = table_.columns[c];
-      std::ranges::fill(column.values, nan);
       for (const auto& [category, rows] : rows_of[c]) {
         for (const std::size_t row : rows) column.values[row] = static_cast<double>(column.categories.size());
         column.categories.push_back(category);
