@@ -82,7 +82,7 @@ struct DatasetSource final : BatchSource {
 /// Batches of tensors whose rows belong together (examples and targets: equal first sizes) and of whole-number labels:
 ///     DataLoader loader({images}, labels, {.batch_size = 32, .shuffle = true});
 ///     for (const Batch& batch : loader) { .. model(batch[0]) .. batch.labels .. }
-/// or of any Dataset (see there), whose examples are stacked: tensors in their order, (rows, ..), and ids.
+/// or of any dataset (DatasetLike), whose examples are stacked: tensors in their order, (rows, ..), and ids.
 /// Every loop is an epoch: it visits each row once, but for those that drop_last leaves out. Batches are copies without
 /// history. An iterator points to its loader: keep the loader alive and in place during the loop.
 ///
@@ -97,12 +97,12 @@ class DataLoader {
   DataLoader(std::vector<Tensor> tensors, std::vector<std::int32_t> labels, DataLoaderOptions options);
 
   /// The dataset is moved into the loader; std::ref(dataset) shares one that outlives it.
-  template <Dataset D>
+  template <DatasetLike D>
   explicit DataLoader(D dataset, DataLoaderOptions options = {})
       : DataLoader(std::move(dataset), options, std::identity()) {}
   /// Each example becomes transform(example), or transform(example, generator) where random numbers are wanted: that
   /// Generator depends on the epoch and the row alone, so that every number of workers gives the same bits.
-  template <Dataset D, class F>
+  template <DatasetLike D, class F>
   DataLoader(D dataset, DataLoaderOptions options, F transform)
       : DataLoader(options, std::make_shared<detail::DatasetSource<D, F>>(std::move(dataset), std::move(transform))) {}
 

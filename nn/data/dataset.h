@@ -28,7 +28,7 @@ struct Example {
 /// them; another number or a vector of them (a tensor); or a pair, tuple, vector or struct of these. A struct is a
 /// plain one, without constructors, of up to six fields.
 template <class D>
-concept Dataset = requires(std::unwrap_reference_t<D>& dataset, Index i) {
+concept DatasetLike = requires(std::unwrap_reference_t<D>& dataset, Index i) {
   { dataset.size() } -> std::convertible_to<Index>;
   dataset.get(i);
 };
@@ -48,7 +48,7 @@ class TensorDataset {
 };
 
 /// Some examples of a dataset, in this order: what random_split and k_fold choose. std::ref(dataset) shares it.
-template <Dataset D>
+template <DatasetLike D>
 class Subset {
  public:
   Subset(D dataset, std::vector<Index> rows) : dataset_(std::move(dataset)), rows_(std::move(rows)) {

@@ -12,7 +12,7 @@
 namespace gradus::nn {
 #pragma GCC visibility push(default)
 
-/// Images with their classes. As a Dataset, get(i) has image i, (channels, height, width), and its label.
+/// Images with their classes. As a dataset, get(i) has image i, (channels, height, width), and its label.
 struct LabelledImages {
   Tensor images;                     // (n, channels, height, width), f32, from 0 to 1
   std::vector<std::int32_t> labels;  // (n)

@@ -180,6 +180,9 @@ TEST(DataLoader, WorkersStayWithinTheirBounds) {
   for (Index taken = 0; taken < 5; ++taken, ++at) EXPECT_EQ(bits((*at)[0]), bits(point(taken)));
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   EXPECT_LE(made, 5 + 6);
+  for (int i = 0; i < 50; ++i) ++at;  // what the loop skips is not made
+  EXPECT_EQ(bits((*at)[0]), bits(point(55)));
+  EXPECT_LE(made, 5 + 6 + 1 + 6);
 }
 
 TEST(DataLoader, WhatAWorkerThrowsComesOutOfTheLoop) {
