@@ -233,8 +233,15 @@ TEST(DataLoader, BatchesHaveNoHistory) {
   Tensor x = ones({4, 2});
   x.requires_grad(true);
   for (const int workers : {0, 1}) {
-    DataLoader loader(Made{4, [x](Index i) { return x * static_cast<double>(i); }}, {.workers = workers});
+    std::atomic<bool> recorded{false};
+    const Made dataset{4, [&](Index i) {
+                         const Tensor y = x * static_cast<double>(i);
+                         if (y.requires_grad()) recorded = true;
+                         return y;
+                       }};
+    DataLoader loader(dataset, {.workers = workers});
     for (const Batch& batch : loader) EXPECT_FALSE(batch[0].requires_grad());
+    EXPECT_FALSE(recorded);
   }
 }
 
