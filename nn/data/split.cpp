@@ -1,6 +1,7 @@
 // Parts are runs of one order of the rows.
 #include <gradus/nn/data/split.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -36,9 +37,10 @@ std::vector<std::vector<Index>> random_split(Index n, const std::vector<double>&
   }
   constexpr double tolerance = 1e-9;
   check(std::abs(sum - 1) < tolerance, "random_split: the fractions sum to {}; they must sum to 1", sum);
-  std::vector<Index> sizes;
-  for (const double fraction : fractions)
-    sizes.push_back(static_cast<Index>(std::floor(static_cast<double>(n) * fraction)));
+  std::vector<Index> sizes(fractions.size());
+  std::ranges::transform(fractions, sizes.begin(), [&](double fraction) {
+    return static_cast<Index>(std::floor(static_cast<double>(n) * fraction));
+  });
   Index left = n - std::accumulate(sizes.begin(), sizes.end(), Index{0});
   for (std::size_t part = 0; left > 0; part = (part + 1) % sizes.size(), --left) ++sizes[part];
 

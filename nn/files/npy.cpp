@@ -277,9 +277,13 @@ void each_integer(Source& source, const Header& header, const F& f) {
 // 53 bits between the first and the last that is set.
 template <class T>
 bool fits_in_f64(T n) {
-  const auto bits = static_cast<std::uint64_t>(n);
-  const std::uint64_t size = std::cmp_less(n, 0) ? 0 - bits : bits;
-  return size == 0 || size >> std::countr_zero(size) < std::uint64_t{1} << 53;
+  if constexpr (sizeof(T) < sizeof(double)) {
+    return true;
+  } else {
+    const auto bits = static_cast<std::uint64_t>(n);
+    const std::uint64_t size = std::cmp_less(n, 0) ? 0 - bits : bits;
+    return size == 0 || size >> std::countr_zero(size) < std::uint64_t{1} << 53;
+  }
 }
 
 template <class To>
@@ -293,7 +297,7 @@ void fill_floats(Source& source, const Header& header, std::span<To> to) {
 
 Tensor read_array(Source& source) {
   const Header header = read_header(source);
-  const Tensor x = Tensor::empty(header.shape, header.size < (header.kind == 'f' ? 8 : 4) ? DType::f32 : DType::f64);
+  Tensor x = Tensor::empty(header.shape, header.size < (header.kind == 'f' ? 8 : 4) ? DType::f32 : DType::f64);
   dispatch(x.dtype(), [&]<class To>() {
     const std::span<To> to = x.data<To>();
     if (header.kind == 'f') return fill_floats(source, header, to);
@@ -312,7 +316,7 @@ IdArray read_ids(Source& source) {
   IdArray array{std::vector<std::int32_t>(static_cast<std::size_t>(header.shape.numel())), header.shape};
   each_integer(source, header, [&](std::size_t i, auto n) {
     source.require(std::in_range<std::int32_t>(n), "element {} is {}; ids are from -2^31 to 2^31 - 1", i, n);
-    array.ids[i] = static_cast<std::int32_t>(n);
+    array.ids[i] = static_cast<std::int32_t>(n);  // NOLINT(bugprone-signed-char-misuse): a number, no character
   });
   return array;
 }

@@ -37,7 +37,7 @@ std::string error_of_bytes(const std::string& bytes) {
   const TempFolder folder;
   const std::string path = folder / "bad.npy";
   write(path, bytes);
-  const std::string message = error_of([&] { load_npy(path); });
+  std::string message = error_of([&] { load_npy(path); });
   expect_contains(message, "load_npy: '" + path + "': ");
   return message;
 }
@@ -155,8 +155,8 @@ TEST(Npy, IntegersThatF64DoesNotHoldAreAnError) {
 
 TEST(Npy, OtherTypesAreAnError) {
   for (const auto& [name, type] : {std::pair("complex", "<c8"), {"text", "<U2"}, {"date", "<M8[D]"}, {"f16", "<f16"}}) {
-    expect_contains(error_of([&] { load_npy(fixture(name + ".npy"s)); }),
-                    "its type is '"s + type + "'; bool, integers");
+    const std::string path = fixture(name + ".npy"s);
+    expect_contains(error_of([&] { load_npy(path); }), "its type is '"s + type + "'; bool, integers");
   }
   expect_contains(error_of([] { load_npy(fixture("record.npy")); }), "an array of records");
   for (const std::string descr : {"|O", "=f4", "|f4", "<b2", "<i3", "f4", "<f4 ", ""}) {
