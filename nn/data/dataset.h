@@ -27,6 +27,8 @@ struct Example {
 /// size() says how many examples there are, and get(i) gives the i-th: a Tensor; a whole number (an id) or a vector of
 /// them; another number or a vector of them (a tensor); or a pair, tuple, vector or struct of these. A struct is a
 /// plain one, without constructors, of up to six fields.
+///     struct Pictures { Index size() const; std::pair<Tensor, std::int32_t> get(Index i) const; .. };
+///     DataLoader loader(Pictures("folder"), {.batch_size = 32, .shuffle = true, .workers = 2});
 template <class D>
 concept DatasetLike = requires(std::unwrap_reference_t<D>& dataset, Index i) {
   { dataset.size() } -> std::convertible_to<Index>;
