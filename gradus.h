@@ -35,6 +35,12 @@
 #include <gradus/models/train/running_clock.h>
 #include <gradus/models/train/trainer.h>
 #include <gradus/nn/data/data_loader.h>
+#include <gradus/nn/data/dataset.h>
+#include <gradus/nn/data/image_files.h>
+#include <gradus/nn/data/split.h>
+#include <gradus/nn/data/standardizer.h>
+#include <gradus/nn/files/csv.h>
+#include <gradus/nn/files/npy.h>
 #include <gradus/nn/files/safetensors.h>
 #include <gradus/nn/gradcheck.h>
 #include <gradus/nn/init.h>

@@ -1,5 +1,5 @@
-// Handwritten digits: a reader of MNIST's IDX files, and digits drawn with random slant, size, place, stroke and noise
-// for when there is no file.
+// Handwritten digits: MNIST's, and digits drawn with random slant, size, place, stroke and noise for when there is no
+// file.
 #pragma once
 
 #include <gradus/gradus.h>
@@ -7,45 +7,16 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
-struct Digits {
-  gradus::Tensor images;             // (N, 1, 28, 28), 0 paper .. 1 ink
-  std::vector<std::int32_t> labels;  // (N)
-};
-
-/// What an IDX file holds: a magic number, the sizes, bytes; all numbers big-endian.
-inline std::vector<unsigned char> read_idx(const std::string& path, std::vector<gradus::Index>& sizes) {
-  std::ifstream file(path, std::ios::binary);
-  gradus::check(file.good(), "digits: cannot open '{}'; pass an images and a labels file of MNIST, unpacked", path);
-  std::vector<unsigned char> bytes{std::istreambuf_iterator<char>(file), {}};
-  gradus::check(bytes.size() >= 4 && bytes[0] == 0 && bytes[1] == 0 && bytes[2] == 8,
-                "digits: '{}' is no IDX file of bytes; unpack it with gunzip first", path);
-  const std::size_t rank = bytes[3], start = 4 + 4 * rank;
-  std::size_t count = 1;
-  for (std::size_t d = 0; d < rank && start <= bytes.size(); ++d) {
-    gradus::Index size = 0;
-    for (std::size_t i = 0; i < 4; ++i) size = size * 256 + bytes[4 + 4 * d + i];
-    sizes.push_back(size);
-    count *= static_cast<std::size_t>(size);
-  }
-  gradus::check(start <= bytes.size() && bytes.size() - start == count, "digits: '{}' is cut off; load it again", path);
-  bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(start));
-  return bytes;
-}
+using Digits = gradus::nn::LabelledImages;  // images (N, 1, 28, 28), 0 paper .. 1 ink
 
 inline Digits read_mnist(const std::string& images, const std::string& labels) {
-  std::vector<gradus::Index> image_sizes, label_sizes;
-  const std::vector<unsigned char> pixels = read_idx(images, image_sizes), names = read_idx(labels, label_sizes);
-  gradus::check(image_sizes.size() == 3 && image_sizes[1] == 28 && image_sizes[2] == 28 && label_sizes.size() == 1 &&
-                    image_sizes[0] == label_sizes[0],
-                "digits: '{}' and '{}' must hold (N, 28, 28) and (N); is the order images, labels?", images, labels);
-  std::vector<float> values(pixels.size());
-  std::ranges::transform(pixels, values.begin(), [](unsigned char p) { return static_cast<float>(p) / 255; });
-  return {gradus::tensor(values, {image_sizes[0], 1, 28, 28}), {names.begin(), names.end()}};
+  Digits digits = gradus::nn::read_mnist(images, labels);
+  gradus::check(digits.images.size(2) == 28 && digits.images.size(3) == 28,
+                "digits: '{}' has images of {}; (N, 1, 28, 28) is needed", images, digits.images.shape());
+  return digits;
 }
 
 /// Strokes of the digits in a box 0 .. 4 wide and 0 .. 6 high, y downwards.

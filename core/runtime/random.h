@@ -15,10 +15,18 @@
 namespace gradus {
 #pragma GCC visibility push(default)
 
-/// A sequence of random numbers determined by a seed. Only one thread at a time may use it.
+/// A sequence of random numbers determined by a seed. Only one thread at a time may use it. It is a
+/// std::uniform_random_bit_generator: std::shuffle(v.begin(), v.end(), generator) and the distributions of <random>,
+/// such as std::normal_distribution<>()(generator), draw from it. What they make of it depends on the standard library.
 class Generator {
  public:
+  using result_type = std::uint32_t;
+
   explicit Generator(std::uint64_t seed) { manual_seed(seed); }
+
+  static constexpr result_type min() { return 0; }
+  static constexpr result_type max() { return 0xffffffff; }
+  result_type operator()() { return random(); }
 
   /// Restarts with `seed`, of which the low 32 bits count.
   void manual_seed(std::uint64_t seed);

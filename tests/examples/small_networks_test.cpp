@@ -84,9 +84,9 @@ TEST(Digits, ReadsMnistsFiles) {
   EXPECT_EQ(read.status, 0) << read.output;
   EXPECT_NE(read.output.find("100 digits read, 20 of them held out"), std::string::npos) << read.output;
   EXPECT_NE(read.output.find("ConvNet"), std::string::npos) << read.output;
-  for (const auto& [arguments, error] : {std::pair{"labels images", "is the order images, labels?"},
-                                         {"short labels", "digits: 'short' is cut off"},
-                                         {"none labels", "digits: cannot open 'none'"},
+  for (const auto& [arguments, error] : {std::pair{"labels images", "is it a file of labels?"},
+                                         {"short labels", "'short': its shape (100, 28, 28) needs 78400 bytes"},
+                                         {"none labels", "'none': there is no such file"},
                                          {"images", "digits: got 1 arguments"}}) {
     const ProgramResult result = digits(arguments);
     EXPECT_EQ(result.status, 1) << arguments;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <locale>
 #include <numeric>
+#include <random>
 #include <thread>
 
 #include <gradus/core/runtime/cpu.h>
@@ -252,6 +253,34 @@ TEST(Random, BelowCoversItsRange) {
   std::vector<int> seen(5);
   for (int i = 0; i < 1000; ++i) ++seen[static_cast<std::size_t>(generator.below(5))];
   for (const int count : seen) EXPECT_GT(count, 100);
+}
+
+TEST(Random, TheStandardLibraryDrawsFromAGenerator) {
+  static_assert(std::uniform_random_bit_generator<Generator>);
+  static_assert(Generator::min() == 0 && Generator::max() == 0xffffffff);
+  Generator generator(3), same(3);
+  EXPECT_EQ(generator(), same.random());
+
+  std::vector<int> order(100);
+  std::iota(order.begin(), order.end(), 0);
+  std::vector<int> shuffled = order, again = order;
+  std::shuffle(shuffled.begin(), shuffled.end(), generator);
+  EXPECT_NE(shuffled, order);
+  std::shuffle(again.begin(), again.end(), same);
+  EXPECT_EQ(again, shuffled);
+  std::ranges::sort(shuffled);
+  EXPECT_EQ(shuffled, order);
+
+  constexpr int count = 20'000;
+  std::normal_distribution<> normal(3, 2);
+  std::uniform_int_distribution<std::int64_t> wide(0, (std::int64_t{1} << 40) - 1);  // more bits than one draw has
+  double sum = 0, high = 0;
+  for (int i = 0; i < count; ++i) {
+    sum += normal(generator);
+    high += wide(generator) >> 39 == 1 ? 1 : 0;
+  }
+  EXPECT_NEAR(sum / count, 3, 0.1);
+  EXPECT_NEAR(high / count, 0.5, 0.02);
 }
 
 TEST(Random, ThreadsHaveTheirOwnDefaultGenerator) {
