@@ -155,7 +155,7 @@ void add_group_norms(std::vector<OpRow>& rows) {
                     .reference = [n = groups](Arrays x) { return group_norm_reference(x, n, 1e-2); },
                     .sized = sized,
                     .torch = fmt::format("F.group_norm(x[0], {}, {}, 1e-2)", groups, rest),
-                    .limits = {5, 10},
+                    .limits = {10, 25},
                     .f32_tolerance = 5e-6,
                     .f32_grad_tolerance = 3e-5});
   }
