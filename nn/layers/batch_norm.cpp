@@ -37,8 +37,10 @@ Tensor BatchNorm::normalize(const Tensor& x) const {
   const Index channels = channels_;
   check(x.size(1) == channels, "{}: x {} does not fit; its second size must be {}, the channels given at construction",
         name_, x.shape(), channels);
-  check(!tracks_ || x.dtype() == running_mean.dtype(), "{}: x is {}, but this module {}; convert one with to(DType)",
-        name_, x.dtype(), running_mean.dtype());
+  if (tracks_) {
+    check(x.dtype() == running_mean.dtype(), "{}: x is {}, but this module {}; convert one with to(DType)", name_,
+          x.dtype(), running_mean.dtype());
+  }
   Shape wide;  // (1, C, 1, ..): what broadcasts against x
   std::vector<Index> others;
   for (Index d = 0; d < x.rank(); ++d) {

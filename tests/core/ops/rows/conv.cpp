@@ -37,32 +37,32 @@ Array conv2d_reference(Arrays in, const Conv2dOptions& o) {
   });
 }
 
-// Every element of x adds the kernel times itself to the result.
+// Element p of a dimension of x adds to stride p + dilation k - padding of the result: p for this place, -1 if none.
+Index source_of(Index place, Index tap, Index size, Index stride, Index padding, Index dilation) {
+  const Index shifted = place + padding - tap * dilation;
+  return shifted < 0 || shifted % stride != 0 || shifted / stride >= size ? -1 : shifted / stride;
+}
+
 Array conv_transpose2d_reference(Arrays in, const ConvTranspose2dOptions& o) {
   const Array &x = in[0], &w = in[1];
-  const auto length = [](Index size, Index kernel, Index stride, Index padding, Index more, Index dilation) {
-    return (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + more + 1;
-  };
-  const Index height =
-      length(x.shape[2], w.shape[2], o.stride.height, o.padding.height, o.output_padding.height, o.dilation.height);
-  const Index width =
-      length(x.shape[3], w.shape[3], o.stride.width, o.padding.width, o.output_padding.width, o.dilation.width);
-  const Index out = w.shape[1] * o.groups;
-  Array y = ref::make({x.shape[0], out, height, width},
-                      [&](const ref::Indices& at) { return in.size() > 2 ? in[2].at({at[1]}) : 0; });
-  ref::make(x.shape, [&](const ref::Indices& at) {
-    const Index first = at[1] / (x.shape[1] / o.groups) * w.shape[1];  // channel of the group
-    ref::make({w.shape[1], w.shape[2], w.shape[3]}, [&](const ref::Indices& tap) {
-      const Index row = at[2] * o.stride.height - o.padding.height + tap[1] * o.dilation.height;
-      const Index col = at[3] * o.stride.width - o.padding.width + tap[2] * o.dilation.width;
-      if (row < 0 || row >= height || col < 0 || col >= width) return 0.0;
-      const Index place = ((at[0] * out + first + tap[0]) * height + row) * width + col;
-      y.values[static_cast<std::size_t>(place)] += x.at(at) * w.at({at[1], tap[0], tap[1], tap[2]});
-      return 0.0;
-    });
-    return 0.0;
+  const Index height = (x.shape[2] - 1) * o.stride.height - 2 * o.padding.height +
+                       o.dilation.height * (w.shape[2] - 1) + o.output_padding.height + 1;
+  const Index width = (x.shape[3] - 1) * o.stride.width - 2 * o.padding.width + o.dilation.width * (w.shape[3] - 1) +
+                      o.output_padding.width + 1;
+  const Index out = w.shape[1], group = x.shape[1] / o.groups;
+  return ref::make({x.shape[0], out * o.groups, height, width}, [&](const ref::Indices& at) {
+    double sum = in.size() > 2 ? in[2].at({at[1]}) : 0;
+    for (Index c = at[1] / out * group; c < (at[1] / out + 1) * group; ++c) {
+      for (Index i = 0; i < w.shape[2]; ++i) {
+        const Index row = source_of(at[2], i, x.shape[2], o.stride.height, o.padding.height, o.dilation.height);
+        for (Index j = 0; j < w.shape[3] && row >= 0; ++j) {
+          const Index col = source_of(at[3], j, x.shape[3], o.stride.width, o.padding.width, o.dilation.width);
+          if (col >= 0) sum += w.at({c, at[1] % out, i, j}) * x.at({at[0], c, row, col});
+        }
+      }
+    }
+    return sum;
   });
-  return y;
 }
 
 std::string call_of(const Conv2dOptions& o) {
