@@ -53,9 +53,11 @@
 #include <gradus/nn/layers/linear.h>
 #include <gradus/nn/layers/mlp.h>
 #include <gradus/nn/layers/norm.h>
+#include <gradus/nn/layers/pool.h>
 #include <gradus/nn/layers/positions.h>
 #include <gradus/nn/layers/recurrent.h>
 #include <gradus/nn/layers/sequential.h>
+#include <gradus/nn/layers/upsample.h>
 #include <gradus/nn/metrics.h>
 #include <gradus/nn/module.h>
 #include <gradus/nn/optim/adagrad.h>

@@ -373,6 +373,9 @@ Tensor prelu(const Tensor& x, const Tensor& weight);
 /// (x - mean) / sqrt(var + eps) * weight + bias over the last dimension (Ba, Kiros & Hinton 2016); weight and bias have
 /// its size or are undefined.  (.., n), (n), (n) -> (.., n)
 Tensor layer_norm(const Tensor& x, const Tensor& weight = {}, const Tensor& bias = {}, double eps = 1e-5);
+/// The channels of x in `groups` equal parts, each brought to mean 0 and variance 1 as in layer_norm, then scaled by a
+/// weight and moved by a bias for each channel (Wu & He 2018).  (B, C, ..), (C), (C) -> (B, C, ..)
+Tensor group_norm(const Tensor& x, Index groups, const Tensor& weight = {}, const Tensor& bias = {}, double eps = 1e-5);
 /// x / sqrt(mean(x^2) + eps) * weight over the last dimension (Zhang & Sennrich 2019).  (.., n), (n) -> (.., n)
 Tensor rms_norm(const Tensor& x, const Tensor& weight = {}, double eps = 1e-5);
 
@@ -494,27 +497,118 @@ struct Size2 {
   Size2(Index both) : height(both), width(both) {}
   Size2(Index h, Index w) : height(h), width(w) {}
 };
+/// Of a convolution without padding, and of one that pads until the result is as long as the input.
+enum class Padding { valid, same };
+/// Zeros on both sides of an input, as many as `size`. Padding::same is dilation (kernel - 1) in all, of which an odd
+/// one stands at the end, as in PyTorch; it needs a stride of 1.
+struct Padding1d {
+  Index size = 0;
+  bool same = false;
+  Padding1d() = default;
+  Padding1d(Index both_sides) : size(both_sides) {}
+  Padding1d(Padding kind) : same(kind == Padding::same) {}
+};
+/// The same for height and width.
+struct Padding2d {
+  Size2 size = 0;
+  bool same = false;
+  Padding2d() = default;
+  Padding2d(Index all_sides) : size(all_sides) {}
+  Padding2d(Index height, Index width) : size(height, width) {}
+  Padding2d(Size2 both) : size(both) {}
+  Padding2d(Padding kind) : same(kind == Padding::same) {}
+};
 struct Conv1dOptions {
-  Index stride = 1, padding = 0, dilation = 1;
+  Index stride = 1;
+  Padding1d padding = 0;
+  Index dilation = 1;
+  Index groups = 1;
 };
 struct Conv2dOptions {
-  Size2 stride = 1, padding = 0, dilation = 1;  // padding with zeros, on both sides
+  Size2 stride = 1;
+  Padding2d padding = 0;
+  Size2 dilation = 1;
+  Index groups = 1;
+};
+struct ConvTranspose1dOptions {
+  Index stride = 1, padding = 0, output_padding = 0, groups = 1, dilation = 1;
+};
+struct ConvTranspose2dOptions {
+  Size2 stride = 1, padding = 0, output_padding = 0;
+  Index groups = 1;
+  Size2 dilation = 1;
+};
+struct Pool1dOptions {
+  Index stride = 0;  // 0: the window's size
+  Index padding = 0;
+  bool ceil_mode = false;
+  bool count_include_pad = true;
 };
 struct Pool2dOptions {
   Size2 stride = 0;  // 0: the window's size
   Size2 padding = 0;
+  // Windows may begin on the last elements and reach beyond the padding, which then is never counted.
+  bool ceil_mode = false;
+  bool count_include_pad = true;  // in means: padding counts as zeros
 };
 /// Cross-correlation, as PyTorch's convolution is: y[o, p] = bias[o] + sum over c and k of weight[o, c, k]
 /// x[c, stride p + dilation k - padding], where x is 0 outside.
 /// (B, in, L), (out, in, K), (out) -> (B, out, (L + 2 padding - dilation (K - 1) - 1) / stride + 1)
+/// With groups (Krizhevsky et al. 2012), which must divide in and out, each is a convolution of its own from its part
+/// of the inputs to its part of the outputs, and weight is (out, in / groups, K).
 Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, Conv1dOptions options = {});
 /// The same in two dimensions: (B, in, H, W), (out, in, KH, KW), (out) -> (B, out, H', W'), sizes as in conv1d.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, Conv2dOptions options = {});
-/// The largest value under each window; the first of equals gets the gradient. (.., H, W) -> (.., H', W'), sizes as in
-/// conv2d. Padding is never the largest.
+/// The gradient of conv1d by its input as an op (Zeiler et al. 2010): y[o, stride p + dilation k - padding] is bias[o]
+/// plus the sum over c of weight[c, o, k] x[c, p]. output_padding lengthens the result at its end; it must be less than
+/// stride or dilation.
+/// (B, in, L), (in, out / groups, K), (out)
+/// -> (B, out, (L - 1) stride - 2 padding + dilation (K - 1) + output_padding + 1)
+Tensor conv_transpose1d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
+                        ConvTranspose1dOptions options = {});
+/// The same in two dimensions: (B, in, H, W), (in, out / groups, KH, KW), (out) -> (B, out, H', W').
+Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
+                        ConvTranspose2dOptions options = {});
+/// The largest value under each window; the first of equals gets the gradient. Padding is never the largest.
+/// (.., L) -> (.., (L + 2 padding - kernel) / stride + 1), with ceil_mode rounded up
+Tensor max_pool1d(const Tensor& x, Index kernel, Pool1dOptions options = {});
+/// The same in two dimensions: (.., H, W) -> (.., H', W').
 Tensor max_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options = {});
-/// The mean under each window; padding counts as zeros, as in PyTorch. (.., H, W) -> (.., H', W')
+/// The mean under each window; padding counts as zeros, as in PyTorch, unless count_include_pad is false. (.., L) ->
+/// (.., L'), sizes as in max_pool1d.
+Tensor avg_pool1d(const Tensor& x, Index kernel, Pool1dOptions options = {});
+/// The same in two dimensions: (.., H, W) -> (.., H', W').
 Tensor avg_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options = {});
+/// The mean of `size` windows that cover x evenly: the i-th is floor(i L / size) .. ceil((i + 1) L / size) - 1.
+/// (.., L) -> (.., size)
+Tensor adaptive_avg_pool1d(const Tensor& x, Index size);
+/// The same in two dimensions: (.., H, W) -> (.., size.height, size.width).
+Tensor adaptive_avg_pool2d(const Tensor& x, Size2 size);
+/// The largest value of such windows; the first of equals gets the gradient.
+Tensor adaptive_max_pool2d(const Tensor& x, Size2 size);
+
+/// How interpolate() finds a value between others. bilinear and linear are the same; PyTorch calls one dimension
+/// linear.
+enum class Interpolation { nearest, linear, bilinear };
+/// A factor for height and width; one number stands for both.
+struct Scale2 {
+  double height = 0, width = 0;
+  Scale2() = default;
+  Scale2(double both) : height(both), width(both) {}
+  Scale2(double h, double w) : height(h), width(w) {}
+};
+/// One of size and scale_factor.
+struct InterpolateOptions {
+  Size2 size = 0;           // of the result
+  Scale2 scale_factor = 0;  // the result's size is x's times this, rounded down
+  Interpolation mode = Interpolation::nearest;
+  bool align_corners = false;  // the outer elements of x and of the result lie on each other, not their outer edges
+};
+/// x drawn larger or smaller: result o lies at s (o + 1/2) - 1/2 of x, s being 1 / scale_factor, or the size of x by
+/// that of the result; with align_corners at o (size - 1) / (result's size - 1). bilinear weighs both neighbours of
+/// that place along each dimension, nearest takes the element at floor(s o), all as PyTorch does. (B, C, H, W) -> (B,
+/// C, H', W'); (B, C, L) -> (B, C, L'), for which width stands
+Tensor interpolate(const Tensor& x, InterpolateOptions options);
 
 /// Of scaled_dot_product_attention and packed_attention.
 struct AttentionOptions {

@@ -57,7 +57,8 @@ inline std::set<std::string> derived(const std::string& folder, const std::set<s
 
 /// The modules that nn/ declares.
 inline std::set<std::string> declared_modules() {
-  const std::set<std::string> bases{"Layer", "ActivationLayer", "Module", "BatchNorm", "Recurrent", "RecurrentCell"};
+  const std::set<std::string> bases{"Layer",        "ActivationLayer", "Module",       "BatchNorm",
+                                    "InstanceNorm", "Recurrent",       "RecurrentCell"};
   std::set<std::string> modules = derived("nn", bases);
   for (const std::string& base : bases) modules.erase(base);
   return modules;

@@ -1,5 +1,5 @@
 // layer_norm and rms_norm over the last dimension. Forward keeps two numbers per row (one for rms_norm), from which the
-// gradient recomputes the normalized values.
+// gradient recomputes the normalized values. group_norm is layer_norm with a row for each group.
 #include <gradus/core/ops/detail/common.h>
 
 namespace gradus {
@@ -108,6 +108,33 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
                                              .cols = r.cols});
       });
     });
+  });
+}
+
+Tensor group_norm(const Tensor& x, Index groups, const Tensor& weight, const Tensor& bias, double eps) {
+  check_defined("group_norm", {x});
+  check(x.rank() >= 2, "group_norm: x {} must be (batch, channels, ..)", x.shape());
+  const Index channels = x.size(1);
+  check(groups > 0 && channels % groups == 0,
+        "group_norm: {} groups for x {}; there must be at least 1, and its {} channels a multiple of them", groups,
+        x.shape(), channels);
+  for (const auto& [name, given] : {std::pair("weight", &weight), std::pair("bias", &bias)}) {
+    check(!given->defined() || given->shape() == Shape{channels},
+          "group_norm: {} {} must be ({}), the channels of x {}", name, given->defined() ? given->shape() : Shape{},
+          channels, x.shape());
+  }
+  check_same_dtype("group_norm", x, {weight, bias});
+  check(eps >= 0, "group_norm: eps is {}; it must be at least 0", eps);
+  return composed("group_norm", [&] {
+    Index rest = channels / groups;
+    Shape wide{1, channels};  // broadcasts against x
+    for (Index d = 2; d < x.rank(); ++d) {
+      rest *= x.size(d);
+      wide.push_back(1);
+    }
+    Tensor y = reshape(layer_norm(reshape(x, {x.size(0), groups, rest}), {}, {}, eps), x.shape());
+    if (weight.defined()) y = y * reshape(weight, wide);
+    return bias.defined() ? y + reshape(bias, wide) : y;
   });
 }
 

@@ -9,12 +9,18 @@
 namespace gradus::nn {
 
 BatchNorm::BatchNorm(const char* name, Index channels, BatchNormOptions options)
-    : name_(name), eps_(options.eps), momentum_(options.momentum) {
+    : name_(name),
+      channels_(channels),
+      tracks_(options.track_running_stats),
+      eps_(options.eps),
+      momentum_(options.momentum) {
   check(channels > 0, "{}: {} channels; there must be at least 1", name, channels);
   check(std::isfinite(eps_) && eps_ >= 0, "{}: eps {}; it must be a small number of at least 0", name, eps_);
   check(momentum_ >= 0 && momentum_ <= 1, "{}: momentum {}; it must be from 0 to 1", name, momentum_);
-  running_mean = zeros({channels}, options.dtype);
-  running_var = ones({channels}, options.dtype);
+  if (tracks_) {
+    running_mean = zeros({channels}, options.dtype);
+    running_var = ones({channels}, options.dtype);
+  }
   if (!options.affine) return;
   weight = parameter(ones({channels}, options.dtype));
   bias = parameter(zeros({channels}, options.dtype));
@@ -28,11 +34,13 @@ void BatchNorm::members(Visitor& visit) const {
 }
 
 Tensor BatchNorm::normalize(const Tensor& x) const {
-  const Index channels = running_mean.numel();
+  const Index channels = channels_;
   check(x.size(1) == channels, "{}: x {} does not fit; its second size must be {}, the channels given at construction",
         name_, x.shape(), channels);
-  check(x.dtype() == running_mean.dtype(), "{}: x is {}, but this module {}; convert one with to(DType)", name_,
-        x.dtype(), running_mean.dtype());
+  if (tracks_) {
+    check(x.dtype() == running_mean.dtype(), "{}: x is {}, but this module {}; convert one with to(DType)", name_,
+          x.dtype(), running_mean.dtype());
+  }
   Shape wide;  // (1, C, 1, ..): what broadcasts against x
   std::vector<Index> others;
   for (Index d = 0; d < x.rank(); ++d) {
@@ -40,20 +48,21 @@ Tensor BatchNorm::normalize(const Tensor& x) const {
     if (d != 1) others.push_back(d);
   }
   Tensor centered, variance;
-  if (training()) {
+  if (training() || !tracks_) {
     const Index count = x.numel() / channels;
-    check(count > 1,
-          "{}: x {} has {} values per channel; a variance needs at least 2, so train on more, or call eval()", name_,
-          x.shape(), count);
+    check(count > 1, "{}: x {} has {} values per channel; a variance needs at least 2, so {}", name_, x.shape(), count,
+          tracks_ ? "train on more, or call eval()" : "give more, or set track_running_stats");
     const Tensor average = mean(x, others, true);
     centered = x - average;
     variance = mean(centered * centered, others, true);
-    const NoGrad guard;
-    const auto move = [&](const Tensor& running, const Tensor& batch) {
-      running.copy_((1 - momentum_) * running + momentum_ * reshape(batch.detach(), {channels}));
-    };
-    move(running_mean, average);
-    move(running_var, variance * (static_cast<double>(count) / static_cast<double>(count - 1)));
+    if (tracks_) {
+      const NoGrad guard;
+      const auto move = [&](const Tensor& running, const Tensor& batch) {
+        running.copy_((1 - momentum_) * running + momentum_ * reshape(batch.detach(), {channels}));
+      };
+      move(running_mean, average);
+      move(running_var, variance * (static_cast<double>(count) / static_cast<double>(count - 1)));
+    }
   } else {
     centered = x - reshape(running_mean, wide);
     variance = reshape(running_var, wide);

@@ -8,8 +8,9 @@ namespace gradus::nn {
 
 struct BatchNormOptions {
   double eps = 1e-5;
-  double momentum = 0.1;  // how far a training step moves the running mean and variance
-  bool affine = true;     // a gain and a bias for each channel
+  double momentum = 0.1;            // how far a training step moves the running mean and variance
+  bool affine = true;               // a gain and a bias for each channel
+  bool track_running_stats = true;  // false: no running mean and variance; eval mode uses the batch's, too
   DType dtype = DType::f32;
 };
 
@@ -21,7 +22,7 @@ struct BatchNorm : Layer {
   void members(Visitor& visit) const override;
 
   Tensor weight, bias;               // (channels), or undefined
-  Tensor running_mean, running_var;  // (channels): buffers, saved with the parameters
+  Tensor running_mean, running_var;  // (channels): buffers, saved with the parameters; or undefined
 
  protected:
   BatchNorm(const char* name, Index channels, BatchNormOptions options);
@@ -29,6 +30,8 @@ struct BatchNorm : Layer {
 
  private:
   const char* name_;
+  Index channels_;
+  bool tracks_;
   double eps_, momentum_;
 };
 

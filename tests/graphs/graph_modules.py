@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from draw import Op, Rejected
-from graph_ops import attention, dropout_mask, gaps, near_zero, one, packed_attention, pooled, rms_norm
+from graph_ops import attention, dropout_mask, gaps, near_zero, one, packed_attention, rms_norm
 
 MODULES = {}
 ACTIVATIONS = ["relu", "gelu_erf", "gelu_tanh", "silu", "tanh", "sigmoid"]  # enum class Activation, in its order
@@ -102,46 +102,134 @@ module("Dropout", lambda g: ([g.tensor()], dropout_options(g)), lambda x, o: dro
 # ---- convolutions
 
 def conv(g, dims):
-    channels, out = g.rng.choice([1, 2, 3]), g.rng.choice([1, 2, 5])
+    groups = g.rng.choice([1, 1, 2, 3])
+    channels, out = groups * g.rng.choice([1, 1, 2, 3]), groups * g.rng.choice([1, 2, 5])
     kernel = [g.rng.choice([1, 2, 3]) for _ in range(dims)]
     sizes = [g.rng.choice([5, 6, 9, 17, 33][:5 if d == dims - 1 else 3]) for d in range(dims)]
     x = [g.rng.choice([1, 2]), channels] + sizes
     options = {key: [g.rng.choice(choices) for _ in range(dims)]
                for key, choices in [("stride", [1, 1, 2]), ("padding", [0, 0, 1, 2]), ("dilation", [1, 1, 2])]}
-    options.update(kernel=kernel, out=out, bias=g.coin(0.7))
-    return [g.tensor(x)] + parameters(g, [out, channels] + kernel, *([[out]] if options["bias"] else [])), options
+    options.update(kernel=kernel, out=out, bias=g.coin(0.7), groups=groups, same=g.coin(0.2))
+    if options["same"]:
+        options.update(stride=[1] * dims)
+    weight = [out, channels // groups] + kernel
+    return [g.tensor(x)] + parameters(g, weight, *([[out]] if options["bias"] else [])), options
 
 
 for dims, f in [(1, F.conv1d), (2, F.conv2d)]:
     module(f"Conv{dims}d", lambda g, dims=dims: conv(g, dims),
-           lambda x, o, f=f: f(*x, stride=o["stride"], padding=o["padding"], dilation=o["dilation"]))
+           lambda x, o, f=f: f(*x, stride=o["stride"], padding="same" if o["same"] else o["padding"],
+                               dilation=o["dilation"], groups=o["groups"]))
 
 
-def pool(g):
-    kernel = [g.rng.choice([1, 2, 3]), g.rng.choice([1, 2, 3])]
-    return [g.tensor([g.rng.choice([1, 2]), g.rng.choice([1, 3]), g.rng.choice([3, 5, 8]), g.rng.choice([4, 7, 17])])], \
-        {"kernel": kernel, "stride": g.rng.choice([kernel, [1, 1], [2, 1]]),
-         "padding": [g.rng.randint(0, kernel[0] // 2), g.rng.randint(0, kernel[1] // 2)]}
+def transposed(g, dims):
+    groups = g.rng.choice([1, 1, 2, 3])
+    channels, out = groups * g.rng.choice([1, 1, 2]), groups * g.rng.choice([1, 2, 3])
+    kernel = [g.rng.choice([1, 2, 3]) for _ in range(dims)]
+    x = [g.rng.choice([1, 2]), channels] + [g.rng.choice([3, 4, 7, 17][:4 if d == dims - 1 else 2]) for d in range(dims)]
+    options = {key: [g.rng.choice(choices) for _ in range(dims)]
+               for key, choices in [("stride", [1, 2, 3]), ("padding", [0, 0, 1]), ("dilation", [1, 1, 2])]}
+    most = [max(s, d) - 1 for s, d in zip(options["stride"], options["dilation"])]
+    options.update(output_padding=[g.rng.randint(0, m) for m in most], kernel=kernel, out=out, bias=g.coin(0.7),
+                   groups=groups)
+    weight = [channels, out // groups] + kernel
+    return [g.tensor(x)] + parameters(g, weight, *([[out]] if options["bias"] else [])), options
 
 
-module("MaxPool2d", pool, pooled(F.max_pool2d), moves=True, kinks=gaps)
-module("AvgPool2d", pool, pooled(F.avg_pool2d))
+for dims, f in [(1, F.conv_transpose1d), (2, F.conv_transpose2d)]:
+    module(f"ConvTranspose{dims}d", lambda g, dims=dims: transposed(g, dims),
+           lambda x, o, f=f: f(*x, stride=o["stride"], padding=o["padding"], output_padding=o["output_padding"],
+                               groups=o["groups"], dilation=o["dilation"]))
+
+
+def pool(g, dims, largest):
+    kernel = [g.rng.choice([1, 2, 3, 4]) for _ in range(dims)]
+    x = [g.rng.choice([1, 2]), g.rng.choice([1, 3]), g.rng.choice([3, 5, 8]), g.rng.choice([4, 7, 17])]
+    options = {"kernel": kernel, "stride": g.rng.choice([kernel, [1] * dims, [2, 1][:dims], [3, 2][:dims]]),
+               "padding": [g.rng.randint(0, size // 2) for size in kernel], "ceil_mode": g.coin(0.3)}
+    if not largest:
+        options["count_include_pad"] = g.coin(0.7)
+    return [g.tensor(x[:2] + x[-dims:])], options
+
+
+for dims in (1, 2):
+    for kind in ("Max", "Avg"):
+        f, largest = getattr(F, f"{kind.lower()}_pool{dims}d"), kind == "Max"
+        module(f"{kind}Pool{dims}d", lambda g, dims=dims, largest=largest: pool(g, dims, largest),
+               lambda x, o, f=f: f(x[0], o["kernel"], o["stride"], o["padding"],
+                                   **{key: o[key] for key in ("ceil_mode", "count_include_pad") if key in o}),
+               moves=largest, kinks=gaps if largest else None)
+
+
+def image(g, dims):
+    sizes = [g.rng.choice([1, 3, 4, 5, 8]) for _ in range(dims - 1)] + [g.rng.choice([1, 2, 4, 7, 17])]
+    return g.tensor([g.rng.choice([1, 2]), g.rng.choice([1, 3])] + sizes)
+
+
+def adaptive(g, dims):
+    return [image(g, dims)], {"size": [g.rng.choice([1, 2, 3, 5]) for _ in range(dims)]}
+
+
+for name, dims, f in [("AvgPool1d", 1, F.adaptive_avg_pool1d), ("AvgPool2d", 2, F.adaptive_avg_pool2d),
+                      ("MaxPool2d", 2, F.adaptive_max_pool2d)]:
+    largest = name == "MaxPool2d"
+    module(f"Adaptive{name}", lambda g, dims=dims: adaptive(g, dims), lambda x, o, f=f: f(x[0], o["size"]),
+           moves=largest, kinks=gaps if largest else None)
+module("GlobalAvgPool", lambda g: ([image(g, g.rng.choice([1, 2]))], {}),
+       lambda x, _: (F.adaptive_avg_pool1d if x[0].dim() == 3 else F.adaptive_avg_pool2d)(x[0], 1).flatten(1))
+
+
+def upsample(g):
+    dims, mode = g.rng.choice([1, 2, 2]), g.rng.choice(["nearest", "linear"])
+    by_size = g.coin()
+    return [image(g, dims)], {"size": [g.rng.choice([1, 2, 5, 9]) for _ in range(dims)] if by_size else [],
+                              "scale_factor": [] if by_size else [g.rng.choice([2, 3, 1.5, 2.3]) for _ in range(dims)],
+                              "linear": mode == "linear", "align_corners": mode == "linear" and g.coin()}
+
+
+def upsampled(x, o):
+    mode = ("linear" if x[0].dim() == 3 else "bilinear") if o["linear"] else "nearest"
+    return F.interpolate(x[0], o["size"] or None, o["scale_factor"] or None, mode,
+                         o["align_corners"] if o["linear"] else None)
+
+
+module("Upsample", upsample, upsampled)
+
+
+def channel_norm(g, dims, affine=0.7):
+    B, C = g.rng.choice([1, 2, 5]), g.rng.choice([1, 2, 4, 6])
+    x = [B, C] + [g.rng.choice([2, 3, 7]) for _ in range(dims)]
+    options = {"eps": g.rng.choice([1e-5, 1e-2]), "affine": g.coin(affine)}
+    return [g.tensor(x)] + (parameters(g, [C], [C]) if options["affine"] else []), options
+
+
+def group_norm(g):
+    inputs, options = channel_norm(g, g.rng.choice([0, 1, 2]))
+    channels = g.shape_of(inputs[0])[1]
+    return inputs, {"groups": g.rng.choice([n for n in (1, 2, 3, 4, 6) if channels % n == 0]), **options}
+
+
+module("GroupNorm", group_norm, lambda x, o: F.group_norm(x[0], o["groups"], *(x[1:] or [None, None]), o["eps"]))
+for dims in (1, 2):
+    module(f"InstanceNorm{dims}d", lambda g, dims=dims: channel_norm(g, dims),
+           lambda x, o: F.instance_norm(x[0], None, None, *(x[1:] or [None, None]), True, 0.1, o["eps"]))
 
 
 def batch_norm(g, dims):
     B, C = g.rng.choice([2, 3, 5, 17]), g.rng.choice([1, 3, 8])
     x = [B, C] + [g.rng.choice([1, 3, 7]) for _ in range(dims)]
     options = {"train": g.coin(0.6), "affine": g.coin(0.7), "momentum": g.rng.choice([0.1, 0.5]),
-               "eps": g.rng.choice([1e-5, 1e-2]), "running": g.coin(0.3)}
-    buffers = [g.leaf([C], grad=False), g.leaf([C], "positive", grad=False)]
+               "eps": g.rng.choice([1e-5, 1e-2]), "running": g.coin(0.3), "track": g.coin(0.8)}
+    buffers = [g.leaf([C], grad=False), g.leaf([C], "positive", grad=False)] if options["track"] else []
+    options["running"] = options["running"] and options["track"]
     return [g.tensor(x)] + (parameters(g, [C], [C]) if options["affine"] else []) + buffers, options
 
 
 def batch_normed(x, o):
     """The result; with `running` what the running mean and variance have become."""
-    mean, var = (buffer.detach().clone() for buffer in x[-2:])
+    mean, var = (buffer.detach().clone() for buffer in x[-2:]) if o["track"] else (None, None)
     weight, bias = x[1:3] if o["affine"] else (None, None)
-    y = F.batch_norm(x[0], mean, var, weight, bias, o["train"], o["momentum"], o["eps"])
+    y = F.batch_norm(x[0], mean, var, weight, bias, o["train"] or not o["track"], o["momentum"], o["eps"])
     return torch.cat([mean, var]) if o["running"] else y
 
 

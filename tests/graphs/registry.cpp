@@ -18,6 +18,7 @@ std::string list(const json& values) {
 std::string literal(std::string_view kind, const json& value) {
   if (kind == "shape") return "Shape" + list(value);
   if (kind == "indices") return "std::vector<Index>" + list(value);
+  if (kind == "numbers") return "std::vector<double>" + list(value);
   if (kind == "ids") return "std::vector<std::int32_t>" + list(value);
   if (kind == "size2") return fmt::format("Size2({}, {})", value.at(0).dump(), value.at(1).dump());
   return value.is_array() ? value.at(0).dump() : value.dump();

@@ -30,6 +30,7 @@ class Call {
   bool flag(const char* name) const { return options_.at(name).get<bool>(); }
   std::string text(const char* name) const { return options_.at(name).get<std::string>(); }
   std::vector<Index> indices(const char* name) const { return options_.at(name).get<std::vector<Index>>(); }
+  std::vector<double> numbers(const char* name) const { return options_.at(name).get<std::vector<double>>(); }
   Shape shape(const char* name) const;
   std::vector<std::int32_t> ids(const char* name) const { return options_.at(name).get<std::vector<std::int32_t>>(); }
   Size2 size2(const char* name) const {

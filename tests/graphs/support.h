@@ -51,6 +51,24 @@ inline Tensor called(Index seed, const nn::CausalSelfAttention& module, const Te
   return lengths.empty() ? module(x) : module(x, lengths);
 }
 
+inline Padding1d padding(Index size, bool same) {
+  return same ? Padding1d(Padding::same) : Padding1d(size);
+}
+inline Padding2d padding(Size2 size, bool same) {
+  return same ? Padding2d(Padding::same) : Padding2d(size);
+}
+
+/// One of sizes and factors is empty; the other has a number for each dimension.
+inline InterpolateOptions resizing(const std::vector<Index>& sizes, const std::vector<double>& factors, bool linear,
+                                   bool align_corners) {
+  InterpolateOptions options{.align_corners = align_corners};
+  const bool line = sizes.size() + factors.size() == 1;
+  if (linear) options.mode = line ? Interpolation::linear : Interpolation::bilinear;
+  if (!sizes.empty()) options.size = {line ? 0 : sizes.front(), sizes.back()};
+  if (!factors.empty()) options.scale_factor = {line ? 0 : factors.front(), factors.back()};
+  return options;
+}
+
 /// norm(x), or what the running mean and variance are after it.
 template <class Norm>
 Tensor batch_norm(const Norm& norm, const Tensor& x, bool running) {

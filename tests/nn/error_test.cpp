@@ -76,6 +76,207 @@ const std::vector<WrongCall>& wrong_calls() {
          MaxPool2d(2, {.stride = {1, 0}})(made({8, 8}));
        },
        "max_pool2d: a stride of 1 x 0; both must be at least 1"},
+      {"Conv1d_groups", [] { Conv1d(3, 4, 3, {.groups = 2}); },
+       "Conv1d: 2 groups for 3 inputs and 4 outputs; there must be at least 1, and they must divide both"},
+      {"Conv2d_no_groups", [] { Conv2d(3, 3, 3, {.groups = 0}); },
+       "Conv2d: 0 groups for 3 inputs and 3 outputs; there must be at least 1, and they must divide both"},
+      {"Conv2d_grouped_input",
+       [] {
+         Conv2d(4, 4, 3, {.groups = 2})(made({2, 3, 8, 8}));
+       },
+       "conv2d: x (2, 3, 8, 8) and weight (4, 2, 3, 3) with 2 groups must be (batch, in, height, width) and (out, in / "
+       "groups, height, width), in and out being multiples of groups; one image needs a batch of 1"},
+      {"Conv2d_same_with_a_stride",
+       [] {
+         Conv2d(1, 1, 3, {.stride = {1, 2}, .padding = Padding::same})(made({1, 1, 8, 8}));
+       },
+       "conv2d: padding \"same\" with a stride of 1 x 2; it needs a stride of 1, so give the padding in numbers"},
+      {"Conv1d_same_with_a_stride",
+       [] {
+         Conv1d(1, 1, 3, {.stride = 2, .padding = Padding::same})(made({1, 1, 8}));
+       },
+       "conv1d: padding \"same\" on x (1, 1, 8) with a stride of 2; it needs a stride of 1, and a length of at least "
+       "1"},
+      {"Conv2d_same_far",
+       [] {
+         Conv2d(1, 1, 3, {.padding = Padding::same, .dilation = {1, Index{1} << 62}})(made({1, 1, 8, 8}));
+       },
+       "conv2d: padding \"same\" for a kernel of 3 x 3 with dilation 1 x 4611686018427387904 on x (1, 1, 8, 8); height "
+       "and width of x must be at least 1, and dilation times kernel must fit in 61 bits"},
+      {"ConvTranspose1d_sizes", [] { ConvTranspose1d(3, 4, 0); },
+       "ConvTranspose1d: a weight of (3, 4, 0) (in, out, kernel); every size must be at least 1"},
+      {"ConvTranspose1d_output_padding",
+       [] {
+         ConvTranspose1d(1, 1, 3, {.stride = 2, .output_padding = 2})(made({1, 1, 4}));
+       },
+       "conv_transpose1d: an output_padding of 2 with stride 2 and dilation 1; it must be at least 0 and less than "
+       "stride or dilation"},
+      {"ConvTranspose1d_padding",
+       [] {
+         ConvTranspose1d(1, 1, 2, {.padding = 2})(made({1, 1, 3}));
+       },
+       "conv_transpose1d: x (1, 1, 3) with a kernel of 2 and padding 2 leaves no result, or one too large; the length "
+       "must be at least 1; pad less"},
+      {"ConvTranspose2d_groups", [] { ConvTranspose2d(4, 3, 2, {.groups = 2}); },
+       "ConvTranspose2d: 2 groups for 4 inputs and 3 outputs; there must be at least 1, and they must divide both"},
+      {"ConvTranspose2d_input",
+       [] {
+         ConvTranspose2d(3, 4, 2)(made({1, 4, 5, 5}));
+       },
+       "conv_transpose2d: x (1, 4, 5, 5) and weight (3, 4, 2, 2) with 1 groups must be (batch, in, height, width) and "
+       "(in, out / groups, height, width) with the same in, a multiple of groups; one image needs a batch of 1"},
+      {"ConvTranspose2d_output_padding",
+       [] {
+         ConvTranspose2d(1, 1, 2, {.output_padding = {0, 1}})(made({1, 1, 5, 5}));
+       },
+       "conv_transpose2d: an output_padding of 0 x 1 with stride 1 x 1 and dilation 1 x 1; it must be at least 0 and "
+       "less than stride or dilation"},
+      {"ConvTranspose2d_padding",
+       [] {
+         ConvTranspose2d(1, 1, 2, {.padding = 3})(made({1, 1, 5, 5}));
+       },
+       "conv_transpose2d: x (1, 1, 5, 5) with a kernel of 2 x 2 and padding 3 x 3 leaves no result, or one too large; "
+       "height and width of x must be at least 1; pad less"},
+      {"ConvTranspose2d_bias",
+       [] {
+         conv_transpose2d(made({1, 2, 3, 3}), made({2, 3, 2, 2}), made({3}), {.groups = 2});
+       },
+       "conv_transpose2d: bias (3) must be (6), the groups times the second size of weight (2, 3, 2, 2)"},
+      {"MaxPool1d_kernel",
+       [] {
+         MaxPool1d(5)(made({2, 4}));
+       },
+       "max_pool1d: a kernel of 5 does not fit on x (2, 4) with padding 0; pad more, or take a smaller kernel"},
+      {"MaxPool1d_empty",
+       [] {
+         MaxPool1d(1)(made({2, 0}));
+       },
+       "max_pool1d: x (2, 0) must be (.., length), with a length of at least 1"},
+      {"AvgPool1d_padding",
+       [] {
+         AvgPool1d(3, {.padding = 2})(made({2, 4}));
+       },
+       "avg_pool1d: a padding of 2 for a kernel of 3; it must be from 0 to half the kernel"},
+      {"AvgPool1d_stride",
+       [] {
+         AvgPool1d(3, {.stride = -1})(made({2, 4}));
+       },
+       "avg_pool1d: a stride of -1; it must be at least 1, or 0 for the kernel's size"},
+      {"AdaptiveAvgPool1d_size",
+       [] {
+         AdaptiveAvgPool1d(0)(made({2, 4}));
+       },
+       "adaptive_avg_pool1d: a size of 0; it must be at least 1"},
+      {"AdaptiveAvgPool2d_rank", [] { AdaptiveAvgPool2d(1)(made({4})); },
+       "adaptive_avg_pool2d: x (4) must be (.., height, width)"},
+      {"AdaptiveMaxPool2d_empty",
+       [] {
+         AdaptiveMaxPool2d(1)(made({2, 0, 3}));
+       },
+       "adaptive_max_pool2d: x (2, 0, 3) has no element to pool; height and width must be at least 1"},
+      {"AdaptiveAvgPool2d_size",
+       [] {
+         AdaptiveAvgPool2d({1, Index{1} << 62})(made({1, 2, 3}));
+       },
+       "adaptive_avg_pool2d: x (1, 2, 3) with a size of 4611686018427387904 makes more elements than fit in 63 bits"},
+      {"GlobalAvgPool_rank",
+       [] {
+         GlobalAvgPool()(made({2, 4}));
+       },
+       "GlobalAvgPool: x (2, 4) must be (batch, channels, ..)"},
+      {"GlobalAvgPool_empty",
+       [] {
+         GlobalAvgPool()(made({2, 4, 0}));
+       },
+       "GlobalAvgPool: x (2, 4, 0) has no element to pool; every size after the channels must be at least 1"},
+      {"Upsample_both",
+       [] {
+         Upsample({.size = 2, .scale_factor = 2})(made({1, 1, 2, 2}));
+       },
+       "interpolate: both of size and scale_factor given; give one of them"},
+      {"Upsample_none",
+       [] {
+         Upsample({})(made({1, 1, 2, 2}));
+       },
+       "interpolate: none of size and scale_factor given; give one of them"},
+      {"Upsample_rank",
+       [] {
+         Upsample({.scale_factor = 2})(made({2, 2}));
+       },
+       "interpolate: x (2, 2) must be (batch, channels, length) or (batch, channels, height, width)"},
+      {"Upsample_size",
+       [] {
+         Upsample({.size = {2, -1}})(made({1, 1, 2, 2}));
+       },
+       "interpolate: a size of 2 x -1; both must be at least 1"},
+      {"Upsample_factor",
+       [] {
+         Upsample({.scale_factor = {-0.5, 2}})(made({1, 1, 2, 2}));
+       },
+       "interpolate: a scale_factor of -0.5 x 2; both must be above 0"},
+      {"Upsample_to_nothing",
+       [] {
+         Upsample({.scale_factor = 0.25})(made({1, 1, 2, 2}));
+       },
+       "interpolate: x (1, 1, 2, 2) would become 0.5 elements long; take another size or scale_factor, for lengths "
+       "from "
+       "1 to 2^31 - 2"},
+      {"Upsample_empty",
+       [] {
+         Upsample({.scale_factor = 2})(made({1, 1, 2, 0}));
+       },
+       "interpolate: x (1, 1, 2, 0) has a dimension of 0 to interpolate; it must be from 1 to 2^31 - 2"},
+      {"Upsample_corners",
+       [] {
+         Upsample({.scale_factor = 2, .align_corners = true})(made({1, 1, 2, 2}));
+       },
+       "interpolate: align_corners with nearest, which has no corners to align; choose bilinear or linear"},
+      {"Upsample_mode",
+       [] {
+         Upsample({.scale_factor = 2, .mode = Interpolation::bilinear})(made({1, 1, 2}));
+       },
+       "interpolate: x (1, 1, 2) in a mode for four dimensions; choose linear for (batch, channels, length), bilinear "
+       "for (batch, channels, height, width)"},
+      {"GroupNorm_groups", [] { GroupNorm(2, 3); },
+       "GroupNorm: 2 groups of 3 channels; there must be at least 1, and they must divide the channels"},
+      {"GroupNorm_channels",
+       [] {
+         GroupNorm(2, 4)(made({1, 2, 3}));
+       },
+       "GroupNorm: x (1, 2, 3) does not fit; its second size must be 4, the channels given at construction"},
+      {"GroupNorm_rank", [] { GroupNorm(2, 4)(made({4})); }, "GroupNorm: x (4) must be (batch, channels, ..)"},
+      {"group_norm_groups",
+       [] {
+         group_norm(made({1, 3, 2}), 2);
+       },
+       "group_norm: 2 groups for x (1, 3, 2); there must be at least 1, and its 3 channels a multiple of them"},
+      {"group_norm_weight",
+       [] {
+         group_norm(made({1, 4, 2}), 2, made({2}));
+       },
+       "group_norm: weight (2) must be (4), the channels of x (1, 4, 2)"},
+      {"group_norm_eps",
+       [] {
+         group_norm(made({1, 4, 2}), 2, {}, {}, -1);
+       },
+       "group_norm: eps is -1; it must be at least 0"},
+      {"InstanceNorm1d_rank",
+       [] {
+         InstanceNorm1d(4)(made({2, 4}));
+       },
+       "InstanceNorm1d: x (2, 4) must be (batch, channels, length)"},
+      {"InstanceNorm2d_one",
+       [] {
+         InstanceNorm2d(4)(made({2, 4, 1, 1}));
+       },
+       "InstanceNorm2d: x (2, 4, 1, 1) has 1 values per channel; a variance needs at least 2, so give larger ones"},
+      {"InstanceNorm2d_sizes", [] { InstanceNorm2d(0); }, "InstanceNorm2d: 0 channels; there must be at least 1"},
+      {"BatchNorm1d_untracked_row",
+       [] {
+         BatchNorm1d(3, {.track_running_stats = false})(made({1, 3}));
+       },
+       "BatchNorm1d: x (1, 3) has 1 values per channel; a variance needs at least 2, so give more, or set "
+       "track_running_stats"},
       {"Flatten_number", [] { Flatten()(made({})); },
        "Flatten: x is a single number; its first size must be the batch"},
       {"BatchNorm1d_channels",

@@ -123,11 +123,10 @@ def cross_entropy(x, ignored, smoothing):
     return F.cross_entropy(x.reshape(-1, x.size(-1)), targets, ignore_index=ignored, label_smoothing=smoothing)
 
 
-def pool2d(pool, x, kernel, stride, padding):
+def pool2d(pool, x, kernel, stride, padding, **more):
     """This PyTorch wants channels."""
-    lead = (1,) * max(0, 3 - x.dim())
-    return pool(x.reshape(lead + x.shape), kernel, stride=stride, padding=padding).reshape(
-        x.shape[:-2] + pool(x.reshape((1, -1) + x.shape[-2:]), kernel, stride=stride, padding=padding).shape[-2:])
+    y = pool(x.reshape((1, -1) + x.shape[-2:]), kernel, stride=stride, padding=padding, **more)
+    return y.reshape(x.shape[:-2] + y.shape[-2:])
 
 
 def function(row):

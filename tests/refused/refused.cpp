@@ -12,6 +12,8 @@ using namespace gradus;
 void refused() {
   nn::Conv1d(1, 2, 3, false);            // Conv1d: PyTorch's fourth argument is the stride; write {.bias = false}
   nn::Conv2d(1, 2, 3, false);            // Conv2d: PyTorch's fourth argument is the stride; write {.bias = false}
+  nn::ConvTranspose1d(1, 2, 3, false);   // ConvTranspose1d: PyTorch's fourth argument is the stride
+  nn::ConvTranspose2d(1, 2, 3, false);   // ConvTranspose2d: PyTorch's fourth argument is the stride
   nn::LayerNorm(4, false);               // LayerNorm: PyTorch's second argument is eps; write {.bias = false}
   nn::MLP(4, false);                     // MLP: which option is it? write {.bias = false}
   nn::CausalSelfAttention(4, 2, false);  // CausalSelfAttention: which option is it? write {.bias = false}

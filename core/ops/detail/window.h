@@ -59,10 +59,12 @@ struct Window {
 };
 
 /// How many positions a kernel has along one dimension of `in` elements; 0 if it does not fit, or if the padded
-/// dimension or the dilated kernel is longer than the largest Index.
-Index window_places(Index in, Index kernel, Index stride, Index padding, Index dilation);
+/// dimension or the dilated kernel is longer than the largest Index. With ceil_mode the last one may reach beyond the
+/// padding.
+Index window_places(Index in, Index kernel, Index stride, Index padding, Index dilation, bool ceil_mode = false);
 
 /// How a kernel fits on x (.., H, W). Throws Error in the name of `op` unless it fits at least once.
-Window make_window(const char* op, const Tensor& x, Size2 kernel, Size2 stride, Size2 padding, Size2 dilation);
+Window make_window(const char* op, const Tensor& x, Size2 kernel, Size2 stride, Size2 padding, Size2 dilation,
+                   bool ceil_mode = false);
 
 }  // namespace gradus

@@ -32,6 +32,8 @@ TEST(MovedFrom, ModulesWithParametersThrow) {
   EXPECT_NE(error_after_move(Embedding(3, 2), [&](const auto& left) { left(ids); }), "");
   EXPECT_NE(error_after_move(Conv1d(2, 3, 2), series), "");
   EXPECT_NE(error_after_move(Conv2d(2, 3, 2), image), "");
+  EXPECT_NE(error_after_move(ConvTranspose1d(2, 3, 2), series), "");
+  EXPECT_NE(error_after_move(ConvTranspose2d(2, 3, 2), image), "");
   EXPECT_NE(error_after_move(BatchNorm1d(4), rows), "");
   EXPECT_NE(error_after_move(BatchNorm2d(2), image), "");
   EXPECT_NE(error_after_move(CausalSelfAttention(4, 2), sequence), "");

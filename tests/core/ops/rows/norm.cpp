@@ -1,5 +1,6 @@
 #include "../op_table.h"
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -115,7 +116,57 @@ void add_norms(std::vector<OpRow>& rows) {
   }
 }
 
-const AddRows norm_rows("norm", add_norms);
+Array group_norm_reference(Arrays x, Index groups, double eps) {
+  const Shape shape = x[0].shape;
+  Array rows = x[0];
+  rows.shape = {shape[0] * groups, shape.numel() / std::max<Index>(1, shape[0] * groups)};
+  Array y = ref::layer_norm(rows, nullptr, nullptr, eps);
+  y.shape = shape;
+  return ref::make(shape, [&](const ref::Indices& at) {
+    return y.at(at) * (x.size() > 1 ? x[1].at({at[1]}) : 1) + (x.size() > 2 ? x[2].at({at[1]}) : 0);
+  });
+}
+
+void add_group_norms(std::vector<OpRow>& rows) {
+  struct Norm {
+    const char* variant;
+    Shapes shapes;
+    Index groups;
+    std::function<Shapes(Index)> sized = {};
+  };
+  const Norm norms[] = {
+      {"plain", {{2, 4, 3, 3}}, 2, GRADUS_SIZED({2, 4, n})},
+      {"weight", {{2, 6, 5}, {6}}, 3},
+      {"weight_and_bias", {{2, 4, 2, 3}, {4}, {4}}, 2, GRADUS_SIZED({2, 2, n}, {2}, {2})},
+      {"one_group", {{3, 3, 4}, {3}, {3}}, 1},
+      {"each_channel", {{2, 3, 7}, {3}, {3}}, 3},
+      {"no_length", {{3, 6}, {6}, {6}}, 2},
+  };
+  for (const auto& [variant, shapes, groups, sized] : norms) {
+    const char* const rest = shapes.size() == 3 ? "x[1], x[2]" : shapes.size() == 2 ? "x[1], None" : "None, None";
+    rows.push_back({.op = "group_norm",
+                    .variant = variant,
+                    .shapes = shapes,
+                    .f =
+                        [n = groups](In x) {
+                          return group_norm(x[0], n, x.size() > 1 ? x[1] : Tensor(), x.size() > 2 ? x[2] : Tensor(),
+                                            1e-2);
+                        },
+                    .reference = [n = groups](Arrays x) { return group_norm_reference(x, n, 1e-2); },
+                    .sized = sized,
+                    .torch = fmt::format("F.group_norm(x[0], {}, {}, 1e-2)", groups, rest),
+                    .limits = {10, 25},
+                    .f32_tolerance = 5e-6,
+                    .f32_grad_tolerance = 3e-5});
+  }
+}
+
+void add_all(std::vector<OpRow>& rows) {
+  add_norms(rows);
+  add_group_norms(rows);
+}
+
+const AddRows norm_rows("norm", add_all);
 
 }  // namespace
 }  // namespace gradus::testing
