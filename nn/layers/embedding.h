@@ -15,8 +15,10 @@ struct EmbeddingOptions {
 
 /// Rows of `weight` picked by ids in 0 .. num-1: ids -> (ids.size(), dim), or (shape of ids, dim) with that shape.
 /// `weight` starts as N(0, 1), drawn from the default generator: a seed gives PyTorch's numbers.
-struct Embedding : Module {
+/// As a layer it takes the ids as a tensor of whole numbers (f32 holds them exactly up to 2^24); they get no gradient.
+struct Embedding : Layer {
   Embedding(Index num, Index dim, EmbeddingOptions options = {});
+  Tensor operator()(const Tensor& ids) const override;
   Tensor operator()(std::span<const std::int32_t> ids) const;
   Tensor operator()(std::span<const std::int32_t> ids, const Shape& ids_shape) const;
   void members(Visitor& visit) const override;
