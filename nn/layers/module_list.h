@@ -44,23 +44,28 @@ struct NamedModule {
 
 namespace detail {
 
-void check_new_module(const char* owner, const Module* module, std::string_view name);
-[[noreturn]] void fail_twice_named(const char* owner, std::string_view name);
-[[noreturn]] void fail_no_copy(const char* owner, std::string_view name, const Module& module);
-[[noreturn]] void fail_no_module(const char* owner, Index i, Index size);
-[[noreturn]] void fail_no_module(const char* owner, std::string_view name, const std::vector<std::string>& names);
+// What errors call a list and its parts.
+struct ListName {
+  const char* list;
+  const char* part;
+};
+void check_new_module(ListName list, const Module* module, std::string_view name);
+[[noreturn]] void fail_twice_named(ListName list, std::string_view name);
+[[noreturn]] void fail_no_copy(ListName list, std::string_view name, const Module& module);
+[[noreturn]] void fail_no_module(ListName list, Index i, Index size);
+[[noreturn]] void fail_no_module(ListName list, std::string_view name, const std::vector<std::string>& names);
 
 /// Modules in order, each with a name. A copy has copies of them; a module that was added twice stays one in the copy.
 template <class Base>
 class HeldModules {
  public:
-  explicit HeldModules(const char* owner) : owner_(owner) {}
-  HeldModules(const HeldModules& other) : owner_(other.owner_) {
+  explicit HeldModules(ListName called) : called_(called) {}
+  HeldModules(const HeldModules& other) : called_(other.called_) {
     std::unordered_map<const Base*, std::shared_ptr<Base>> copies;
     for (const NamedModule<Base>& held : other.all_) {
       std::shared_ptr<Base>& copy = copies[held.module.get()];
       if (copy == nullptr) copy = held.copy(*held.module);
-      if (copy == nullptr) fail_no_copy(owner_, held.name, *held.module);
+      if (copy == nullptr) fail_no_copy(called_, held.name, *held.module);
       all_.push_back(held);
       all_.back().module = copy;
     }
@@ -71,8 +76,8 @@ class HeldModules {
   ~HeldModules() = default;
 
   void add(NamedModule<Base> added) {
-    check_new_module(owner_, added.module.get(), added.name);
-    if (find(added.name) != nullptr) fail_twice_named(owner_, added.name);
+    check_new_module(called_, added.module.get(), added.name);
+    if (find(added.name) != nullptr) fail_twice_named(called_, added.name);
     all_.push_back(std::move(added));
   }
   template <class M>
@@ -81,7 +86,7 @@ class HeldModules {
   }
   /// Replaces the module of this name, if there is one.
   void set(NamedModule<Base> added) {
-    check_new_module(owner_, added.module.get(), added.name);
+    check_new_module(called_, added.module.get(), added.name);
     for (NamedModule<Base>& held : all_) {
       if (held.name == added.name) {
         held = std::move(added);
@@ -94,7 +99,7 @@ class HeldModules {
   Index size() const { return static_cast<Index>(all_.size()); }
   const std::vector<NamedModule<Base>>& all() const { return all_; }
   Base& at(Index i) const {
-    if (i < -size() || i >= size()) fail_no_module(owner_, i, size());
+    if (i < -size() || i >= size()) fail_no_module(called_, i, size());
     return *all_[static_cast<std::size_t>(i < 0 ? i + size() : i)].module;
   }
   Base* find(std::string_view name) const {
@@ -105,7 +110,7 @@ class HeldModules {
   }
   Base& at(std::string_view name) const {
     Base* const found = find(name);
-    if (found == nullptr) fail_no_module(owner_, name, names());
+    if (found == nullptr) fail_no_module(called_, name, names());
     return *found;
   }
   std::vector<std::string> names() const {
@@ -118,7 +123,7 @@ class HeldModules {
   }
 
  private:
-  const char* owner_;
+  ListName called_;
   std::vector<NamedModule<Base>> all_;
 };
 
@@ -168,7 +173,7 @@ class ModuleList : public Module {
   void members(Visitor& visit) const override { modules_.members(visit); }
 
  private:
-  detail::HeldModules<Base> modules_{"ModuleList"};
+  detail::HeldModules<Base> modules_{{"ModuleList", "module"}};
 };
 
 /// Modules by name, in the order in which they were added: parameters are called "key.weight" below the dictionary's
@@ -197,7 +202,7 @@ class ModuleDict : public Module {
   void members(Visitor& visit) const override { modules_.members(visit); }
 
  private:
-  detail::HeldModules<Base> modules_{"ModuleDict"};
+  detail::HeldModules<Base> modules_{{"ModuleDict", "module"}};
 };
 
 #pragma GCC visibility pop

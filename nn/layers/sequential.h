@@ -87,7 +87,7 @@ class Sequential : public Layer {
  private:
   Tensor run(Tensor x, std::size_t first) const;
 
-  detail::HeldModules<Layer> layers_{"Sequential"};
+  detail::HeldModules<Layer> layers_{{"Sequential", "layer"}};
   ForwardHook hook_;
 };
 
