@@ -145,7 +145,8 @@ Tensor MultiHeadAttention::operator()(const Tensor& query, const Tensor& memory,
   check(query.rank() == 3 && memory.rank() == 3 && query.size(0) == memory.size(0),
         "MultiHeadAttention: query {} and memory {} must be (batch, time, width) with the same batch", query.shape(),
         memory.shape());
-  const Tensor q = q_proj(query), k = k_proj(memory), v = v_proj(memory);
+  // In this order the input's gradient adds up as it always has, to the bit.
+  const Tensor v = v_proj(memory), k = k_proj(memory), q = q_proj(query);
   return dropout(out_proj(
       attend({"MultiHeadAttention", n_head_, n_kv_heads_}, q, k, v, masks, causal_, training() ? attn_dropout_ : 0)));
 }
