@@ -52,11 +52,13 @@
 #include <gradus/nn/layers/embedding.h>
 #include <gradus/nn/layers/linear.h>
 #include <gradus/nn/layers/mlp.h>
+#include <gradus/nn/layers/module_list.h>
 #include <gradus/nn/layers/norm.h>
 #include <gradus/nn/layers/pool.h>
 #include <gradus/nn/layers/positions.h>
 #include <gradus/nn/layers/recurrent.h>
 #include <gradus/nn/layers/sequential.h>
+#include <gradus/nn/layers/transformer.h>
 #include <gradus/nn/layers/upsample.h>
 #include <gradus/nn/metrics.h>
 #include <gradus/nn/module.h>

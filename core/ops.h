@@ -616,15 +616,29 @@ struct AttentionOptions {
   // earlier tokens come from a cache. PyTorch's is_causal counts from the first key (0 .. i); both agree if S = T.
   bool causal = false;
   double scale = 0;  // 0: 1 / sqrt(D)
+  // Each weight is set to 0 with this probability, the others are divided by 1 - dropout_p: pass 0 outside of training.
+  double dropout_p = 0;
+  // Of scaled_dot_product_attention alone. Both broadcast to (.., T, S).
+  Tensor attn_mask = {};  // 1 where the query sees the key, else 0: PyTorch's boolean attn_mask. No gradient
+  Tensor attn_bias = {};  // added to the scores: PyTorch's attn_mask of numbers
 };
-/// softmax(q k^T scale) v for each leading index (Vaswani et al. 2017, eq. 1); the T x S weights are not kept.
-/// Keys that causal hides have weight 0; values there must still be finite, since 0 times infinity is NaN.
+namespace detail {
+/// Throws Error unless the mask holds only 0 and 1: numbers to add to scores, given as a mask by mistake, would hide
+/// keys.
+void check_flags(const char* op, const char* name, const Tensor& mask);
+}  // namespace detail
+/// softmax(q k^T scale) v for each leading index (Vaswani et al. 2017, eq. 1). The T x S weights are not kept, unless a
+/// mask, a bias or dropout is given: then matmul, softmax and dropout compute them.
+/// Keys that causal or the mask hides have weight 0; values there must still be finite, since 0 times infinity is NaN.
+/// A query that sees no key gets 0, also in place of PyTorch 1.13's NaN.
 /// q (.., T, D), k (.., S, D), v (.., S, E) -> (.., T, E)
-Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v, AttentionOptions options = {});
+Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                                    const AttentionOptions& options = {});
 /// Self-attention with `heads` heads, computed from the joint projection, each document by itself: the rows of qkv are
 /// tokens, the documents stand one after another, and the i-th has lengths[i] rows (all rows together). The columns are
 /// q, k and v, each split into heads. (N, 3 C) -> (N, C)
-Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> lengths, AttentionOptions options = {});
+Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> lengths,
+                        const AttentionOptions& options = {});
 
 #pragma GCC visibility pop
 }  // namespace gradus

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <functional>
 #include <typeinfo>
+#include <unordered_map>
 #include <unordered_set>
 
 #include <gradus/core/runtime/platform.h>
@@ -166,6 +167,49 @@ void Module::to(DType dtype) {
 void Module::zero_grad() {
   TensorVisitor visit([](std::string_view, const Tensor& tensor, bool) { tensor.zero_grad(); });
   members(visit);
+}
+
+void detail::check_whole(const Module& module, const std::type_info& type) {
+  check(typeid(module) == type,
+        "clone: a {} came as its base {}, and would lose what the base does not have; clone it as "
+        "what it is",
+        platform::type_name(typeid(module).name()), platform::type_name(type.name()));
+}
+
+// members() passes the members themselves, so that what it names can be replaced, though it is const.
+void detail::own_tensors(const Module& original, const Module& copy) {
+  std::unordered_set<const Tensor*> others;
+  TensorVisitor note([&](std::string_view, const Tensor& tensor, bool) { others.insert(&tensor); });
+  original.members(note);
+  const auto check_own = [](bool own, std::string_view name) {
+    check(own,
+          "clone: '{}' is not the copy's own; hold modules and tensors as members, in a std::vector, std::optional, "
+          "std::variant, Sequential, ModuleList or ModuleDict, not behind a pointer, and let members() pass them, not "
+          "temporaries",
+          name);
+  };
+  TensorVisitor look([&](std::string_view name, const Tensor& tensor, bool) {
+    check_own(!others.contains(&tensor), name);
+    check(tensor.is_leaf(), "clone: '{}' is the result of '{}', not a leaf; a module's parameters must be leaves", name,
+          tensor.node().called());
+  });
+  copy.members(look);
+  std::unordered_map<NodePtr, Tensor> own;  // from the original's
+  std::unordered_set<NodePtr> made;
+  TensorVisitor replace([&](std::string_view, const Tensor& tensor, bool) {
+    if (made.contains(tensor.node_ptr())) return;  // a module that stands at two places
+    Tensor& values = own[tensor.node_ptr()];
+    if (!values.defined()) {
+      values = tensor.detach().clone();
+      values.requires_grad(tensor.requires_grad());
+      made.insert(values.node_ptr());
+    }
+    const_cast<Tensor&>(tensor) = values;
+  });
+  copy.members(replace);
+  TensorVisitor verify(
+      [&](std::string_view name, const Tensor& tensor, bool) { check_own(made.contains(tensor.node_ptr()), name); });
+  copy.members(verify);
 }
 
 }  // namespace gradus::nn

@@ -6,6 +6,7 @@
 #include <iosfwd>
 #include <string>
 #include <string_view>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -58,7 +59,8 @@ class Visitor {
 /// mode, its children, and which tensors it holds. So train() and eval() on a copy, a layer added to it and a weight
 /// replaced in it (copy.fc.weight = ..) leave the original unchanged, but an optimizer step on one changes both. This
 /// requires that a module holds its children as values: as members, in a std::vector, std::optional or std::variant, or
-/// in a Sequential. Through a pointer, copies would share the child.
+/// in a Sequential, ModuleList or ModuleDict. Through a pointer, copies would share the child. clone() makes a copy
+/// that shares nothing.
 class Module {
  public:
   Module() = default;
@@ -114,7 +116,22 @@ inline Tensor parameter(Tensor values) {
 
 namespace detail {
 std::string to_text(const Module& module);
+/// Gives `copy`, a copy of `original`, parameters and buffers of its own.
+void own_tensors(const Module& original, const Module& copy);
+void check_whole(const Module& module, const std::type_info& type);
 }  // namespace detail
+
+/// A copy with parameters and buffers of its own, as PyTorch's copy.deepcopy() makes: tensors that are tied in the
+/// module are tied in the copy; modes and frozen parameters stay so; gradients are left out. Tensors that members()
+/// does not name stay shared. Throws Error if part of the module lies behind a pointer that its copy shares, if
+/// members() passes a temporary, or if `module` is only the base of an object of another type.
+template <std::derived_from<Module> M>
+requires std::copy_constructible<M> M clone(const M& module) {
+  detail::check_whole(module, typeid(M));
+  M copy(module);
+  detail::own_tensors(module, copy);
+  return copy;
+}
 
 #pragma GCC visibility pop
 }  // namespace gradus::nn

@@ -1,16 +1,17 @@
 // Attention over separate q, k and v with any leading dimensions, and over the packed output of a joint projection.
-// Both hand every (document, head) pair to the same kernel; pairs share nothing, so they run side by side.
+// Both hand every (document, head) pair to the same kernel; pairs share nothing, so they run side by side. Masks,
+// biases and dropout act on weights that the kernel never stores: with these, the steps are ops of their own.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <gradus/core/ops/detail/common.h>
 
 namespace gradus {
 namespace {
 
-template <class T>
-T scale_of(const AttentionOptions& options, Index head_size) {
-  return static_cast<T>(options.scale != 0 ? options.scale : 1 / std::sqrt(static_cast<double>(head_size)));
+double scale_of(const AttentionOptions& options, Index head_size) {
+  return options.scale != 0 ? options.scale : 1 / std::sqrt(static_cast<double>(head_size));
 }
 
 // Pairs of the same few sizes, cut into ranges of some 10 us of work.
@@ -29,7 +30,8 @@ struct Qkv {
 struct Pairs {
   Index heads, D, E;  // size of a query and of a value
   Index q_stride, k_stride, v_stride;
-  AttentionOptions options;
+  double scale;
+  bool causal;
   Index documents, longest_T, longest_S;
   // Where the documents of packed attention start, and the end of the last; empty where all are equally long.
   std::vector<Index, PoolAllocator<Index>> starts;
@@ -71,8 +73,8 @@ struct Pairs {
             .S = place.S,
             .D = D,
             .E = E,
-            .scale = scale_of<T>(options, D),
-            .causal = options.causal};
+            .scale = static_cast<T>(scale),
+            .causal = causal};
   }
 
   // Calls f(place, scratch for the kernel) for every pair; pairs share nothing, so they run side by side.
@@ -114,9 +116,94 @@ struct Pairs {
   }
 };
 
+bool needs_weights(const AttentionOptions& options) {
+  return options.dropout_p != 0 || options.attn_mask.defined() || options.attn_bias.defined();
+}
+
+void check_broadcasts(const char* name, const Tensor& mask, const Shape& scores) {
+  bool fits = mask.rank() <= scores.rank();
+  for (Index d = 1; fits && d <= mask.rank(); ++d) fits = mask.size(-d) == scores[-d] || mask.size(-d) == 1;
+  check(fits,
+        "scaled_dot_product_attention: {} {} must broadcast to the scores {}: counted from the end, its sizes must be "
+        "equal or 1",
+        name, mask.shape(), scores);
+}
+
+// 1 where the query must not see the key; undefined if each sees all.
+Tensor hidden_keys(const Tensor& q, const Tensor& k, const AttentionOptions& options) {
+  Tensor hidden;
+  if (options.attn_mask.defined()) hidden = logical_not(options.attn_mask);
+  if (!options.causal) return hidden;
+  const Index queries = q.size(-2), keys = k.size(-2);
+  const Tensor later = triu(ones({queries, keys}, q.dtype()), keys - queries + 1);
+  return hidden.defined() ? logical_or(hidden, later) : later;
+}
+
+Tensor attention_of_weights(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options) {
+  const Tensor &mask = options.attn_mask, &bias = options.attn_bias;
+  check_same_dtype("scaled_dot_product_attention", q, {mask, bias});
+  Shape shape = q.shape();
+  shape.set(-1, k.size(-2));
+  if (bias.defined()) check_broadcasts("attn_bias", bias, shape);
+  if (mask.defined()) {
+    check_broadcasts("attn_mask", mask, shape);
+    detail::check_flags("scaled_dot_product_attention", "attn_mask", mask);
+  }
+  return composed("scaled_dot_product_attention", [&] {
+    Tensor scores = matmul(q, k, false, true) * scale_of(options, q.size(-1));  // (.., T, S)
+    if (bias.defined()) scores = scores + bias;
+    const Tensor hidden = hidden_keys(q, k, options);
+    // Not -infinity, of which a row without any other number would be NaN.
+    if (hidden.defined()) scores = masked_fill(scores, hidden, std::numeric_limits<float>::lowest());
+    Tensor weights = softmax(scores);
+    if (hidden.defined()) weights = masked_fill(weights, hidden, 0);
+    return matmul(dropout(weights, options.dropout_p), v);
+  });
+}
+
+// packed_attention with dropout: documents of one length at once, others one by one.
+Tensor packed_attention_of_weights(const Tensor& qkv, Index heads, std::span<const Index> lengths,
+                                   const AttentionOptions& options) {
+  const Index width = qkv.size(1) / 3;
+  const auto attend = [&](const Tensor& rows, Index count, Index length) {
+    const Tensor parts = permute(reshape(rows, {count, length, 3, heads, width / heads}), {2, 0, 3, 1, 4});
+    const auto part = [&](Index i) {
+      return reshape(slice(parts, 0, i, i + 1), {count, heads, length, width / heads});
+    };
+    const Tensor q = part(0), k = part(1), v = part(2);
+    return reshape(transpose(attention_of_weights(q, k, v, options), 1, 2), {count * length, width});
+  };
+  return composed("packed_attention", [&] {
+    if (std::ranges::adjacent_find(lengths, std::ranges::not_equal_to()) == lengths.end()) {
+      return attend(qkv, static_cast<Index>(lengths.size()), lengths.front());
+    }
+    std::vector<Tensor> documents;
+    Index begin = 0;
+    for (const Index length : lengths) {
+      if (length > 0) documents.push_back(attend(slice(qkv, 0, begin, begin + length), 1, length));
+      begin += length;
+    }
+    return concat(documents);
+  });
+}
+
+void check_dropout(const char* op, double p) {
+  check(p >= 0 && p <= 1, "{}: dropout_p is {}; it must be from 0 to 1", op, p);
+}
+
 }  // namespace
 
-Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v, AttentionOptions options) {
+void detail::check_flags(const char* op, const char* name, const Tensor& mask) {
+  dispatch(mask.dtype(), [&]<class T>() {
+    for (const T value : mask.data<T>()) {
+      check(value == 0 || value == 1,
+            "{}: {} holds {}; it must hold 0 and 1, and numbers to add to the scores are attn_bias", op, name, value);
+    }
+  });
+}
+
+Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                                    const AttentionOptions& options) {
   check_defined("scaled_dot_product_attention", {q, k, v});
   check_same_dtype("scaled_dot_product_attention", q, {k, v});
   const bool fits = q.rank() >= 2 && k.rank() == q.rank() && v.rank() == q.rank() && q.size(-1) == k.size(-1) &&
@@ -128,6 +215,8 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
         q.shape(), k.shape(), v.shape());
   check(q.size(-1) > 0, "scaled_dot_product_attention: q {} and k {} have rows of 0 numbers; they need at least 1",
         q.shape(), k.shape());
+  check_dropout("scaled_dot_product_attention", options.dropout_p);
+  if (needs_weights(options)) return attention_of_weights(q, k, v, options);
   const Index queries = q.size(-2), D = q.size(-1), E = v.size(-1);
   Shape shape = q.shape();
   shape.set(-1, E);
@@ -139,7 +228,8 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
               .q_stride = D,
               .k_stride = D,
               .v_stride = E,
-              .options = options,
+              .scale = scale_of(options, D),
+              .causal = options.causal,
               .documents = count,
               .longest_T = queries,
               .longest_S = k.size(-2),
@@ -161,8 +251,13 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
                 });
 }
 
-Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> lengths, AttentionOptions options) {
+Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> lengths,
+                        const AttentionOptions& options) {
   check_defined("packed_attention", {qkv});
+  check(!options.attn_mask.defined() && !options.attn_bias.defined(),
+        "packed_attention: an attn_mask or attn_bias came, but documents have scores of different sizes; call "
+        "scaled_dot_product_attention() for each document");
+  check_dropout("packed_attention", options.dropout_p);
   check(qkv.rank() == 2 && heads >= 1 && qkv.size(1) > 0 && qkv.size(1) % 3 == 0 && qkv.size(1) / 3 % heads == 0,
         "packed_attention: qkv {} must be (tokens, 3 x width) with the width a multiple of {} heads", qkv.shape(),
         heads);
@@ -173,7 +268,8 @@ Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> l
               .q_stride = 3 * width,
               .k_stride = 3 * width,
               .v_stride = 3 * width,
-              .options = options,
+              .scale = scale_of(options, D),
+              .causal = options.causal,
               .documents = static_cast<Index>(lengths.size()),
               .longest_T = 0,
               .longest_S = 0,
@@ -190,6 +286,7 @@ Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> l
   }
   check(pairs.starts.back() == qkv.size(0), "packed_attention: the lengths add up to {} but qkv {} has {} rows",
         pairs.starts.back(), qkv.shape(), qkv.size(0));
+  if (needs_weights(options) && qkv.size(0) > 0) return packed_attention_of_weights(qkv, heads, lengths, options);
   Tensor y = Tensor::empty({qkv.size(0), width}, qkv.dtype());
   const Buffer max(qkv.size(0) * heads, qkv.dtype()), share(qkv.size(0) * heads, qkv.dtype());
   dispatch(qkv.dtype(), [&]<class T>() {

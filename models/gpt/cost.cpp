@@ -20,7 +20,11 @@ Cost cost_of(const GPTConfig& config, DType dtype, Index batch_tokens, bool ragg
   // A block keeps the outputs of ln_1 C, c_attn 3 C, attention C, c_proj C, sum C, ln_2 C, c_fc 4 C, activation 4 C,
   // c_proj C, sum C; around them stand the embeddings and their sum, the last norm, and the logits.
   const double dropout = config.dropout > 0 ? 1 : 0;
-  const double kept = L * (18 + 2 * dropout) * C + (4 + dropout) * C + 2 * V;  // the logits' gradient counts as well
+  // Dropout on attention weights keeps q, k and v apart, and a dozen steps between scores and weights, for each head.
+  const auto H = static_cast<double>(config.n_head);
+  const double stored = config.attn_dropout > 0 ? L * (7 * C + 12 * H * T) : 0;
+  const double kept =
+      L * (18 + 2 * dropout) * C + (4 + dropout) * C + 2 * V + stored;  // the logits' gradient counts too
   const double weights = static_cast<double>(config.num_parameters()) * bytes;
   const auto tokens = static_cast<double>(batch_tokens), judged = static_cast<double>(judged_tokens(config));
   const double activations = kept * tokens * bytes;

@@ -198,7 +198,8 @@ void Norm::members(nn::Visitor& visit) const {
 
 Block::Block(const GPTConfig& config)
     : ln_1(config),
-      attn(config.n_embd, config.n_head, {.bias = config.bias, .dropout = config.dropout}),
+      attn(config.n_embd, config.n_head,
+           {.bias = config.bias, .dropout = config.dropout, .attn_dropout = config.attn_dropout}),
       ln_2(config),
       mlp(config.n_embd, {.bias = config.bias, .activation = config.activation, .dropout = config.dropout}) {}
 

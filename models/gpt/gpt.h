@@ -29,8 +29,8 @@ struct GPTConfig {
   Index n_layer = 12;
   Index n_head = 12;
   Index n_embd = 768;
-  double dropout = 0;
-  bool bias = true;  // in the blocks' Linears and every LayerNorm; lm_head has none
+  double dropout = 0;  // on the embeddings and on what attention and MLP add
+  bool bias = true;    // in the blocks' Linears and every LayerNorm; lm_head has none
   NormKind norm = NormKind::layer;
   bool norm_gain = true;  // whether norms have a learned factor
   nn::Activation activation = nn::Activation::gelu_tanh;
@@ -39,6 +39,7 @@ struct GPTConfig {
   bool final_norm = true;       // ln_f
   double init_std = 0.02;       // every matrix starts as N(0, init_std)
   bool scale_residual = true;   // c_proj weights start smaller by sqrt(2 n_layer), as GPT-2's
+  double attn_dropout = 0;      // on the attention weights, as nanoGPT's dropout is too; slower, and more memory
 
   /// Throws Error that says which size does not fit and what would.
   void validate() const;

@@ -48,6 +48,38 @@ struct Identity : ActivationLayer {
   Tensor operator()(const Tensor& x) const override { return x; }
 };
 
+/// x where x > 0, else weight x, with one learned weight for all, or one for each size of dimension 1 (He et al. 2015).
+/// Any shape -> the same shape; with several weights x is (B, num_parameters, ..).
+struct PReLU : Layer {
+  explicit PReLU(Index num_parameters = 1, double init = 0.25, DType dtype = DType::f32) {
+    check(num_parameters > 0, "PReLU: {} weights; there must be at least 1", num_parameters);
+    weight = parameter(full({num_parameters}, init, dtype));
+  }
+  Tensor operator()(const Tensor& x) const override;
+  void members(Visitor& visit) const override { visit("weight", weight); }
+
+  Tensor weight;  // (num_parameters)
+};
+
+/// a sigmoid(b), where a and b are the halves of x along `dim` (Dauphin et al. 2017). (.., 2 n, ..) -> (.., n, ..)
+struct GLU : ActivationLayer {
+  explicit GLU(Index dim = -1) : dim_(dim) {}
+  Tensor operator()(const Tensor& x) const override;
+
+ private:
+  Index dim_;
+};
+
+/// silu(a) b, where a and b are the halves of x along `dim`: between two Linears the feed-forward network of Llama
+/// (Shazeer 2020). (.., 2 n, ..) -> (.., n, ..)
+struct SwiGLU : ActivationLayer {
+  explicit SwiGLU(Index dim = -1) : dim_(dim) {}
+  Tensor operator()(const Tensor& x) const override;
+
+ private:
+  Index dim_;
+};
+
 /// Names an activation function in options and configurations.
 enum class Activation { relu, gelu_erf, gelu_tanh, silu, tanh, sigmoid };
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
@@ -130,36 +131,75 @@ void Recurrent::members(Visitor& visit) const {
   visit("dropout", dropout_);
 }
 
+LSTMState Recurrent::step(const Tensor& from_x, const Direction& weights, const LSTMState& state) const {
+  const Tensor from_h = linear(state.h, weights.weight_hh, weights.bias_hh);
+  switch (kind_) {
+    case Kind::rnn:
+      return {rnn_step(from_x, from_h, options_.activation), {}};
+    case Kind::gru:
+      return {gru_step(from_x, from_h, state.h), {}};
+    case Kind::lstm:
+      break;
+  }
+  return lstm_step(from_x, from_h, state.c);
+}
+
 // x (T, B, in) -> (T, B, H); `state` moves to where the direction ends.
-Tensor Recurrent::run_direction(const Tensor& x, const Direction& weights, LSTMState& state, bool backwards) const {
+Tensor Recurrent::run_direction(const Tensor& x, const Direction& weights, LSTMState& state, bool backwards,
+                                Running running) const {
   const Index steps = x.size(0), batch = x.size(1);
   const Tensor all = linear(x, weights.weight_ih, weights.bias_ih);
   std::vector<Tensor> outputs(static_cast<std::size_t>(steps));
   for (Index i = 0; i < steps; ++i) {
     const Index t = backwards ? steps - 1 - i : i;
-    const Tensor from_x = reshape(slice(all, 0, t, t + 1), {batch, all.size(2)});
-    const Tensor from_h = linear(state.h, weights.weight_hh, weights.bias_hh);
-    switch (kind_) {
-      case Kind::rnn:
-        state.h = rnn_step(from_x, from_h, options_.activation);
-        break;
-      case Kind::gru:
-        state.h = gru_step(from_x, from_h, state.h);
-        break;
-      case Kind::lstm:
-        state = lstm_step(from_x, from_h, state.c);
-        break;
+    const auto place = static_cast<std::size_t>(t);
+    const LSTMState next = step(reshape(slice(all, 0, t, t + 1), {batch, all.size(2)}), weights, state);
+    if (running.empty() || !running[place].defined()) {
+      state = next;
+      outputs[place] = next.h;
+      continue;
     }
-    outputs[static_cast<std::size_t>(t)] = state.h;
+    // A sequence waits where it has ended, and, backwards, where it has not begun.
+    state.h = where(running[place], next.h, state.h);
+    if (kind_ == Kind::lstm) state.c = where(running[place], next.c, state.c);
+    outputs[place] = where(running[place], next.h, 0);
   }
   return stack(outputs);
 }
 
-RecurrentResult Recurrent::run(const Tensor& x, const Tensor& h, const Tensor& c) const {
+void Recurrent::check_input(const Tensor& x) const {
   check(!directions_.empty(), "{}: its weights were moved to another one; use that one", name_);
   check_defined(name_, {x});
   check(x.rank() == 3 && x.size(1) > 0 && x.size(2) == input_,
         "{}: x {} must be (batch, time, {}) with at least one step", name_, x.shape(), input_);
+}
+
+RecurrentResult Recurrent::run_padded(const Tensor& x, std::span<const Index> lengths, const Tensor& h,
+                                      const Tensor& c) const {
+  check_input(x);
+  const Index batch = x.size(0), steps = x.size(1);
+  check(std::cmp_equal(lengths.size(), batch), "{}: {} lengths came for x {}; give one for each of the {} sequences",
+        name_, lengths.size(), x.shape(), batch);
+  for (const Index length : lengths) {
+    check(length >= 1 && length <= steps, "{}: a length of {} came for x {}; lengths must be from 1 to {}", name_,
+          length, x.shape(), steps);
+  }
+  if (std::ranges::all_of(lengths, [&](Index length) { return length == steps; })) return run_steps(x, {}, h, c);
+  std::vector<Tensor> running(static_cast<std::size_t>(steps));
+  std::vector<double> flags;  // (T, B)
+  for (Index t = 0; t < steps; ++t) {
+    std::vector<double> now;
+    for (const Index length : lengths) now.push_back(t < length ? 1 : 0);
+    flags.insert(flags.end(), now.begin(), now.end());
+    if (std::ranges::count(now, 0.0) > 0) running[static_cast<std::size_t>(t)] = tensor(now, {batch, 1}, x.dtype());
+  }
+  // Zeros in place of the padding: a NaN in it would come back in the weights' gradients.
+  const Tensor inside = transpose(tensor(flags, {steps, batch, 1}, x.dtype()), 0, 1);
+  return run_steps(where(inside, x, 0), running, h, c);
+}
+
+RecurrentResult Recurrent::run_steps(const Tensor& x, Running running, const Tensor& h, const Tensor& c) const {
+  check_input(x);
   check(!c.defined() || kind_ == Kind::lstm, "{}: a memory c {} came, which only LSTM has; leave it out", name_,
         c.defined() ? c.shape() : Shape{});
   const Index ways = options_.bidirectional ? 2 : 1, all = options_.num_layers * ways;
@@ -180,7 +220,7 @@ RecurrentResult Recurrent::run(const Tensor& x, const Tensor& h, const Tensor& c
     for (Index way = 0; way < ways; ++way) {
       const Index i = layer * ways + way;
       LSTMState state{part(h, i), kind_ == Kind::lstm ? part(c, i) : Tensor()};
-      outputs.push_back(run_direction(y, directions_[static_cast<std::size_t>(i)], state, way == 1));
+      outputs.push_back(run_direction(y, directions_[static_cast<std::size_t>(i)], state, way == 1, running));
       last_h.push_back(state.h);
       if (kind_ == Kind::lstm) last_c.push_back(state.c);
     }

@@ -3,6 +3,7 @@
 // B batch, T time, I input size, H hidden size, D directions (1 or 2), L layers.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include <gradus/nn/layers/dropout.h>
@@ -94,7 +95,14 @@ class Recurrent : public Layer {
   Tensor operator()(const Tensor& x) const override { return run(x).output; }
   /// Starts from the state that an earlier run returned: h (and for LSTM c) of shape (L D, B, H); undefined means
   /// zeros.
-  RecurrentResult run(const Tensor& x, const Tensor& h = {}, const Tensor& c = {}) const;
+  RecurrentResult run(const Tensor& x, const Tensor& h = {}, const Tensor& c = {}) const {
+    return run_steps(x, {}, h, c);
+  }
+  /// The same for sequences of lengths[i] steps each, from 1 to T, in any order; x is not read behind a sequence's end.
+  /// The final state is the one at its own end, where the reverse direction starts; the output behind it is 0.
+  /// PyTorch's pack_padded_sequence(enforce_sorted=False) and pad_packed_sequence(total_length=T).
+  RecurrentResult run_padded(const Tensor& x, std::span<const Index> lengths, const Tensor& h = {},
+                             const Tensor& c = {}) const;
   void members(Visitor& visit) const override;
 
  protected:
@@ -105,7 +113,14 @@ class Recurrent : public Layer {
   struct Direction {
     Tensor weight_ih, weight_hh, bias_ih, bias_hh;
   };
-  Tensor run_direction(const Tensor& x, const Direction& weights, LSTMState& state, bool backwards) const;
+  // `running`: for each step 1 where the sequence has not ended, (B, 1); undefined where none has. Empty: none ever
+  // does.
+  using Running = std::span<const Tensor>;
+  RecurrentResult run_steps(const Tensor& x, Running running, const Tensor& h, const Tensor& c) const;
+  void check_input(const Tensor& x) const;
+  LSTMState step(const Tensor& from_x, const Direction& weights, const LSTMState& state) const;
+  Tensor run_direction(const Tensor& x, const Direction& weights, LSTMState& state, bool backwards,
+                       Running running) const;
 
   const char* name_;
   Kind kind_;

@@ -1,25 +1,38 @@
-// A copy is made by what push_back() remembered of each layer's type.
+// Ids go to the first layer, everything behind it is one chain.
 #include <gradus/nn/layers/sequential.h>
 
-#include <unordered_map>
+#include <vector>
 
+#include <gradus/core/ops.h>
 #include <gradus/core/runtime/platform.h>
+#include <gradus/nn/layers/embedding.h>
 
 namespace gradus::nn {
 
-Sequential::Sequential(const Sequential& other) : Layer(other) {
-  std::unordered_map<const Layer*, std::shared_ptr<Layer>> copies;
-  for (const Held& held : other.layers_) {
-    const Layer& layer = *held.layer;
-    std::shared_ptr<Layer>& copy = copies[&layer];
-    if (copy == nullptr) copy = held.copy(layer);
-    check(copy != nullptr,
-          "Sequential: layer {}, of type {}, cannot be copied: its type has no copy constructor, or push_back() was "
-          "given "
-          "a pointer to a base class; give it the layer or a std::shared_ptr of its own type",
-          layers_.size(), platform::type_name(typeid(layer).name()));
-    layers_.push_back({copy, held.copy});
+Tensor Sequential::run(Tensor x, std::size_t first) const {
+  const auto& layers = layers_.all();
+  for (std::size_t i = first; i < layers.size(); ++i) {
+    Tensor y = (*layers[i].module)(x);
+    if (hook_) hook_(layers[i].name, *layers[i].module, x, y);
+    x = std::move(y);
   }
+  return x;
+}
+
+Tensor Sequential::operator()(std::span<const std::int32_t> ids) const {
+  return (*this)(ids, {static_cast<Index>(ids.size())});
+}
+
+Tensor Sequential::operator()(std::span<const std::int32_t> ids, const Shape& ids_shape) const {
+  check(size() > 0, "Sequential: ids came, but it has no layers; its first must be an Embedding");
+  const Layer& first = layers_.at(0);
+  const auto* const embedding = dynamic_cast<const Embedding*>(&first);
+  check(embedding != nullptr, "Sequential: ids came, but its first layer is a {}; it must be an Embedding",
+        platform::type_name(typeid(first).name()));
+  const Tensor x = (*embedding)(ids, ids_shape);
+  if (hook_)
+    hook_(layers_.all().front().name, first, tensor(std::vector<double>(ids.begin(), ids.end()), ids_shape), x);
+  return run(x, 1);
 }
 
 }  // namespace gradus::nn

@@ -6,9 +6,11 @@ import math
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.stateless import functional_call
 
 from draw import Op, Rejected
-from graph_ops import attention, dropout_mask, gaps, near_zero, one, packed_attention, rms_norm
+from graph_ops import attention_with, dropout_mask, gaps, near_zero, one, packed_attention, rms_norm
 
 MODULES = {}
 ACTIVATIONS = ["relu", "gelu_erf", "gelu_tanh", "silu", "tanh", "sigmoid"]  # enum class Activation, in its order
@@ -86,6 +88,32 @@ module("GELU", lambda g: ([g.tensor()], {"tanh": g.coin()}),
 module("Softmax", lambda g: (lambda x: ([x], {"dim": g.dim(len(g.shape_of(x)))}))(g.tensor(low=1)),
        lambda x, o: torch.softmax(x[0], o["dim"]))
 module("Flatten", one(low=2), lambda x, _: x[0].flatten(1).clone(), moves=True)
+
+
+def prelu(g):
+    x = g.tensor()
+    several = len(g.shape_of(x)) > 1 and g.shape_of(x)[1] > 0 and g.coin()
+    weights = g.shape_of(x)[1] if several else 1
+    return [x] + parameters(g, [weights]), {"weights": weights}
+
+
+def gated(g):
+    shape = g.shape(low=1)
+    dim = g.dim(len(shape))
+    shape[dim] = 2 * g.rng.choice([0, 1, 2, 5])
+    return [g.tensor(shape)], {"dim": dim}
+
+
+def swiglu(x, o):
+    """Shazeer 2020, equation 6 between the projections."""
+    a, b = x[0].chunk(2, o["dim"])
+    return F.silu(a) * b
+
+
+module("PReLU", prelu, lambda x, _: F.prelu(*x), kinks=lambda x, o: near_zero(x[:1], o))
+module("GLU", gated, lambda x, o: F.glu(x[0], o["dim"]))
+module("SwiGLU", gated, swiglu)
+module("Lambda", one(), lambda x, _: x[0] * torch.sigmoid(x[0]))
 
 
 def dropped(x, o):
@@ -279,6 +307,50 @@ module("Sequential", sequential, lambda x, o: F.linear(
     F.layer_norm(torch.tanh(F.linear(x[0], x[1], x[2])), (o["hidden"],), x[3], x[4]), x[5], x[6]), hides=True)
 
 
+def chain(g):
+    x = g.tensor(low=1, high=3)
+    n, hidden, out = g.shape_of(x)[-1], g.rng.choice([2, 6]), g.rng.choice([1, 9])
+    if n == 0:
+        raise Rejected("a Linear has an input")
+    return [x] + modest(g, [hidden, n], [hidden], [out, hidden], [out]), {"hidden": hidden, "out": out}
+
+
+for name in ("ModuleList", "ModuleDict"):
+    module(name, chain, lambda x, _: F.linear(torch.tanh(F.linear(*x[:3])), *x[3:]), hides=True)
+
+
+def one_dropout(g):
+    """On the output or on attention weights: only the first draw from the generator is known here."""
+    options = dropout_options(g)
+    options["attn_p"] = g.rng.choice([0, 0, 0.25, 0.5]) if not options["p"] else 0
+    return options
+
+
+def dropped_weights(o):
+    return lambda weights: dropped(weights, {**o, "p": o["attn_p"]})
+
+
+def mask_options(g, B, heads, T, S):
+    """Key 0 stays in sight: PyTorch 1.13 has NaN for a query that sees none."""
+    kind = g.rng.choice(["none", "hidden", "quarters", "quarters of heads"])
+    each = B * heads if kind == "quarters of heads" else 1
+    return {"hidden": [int(i % S > 0 and g.coin(0.3)) for i in range(T * S)] if kind == "hidden" else [],
+            "quarters": [g.rng.randint(-8, 8) for _ in range(each * T * S)] if kind.startswith("quarters") else [],
+            "padding": padding(g, B, S)}
+
+
+def padding(g, B, S):
+    return [int(i % S > 0 and g.coin(0.3)) for i in range(B * S)] if g.coin() else []
+
+
+def masks_of(o, B, T, S, dtype):
+    """PyTorch's attn_mask and key_padding_mask."""
+    mask = torch.tensor(o["hidden"], dtype=torch.bool).reshape(T, S) if o["hidden"] else None
+    if o["quarters"]:
+        mask = torch.tensor(o["quarters"], dtype=dtype).reshape(-1, T, S).squeeze(0) / 4
+    return mask, torch.tensor(o["padding"], dtype=torch.bool).reshape(B, S) if o["padding"] else None
+
+
 def causal_self_attention(g):
     heads, T = g.rng.choice([1, 2, 3]), g.rng.choice([1, 2, 5, 9, 17, 34])
     C = heads * g.rng.choice([1, 2, 4, 5])
@@ -287,14 +359,19 @@ def causal_self_attention(g):
     bias = g.coin(0.7)
     shapes = [[3 * C, C], [3 * C], [C, C], [C]]
     return [x] + modest(g, *[shape for shape in shapes if bias or len(shape) == 2]), \
-        {"heads": heads, "lengths": lengths, "bias": bias, **dropout_options(g)}
+        {"heads": heads, "lengths": lengths, "bias": bias, "attn_p": 0,
+         **(dropout_options(g) if lengths else one_dropout(g))}
 
 
 def causal_self_attention_of(x, o):
     attn, proj = (x[1:3], x[3:5]) if o["bias"] else (x[1:2], x[2:3])
     T = x[0].size(-2)
-    lengths = o["lengths"] or [T] * (x[0].numel() // x[0].size(-1) // T)
-    y = packed_attention(F.linear(x[0].flatten(0, -2), *attn), o["heads"], lengths, True)
+    qkv = F.linear(x[0].flatten(0, -2), *attn)
+    if o["lengths"]:
+        y = packed_attention(qkv, o["heads"], o["lengths"], True)
+    else:
+        q, k, v = qkv.reshape(-1, T, 3, o["heads"], x[0].size(-1) // o["heads"]).permute(2, 0, 3, 1, 4)
+        y = attention_with(q, k, v, True, dropped=dropped_weights(o)).transpose(1, 2).flatten(2).flatten(0, 1)
     return dropped(F.linear(y, *proj).reshape(x[0].shape), o)
 
 
@@ -307,22 +384,91 @@ def multi_head_attention(g):
     cross = g.coin()
     kv = g.rng.choice([1, 5, C]) if cross else C
     bias = g.coin(0.7)
-    shapes = [shape for shape in ([C, C], [C], [C, kv], [C], [C, kv], [C], [C, C], [C]) if bias or len(shape) == 2]
+    kv_heads = g.rng.choice([n for n in (0, 1, 2, 3) if n == 0 or heads % n == 0])
+    W = C // heads * (kv_heads or heads)
+    shapes = [shape for shape in ([C, C], [C], [W, kv], [W], [W, kv], [W], [C, C], [C]) if bias or len(shape) == 2]
     x = [g.tensor([2, T, C])] + ([g.tensor([2, S, kv])] if cross else [])
-    return x + modest(g, *shapes), {"heads": heads, "bias": bias, "causal": g.coin(), "cross": cross, "kv_dim": kv,
-                                    **dropout_options(g)}
+    return x + modest(g, *shapes), {"heads": heads, "kv_heads": kv_heads, "bias": bias, "causal": g.coin(), "cross": cross,
+                                    "kv_dim": kv, **mask_options(g, 2, heads, T, S if cross else T), **one_dropout(g)}
 
 
 def multi_head_attention_of(x, o):
     query, memory = x[0], x[1] if o["cross"] else x[0]
     rest = list(x[2 if o["cross"] else 1:])
     layers = [[rest.pop(0), rest.pop(0)] if o["bias"] else [rest.pop(0)] for _ in range(4)]
-    q, k, v = (F.linear(given, *layer).unflatten(-1, (o["heads"], -1)).transpose(1, 2)
-               for given, layer in zip((query, memory, memory), layers))
-    return dropped(F.linear(attention(q, k, v, o["causal"]).transpose(1, 2).flatten(2), *layers[3]), o)
+    heads, kv_heads = o["heads"], o["kv_heads"] or o["heads"]
+    q, k, v = (F.linear(given, *layer).unflatten(-1, (n, -1)).transpose(1, 2)
+               for given, layer, n in zip((query, memory, memory), layers, (heads, kv_heads, kv_heads)))
+    k, v = (x.repeat_interleave(heads // kv_heads, 1) for x in (k, v))
+    mask, ignored = masks_of(o, *query.shape[:2], memory.size(1), query.dtype)
+    hidden = mask if o["hidden"] else None
+    if ignored is not None:
+        hidden = ignored[:, None, None] if hidden is None else hidden | ignored[:, None, None]
+    bias = (mask if mask.dim() == 2 else mask.unflatten(0, (-1, heads))) if o["quarters"] else None
+    y = attention_with(q, k, v, o["causal"], hidden=hidden, bias=bias, dropped=dropped_weights(o))
+    return dropped(F.linear(y.transpose(1, 2).flatten(2), *layers[3]), o)
 
 
 module("MultiHeadAttention", multi_head_attention, multi_head_attention_of, hides=True)
+
+
+# ---- PyTorch's own modules with these parameters
+
+def called_with(made, given, *inputs, **more):
+    return functional_call(made, dict(zip([name for name, _ in made.named_parameters()], given)), inputs, more)
+
+
+def multihead_attention(g):
+    heads = g.rng.choice([1, 2, 3])
+    C, T, S = heads * g.rng.choice([1, 2, 4]), g.rng.choice([1, 3, 17]), g.rng.choice([1, 5, 34])
+    shapes = [[3 * C, C], [3 * C], [C, C], [C]]
+    bias = g.coin(0.7)
+    return [g.tensor([2, n, C]) for n in (T, S, S)] + modest(g, *[x for x in shapes if bias or len(x) == 2]), \
+        {"heads": heads, "bias": bias, **mask_options(g, 2, heads, T, S)}
+
+
+def multihead_attention_of(x, o):
+    made = nn.MultiheadAttention(x[0].size(-1), o["heads"], bias=o["bias"], batch_first=True)
+    mask, ignored = masks_of(o, 2, x[0].size(1), x[1].size(1), x[0].dtype)
+    return called_with(made, x[3:], *x[:3], attn_mask=mask, key_padding_mask=ignored)[0]
+
+
+module("MultiheadAttention", multihead_attention, multihead_attention_of, hides=True)
+
+
+def transformer(g, kind):
+    heads, T, S = g.rng.choice([1, 2]), g.rng.choice([1, 3, 5]), g.rng.choice([1, 4])
+    C, ff = heads * g.rng.choice([2, 4]), g.rng.choice([1, 6])
+    attention, decodes = [[3 * C, C], [3 * C], [C, C], [C]], "Decoder" in kind
+    layer = attention * (2 if decodes else 1) + [[ff, C], [ff], [C, ff], [C]] + [[C]] * (6 if decodes else 4)
+    layers = 1 if kind.endswith("Layer") else g.rng.choice([1, 2])
+    shapes = layer * layers + ([] if kind.endswith("Layer") else [[C], [C]])
+    options = {"heads": heads, "ff": ff, "layers": layers, "norm_first": g.coin(), "eps": g.rng.choice([1e-5, 1e-2]),
+               "activation": ACTIVATIONS.index(g.rng.choice(["relu", "gelu_erf", "gelu_erf"])),
+               **mask_options(g, 2, heads, T, T)}
+    if decodes:
+        options["memory_padding"] = padding(g, 2, S)
+    return [g.tensor([2, n, C]) for n in ((T, S) if decodes else (T,))] + modest(g, *shapes), options
+
+
+def transformer_of(kind, x, o):
+    decodes, C = "Decoder" in kind, x[0].size(-1)
+    layer_kind = nn.TransformerDecoderLayer if decodes else nn.TransformerEncoderLayer
+    made = layer_kind(C, o["heads"], o["ff"], 0, "relu" if ACTIVATIONS[o["activation"]] == "relu" else "gelu", o["eps"],
+                      batch_first=True, norm_first=o["norm_first"])
+    if not kind.endswith("Layer"):
+        made = getattr(nn, kind)(made, o["layers"], nn.LayerNorm(C, o["eps"]))
+    mask, ignored = masks_of(o, 2, x[0].size(1), x[0].size(1), x[0].dtype)
+    if decodes:
+        later = masks_of({"hidden": [], "quarters": [], "padding": o["memory_padding"]}, 2, 0, x[1].size(1), x[0].dtype)[1]
+        return called_with(made, x[2:], *x[:2], tgt_mask=mask, tgt_key_padding_mask=ignored, memory_key_padding_mask=later)
+    names = {"mask": mask} if kind == "TransformerEncoder" else {"src_mask": mask}
+    return called_with(made, x[1:], x[0], src_key_padding_mask=ignored, **names)
+
+
+for kind in ("TransformerEncoderLayer", "TransformerEncoder", "TransformerDecoderLayer", "TransformerDecoder"):
+    module(kind, lambda g, kind=kind: transformer(g, kind), lambda x, o, kind=kind: transformer_of(kind, x, o), hides=True,
+           kinks=lambda x, o: torch.full((1,), float(ACTIVATIONS[o["activation"]] != "relu")))
 
 
 # ---- recurrent: PyTorch's own cells and layers with these parameters
@@ -361,7 +507,8 @@ def rnn_kinks(x, o):
 def recurrent(g, kind):
     B, T, I, H = g.rng.choice([1, 2, 3]), g.rng.choice([1, 2, 5]), g.rng.choice([1, 3]), g.rng.choice([1, 4, 9])
     options = {"num_layers": g.rng.choice([1, 1, 2, 3]), "bidirectional": g.coin(0.4), "bias": g.coin(0.7), "hidden": H,
-               "relu": kind == "RNN" and g.coin(0.3), "state": g.coin()}
+               "relu": kind == "RNN" and g.coin(0.3), "state": g.coin(),
+               "lengths": [g.rng.randint(1, T) for _ in range(B)] if g.coin(0.4) else []}
     directions, gates = 2 if options["bidirectional"] else 1, GATES[kind]
     state = [[options["num_layers"] * directions, B, H]] * (2 if kind == "LSTM" else 1) if options["state"] else []
     shapes = []
@@ -378,7 +525,10 @@ def recurrent_of(kind, x, o):
                              bidirectional=o["bidirectional"], **more)
     made._flat_weights = list(x[1 + states:])
     given = [tuple(x[1:3]) if kind == "LSTM" else x[1]] if states else []
-    y, last = made(x[0], *given)
+    lengths = o["lengths"]
+    y, last = made(pack_padded_sequence(x[0], lengths, True, enforce_sorted=False) if lengths else x[0], *given)
+    if lengths:
+        y = pad_packed_sequence(y, True, total_length=x[0].size(1))[0]
     return torch.cat([y.flatten(), *(state.flatten() for state in (last if kind == "LSTM" else (last,)))])
 
 

@@ -378,7 +378,33 @@ def scaled_dot_product_attention(g):
     if math.prod(lead) * max(T * S, T * D, S * D, S * E) > 4 * g.cap:
         raise Rejected("large")
     inputs = [g.tensor(lead + shape) for shape in ([T, D], [S, D], [S, E])]
-    return inputs, {"causal": g.coin(), "scale": scale_of(g)}
+    if g.coin(0.3):
+        inputs.append(g.tensor(g.rng.choice([lead + [T, S], [T, S], [1, S], [S]])))  # added to the scores
+    return inputs, {"causal": g.coin(), "scale": scale_of(g), "seed": g.rng.randrange(1000),
+                    "seen": [int(g.coin(0.7)) for _ in range(T * S)] if g.coin(0.3) else [],
+                    "p": 0.25 if g.coin(0.2) else 0}
+
+
+def attention_with(q, k, v, causal=False, scale=None, hidden=None, bias=None, dropped=None):
+    """Vaswani et al. 2017, equation 1, with everything that acts on scores and weights. A query that sees no key: 0."""
+    T, S = q.size(-2), k.size(-2)
+    scores = q @ k.mT * (scale if scale else 1 / math.sqrt(q.size(-1)))
+    if bias is not None:
+        scores = scores + bias
+    none = torch.zeros(T, S, dtype=torch.bool)
+    hidden = none if hidden is None else hidden
+    hidden = hidden | (torch.ones(T, S, dtype=torch.bool).triu(1 + S - T) if causal else none)
+    blind = hidden.all(dim=-1, keepdim=True)
+    weights = torch.softmax(scores.masked_fill(hidden & ~blind, -math.inf), -1) * (~blind).to(q.dtype)
+    return (weights if dropped is None else dropped(weights)) @ v
+
+
+def scaled_dot_product_attention_of(x, o):
+    hidden = torch.tensor(o["seen"]).reshape(x[0].size(-2), x[1].size(-2)) == 0 if o["seen"] else None
+    if not o["seen"] and not o["p"] and len(x) == 3:
+        return attention(*x, o["causal"], o["scale"])
+    return attention_with(*x[:3], o["causal"], o["scale"], hidden, x[3] if len(x) > 3 else None,
+                          lambda w: w * dropout_mask(w.shape, o["p"], o["seed"]) / (1 - o["p"]) if o["p"] else w)
 
 
 def packed(g):
@@ -390,8 +416,7 @@ def packed(g):
         {"heads": heads, "lengths": lengths, "causal": g.coin(0.7), "scale": scale_of(g)}
 
 
-op("scaled_dot_product_attention", scaled_dot_product_attention, lambda x, o: attention(*x, o["causal"], o["scale"]),
-   hides=True)
+op("scaled_dot_product_attention", scaled_dot_product_attention, scaled_dot_product_attention_of, hides=True)
 op("packed_attention", packed, lambda x, o: packed_attention(x[0], o["heads"], o["lengths"], o["causal"], o["scale"]),
    hides=True)
 

@@ -81,9 +81,15 @@ Registry ops() {
                    max_pool2d(c[0], c.size2("kernel"), {.stride = c.size2("stride"), .padding = c.size2("padding")})),
       GRADUS_ENTRY("avg_pool2d",
                    avg_pool2d(c[0], c.size2("kernel"), {.stride = c.size2("stride"), .padding = c.size2("padding")})),
-      GRADUS_ENTRY(
-          "scaled_dot_product_attention",
-          scaled_dot_product_attention(c[0], c[1], c[2], {.causal = c.flag("causal"), .scale = c.number("scale")})),
+      GRADUS_ENTRY("scaled_dot_product_attention",
+                   (manual_seed(static_cast<std::uint64_t>(c.index("seed"))),
+                    scaled_dot_product_attention(
+                        c[0], c[1], c[2],
+                        {.causal = c.flag("causal"),
+                         .scale = c.number("scale"),
+                         .dropout_p = c.number("p"),
+                         .attn_mask = mask_of(c.indices("seen"), c[0].size(-2), c[1].size(-2), c.dtype()),
+                         .attn_bias = c[3]}))),
       GRADUS_ENTRY("packed_attention", packed_attention(c[0], c.index("heads"), c.indices("lengths"),
                                                         {.causal = c.flag("causal"), .scale = c.number("scale")})),
   };

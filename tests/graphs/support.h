@@ -1,6 +1,7 @@
 // What the code of the registries, and so every printed test, uses besides gradus.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -69,6 +70,16 @@ inline InterpolateOptions resizing(const std::vector<Index>& sizes, const std::v
   return options;
 }
 
+/// Layer after layer of a list or of a dictionary.
+inline Tensor chained(const nn::ModuleList<>& list, Tensor x) {
+  for (const nn::Layer& layer : list) x = layer(x);
+  return x;
+}
+inline Tensor chained(const nn::ModuleDict<>& dict, Tensor x) {
+  for (const std::string& key : dict.keys()) x = dict[key](x);
+  return x;
+}
+
 /// norm(x), or what the running mean and variance are after it.
 template <class Norm>
 Tensor batch_norm(const Norm& norm, const Tensor& x, bool running) {
@@ -89,8 +100,44 @@ inline Tensor flat(const nn::LSTMState& state) {
   return concat({state.h, state.c});
 }
 
+/// All of x where there are no lengths.
+inline nn::RecurrentResult run(const nn::Recurrent& net, const Tensor& x, const std::vector<Index>& lengths,
+                               const Tensor& h, const Tensor& c = {}) {
+  return lengths.empty() ? net.run(x, h, c) : net.run_padded(x, lengths, h, c);
+}
+
 inline Tensor numbers(const std::vector<Index>& all, DType dtype) {
   return tensor(std::vector<double>(all.begin(), all.end()), Shape{static_cast<Index>(all.size())}, dtype);
+}
+
+/// A mask of this many rows and columns; undefined for an empty list.
+inline Tensor mask_of(const std::vector<Index>& list, Index rows, Index cols, DType dtype) {
+  return list.empty() ? Tensor() : reshape(numbers(list, dtype), {rows, cols});
+}
+
+/// What hides keys of `memory` from `query`, from lists that are empty where nothing does: 0 and 1 for each query and
+/// key, quarters to add to each one's score, and 0 and 1 for each sequence and key.
+inline nn::AttentionMasks masks(const std::vector<Index>& hidden, const std::vector<Index>& quarters,
+                                const std::vector<Index>& padding, const Tensor& query, const Tensor& memory) {
+  const Index T = query.size(1), S = memory.size(1);
+  nn::AttentionMasks made{.attn_mask = mask_of(hidden, T, S, query.dtype()),
+                          .key_padding_mask = mask_of(padding, query.size(0), S, query.dtype())};
+  if (!quarters.empty()) {
+    const Index each = static_cast<Index>(quarters.size()) / (T * S);
+    made.attn_bias = reshape(numbers(quarters, query.dtype()) / 4.0, {each, T, S});
+    if (each == 1) made.attn_bias = reshape(made.attn_bias, {T, S});
+  }
+  return made;
+}
+
+inline nn::TransformerLayerOptions transformer_layer(Index feed_forward, Index activation, double eps, bool norm_first,
+                                                     DType dtype) {
+  return {.dim_feedforward = feed_forward,
+          .dropout = 0,
+          .activation = static_cast<nn::Activation>(activation),
+          .layer_norm_eps = eps,
+          .norm_first = norm_first,
+          .dtype = dtype};
 }
 
 }  // namespace gradus::testing

@@ -212,6 +212,32 @@ TEST(GPT, DropoutOnlyWhileTraining) {
   EXPECT_EQ(model(tokens, 1, 4).to_vector(), model(tokens, 1, 4).to_vector());
 }
 
+TEST(GPT, AttentionDropoutOnlyWhileTraining) {
+  GPTConfig config = small_config();
+  config.attn_dropout = 0.5;
+  manual_seed(1);
+  GPT model(config);
+  manual_seed(1);
+  const GPT without(small_config());
+  const std::vector<std::int32_t> tokens{1, 2, 3, 4, 5, 6};
+  const std::vector<Index> lengths{4, 2};
+  EXPECT_NE(model(tokens, lengths).to_vector(), model(tokens, lengths).to_vector());
+  EXPECT_NE(model(tokens, 1, 6).to_vector(), without(tokens, 1, 6).to_vector());
+  model.eval();
+  EXPECT_EQ(model(tokens, 1, 6).to_vector(), without(tokens, 1, 6).to_vector());
+}
+
+TEST(GPTConfig, OlderFilesHaveNoAttentionDropout) {
+  std::string text = small_config().to_json();
+  const std::string field = ",\n  \"attn_dropout\": 0.0";
+  ASSERT_NE(text.find(field), std::string::npos) << text;
+  text.erase(text.find(field), field.size());
+  EXPECT_EQ(GPTConfig::from_json(text), small_config());
+  GPTConfig config = small_config();
+  config.attn_dropout = 0.25;
+  EXPECT_EQ(GPTConfig::from_json(config.to_json()).attn_dropout, 0.25);
+}
+
 TEST(GPT, MistakesInACall) {
   const GPT model(small_config());
   const std::vector<std::int32_t> nine(9, 1), outside{1, 11}, negative{-1};
@@ -242,6 +268,7 @@ TEST(GPTConfig, MistakesAreExplained) {
   EXPECT_THAT(error([](GPTConfig& c) { c.n_embd = 0; }), HasSubstr("n_embd"));
   EXPECT_THAT(error([](GPTConfig& c) { c.dropout = 1; }), HasSubstr("dropout"));
   EXPECT_THAT(error([](GPTConfig& c) { c.dropout = std::nan(""); }), HasSubstr("dropout"));
+  EXPECT_THAT(error([](GPTConfig& c) { c.attn_dropout = 1; }), HasSubstr("attn_dropout"));
   EXPECT_THAT(error([](GPTConfig& c) { c.init_std = INFINITY; }), HasSubstr("init_std"));
   EXPECT_THAT(error([](GPTConfig& c) { c.n_embd = 1 << 20, c.n_layer = 10'000; }), HasSubstr("parameters"));
   EXPECT_THAT(error_of([] { GPTConfig::gpt2("3B"); }), HasSubstr("124M"));

@@ -204,5 +204,34 @@ TEST(Layers, ImpossibleSizesAreErrors) {
   error_of([] { Embedding(3, 2)(std::vector<std::int32_t>{3}); });
 }
 
+TEST(PReLU, LearnsTheSlopeBelowZero) {
+  PReLU one;
+  expect_close(one(tensor({-2, 0, 3})), {-0.5, 0, 3}, 1e-7);
+  expect_close(one(tensor(-1.0)), {-0.25}, 1e-7);
+  PReLU two(2, 0.5, f64);
+  two.weight.copy_(tensor({0.5, 2}, f64));
+  expect_close(two(tensor({-1, -1, 4, -4}, {2, 2}, f64)), {-0.5, -2, 4, -8});
+  EXPECT_EQ(two(ones({2, 2, 3}, f64)).shape(), (Shape{2, 2, 3}));
+  expect_gradients(two, {tensor({-1, -2, 4, -4, 1, -3, 0.5, 2}, {1, 2, 4}, f64)}, [&](In in) { return two(in[0]); });
+  EXPECT_EQ(testing::names_of(two.named_parameters()), (std::vector<std::string>{"weight"}));
+  expect_contains(error_of([] { PReLU(0); }), "0 weights");
+  expect_contains(error_of([&] {
+                    two(ones({2, 3}, f64));
+                  }),
+                  "x (2, 3) does not fit 2 weights; it must be (batch, 2, ..)");
+  error_of([&] { two(ones({2}, f64)); });
+}
+
+TEST(GLU, GatesHalfWithTheOther) {
+  const Tensor x = tensor({1, -2, 0.5, 3}, f64);
+  const auto gate = [](double b) { return 1 / (1 + std::exp(-b)); };
+  expect_close(GLU()(x), {gate(0.5), -2 * gate(3)});
+  expect_close(SwiGLU()(x), {gate(1) * 0.5, -2 * gate(-2) * 3});
+  expect_close(GLU(0)(reshape(x, {2, 2})), {gate(0.5), -2 * gate(3)});
+  EXPECT_EQ(SwiGLU(1)(ones({2, 6, 3})).shape(), (Shape{2, 3, 3}));
+  expect_contains(error_of([] { GLU()(ones({3})); }), "GLU: dimension -1 of x (3) has size 3, which has no halves");
+  expect_contains(error_of([] { SwiGLU(2)(ones({4, 4})); }), "SwiGLU: there is no dimension 2");
+}
+
 }  // namespace
 }  // namespace gradus::nn
