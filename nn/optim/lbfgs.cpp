@@ -29,7 +29,7 @@ void check_options(const LBFGSOptions& options) {
   detail::check_number("LBFGS", "tolerance_change", options.tolerance_change);
 }
 
-double dot(const Tensor& a, const Tensor& b) {
+double inner_product(const Tensor& a, const Tensor& b) {
   return dispatch(a.dtype(), [&]<class T>() {
     const std::span<const T> x = a.data<T>(), y = b.data<T>();
     double sum = 0;
@@ -170,7 +170,7 @@ void LBFGS::find_direction(const Tensor& grad) {
   }
   const Tensor y = grad.clone(), s = scaled(memory.d, memory.t);
   add(y, -1, memory.prev_flat_grad);
-  if (const double ys = dot(y, s); ys > 1e-10) {
+  if (const double ys = inner_product(y, s); ys > 1e-10) {
     if (static_cast<Index>(memory.old_dirs.size()) == options_.history_size) {
       memory.old_dirs.erase(memory.old_dirs.begin());
       memory.old_stps.erase(memory.old_stps.begin());
@@ -179,18 +179,18 @@ void LBFGS::find_direction(const Tensor& grad) {
     memory.old_dirs.push_back(y);
     memory.old_stps.push_back(s);
     memory.ro.push_back(1 / ys);
-    memory.h_diag = ys / dot(y, y);
+    memory.h_diag = ys / inner_product(y, y);
   }
   const std::size_t count = memory.old_dirs.size();
   std::vector<double> alpha(count);
   const Tensor q = scaled(grad, -1);
   for (std::size_t i = count; i-- > 0;) {
-    alpha[i] = dot(memory.old_stps[i], q) * memory.ro[i];
+    alpha[i] = inner_product(memory.old_stps[i], q) * memory.ro[i];
     add(q, -alpha[i], memory.old_dirs[i]);
   }
   memory.d = scaled(q, memory.h_diag);
   for (std::size_t i = 0; i < count; ++i) {
-    const double beta = dot(memory.old_dirs[i], memory.d) * memory.ro[i];
+    const double beta = inner_product(memory.old_dirs[i], memory.d) * memory.ro[i];
     add(memory.d, alpha[i] - beta, memory.old_stps[i]);
   }
 }
@@ -213,7 +213,7 @@ Index LBFGS::advance(const std::function<Tensor()>& closure, bool last, double s
     ++calls;
     const Tensor there = flat_grad();
     for (std::size_t i = 0; i < start.size(); ++i) slots()[i].param.copy_(start[i]);
-    return Point{t, value, dot(there, memory_.d), there};
+    return Point{t, value, inner_product(there, memory_.d), there};
   };
   const Point end = strong_wolfe(at, {0, *loss, slope, *grad});
   memory_.t = end.t;
@@ -289,7 +289,7 @@ Tensor LBFGS::step(const std::function<Tensor()>& closure) {
     find_direction(grad);
     memory_.prev_flat_grad = grad;
     memory_.t = memory_.n_iter == 1 ? std::min(1.0, 1 / magnitudes(grad).sum) * rate : rate;
-    const double slope = dot(grad, memory_.d), before = loss;
+    const double slope = inner_product(grad, memory_.d), before = loss;
     if (slope > -options_.tolerance_change) break;
     const Index more = advance(closure, i == options_.max_iter, slope, &loss, &grad);
     calls += more;

@@ -154,7 +154,8 @@ def transposed(g, dims):
     groups = g.rng.choice([1, 1, 2, 3])
     channels, out = groups * g.rng.choice([1, 1, 2]), groups * g.rng.choice([1, 2, 3])
     kernel = [g.rng.choice([1, 2, 3]) for _ in range(dims)]
-    x = [g.rng.choice([1, 2]), channels] + [g.rng.choice([3, 4, 7, 17][:4 if d == dims - 1 else 2]) for d in range(dims)]
+    sizes = [g.rng.choice([3, 4, 7, 17][:4 if d == dims - 1 else 2]) for d in range(dims)]
+    x = [g.rng.choice([1, 2]), channels] + sizes
     options = {key: [g.rng.choice(choices) for _ in range(dims)]
                for key, choices in [("stride", [1, 2, 3]), ("padding", [0, 0, 1]), ("dilation", [1, 1, 2])]}
     most = [max(s, d) - 1 for s, d in zip(options["stride"], options["dilation"])]
