@@ -98,9 +98,8 @@ Tensor logit(const Tensor& x, double eps) {
   });
 }
 Tensor nan_to_num(const Tensor& x, double nan, double posinf, double neginf) {
-  return composed("nan_to_num", [&] {
-    return where(isnan(x), nan, where(isposinf(x), posinf, where(isneginf(x), neginf, x)));
-  });
+  return composed("nan_to_num",
+                  [&] { return where(isnan(x), nan, where(isposinf(x), posinf, where(isneginf(x), neginf, x))); });
 }
 Tensor nan_to_num(const Tensor& x, double nan) {
   check_defined("nan_to_num", {x});
@@ -198,19 +197,19 @@ Tensor wave(const char* op, Index length, bool periodic, DType dtype, double k =
 }  // namespace
 
 Tensor hann_window(Index length, bool periodic, DType dtype) {
-  return length == 1 ? ones(1, dtype) : 0.5 - 0.5 * wave("hann_window", length, periodic, dtype);
+  return length == 1 ? ones({1}, dtype) : 0.5 - 0.5 * wave("hann_window", length, periodic, dtype);
 }
 Tensor hamming_window(Index length, bool periodic, DType dtype) {
-  return length == 1 ? ones(1, dtype) : 0.54 - 0.46 * wave("hamming_window", length, periodic, dtype);
+  return length == 1 ? ones({1}, dtype) : 0.54 - 0.46 * wave("hamming_window", length, periodic, dtype);
 }
 Tensor blackman_window(Index length, bool periodic, DType dtype) {
-  if (length == 1) return ones(1, dtype);
+  if (length == 1) return ones({1}, dtype);
   const auto part = [&](double k) { return wave("blackman_window", length, periodic, dtype, k); };
   return 0.42 - 0.5 * part(1) + 0.08 * part(2);
 }
 Tensor bartlett_window(Index length, bool periodic, DType dtype) {
   check(length >= 0, "bartlett_window: the length is {}; it must be at least 0", length);
-  if (length == 1) return ones(1, dtype);
+  if (length == 1) return ones({1}, dtype);
   const auto n = static_cast<double>(periodic ? length : length - 1);
   return 1 - abs(arange(static_cast<double>(length), dtype) * (2 / n) - 1);
 }

@@ -334,9 +334,7 @@ Tensor pixel_shuffle(const Tensor& x, Index upscale_factor) {
         "pixel_shuffle: {} with factor {}; the channels, third from the end, must be a multiple of its square",
         x.shape(), r);
   const Index C = x.size(-3) / (r * r), H = x.size(-2), W = x.size(-1);
-  return composed("pixel_shuffle", [&] {
-    return blocks(x, {C, r, r, H, W}, {0, 1, 4, 2, 5, 3}, {C, H * r, W * r});
-  });
+  return composed("pixel_shuffle", [&] { return blocks(x, {C, r, r, H, W}, {0, 1, 4, 2, 5, 3}, {C, H * r, W * r}); });
 }
 Tensor pixel_unshuffle(const Tensor& x, Index downscale_factor) {
   check_defined("pixel_unshuffle", {x});
@@ -344,9 +342,7 @@ Tensor pixel_unshuffle(const Tensor& x, Index downscale_factor) {
   check(r >= 1 && x.rank() >= 3 && x.size(-2) % r == 0 && x.size(-1) % r == 0,
         "pixel_unshuffle: {} with factor {}; height and width must be multiples of it", x.shape(), r);
   const Index C = x.size(-3), H = x.size(-2) / r, W = x.size(-1) / r;
-  return composed("pixel_unshuffle", [&] {
-    return blocks(x, {C, H, r, W, r}, {0, 1, 3, 5, 2, 4}, {C * r * r, H, W});
-  });
+  return composed("pixel_unshuffle", [&] { return blocks(x, {C, H, r, W, r}, {0, 1, 3, 5, 2, 4}, {C * r * r, H, W}); });
 }
 Tensor channel_shuffle(const Tensor& x, Index groups) {
   check_defined("channel_shuffle", {x});
