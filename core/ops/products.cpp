@@ -91,8 +91,8 @@ Tensor tensordot(const Tensor& a, const Tensor& b, Index dims) {
 Tensor kron(const Tensor& a, const Tensor& b) {
   check_defined("kron", {a, b});
   const Index rank = std::max(a.rank(), b.rank());
-  check(rank <= Shape::max_rank / 2, "kron: {} and {} have more than {} dimensions; reshape them", a.shape(), b.shape(),
-        Shape::max_rank / 2);
+  constexpr auto most = static_cast<Index>(Shape::max_rank / 2);
+  check(rank <= most, "kron: {} and {} have more than {} dimensions; reshape them", a.shape(), b.shape(), most);
   std::vector<Index> outer, inner, sizes;
   for (Index d = 0; d < rank; ++d) {
     const Index in_a = d - (rank - a.rank()), in_b = d - (rank - b.rank());
