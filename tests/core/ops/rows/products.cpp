@@ -141,6 +141,8 @@ void add_tensors(std::vector<OpRow>& rows) {
                           return std::pow(x[0].at({i[0]}), static_cast<double>(3 - i[1]));
                         });
                       },
+                  // This version's vander has no gradient.
+                  .torch = "torch.stack([x[0] ** k for k in (3, 2, 1, 0)], 1)",
                   .limits = {16, 32},
                   .f32_grad_tolerance = 4e-5});
   rows.push_back({.op = "bilinear",

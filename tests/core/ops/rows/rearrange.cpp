@@ -258,7 +258,7 @@ void add_moved(std::vector<OpRow>& rows) {
        [](I i) {
          return Place{i[0], i[1] % 2 * 3 + i[1] / 2, i[2]};
        },
-       "F.channel_shuffle(x[0].unsqueeze(3), 2).squeeze(3)"},
+       "x[0].view(2, 2, 3, 2).transpose(1, 2).reshape(2, 6, 2)"},
       {"meshgrid",
        "ij",
        {3},
