@@ -22,7 +22,7 @@ void check_some(const char* op, const std::vector<Tensor>& parts) {
 std::vector<Tensor> equal_parts(const char* op, const Tensor& x, Index sections, Index dim) {
   check(sections > 0 && x.size(dim) % sections == 0,
         "{}: dimension {} of {} cannot be cut into {} equal parts; use tensor_split", op, dim, x.shape(), sections);
-  return split(x, std::max<Index>(1, x.size(dim) / sections), dim);
+  return split(x, std::vector<Index>(static_cast<std::size_t>(sections), x.size(dim) / sections), dim);
 }
 
 // The ids along `dim`, repeated along all other dimensions of `shape`.

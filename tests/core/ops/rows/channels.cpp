@@ -80,12 +80,47 @@ void add_channels(std::vector<OpRow>& rows) {
                         }
                         return Array{{}, {sum}};
                       },
-                  .domains = {Domain::any, Domain::flags},
-                  .no_gradient = {1},
+                  .domains = {Domain::any, Domain::part},
                   .limits = {16, 64}});
 }
 
+// What is random leaves values as they are outside of training, or with settings that decide everything.
+void add_noise(std::vector<OpRow>& rows) {
+  struct Row {
+    const char* op;
+    Tensor (*f)(const Tensor&);
+    const char* torch;
+  };
+  const Row table[] = {
+      {"dropout1d", [](const Tensor& x) { return dropout1d(x, 0.5, false); }, "F.dropout1d(x[0], 0.5, False)"},
+      {"dropout2d", [](const Tensor& x) { return dropout2d(x, 0.5, false); }, "F.dropout2d(x[0], 0.5, False)"},
+      {"alpha_dropout", [](const Tensor& x) { return alpha_dropout(x, 0.5, false); },
+       "F.alpha_dropout(x[0], 0.5, False)"},
+      {"feature_alpha_dropout", [](const Tensor& x) { return feature_alpha_dropout(x, 0.5, false); },
+       "F.feature_alpha_dropout(x[0], 0.5, False)"},
+      {"normal", [](const Tensor& x) { return normal(x, zeros_like(x)); }, "x[0] + torch.normal(x[0].detach() * 0, 0)"},
+  };
+  for (const Row& row : table) {
+    rows.push_back({.op = row.op,
+                    .variant = "none",
+                    .shapes = {{2, 3, 4}},
+                    .f = [f = row.f](In x) { return f(x[0]) * 1; },
+                    .reference = [](Arrays x) { return x[0]; },
+                    .torch = row.torch,
+                    .limits = {0, 0}});
+  }
+  rows.push_back({.op = "gumbel_softmax",
+                  .variant = "hot",
+                  .shapes = {{3, 4}},
+                  .f = [](In x) { return gumbel_softmax(x[0], 1e30); },
+                  .reference = [](Arrays x) { return ref::map(x[0], [](double) { return 0.25; }); },
+                  .no_gradient = {0},
+                  .torch = "F.gumbel_softmax(x[0], 1e30)",
+                  .limits = {0, 0}});
+}
+
 const AddRows channel_rows("channels", add_channels);
+const AddRows noise_rows("channels_noise", add_noise);
 
 }  // namespace
 }  // namespace gradus::testing

@@ -109,8 +109,99 @@ void add_binary(std::vector<OpRow>& rows) {
                   .f32_grad_tolerance = 4e-5});
 }
 
+// Results without a gradient.
+void add_masks(std::vector<OpRow>& rows) {
+  struct Row {
+    const char* op;
+    Tensor (*f)(const Tensor&, const Tensor&);
+    double (*value)(double, double);
+    const char* torch;
+  };
+  const Row table[] = {
+      {"signbit", [](const Tensor& a, const Tensor& b) { return signbit(a - b); },
+       [](double a, double b) { return a - b < 0 ? 1.0 : 0.0; }, "torch.signbit(x[0] - x[1])"},
+      {"isposinf", [](const Tensor& a, const Tensor& b) { return isposinf(a / (b * 0)); },
+       [](double a, double b) { return (a < 0) == (b < 0) ? 1.0 : 0.0; }, "torch.isposinf(x[0] / (x[1] * 0))"},
+      {"isneginf", [](const Tensor& a, const Tensor& b) { return isneginf(a / (b * 0)); },
+       [](double a, double b) { return (a < 0) == (b < 0) ? 0.0 : 1.0; }, "torch.isneginf(x[0] / (x[1] * 0))"},
+      {"heaviside", [](const Tensor& a, const Tensor& b) { return heaviside(trunc(a), b); },
+       [](double a, double b) { return std::trunc(a) == 0 ? b
+                                       : a > 0            ? 1.0
+                                                          : 0.0; },
+       "torch.heaviside(x[0].trunc(), x[1])"},
+      {"floor_divide", floor_divide, [](double a, double b) { return std::floor(a / b); },
+       "torch.floor_divide(x[0], x[1])"},
+      {"isclose", [](const Tensor& a, const Tensor& b) { return isclose(a, b, 0.5, 0.1); },
+       [](double a, double b) { return std::abs(a - b) <= 0.1 + 0.5 * std::abs(b) ? 1.0 : 0.0; },
+       "torch.isclose(x[0], x[1], 0.5, 0.1)"},
+  };
+  for (const Row& row : table) {
+    rows.push_back({.op = row.op,
+                    .shapes = {{3, 17}, {17}},
+                    .f = [f = row.f](In x) { return f(x[0], x[1]); },
+                    .reference = [value = row.value](Arrays x) { return ref::binary(x[0], x[1], value); },
+                    .domains = {Domain::nonzero},
+                    .no_gradient = {0, 1},
+                    .torch = fmt::format("{}.to(x[0].dtype)", row.torch),
+                    .limits = {0, 0}});
+  }
+  rows.push_back({.op = "isin",
+                  .shapes = {{3, 17}, {5}},
+                  .f = [](In x) { return isin(trunc(x[0]), trunc(x[1])); },
+                  .reference =
+                      [](Arrays x) {
+                        return ref::map(x[0], [&](double a) {
+                          bool found = false;
+                          for (const double b : x[1].values) found = found || std::trunc(a) == std::trunc(b);
+                          return found ? 1.0 : 0.0;
+                        });
+                      },
+                  .no_gradient = {0, 1},
+                  .torch = "torch.isin(x[0].trunc(), x[1].trunc()).to(x[0].dtype)",
+                  .limits = {0, 0}});
+}
+
+// Numbers that are made from settings alone, times an input.
+void add_made(std::vector<OpRow>& rows) {
+  struct Row {
+    const char* op;
+    Tensor (*f)(DType);
+    double (*value)(double);
+    const char* torch;
+  };
+  const Row table[] = {
+      {"logspace", [](DType dtype) { return logspace(0, 2, 7, 2, dtype); }, [](double i) { return std::exp2(i / 3); },
+       "torch.logspace(0, 2, 7, 2, dtype=x[0].dtype)"},
+      {"hann_window", [](DType dtype) { return hann_window(7, true, dtype); },
+       [](double i) { return 0.5 - 0.5 * std::cos(2 * pi * i / 7); }, "torch.hann_window(7, dtype=x[0].dtype)"},
+      {"hamming_window", [](DType dtype) { return hamming_window(7, false, dtype); },
+       [](double i) { return 0.54 - 0.46 * std::cos(2 * pi * i / 6); },
+       "torch.hamming_window(7, False, dtype=x[0].dtype)"},
+      {"blackman_window", [](DType dtype) { return blackman_window(7, true, dtype); },
+       [](double i) { return 0.42 - 0.5 * std::cos(2 * pi * i / 7) + 0.08 * std::cos(4 * pi * i / 7); },
+       "torch.blackman_window(7, dtype=x[0].dtype)"},
+      {"bartlett_window", [](DType dtype) { return bartlett_window(7, true, dtype); },
+       [](double i) { return 1 - std::abs(2 * i / 7 - 1); }, "torch.bartlett_window(7, dtype=x[0].dtype)"},
+  };
+  for (const Row& row : table) {
+    rows.push_back({.op = row.op,
+                    .shapes = {{2, 7}},
+                    .f = [f = row.f](In x) { return x[0] * f(x[0].dtype()); },
+                    .reference =
+                        [value = row.value](Arrays x) {
+                          return ref::make({2, 7}, [&](const ref::Indices& i) {
+                            return x[0].at(i) * value(static_cast<double>(i[1]));
+                          });
+                        },
+                    .torch = fmt::format("x[0] * {}", row.torch),
+                    .limits = {64, 64}});
+  }
+}
+
 const AddRows unary_formulas("formulas", add_unary);
 const AddRows binary_formulas("formulas_of_two", add_binary);
+const AddRows masks("formulas_masks", add_masks);
+const AddRows made("formulas_made", add_made);
 
 }  // namespace
 }  // namespace gradus::testing

@@ -161,7 +161,51 @@ void add_statistics(std::vector<OpRow>& rows) {
                   .f32_grad_tolerance = 4e-5});
 }
 
+// Values without a gradient, which no longer tell where they come from.
+void add_counts(std::vector<OpRow>& rows) {
+  rows.push_back({.op = "unique",
+                  .shapes = {{3, 4}},
+                  .f = [](In x) { return unique(x[0]); },
+                  .reference =
+                      [](Arrays x) {
+                        Array y{{12}, x[0].values};
+                        std::ranges::sort(y.values);
+                        return y;
+                      },
+                  .domains = {Domain::distinct},
+                  .no_gradient = {0},
+                  .limits = {0, 0}});
+  rows.push_back({.op = "unique_consecutive",
+                  .shapes = {{3, 4}},
+                  .f = [](In x) { return unique_consecutive(repeat_interleave(x[0], 2)); },
+                  .reference =
+                      [](Arrays x) {
+                        return Array{{12}, x[0].values};
+                      },
+                  .domains = {Domain::distinct},
+                  .no_gradient = {0},
+                  .torch = "torch.unique_consecutive(x[0].repeat_interleave(2))",
+                  .limits = {0, 0}});
+  rows.push_back({.op = "histc",
+                  .shapes = {{3, 17}},
+                  .f = [](In x) { return histc(x[0], 5, -1, 1.5); },
+                  .reference =
+                      [](Arrays x) {
+                        return ref::make({5}, [&](const ref::Indices& i) {
+                          const auto k = static_cast<double>(i[0]);
+                          double count = 0;
+                          for (const double v : x[0].values)
+                            count += v >= -1 + k / 2 && (v < -0.5 + k / 2 || (k == 4 && v == 1.5)) ? 1 : 0;
+                          return count;
+                        });
+                      },
+                  .no_gradient = {0},
+                  .torch = "torch.histc(x[0], 5, -1, 1.5)",
+                  .limits = {0, 0}});
+}
+
 const AddRows statistics_rows("statistics", add_statistics);
+const AddRows count_rows("statistics_counts", add_counts);
 
 }  // namespace
 }  // namespace gradus::testing
