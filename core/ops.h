@@ -368,7 +368,7 @@ Tensor softmin(const Tensor& x, Index dim = -1);  // softmax(-x)
 /// second (Shazeer 2020). (.., 2 n) -> (.., n)
 Tensor glu(const Tensor& x, Index dim = -1);
 Tensor swiglu(const Tensor& x, Index dim = -1);
-/// x where x > 0, else weight x (He et al. 2015); weight is (1), or (C) for x (B, C, ..) or (C).
+/// x where x > 0, else weight x (He et al. 2015); weight is (1), or (C) for x (B, C, ..).
 Tensor prelu(const Tensor& x, const Tensor& weight);
 /// (x - mean) / sqrt(var + eps) * weight + bias over the last dimension (Ba, Kiros & Hinton 2016); weight and bias have
 /// its size or are undefined.  (.., n), (n), (n) -> (.., n)
