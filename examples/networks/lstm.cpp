@@ -32,7 +32,9 @@ struct Names {
   models::CharTokenizer tokenizer;
   Index size() const { return Index(names.size()); }
   std::pair<std::vector<std::int32_t>, std::vector<std::int32_t>> get(Index i) const {
-    const std::vector<std::int32_t> tokens = tokenizer.encode(names[std::size_t(i)]);
+    std::vector<std::int32_t> tokens{tokenizer.boundary()};
+    tokenizer.encode(names[std::size_t(i)], "name", tokens);
+    tokens.push_back(tokenizer.boundary());
     std::vector<std::int32_t> inputs(tokens.begin(), tokens.end() - 1), targets(tokens.begin() + 1, tokens.end());
     inputs.resize(longest, 0);
     targets.resize(longest, -1);
@@ -72,8 +74,7 @@ int main(int argc, char** argv) {
   }
 
   const NoGrad guard;
-  const std::int32_t boundary = tokenizer.boundary_token().value();
-  Ids letters(std::vector<std::int32_t>(20, boundary), {20, 1});
+  Ids letters(std::vector<std::int32_t>(20, tokenizer.boundary()), {20, 1});
   std::vector<std::vector<std::int32_t>> made(20);
   nn::RecurrentResult state;
   for (Index t = 0; t < longest; ++t) {
@@ -83,6 +84,6 @@ int main(int argc, char** argv) {
     for (std::size_t n = 0; n < 20; ++n) made[n].push_back(letters[n]);
   }
   for (const std::vector<std::int32_t>& name : made) {
-    fmt::print("{}\n", tokenizer.decode({name.begin(), std::ranges::find(name, boundary)}));
+    fmt::print("{}\n", tokenizer.decode({name.begin(), std::ranges::find(name, tokenizer.boundary())}));
   }
 }
