@@ -12,7 +12,7 @@ using namespace gradus;
 constexpr Index latent = 10;
 
 struct VAE : nn::Module {
-  nn::Linear fc1{256, 200}, fc21{200, latent}, fc22{200, latent}, fc3{latent, 200}, fc4{200, 256};
+  nn::Linear fc1{256, 400}, fc21{400, latent}, fc22{400, latent}, fc3{latent, 400}, fc4{400, 256};
   void members(nn::Visitor& visit) const override {
     visit("fc1", fc1);
     visit("fc21", fc21);
@@ -47,7 +47,7 @@ Tensor draw(Index count, Generator& generator) {
       "010010111101111101111111101111001111";
   std::vector<Tensor> pictures;
   for (Index i = 0; i < count; ++i) {
-    const Index h = 9 + generator.below(5), w = 6 + generator.below(4);
+    const Index h = 11 + generator.below(4), w = 8 + generator.below(4);
     const Index top = generator.below(17 - h), left = generator.below(17 - w);
     std::vector<double> pixels;
     for (const char c : font.substr(std::size_t(i % 10) * 15, 15)) pixels.push_back(c - '0');
@@ -65,7 +65,7 @@ int main(int argc, char** argv) {
   const Tensor test = draw(500, generator);
   nn::DataLoader loader({draw(3000, generator)}, {.batch_size = 50, .shuffle = true});
   optim::Adam optimizer(vae.parameters(), {.lr = 1e-3});
-  for (int epoch = 0; epoch < 40 * scale; ++epoch) {
+  for (int epoch = 0; epoch < 60 * scale; ++epoch) {
     for (const nn::Batch& batch : loader) {
       const auto [lost, divergence] = losses(vae, batch[0]);
       optimizer.zero_grad();
@@ -74,7 +74,7 @@ int main(int argc, char** argv) {
     }
     const NoGrad guard;
     const auto [lost, divergence] = losses(vae, test);
-    if (epoch % 5 == 0)
+    if (epoch % 10 == 0)
       fmt::print("epoch {:2}  new digits: lost {:.1f}  code {:.1f} nats\n", epoch, lost.item() / 500,
                  divergence.item() / 500);
   }

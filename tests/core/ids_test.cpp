@@ -30,7 +30,7 @@ TEST(Ids, ComeFromAnyWholeNumbers) {
 TEST(Ids, ComeFromTensorsOfWholeNumbers) {
   for (const DType dtype : {DType::f32, DType::f64}) {
     EXPECT_EQ(to_ids(tensor({{2, 0, 1}, {-1, 7, 3}}, dtype)), Ids({2, 0, 1, -1, 7, 3}, {2, 3}));
-    for (const double wrong : {0.5, 2147483648.0, NAN, INFINITY}) {
+    for (const double wrong : {0.5, 2147483648.0, std::nan(""), HUGE_VAL}) {
       const Tensor x = tensor({1.0, wrong}, dtype);
       EXPECT_THAT(error_of([&] { to_ids(x); }), ::testing::HasSubstr("is no id")) << wrong;
     }

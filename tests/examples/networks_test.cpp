@@ -70,7 +70,7 @@ TEST_P(Networks, AreAboutAsLongAsInPyTorch) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Examples, Networks, testing::ValuesIn(programs()),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& program) { return program.param; });
 
 TEST(NetworksLearn, WhatTheyAreFor) {
   const TempFolder folder;

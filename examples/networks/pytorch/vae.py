@@ -17,11 +17,11 @@ font = (
 class VAE(nn.Module):
     def __init__(self):
         super().__init__()
-        self.fc1 = nn.Linear(256, 200)
-        self.fc21 = nn.Linear(200, latent)
-        self.fc22 = nn.Linear(200, latent)
-        self.fc3 = nn.Linear(latent, 200)
-        self.fc4 = nn.Linear(200, 256)
+        self.fc1 = nn.Linear(256, 400)
+        self.fc21 = nn.Linear(400, latent)
+        self.fc22 = nn.Linear(400, latent)
+        self.fc3 = nn.Linear(latent, 400)
+        self.fc4 = nn.Linear(400, 256)
 
     def encode(self, x):
         h = F.relu(self.fc1(x))
@@ -47,7 +47,7 @@ def draw(count):
     glyphs = torch.tensor([float(c) for c in font]).view(10, 1, 5, 3)
     pictures = []
     for i in range(count):
-        h, w = randint(9, 13), randint(6, 9)
+        h, w = randint(11, 14), randint(8, 11)
         top, left = randint(0, 16 - h), randint(0, 16 - w)
         glyph = F.interpolate(glyphs[i % 10 : i % 10 + 1], size=(h, w), mode="bilinear")
         pictures.append(F.pad(glyph, (left, 16 - w - left, top, 16 - h - top)))
@@ -61,7 +61,7 @@ vae = VAE()
 test = draw(500)
 loader = DataLoader(draw(3000), batch_size=50, shuffle=True)
 optimizer = torch.optim.Adam(vae.parameters(), lr=1e-3)
-for epoch in range(int(40 * scale)):
+for epoch in range(int(60 * scale)):
     for x in loader:
         lost, divergence = losses(vae, x)
         optimizer.zero_grad()
@@ -69,7 +69,7 @@ for epoch in range(int(40 * scale)):
         optimizer.step()
     with torch.no_grad():
         lost, divergence = losses(vae, test)
-    if epoch % 5 == 0:
+    if epoch % 10 == 0:
         print(f"epoch {epoch:2}  new digits: lost {lost / 500:.1f}  code {divergence / 500:.1f} nats")
 
 with torch.no_grad():
