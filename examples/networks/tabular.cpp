@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <numbers>
 
 using namespace gradus;
 
@@ -71,5 +72,6 @@ int main(int argc, char** argv) {
     const NoGrad guard;
     if (epoch % 4 == 0) fmt::print("epoch {:2}  off by {:.1f}\n", epoch, error(net(validation[0], validation.labels)));
   }
-  fmt::print("always the mean price: off by {:.1f}, noise alone: {:.1f}\n", baseline, 15 * std::sqrt(2 / M_PI));
+  fmt::print("always the mean price: off by {:.1f}, noise alone: {:.1f}\n", baseline,
+             15 * std::sqrt(2 / std::numbers::pi));
 }

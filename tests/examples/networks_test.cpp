@@ -79,7 +79,7 @@ TEST(NetworksLearn, WhatTheyAreFor) {
   EXPECT_LT(last_number(run_in(folder, "lstm 0.1").output, "new names "), 2.6);
   const std::string flats = run_in(folder, "tabular").output;
   EXPECT_LT(last_number(flats, "epoch 20  off by "), last_number(flats, "mean price: off by ") / 3);
-  const std::string digits = run_in(folder, "vae 0.15").output;
+  const std::string digits = run_in(folder, "vae 0.2").output;
   EXPECT_LT(last_number(digits, "lost "), 60);
   EXPECT_TRUE(read(folder / "vae.svg").ends_with("</svg>\n"));
 }
