@@ -189,7 +189,9 @@ Tensor cosine_embedding_loss(const Tensor& x1, const Tensor& x2, const Tensor& t
   check_same_shape("cosine_embedding_loss", "x1", x1, "x2", x2);
   check_defined("cosine_embedding_loss", {target});
   return composed("cosine_embedding_loss", [&] {
-    const Tensor cosine = cosine_similarity(x1, x2, -1);
+    constexpr double eps = 1e-12;  // PyTorch's, which makes the cosine of zeros 0
+    const Tensor squares = (sum(x1 * x1, -1) + eps) * (sum(x2 * x2, -1) + eps);
+    const Tensor cosine = sum(x1 * x2, -1) / sqrt(squares);
     return reduced(where(target == 1, 1 - cosine, relu(cosine - margin)), reduction);
   });
 }
