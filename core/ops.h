@@ -342,6 +342,9 @@ Tensor scatter_add(const Tensor& x, Index dim, Ids ids, const Tensor& source);
 Tensor index_select(const Tensor& x, Index dim, Ids ids);  // these indices of one dimension, in this order
 /// gather() with ids that have size 1 where they broadcast to x.
 Tensor take_along_dim(const Tensor& x, const Ids& ids, Index dim);
+/// The whole numbers of x as ids of its shape: PyTorch's x.long(). tensor(ids) is the way back. Throws Error for a
+/// number that is not whole or does not fit in 32 bits. No gradient.
+Ids to_ids(const Tensor& x);
 /// 1 at each id and 0 elsewhere: ids of any shape -> (shape of ids, classes).
 Tensor one_hot(const Ids& ids, Index classes, DType dtype = DType::f32);
 
