@@ -343,6 +343,9 @@ Tensor scatter_add(const Tensor& x, Index dim, Ids ids, const Tensor& source);
 Tensor index_select(const Tensor& x, Index dim, Ids ids);  // these indices of one dimension, in this order
 /// gather() with ids that have size 1 where they broadcast to x.
 Tensor take_along_dim(const Tensor& x, const Ids& ids, Index dim);
+/// The whole numbers of x as ids of its shape: PyTorch's x.long(). tensor(ids) is the way back. Throws Error for a
+/// number that is not whole or does not fit in 32 bits. No gradient.
+Ids to_ids(const Tensor& x);
 /// 1 at each id and 0 elsewhere: ids of any shape -> (shape of ids, classes).
 Tensor one_hot(const Ids& ids, Index classes, DType dtype = DType::f32);
 
@@ -369,7 +372,7 @@ Tensor softmin(const Tensor& x, Index dim = -1);  // softmax(-x)
 /// second (Shazeer 2020). (.., 2 n) -> (.., n)
 Tensor glu(const Tensor& x, Index dim = -1);
 Tensor swiglu(const Tensor& x, Index dim = -1);
-/// x where x > 0, else weight x (He et al. 2015); weight is (1), or (C) for x (B, C, ..) or (C).
+/// x where x > 0, else weight x (He et al. 2015); weight is (1), or (C) for x (B, C, ..).
 Tensor prelu(const Tensor& x, const Tensor& weight);
 /// (x - mean) / sqrt(var + eps) * weight + bias over the last dimension (Ba, Kiros & Hinton 2016); weight and bias have
 /// its size or are undefined.  (.., n), (n), (n) -> (.., n)

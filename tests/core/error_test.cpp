@@ -176,6 +176,11 @@ const std::vector<WrongCall>& wrong_calls() {
          take_along_dim(f32(4, 3), gradus::Ids({0, 0}, {2, 1}), 1);
        },
        "take_along_dim: ids (2, 1) do not broadcast to (4, 3) outside dimension 1"},
+      {"to_ids_fraction",
+       [] {
+         to_ids(tensor({1, 0.5}));
+       },
+       "to_ids: 0.5 is no id; ids are whole numbers of 32 bits: take floor(x) or round(x), or argmax(x)"},
       {"one_hot_id",
        [] {
          one_hot({0, 5}, 3);
