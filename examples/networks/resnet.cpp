@@ -63,7 +63,7 @@ int main(int argc, char** argv) {
   nn::DataLoader loader(draw(2000), {.batch_size = 50, .shuffle = true});
   optim::SGD optimizer(net.parameters(), {.lr = 0.05, .momentum = 0.9, .weight_decay = 5e-4});
   fmt::print("{} parameters\n", net.num_parameters());
-  for (int epoch = 0; epoch < 5 * scale; ++epoch) {
+  for (int epoch = 0; epoch < 8 * scale; ++epoch) {
     net.train();
     for (const nn::Batch& batch : loader) {
       const Tensor loss = cross_entropy(net(batch[0]), batch.labels);
@@ -75,6 +75,6 @@ int main(int argc, char** argv) {
     net.eval();
     const double right = nn::accuracy(net(test.images), test.labels);
     fmt::print("epoch {}  right on new pictures {:.1f} %\n", epoch + 1, 100 * right);
-    optimizer.set_lr(optimizer.lr() / 2);
+    optimizer.set_lr(0.7 * optimizer.lr());
   }
 }

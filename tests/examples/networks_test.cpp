@@ -75,7 +75,7 @@ INSTANTIATE_TEST_SUITE_P(Examples, Networks, testing::ValuesIn(programs()),
 TEST(NetworksLearn, WhatTheyAreFor) {
   const TempFolder folder;
   EXPECT_LT(last_number(run_in(folder, "attention 0.21").output, "loss "), 1.5);
-  EXPECT_GT(last_number(run_in(folder, "resnet 0.4").output, "new pictures "), 60);
+  EXPECT_GT(last_number(run_in(folder, "resnet 0.25").output, "new pictures "), 35);
   EXPECT_LT(last_number(run_in(folder, "lstm 0.1").output, "new names "), 2.6);
   const std::string flats = run_in(folder, "tabular").output;
   EXPECT_LT(last_number(flats, "epoch 20  off by "), last_number(flats, "mean price: off by ") / 3);

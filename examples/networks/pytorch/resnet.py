@@ -61,9 +61,9 @@ net = nn.Sequential(
 test_images, test_labels = draw(500).tensors
 loader = DataLoader(draw(2000), batch_size=50, shuffle=True)
 optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
-scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.7)
 print(sum(p.numel() for p in net.parameters()), "parameters")
-for epoch in range(max(1, int(5 * scale))):
+for epoch in range(max(1, int(8 * scale))):
     net.train()
     for images, labels in loader:
         loss = F.cross_entropy(net(images), labels)
