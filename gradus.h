@@ -50,7 +50,9 @@
 #include <gradus/nn/layers/conv.h>
 #include <gradus/nn/layers/dropout.h>
 #include <gradus/nn/layers/embedding.h>
+#include <gradus/nn/layers/functions.h>
 #include <gradus/nn/layers/linear.h>
+#include <gradus/nn/layers/loss.h>
 #include <gradus/nn/layers/mlp.h>
 #include <gradus/nn/layers/module_list.h>
 #include <gradus/nn/layers/norm.h>

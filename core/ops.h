@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <gradus/core/ids.h>
@@ -342,6 +343,9 @@ Tensor scatter_add(const Tensor& x, Index dim, Ids ids, const Tensor& source);
 Tensor index_select(const Tensor& x, Index dim, Ids ids);  // these indices of one dimension, in this order
 /// gather() with ids that have size 1 where they broadcast to x.
 Tensor take_along_dim(const Tensor& x, const Ids& ids, Index dim);
+/// The whole numbers of x as ids of its shape: PyTorch's x.long(). tensor(ids) is the way back. Throws Error for a
+/// number that is not whole or does not fit in 32 bits. No gradient.
+Ids to_ids(const Tensor& x);
 /// 1 at each id and 0 elsewhere: ids of any shape -> (shape of ids, classes).
 Tensor one_hot(const Ids& ids, Index classes, DType dtype = DType::f32);
 
@@ -368,7 +372,7 @@ Tensor softmin(const Tensor& x, Index dim = -1);  // softmax(-x)
 /// second (Shazeer 2020). (.., 2 n) -> (.., n)
 Tensor glu(const Tensor& x, Index dim = -1);
 Tensor swiglu(const Tensor& x, Index dim = -1);
-/// x where x > 0, else weight x (He et al. 2015); weight is (1), or (C) for x (B, C, ..) or (C).
+/// x where x > 0, else weight x (He et al. 2015); weight is (1), or (C) for x (B, C, ..).
 Tensor prelu(const Tensor& x, const Tensor& weight);
 /// (x - mean) / sqrt(var + eps) * weight + bias over the last dimension (Ba, Kiros & Hinton 2016); weight and bias have
 /// its size or are undefined.  (.., n), (n), (n) -> (.., n)
@@ -639,6 +643,190 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
 /// q, k and v, each split into heads. (N, 3 C) -> (N, C)
 Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> lengths,
                         const AttentionOptions& options = {});
+
+// ---- composed of the ops above, under PyTorch's names
+Tensor asinh(const Tensor& x);
+Tensor acosh(const Tensor& x);
+Tensor atanh(const Tensor& x);
+Tensor log10(const Tensor& x);
+Tensor erfc(const Tensor& x);  // 1 - erf(x); its digits are those of erf
+Tensor frac(const Tensor& x);  // x - trunc(x)
+Tensor sinc(const Tensor& x);  // sin(pi x) / (pi x), and 1 at 0
+Tensor deg2rad(const Tensor& x);
+Tensor rad2deg(const Tensor& x);
+Tensor signbit(const Tensor& x);  // 1 where x < 0 or x is -0; no gradient, as of the next two
+Tensor isposinf(const Tensor& x);
+Tensor isneginf(const Tensor& x);
+/// log(x / (1 - x)); x is kept within [eps, 1 - eps] if eps is not negative.
+Tensor logit(const Tensor& x, double eps = -1);
+/// These values in the place of NaN and of the infinities. Without one, the type's largest number, or its negative.
+Tensor nan_to_num(const Tensor& x, double nan = 0);
+Tensor nan_to_num(const Tensor& x, double nan, double posinf, double neginf);
+Tensor threshold(const Tensor& x, double threshold, double value);  // x where x > threshold, else value
+Tensor clamp_min(const Tensor& x, double low);
+Tensor clamp_max(const Tensor& x, double high);
+/// x where x >= 0, else a x with a drawn from [lower, upper) for each element, or their mean unless training.
+Tensor rrelu(const Tensor& x, double lower = 1.0 / 8, double upper = 1.0 / 3, bool training = false);
+Tensor hypot(const Tensor& a, const Tensor& b);           // sqrt(a^2 + b^2); gradient 0 where both are 0
+Tensor logaddexp(const Tensor& a, const Tensor& b);       // log(e^a + e^b), without overflow
+Tensor logaddexp2(const Tensor& a, const Tensor& b);      // log2(2^a + 2^b)
+Tensor xlogy(const Tensor& x, const Tensor& y);           // x log(y), and 0 where x is 0
+Tensor heaviside(const Tensor& x, const Tensor& values);  // 0 below 0, 1 above, `values` at 0; no gradient
+Tensor copysign(const Tensor& a, const Tensor& b);        // |a| with the sign of b, which may be that of -0
+Tensor fmax(const Tensor& a, const Tensor& b);            // maximum and minimum, but a number wins over a NaN
+Tensor fmin(const Tensor& a, const Tensor& b);
+Tensor floor_divide(const Tensor& a, const Tensor& b);                                // floor(a / b)
+Tensor ldexp(const Tensor& x, const Tensor& exponent);                                // x 2^exponent
+Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, double value = 1);  // x + value a b
+Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, double value = 1);  // x + value a / b
+/// 1 where |a - b| <= atol + rtol |b|; equal infinities are close, NaNs if equal_nan. No gradient.
+Tensor isclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false);
+bool allclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false);
+bool equal(const Tensor& a, const Tensor& b);                      // the same shape and numbers
+Tensor isin(const Tensor& elements, const Tensor& test_elements);  // 1 where the element is one of these
+
+Tensor ravel(const Tensor& x);                                      // flatten(x)
+Tensor t(const Tensor& x);                                          // the transpose of a matrix; a vector as it is
+Tensor swapaxes(const Tensor& x, Index axis0, Index axis1);         // transpose
+Tensor moveaxis(const Tensor& x, Index source, Index destination);  // movedim
+Tensor unflatten(const Tensor& x, Index dim, const Sizes& sizes);   // this dimension becomes several
+Tensor tile(const Tensor& x, const Sizes& counts);  // repeat, with counts of 1 for the leading dimensions left out
+Tensor fliplr(const Tensor& x);                     // flip(x, 1)
+Tensor flipud(const Tensor& x);                     // flip(x, 0)
+Tensor rot90(const Tensor& x, Index k = 1, Index dim0 = 0, Index dim1 = 1);  // k quarter turns from dim0 to dim1
+Tensor atleast_1d(const Tensor& x);  // with dimensions of size 1 in front, for 3-D behind, as NumPy adds them
+Tensor atleast_2d(const Tensor& x);
+Tensor atleast_3d(const Tensor& x);
+Tensor hstack(const std::vector<Tensor>& parts);        // joined side by side
+Tensor vstack(const std::vector<Tensor>& parts);        // one below another
+Tensor dstack(const std::vector<Tensor>& parts);        // one behind another
+Tensor column_stack(const std::vector<Tensor>& parts);  // hstack, with vectors as columns
+Tensor block_diag(const std::vector<Tensor>& parts);    // matrices along the diagonal, 0 elsewhere
+std::vector<Tensor> split(const Tensor& x, const std::vector<Index>& sizes, Index dim = 0);  // parts of these sizes
+std::vector<Tensor> tensor_split(const Tensor& x, Index sections, Index dim = 0);  // the first parts may be larger by 1
+std::vector<Tensor> hsplit(const Tensor& x, Index sections);  // equal parts of dimension 1, of 0 in a vector
+std::vector<Tensor> vsplit(const Tensor& x, Index sections);  // of dimension 0
+std::vector<Tensor> dsplit(const Tensor& x, Index sections);  // of dimension 2
+std::vector<Tensor> broadcast_tensors(const std::vector<Tensor>& tensors);
+/// A vector as the diagonal of a matrix, or the diagonal of a matrix as a vector.
+Tensor diag(const Tensor& x, Index diagonal = 0);
+Tensor diagflat(const Tensor& x, Index offset = 0);    // diag(flatten(x))
+Tensor diag_embed(const Tensor& x, Index offset = 0);  // (.., n) -> (.., m, m), the rows as diagonals
+Tensor trace(const Tensor& x);                         // the sum of a matrix's diagonal
+/// Every tensor of dimension 1 repeated along the dimensions of the others. "ij": dimension i belongs to tensor i; "xy"
+/// swaps the first two.
+std::vector<Tensor> meshgrid(const std::vector<Tensor>& tensors, std::string_view indexing = "ij");
+Tensor cartesian_prod(const std::vector<Tensor>& tensors);  // all combinations: (a), (b) -> (a b, 2)
+/// Each index of `dim` this often in a row; without `dim` of flatten(x).
+Tensor repeat_interleave(const Tensor& x, Index repeats);
+Tensor repeat_interleave(const Tensor& x, Index repeats, Index dim);
+Tensor take(const Tensor& x, const Ids& ids);               // elements of flatten(x), in the shape of the ids
+Tensor masked_select(const Tensor& x, const Tensor& mask);  // the elements where mask is not 0, as a vector
+Ids nonzero(const Tensor& x);                               // where x is not 0: (count, dimensions)
+Ids tril_indices(Index row, Index col, Index offset = 0);   // rows and columns of tril: (2, count)
+Ids triu_indices(Index row, Index col, Index offset = 0);
+/// x with source in the place of these indices of `dim`, or added there, or with `value` there.
+Tensor index_copy(const Tensor& x, Index dim, const Ids& ids, const Tensor& source);
+Tensor index_add(const Tensor& x, Index dim, const Ids& ids, const Tensor& source, double alpha = 1);
+Tensor index_fill(const Tensor& x, Index dim, const Ids& ids, double value);
+/// (.., C r^2, H, W) -> (.., C, H r, W r) and back (Shi et al. 2016).
+Tensor pixel_shuffle(const Tensor& x, Index upscale_factor);
+Tensor pixel_unshuffle(const Tensor& x, Index downscale_factor);
+/// The channels of (B, C, ..) as a table of `groups` rows, read by columns (Zhang et al. 2018).
+Tensor channel_shuffle(const Tensor& x, Index groups);
+
+Tensor nansum(const Tensor& x);  // NaN counts as 0
+Tensor nansum(const Tensor& x, const Dims& dims, bool keepdim = false);
+Tensor nanmean(const Tensor& x);  // of what is not NaN
+Tensor nanmean(const Tensor& x, const Dims& dims, bool keepdim = false);
+/// The value below which a part q of the others lies, between two neighbors linearly; NaN if one is there.
+Tensor quantile(const Tensor& x, double q);
+Tensor quantile(const Tensor& x, double q, Index dim, bool keepdim = false);
+Sorted kthvalue(const Tensor& x, Index k, Index dim = -1, bool keepdim = false);  // the k-th smallest; 1 is the first
+Sorted mode(const Tensor& x, Index dim = -1, bool keepdim = false);  // the most frequent, the smallest of several
+Tensor msort(const Tensor& x);                                       // sort(x, 0).values
+Sorted cummax(const Tensor& x, Index dim);  // the largest up to each element; the last place of equal ones
+Sorted cummin(const Tensor& x, Index dim);
+Tensor logcumsumexp(const Tensor& x, Index dim);                   // log of cumsum(e^x), without overflow
+Tensor diff(const Tensor& x, Index n = 1, Index dim = -1);         // n times: each element but the first minus the last
+Tensor trapezoid(const Tensor& y, double dx = 1, Index dim = -1);  // the integral by the trapezoidal rule
+Tensor trapezoid(const Tensor& y, const Tensor& x, Index dim = -1);
+Tensor cumulative_trapezoid(const Tensor& y, double dx = 1, Index dim = -1);  // up to each element but the first
+Tensor dist(const Tensor& a, const Tensor& b, double p = 2);                  // norm(a - b, p); they broadcast
+std::pair<Tensor, Tensor> var_mean(const Tensor& x, const Dims& dims, bool keepdim = false, double correction = 1);
+std::pair<Tensor, Tensor> std_mean(const Tensor& x, const Dims& dims, bool keepdim = false, double correction = 1);
+std::pair<Tensor, Tensor> aminmax(const Tensor& x, const Dims& dims, bool keepdim = false);
+/// Of variables in rows and observations in columns: (n, count) -> (n, n).
+Tensor cov(const Tensor& x, double correction = 1);
+Tensor corrcoef(const Tensor& x);
+/// How many of the sorted numbers are below each value, or not above it if `right`: where it would be put in.
+Ids searchsorted(const Tensor& sorted, const Tensor& values, bool right = false);
+Ids bucketize(const Tensor& values, const Tensor& boundaries, bool right = false);  // the same
+Ids bincount(const Ids& ids, Index minlength = 0);                                  // how often each number is there
+Tensor unique(const Tensor& x);                                                     // in rising order, each once
+Tensor unique_consecutive(const Tensor& x);                                         // without repeats in a row
+/// How many numbers are in each of `bins` equal parts from min to max, or of what x spans if both are 0.
+Tensor histc(const Tensor& x, Index bins = 100, double min = 0, double max = 0);
+
+Tensor mm(const Tensor& a, const Tensor& b);     // (m, k), (k, n) -> (m, n)
+Tensor mv(const Tensor& a, const Tensor& b);     // (m, k), (k) -> (m)
+Tensor vdot(const Tensor& a, const Tensor& b);   // dot
+Tensor inner(const Tensor& a, const Tensor& b);  // over the last dimension of both
+/// The factors of what is added to, and of the product.
+struct AddOptions {
+  double beta = 1, alpha = 1;
+};
+Tensor addmm(const Tensor& x, const Tensor& a, const Tensor& b, AddOptions options = {});  // beta x + alpha mm(a, b)
+Tensor addmv(const Tensor& x, const Tensor& a, const Tensor& b, AddOptions options = {});
+Tensor addr(const Tensor& x, const Tensor& a, const Tensor& b, AddOptions options = {});     // outer
+Tensor baddbmm(const Tensor& x, const Tensor& a, const Tensor& b, AddOptions options = {});  // bmm
+Tensor addbmm(const Tensor& x, const Tensor& a, const Tensor& b,
+              AddOptions options = {});                              // bmm, summed over the batch
+Tensor chain_matmul(const std::vector<Tensor>& matrices);            // from left to right
+Tensor tensordot(const Tensor& a, const Tensor& b, Index dims = 2);  // over the last of a and the first of b
+Tensor kron(const Tensor& a, const Tensor& b);                       // each element of a times b, in its place
+Tensor matrix_power(const Tensor& x, Index n);                       // x times itself; n >= 0
+Tensor cross(const Tensor& a, const Tensor& b, Index dim = -1);      // of vectors of three numbers
+/// Distances between the rows of both: (.., m, k), (.., n, k) -> (.., m, n). Gradient 0 where one is 0.
+Tensor cdist(const Tensor& a, const Tensor& b, double p = 2);
+Tensor pdist(const Tensor& x, double p = 2);  // of every two rows, once: (n, k) -> (n (n - 1) / 2)
+/// Powers of the numbers: (n) -> (n, count), from count - 1 down to 0, or up if increasing. Count 0 is n.
+Tensor vander(const Tensor& x, Index count = 0, bool increasing = false);
+/// x1 W x2 + bias for each of `out` matrices: (.., a), (.., b), (out, a, b), (out) -> (.., out)
+Tensor bilinear(const Tensor& x1, const Tensor& x2, const Tensor& weight, const Tensor& bias = {});
+/// base to the power of `steps` numbers from start to end at equal distances.
+Tensor logspace(double start, double end, Index steps = 100, double base = 10, DType dtype = DType::f32);
+/// Windows for the spectrum of a signal; periodic ones leave the last number out.
+Tensor hann_window(Index length, bool periodic = true, DType dtype = DType::f32);
+Tensor hamming_window(Index length, bool periodic = true, DType dtype = DType::f32);
+Tensor blackman_window(Index length, bool periodic = true, DType dtype = DType::f32);
+Tensor bartlett_window(Index length, bool periodic = true, DType dtype = DType::f32);
+Tensor normal(const Tensor& mean, const Tensor& std);  // N(mean, std^2), each element of its own
+
+/// dropout of whole channels: of (B, C, ..).
+Tensor dropout1d(const Tensor& x, double p = 0.5, bool training = true);
+Tensor dropout2d(const Tensor& x, double p = 0.5, bool training = true);
+/// dropout to selu's lower end, with mean 0 and variance 1 kept (Klambauer et al. 2017); and of whole channels.
+Tensor alpha_dropout(const Tensor& x, double p = 0.5, bool training = false);
+Tensor feature_alpha_dropout(const Tensor& x, double p = 0.5, bool training = false);
+/// softmax((logits + Gumbel noise) / tau); hard: 1 at the largest and 0 elsewhere, with the same gradient (Jang et al.
+/// 2017).
+Tensor gumbel_softmax(const Tensor& logits, double tau = 1, bool hard = false, Index dim = -1);
+/// x / (k + alpha mean of x^2 over `size` neighboring channels)^beta (Krizhevsky et al. 2012). (B, C, ..)
+Tensor local_response_norm(const Tensor& x, Index size, double alpha = 1e-4, double beta = 0.75, double k = 1);
+Tensor lp_pool1d(const Tensor& x, double norm_type, Index kernel, Index stride = 0);  // (sum of x^p)^(1/p) per window
+Tensor lp_pool2d(const Tensor& x, double norm_type, Size2 kernel, Size2 stride = 0);
+struct MultiMarginOptions {
+  double p = 1;
+  double margin = 1;
+  Tensor weight = {};  // (V): a factor per class
+  Reduction reduction = Reduction::mean;
+};
+/// sum over the wrong classes of max(0, margin - x[target] + x[class])^p, divided by V. (B, V), (B)
+Tensor multi_margin_loss(const Tensor& x, const Ids& targets, const MultiMarginOptions& options = {});
+/// binary_cross_entropy_with_logits, its mean over the last dimension.
+Tensor multilabel_soft_margin_loss(const Tensor& x, const Tensor& target, const Tensor& weight = {},
+                                   Reduction reduction = Reduction::mean);
 
 #pragma GCC visibility pop
 }  // namespace gradus

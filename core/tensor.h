@@ -284,7 +284,8 @@ concept Numbers = std::ranges::contiguous_range<R> && std::is_arithmetic_v<std::
 /// fill in row-major order. Throws Error for ragged braces and for a count that is not the shape's.
 Tensor tensor(const Nested& values, DType dtype = DType::f32);
 Tensor tensor(const Nested& values, const Shape& shape, DType dtype = DType::f32);
-/// From numbers of any type in a vector, array or span, in row-major order; without a shape one dimension.
+/// From numbers of any type in a vector, array or span, in row-major order; without a shape one dimension, or the
+/// shape of Ids.
 template <detail::Numbers R>
 Tensor tensor(const R& values, const Shape& shape, DType dtype = DType::f32) {
   Tensor x = Tensor::empty(shape, dtype);
@@ -297,7 +298,11 @@ Tensor tensor(const R& values, const Shape& shape, DType dtype = DType::f32) {
 }
 template <detail::Numbers R>
 Tensor tensor(const R& values, DType dtype = DType::f32) {
-  return tensor(values, Shape{static_cast<Index>(std::ranges::size(values))}, dtype);
+  if constexpr (requires { Shape(values.shape()); }) {
+    return tensor(values, values.shape(), dtype);
+  } else {
+    return tensor(values, Shape{static_cast<Index>(std::ranges::size(values))}, dtype);
+  }
 }
 /// One plain number: shape ().
 template <std::convertible_to<double> T>
@@ -313,6 +318,10 @@ Tensor randn_like(const Tensor& x);
 Tensor rand_like(const Tensor& x);
 /// 0, 1, .. end-1; or start, start + step, .. below end.
 Tensor arange(double end, DType dtype = DType::f32);
+template <std::integral T>
+Tensor arange(T end, DType dtype = DType::f32) {
+  return arange(static_cast<double>(end), dtype);
+}
 Tensor arange(double start, double end, double step = 1, DType dtype = DType::f32);
 /// `steps` numbers from start to end, both included, at equal distances.
 Tensor linspace(double start, double end, Index steps, DType dtype = DType::f32);

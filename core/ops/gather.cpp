@@ -2,6 +2,8 @@
 // never add to the same element.
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <vector>
 
 #include <gradus/core/ops/detail/common.h>
 
@@ -190,6 +192,22 @@ Tensor one_hot(const Ids& ids, Index classes, DType dtype) {
     for (std::size_t i = 0; i < ids.size(); ++i) to[static_cast<Index>(i) * classes + ids[i]] = 1;
   });
   return y;
+}
+
+Ids to_ids(const Tensor& x) {
+  check_defined("to_ids", {x});
+  std::vector<std::int32_t> ids;
+  ids.reserve(static_cast<std::size_t>(x.numel()));
+  constexpr double end = 2147483648.0;
+  dispatch(x.dtype(), [&]<class T>() {
+    for (const T value : x.data<T>()) {
+      const double number = value;
+      check(std::floor(number) == number && number >= -end && number < end,
+            "to_ids: {} is no id; ids are whole numbers of 32 bits: take floor(x) or round(x), or argmax(x)", value);
+      ids.push_back(static_cast<std::int32_t>(number));
+    }
+  });
+  return {ids, x.shape()};
 }
 
 }  // namespace gradus

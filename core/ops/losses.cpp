@@ -189,7 +189,9 @@ Tensor cosine_embedding_loss(const Tensor& x1, const Tensor& x2, const Tensor& t
   check_same_shape("cosine_embedding_loss", "x1", x1, "x2", x2);
   check_defined("cosine_embedding_loss", {target});
   return composed("cosine_embedding_loss", [&] {
-    const Tensor cosine = cosine_similarity(x1, x2, -1);
+    constexpr double eps = 1e-12;  // PyTorch's, which makes the cosine of zeros 0
+    const Tensor squares = (sum(x1 * x1, -1) + eps) * (sum(x2 * x2, -1) + eps);
+    const Tensor cosine = sum(x1 * x2, -1) / sqrt(squares);
     return reduced(where(target == 1, 1 - cosine, relu(cosine - margin)), reduction);
   });
 }
@@ -276,6 +278,28 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& probabilities, const Cr
     const double smoothing = options.label_smoothing, even = smoothing / static_cast<double>(logits.size(-1));
     const Tensor target = smoothing > 0 ? probabilities * (1 - smoothing) + even : probabilities;
     return reduced(-sum(weighted(target * log_softmax(logits), options.weight), -1), options.reduction);
+  });
+}
+
+Tensor multi_margin_loss(const Tensor& x, const Ids& targets, const MultiMarginOptions& options) {
+  check_defined("multi_margin_loss", {x});
+  check(x.rank() == 2 && targets.shape() == Shape{x.size(0)},
+        "multi_margin_loss: x {} and targets {}; it needs (B, classes) and one target per row", x.shape(),
+        targets.shape());
+  check(options.p == 1 || options.p == 2, "multi_margin_loss: p is {}; it must be 1 or 2", options.p);
+  return composed("multi_margin_loss", [&] {
+    const Tensor right = gather(x, 1, targets.unsqueeze(1));
+    const Tensor above = pow(relu(options.margin - right + x), options.p);
+    const Tensor wrong = masked_fill(above, one_hot(targets, x.size(1), x.dtype()), 0);
+    const Tensor losses = sum(wrong, 1) / static_cast<double>(x.size(1));
+    return reduced(options.weight.defined() ? losses * take(options.weight, targets) : losses, options.reduction);
+  });
+}
+
+Tensor multilabel_soft_margin_loss(const Tensor& x, const Tensor& target, const Tensor& weight, Reduction reduction) {
+  return composed("multilabel_soft_margin_loss", [&] {
+    const BinaryCrossEntropyOptions options{.weight = weight, .reduction = Reduction::none};
+    return reduced(mean(binary_cross_entropy_with_logits(x, target, options), -1), reduction);
   });
 }
 

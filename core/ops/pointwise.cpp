@@ -461,12 +461,12 @@ Tensor swiglu(const Tensor& x, Index dim) {
 
 Tensor prelu(const Tensor& x, const Tensor& weight) {
   check_defined("prelu", {x, weight});
-  const Index channels = x.rank() == 0 ? 1 : x.size(x.rank() == 1 ? 0 : 1);
+  const Index channels = x.rank() < 2 ? 1 : x.size(1);
   check(weight.rank() == 1 && (weight.numel() == 1 || weight.numel() == channels),
         "prelu: weight {} for x {}; it must be (1) or ({})", weight.shape(), x.shape(), channels);
   return composed("prelu", [&] {
     Shape shape;
-    for (Index d = 0; d < x.rank(); ++d) shape.push_back(d == 1 || x.rank() == 1 ? weight.numel() : 1);
+    for (Index d = 0; d < x.rank(); ++d) shape.push_back(d == 1 ? weight.numel() : 1);
     return where(x > 0, x, x * reshape(weight, shape));
   });
 }

@@ -69,8 +69,8 @@ int main(int argc, char** argv) {
       adam.step();
       if (count % 500 == 0) target = nn::clone(values);
     }
-    if (episode % 20 == 0) {
-      fmt::print("episode {:3}  mean reward of the last 20: {:.1f}\n", episode, reward / 20);
+    if (episode % 10 == 0) {
+      fmt::print("episode {:3}  mean reward of the last 10: {:.1f}\n", episode, reward / 10);
       reward = 0;
     }
   }

@@ -53,8 +53,8 @@ int main(int argc, char** argv) {
     loss.backward();
     adam.step();
     reward += pole.steps();
-    if (episode % 50 == 0) {
-      fmt::print("episode {:3}  mean reward of the last 50: {:.1f}\n", episode, reward / 50);
+    if (episode % 30 == 0) {
+      fmt::print("episode {:3}  mean reward of the last 30: {:.1f}\n", episode, reward / 30);
       reward = 0;
     }
   }

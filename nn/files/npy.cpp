@@ -310,15 +310,15 @@ Tensor read_array(Source& source) {
   return x;
 }
 
-IdArray read_ids(Source& source) {
+Ids read_ids(Source& source) {
   const Header header = read_header(source);
   source.require(header.kind != 'f', "it is an array of floats, and ids are integers; save x.astype(numpy.int32)");
-  IdArray array{std::vector<std::int32_t>(static_cast<std::size_t>(header.shape.numel())), header.shape};
+  std::vector<std::int32_t> ids(static_cast<std::size_t>(header.shape.numel()));
   each_integer(source, header, [&](std::size_t i, auto n) {
     source.require(std::in_range<std::int32_t>(n), "element {} is {}; ids are from -2^31 to 2^31 - 1", i, n);
-    array.ids[i] = static_cast<std::int32_t>(n);  // NOLINT(bugprone-signed-char-misuse): a number, no character
+    ids[i] = static_cast<std::int32_t>(n);  // NOLINT(bugprone-signed-char-misuse): a number, no character
   });
-  return array;
+  return {Ids(ids), header.shape};
 }
 
 InputFile open_npy(const std::string& path) {
@@ -380,7 +380,7 @@ Tensor load_npy(const std::string& path) {
   return read_array(file);
 }
 
-IdArray load_npy_ids(const std::string& path) {
+Ids load_npy_ids(const std::string& path) {
   InputFile file = open_npy(path);
   return read_ids(file);
 }
@@ -407,7 +407,7 @@ Tensor load_npz(const std::string& path, const std::string& name) {
   return with_array(path, name, read_array);
 }
 
-IdArray load_npz_ids(const std::string& path, const std::string& name) {
+Ids load_npz_ids(const std::string& path, const std::string& name) {
   return with_array(path, name, read_ids);
 }
 

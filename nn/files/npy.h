@@ -3,20 +3,13 @@
 // numpy.org/doc/stable/reference/generated/numpy.lib.format.html and PKWARE's APPNOTE.TXT (zip).
 #pragma once
 
-#include <cstdint>
 #include <string>
-#include <vector>
 
+#include <gradus/core/ids.h>
 #include <gradus/nn/module.h>
 
 namespace gradus::nn {
 #pragma GCC visibility push(default)
-
-/// Whole numbers, as embedding, gather and cross_entropy take them, in row-major order, and the array's shape.
-struct IdArray {
-  std::vector<std::int32_t> ids;
-  Shape shape;
-};
 
 /// An array of numbers, with its shape. The result's type is f32 where that holds every number of the file's type:
 /// float16, float32, bool (as 0 and 1), integers of 8 and 16 bits. It is f64 for float64 and integers of 32 and 64
@@ -25,7 +18,7 @@ struct IdArray {
 /// arrays of complex numbers, texts, dates, objects and records.
 Tensor load_npy(const std::string& path);
 /// An array of integers or bools. Throws Error for another type and for a number that does not fit in 32 bits.
-IdArray load_npy_ids(const std::string& path);
+Ids load_npy_ids(const std::string& path);
 /// As numpy.save(path, x): version 1.0, little-endian, in C order. The whole file or nothing, as in save_tensors.
 void save_npy(const std::string& path, const Tensor& x);
 
@@ -34,7 +27,7 @@ void save_npy(const std::string& path, const Tensor& x);
 NamedTensors load_npz(const std::string& path);
 /// The array `name` alone: the others may be of any type.
 Tensor load_npz(const std::string& path, const std::string& name);
-IdArray load_npz_ids(const std::string& path, const std::string& name);
+Ids load_npz_ids(const std::string& path, const std::string& name);
 /// As numpy.savez(path, **arrays): not compressed. Throws Error for a name that is there twice.
 void save_npz(const std::string& path, const NamedTensors& arrays);
 

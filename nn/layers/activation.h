@@ -55,7 +55,7 @@ struct PReLU : Layer {
     check(num_parameters > 0, "PReLU: {} weights; there must be at least 1", num_parameters);
     weight = parameter(full({num_parameters}, init, dtype));
   }
-  Tensor operator()(const Tensor& x) const override;
+  Tensor operator()(const Tensor& x) const override { return prelu(x, weight); }
   void members(Visitor& visit) const override { visit("weight", weight); }
 
   Tensor weight;  // (num_parameters)
@@ -64,7 +64,7 @@ struct PReLU : Layer {
 /// a sigmoid(b), where a and b are the halves of x along `dim` (Dauphin et al. 2017). (.., 2 n, ..) -> (.., n, ..)
 struct GLU : ActivationLayer {
   explicit GLU(Index dim = -1) : dim_(dim) {}
-  Tensor operator()(const Tensor& x) const override;
+  Tensor operator()(const Tensor& x) const override { return glu(x, dim_); }
 
  private:
   Index dim_;
@@ -74,7 +74,7 @@ struct GLU : ActivationLayer {
 /// (Shazeer 2020). (.., 2 n, ..) -> (.., n, ..)
 struct SwiGLU : ActivationLayer {
   explicit SwiGLU(Index dim = -1) : dim_(dim) {}
-  Tensor operator()(const Tensor& x) const override;
+  Tensor operator()(const Tensor& x) const override { return swiglu(x, dim_); }
 
  private:
   Index dim_;

@@ -1,7 +1,6 @@
 // Ids go to the first layer, everything behind it is one chain.
 #include <gradus/nn/layers/sequential.h>
 
-#include <vector>
 
 #include <gradus/core/ops.h>
 #include <gradus/core/runtime/platform.h>
@@ -19,19 +18,14 @@ Tensor Sequential::run(Tensor x, std::size_t first) const {
   return x;
 }
 
-Tensor Sequential::operator()(std::span<const std::int32_t> ids) const {
-  return (*this)(ids, {static_cast<Index>(ids.size())});
-}
-
-Tensor Sequential::operator()(std::span<const std::int32_t> ids, const Shape& ids_shape) const {
+Tensor Sequential::operator()(const Ids& ids) const {
   check(size() > 0, "Sequential: ids came, but it has no layers; its first must be an Embedding");
   const Layer& first = layers_.at(0);
   const auto* const embedding = dynamic_cast<const Embedding*>(&first);
   check(embedding != nullptr, "Sequential: ids came, but its first layer is a {}; it must be an Embedding",
         platform::type_name(typeid(first).name()));
-  const Tensor x = (*embedding)(ids, ids_shape);
-  if (hook_)
-    hook_(layers_.all().front().name, first, tensor(std::vector<double>(ids.begin(), ids.end()), ids_shape), x);
+  const Tensor x = (*embedding)(ids);
+  if (hook_) hook_(layers_.all().front().name, first, tensor(ids, ids.shape()), x);
   return run(x, 1);
 }
 

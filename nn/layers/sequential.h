@@ -2,14 +2,13 @@
 #pragma once
 
 #include <concepts>
-#include <cstdint>
 #include <functional>
 #include <initializer_list>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 
+#include <gradus/core/ids.h>
 #include <gradus/nn/layers/module_list.h>
 
 namespace gradus::nn {
@@ -74,9 +73,8 @@ class Sequential : public Layer {
   Layer& operator[](std::string_view name) const { return layers_.at(name); }
 
   Tensor operator()(const Tensor& x) const override { return run(x, 0); }
-  /// The same for ids, where the first layer is an Embedding: ids of this shape, by default (ids.size()).
-  Tensor operator()(std::span<const std::int32_t> ids) const;
-  Tensor operator()(std::span<const std::int32_t> ids, const Shape& ids_shape) const;
+  /// The same for ids, where the first layer is an Embedding.
+  Tensor operator()(const Ids& ids) const;
   void members(Visitor& visit) const override { layers_.members(visit); }
 
   /// What is called after each layer, with its name, the layer, what it got and what it returned. One at a time; an

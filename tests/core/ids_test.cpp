@@ -27,6 +27,24 @@ TEST(Ids, ComeFromAnyWholeNumbers) {
   EXPECT_THAT(error_of([] { Ids(std::vector<std::uint64_t>{1ULL << 63}); }), ::testing::HasSubstr("32 bits"));
 }
 
+TEST(Ids, ComeFromTensorsOfWholeNumbers) {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    EXPECT_EQ(to_ids(tensor({{2, 0, 1}, {-1, 7, 3}}, dtype)), Ids({2, 0, 1, -1, 7, 3}, {2, 3}));
+    for (const double wrong : {0.5, 2147483648.0, std::nan(""), HUGE_VAL}) {
+      const Tensor x = tensor({1.0, wrong}, dtype);
+      EXPECT_THAT(error_of([&] { to_ids(x); }), ::testing::HasSubstr("is no id")) << wrong;
+    }
+  }
+  EXPECT_THAT(error_of([] { to_ids({}); }), ::testing::HasSubstr("to_ids"));
+}
+
+TEST(Ids, BecomeTensorsOfTheirShape) {
+  const Ids ids({2, 0, 1, -1, 7, 3}, {2, 3});
+  EXPECT_EQ(tensor(ids).shape(), (Shape{2, 3}));
+  EXPECT_EQ(tensor(ids, DType::f64).dtype(), DType::f64);
+  EXPECT_EQ(to_ids(tensor(ids)), ids);
+}
+
 TEST(Ids, HaveAShape) {
   const Ids ids({0, 1, 2, 3, 4, 5}, {2, 3});
   EXPECT_EQ(ids.reshape({3, -1}).shape(), (Shape{3, 2}));

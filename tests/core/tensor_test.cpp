@@ -33,6 +33,7 @@ TEST(Tensor, IsMadeFilled) {
   EXPECT_EQ(ones_like(zeros({2, 3}, DType::f64)).dtype(), DType::f64);
   EXPECT_EQ(zeros_like(ones({2, 3})).shape(), (Shape{2, 3}));
   EXPECT_EQ(arange(4).to_vector(), (std::vector<double>{0, 1, 2, 3}));
+  EXPECT_EQ(arange(ones({2, 3}).size(1), DType::f64).to_vector(), (std::vector<double>{0, 1, 2}));
   EXPECT_EQ(arange(1, 2, 0.25, DType::f64).to_vector(), (std::vector<double>{1, 1.25, 1.5, 1.75}));
   EXPECT_EQ(arange(3, 0, -1).to_vector(), (std::vector<double>{3, 2, 1}));
   EXPECT_EQ(arange(0).numel(), 0);

@@ -21,8 +21,8 @@ bool same_bits(const Tensor& a, const Tensor& b) {
 void check_array(const std::string& path) {
   const auto ids = result_of([&] { return nn::load_npy_ids(path); });
   const auto x = result_of([&] { return nn::load_npy(path); });
-  if (ids) expect(x && x->shape() == ids->shape, "what is read as ids can be read as numbers");
-  if (ids) expect(x->to_vector() == std::vector<double>(ids->ids.begin(), ids->ids.end()), "ids are the numbers");
+  if (ids) expect(x && x->shape() == ids->shape(), "what is read as ids can be read as numbers");
+  if (ids) expect(x->to_vector() == std::vector<double>(ids->begin(), ids->end()), "ids are the numbers");
   if (!x) return;
   const std::string copy = folder() / "copy";
   nn::save_npy(copy, *x);

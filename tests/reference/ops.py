@@ -51,11 +51,11 @@ def targets(x):
 def gathered(x, dim):
     """rows/gather.cpp: seven of the dimension's elements."""
     shape = [7 if d == dim else size for d, size in enumerate(x.shape)]
-    return x.gather(dim, picks(math.prod(shape), x.size(dim), 0).reshape(shape))
+    return x.gather(dim, picks(math.prod(shape), x.size(dim)).reshape(shape))
 
 
 def scattered(x, dim, source):
-    return x.scatter_add(dim, picks(source.numel(), x.size(dim), 0).reshape(source.shape), source)
+    return x.scatter_add(dim, picks(source.numel(), x.size(dim)).reshape(source.shape), source)
 
 
 def ragged(rows):

@@ -56,5 +56,5 @@ for episode in range(int(200 * scale)):
         if count % 500 == 0:
             target.load_state_dict(values.state_dict())
     rewards.append(float(pole.steps))
-    if len(rewards) % 20 == 0:
-        print(f"episode {len(rewards):3}  mean reward of the last 20: {torch.tensor(rewards[-20:]).mean():.1f}")
+    if len(rewards) % 10 == 0:
+        print(f"episode {len(rewards):3}  mean reward of the last 10: {torch.tensor(rewards[-10:]).mean():.1f}")

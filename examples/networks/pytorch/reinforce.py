@@ -44,5 +44,5 @@ for episode in range(int(600 * scale)):
     loss.backward()
     adam.step()
     rewards.append(float(len(states)))
-    if len(rewards) % 50 == 0:
-        print(f"episode {len(rewards):3}  mean reward of the last 50: {torch.tensor(rewards[-50:]).mean():.1f}")
+    if len(rewards) % 30 == 0:
+        print(f"episode {len(rewards):3}  mean reward of the last 30: {torch.tensor(rewards[-30:]).mean():.1f}")

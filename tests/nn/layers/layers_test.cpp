@@ -215,10 +215,7 @@ TEST(PReLU, LearnsTheSlopeBelowZero) {
   expect_gradients(two, {tensor({-1, -2, 4, -4, 1, -3, 0.5, 2}, {1, 2, 4}, f64)}, [&](In in) { return two(in[0]); });
   EXPECT_EQ(testing::names_of(two.named_parameters()), (std::vector<std::string>{"weight"}));
   expect_contains(error_of([] { PReLU(0); }), "0 weights");
-  expect_contains(error_of([&] {
-                    two(ones({2, 3}, f64));
-                  }),
-                  "x (2, 3) does not fit 2 weights; it must be (batch, 2, ..)");
+  expect_contains(error_of([&] { two(ones({2, 3}, f64)); }), "prelu: weight (2) for x (2, 3); it must be (1) or (3)");
   error_of([&] { two(ones({2}, f64)); });
 }
 
@@ -229,8 +226,8 @@ TEST(GLU, GatesHalfWithTheOther) {
   expect_close(SwiGLU()(x), {gate(1) * 0.5, -2 * gate(-2) * 3});
   expect_close(GLU(0)(reshape(x, {2, 2})), {gate(0.5), -2 * gate(3)});
   EXPECT_EQ(SwiGLU(1)(ones({2, 6, 3})).shape(), (Shape{2, 3, 3}));
-  expect_contains(error_of([] { GLU()(ones({3})); }), "GLU: dimension -1 of x (3) has size 3, which has no halves");
-  expect_contains(error_of([] { SwiGLU(2)(ones({4, 4})); }), "SwiGLU: there is no dimension 2");
+  expect_contains(error_of([] { GLU()(ones({3})); }), "glu: size 3 of dimension -1 of (3); it must be even");
+  expect_contains(error_of([] { SwiGLU(2)(ones({4, 4})); }), "swiglu: there is no dimension 2");
 }
 
 }  // namespace

@@ -157,7 +157,7 @@ TEST(Sequential, MayBeginWithAnEmbedding) {
   const std::vector<std::int32_t> ids{4, 0, 0, 2};
   const Tensor expected = linear(table(ids));
   EXPECT_EQ(bits(net(ids)), bits(expected));
-  EXPECT_EQ(net(ids, {2, 2}).shape(), (Shape{2, 2, 2}));
+  EXPECT_EQ(net(gradus::Ids(ids, {2, 2})).shape(), (Shape{2, 2, 2}));
   EXPECT_EQ(bits(net(tensor({{4, 0}, {0, 2}}))), bits(expected));
   EXPECT_EQ(net(tensor({{4, 0}, {0, 2}})).shape(), (Shape{2, 2, 2}));
   sum(net(ids)).backward();

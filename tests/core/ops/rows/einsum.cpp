@@ -93,6 +93,7 @@ void add_einsum(std::vector<OpRow>& rows) {
                   .shapes = {{5}, {5}},
                   .f = [](In x) { return dot(x[0], x[1]); },
                   .reference = [](Arrays x) { return by_definition("i,i->", x); },
+                  .domains = {Domain::positive},
                   .sized = GRADUS_SIZED({n}, {n}),
                   .limits = {8, 2}});
   rows.push_back({.op = "bmm",

@@ -99,6 +99,30 @@ void add_selects(std::vector<OpRow>& rows) {
            },
        .torch = "torch.take_along_dim(x[0], torch.tensor([[2, 0]]), 1)",
        .limits = {0, 4}});
+  rows.push_back({.op = "one_hot",
+                  .shapes = {{3, 4}},
+                  .f = [](In x) { return one_hot(argmax(x[0]), 4, x[0].dtype()); },
+                  .reference =
+                      [](Arrays x) {
+                        return ref::make({3, 4}, [&](const ref::Indices& i) {
+                          double largest = x[0].at({i[0], 0});
+                          for (Index c = 1; c < 4; ++c) largest = std::max(largest, x[0].at({i[0], c}));
+                          return x[0].at(i) == largest ? 1.0 : 0.0;
+                        });
+                      },
+                  .domains = {Domain::distinct},
+                  .no_gradient = {0},
+                  .torch = "F.one_hot(x[0].argmax(-1), 4).to(x[0].dtype)",
+                  .limits = {0, 0}});
+  rows.push_back({.op = "bernoulli",
+                  .variant = "of_sure_things",
+                  .shapes = {{3, 4}},
+                  .f = [](In x) { return bernoulli(x[0]); },
+                  .reference = [](Arrays x) { return x[0]; },
+                  .domains = {Domain::flags},
+                  .no_gradient = {0},
+                  .torch = "x[0].bernoulli()",
+                  .limits = {0, 0}});
 }
 
 const AddRows gather_rows("gather", [](std::vector<OpRow>& rows) {

@@ -871,7 +871,7 @@ void add_gates(std::vector<OpRow>& rows) {
                           });
                         },
                     .domains = {Domain::nonzero, Domain::any},
-                    .limits = {2, 8}});
+                    .limits = {2, 60}});
   }
 }
 
