@@ -84,4 +84,16 @@ TEST(NetworksLearn, WhatTheyAreFor) {
   EXPECT_TRUE(read(folder / "vae.svg").ends_with("</svg>\n"));
 }
 
+// Random actions keep the pole up for some 22 steps.
+TEST(NetworksLearn, ToPlaySolveAndFind) {
+  const TempFolder folder;
+  EXPECT_GT(last_number(run_in(folder, "dqn 0.7").output, "last 10: "), 50);
+  EXPECT_GT(last_number(run_in(folder, "reinforce 0.3").output, "last 30: "), 60);
+  EXPECT_LT(last_number(run_in(folder, "pinn 0.4").output, "against sin(x): "), 0.1);
+  EXPECT_LT(last_number(run_in(folder, "mdn 0.2").output, "new points "), -0.3);
+  EXPECT_TRUE(read(folder / "mdn.svg").ends_with("</svg>\n"));
+  EXPECT_EQ(last_number(run_in(folder, "l1").output, "penalty 0.2: "), 4);
+  EXPECT_LT(last_number(run_in(folder, "skipgram 0.3").output, "loss "), 2.3);
+}
+
 }  // namespace
