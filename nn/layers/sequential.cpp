@@ -1,7 +1,6 @@
 // Ids go to the first layer, everything behind it is one chain.
 #include <gradus/nn/layers/sequential.h>
 
-
 #include <gradus/core/ops.h>
 #include <gradus/core/runtime/platform.h>
 #include <gradus/nn/layers/embedding.h>
