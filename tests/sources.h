@@ -37,6 +37,12 @@ inline std::set<std::string> declared_names() {
   return names;
 }
 
+/// The ops that ops.h declares whose result is several tensors.
+inline std::set<std::string> declared_lists() {
+  const std::string header = read(std::filesystem::path(GRADUS_SOURCE_DIR) / "core" / "ops.h");
+  return words_after(header, "\nstd::vector<Tensor> ");
+}
+
 /// The words X of "struct X : Base" or "class X : public Base" in the headers below the folder.
 inline std::set<std::string> derived(const std::string& folder, const std::set<std::string>& bases) {
   std::set<std::string> names;

@@ -27,7 +27,7 @@ std::vector<int> sentence() {
 
 struct SkipGram : nn::Module {
   SkipGram(Index words, Index dim) : center(words, dim), context(words, dim) {
-    nn::init::uniform_(center.weight, -0.5 / 16, 0.5 / 16);  // small, so that what no word asks for does not count
+    nn::init::uniform_(center.weight, -0.03, 0.03);  // small: what no word around asks for stays small
   }
 
   Tensor operator()(const Tensor& centers, const Tensor& contexts, const Ids& negatives) const {

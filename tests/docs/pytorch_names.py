@@ -46,9 +46,11 @@ LEFT_OUT = [
     ("other devices and the libraries behind ops", {"torch", "nn"}, r"cudnn.*|mkldnn.*|miopen.*|is_vulkan.*|"
      r"get_device|is_distributed|DataParallel|SyncBatchNorm|batch_norm_.+|autocast.*|.*autocast.*|native_.*|"
      r"set_float32_matmul.*|get_float32_matmul.*|set_flush_denormal"),
-    ("native names of other names", {"F"}, r"native_.*|.*_with_indices|upsample_.*|upsample|multi_head_attention_forward"),
-    ("strides, views, aliases and names of dimensions: tensors are contiguous", {"torch"},
-     r"(?!index_copy).*_copy|unsafe_.*|as_strided.*|align_tensors|empty_strided|alias.*|expand_copy|constant_pad_nd|conv_tbc|convolution|"
+    ("native names of other names", {"F"},
+     r"native_.*|.*_with_indices|upsample_.*|upsample|multi_head_attention_forward"),
+    ("strides and copies of views (tensors are contiguous), bridges to other libraries, switches, and native names", {"torch"},
+     r"(?!index_copy).*_copy|unsafe_.*|as_strided.*|align_tensors|empty_strided|alias.*|expand_copy|constant_pad_nd|"
+     r"conv_tbc|convolution|"
      r"grid_sampler.*|affine_grid_generator|max_pool1d_with_indices|frobenius_norm|nuclear_norm|norm_except_dim|"
      r"(gru|lstm|rnn_relu|rnn_tanh)(_cell)?|embedding_renorm|feature_dropout|rsub|fill|is_inference.*|inference_mode|"
      r"from_dlpack|to_dlpack|from_file|frombuffer|asarray|as_tensor|from_numpy|is_same_size|is_tensor|is_storage|"

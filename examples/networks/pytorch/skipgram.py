@@ -42,7 +42,7 @@ class SkipGram(nn.Module):
         super().__init__()
         self.center = nn.Embedding(words, dim)
         self.context = nn.Embedding(words, dim)
-        nn.init.uniform_(self.center.weight, -0.5 / dim, 0.5 / dim)
+        nn.init.uniform_(self.center.weight, -0.03, 0.03)
 
     def forward(self, center, context, negatives):
         c = self.center(center)
