@@ -48,7 +48,8 @@ LEFT_OUT = [
      r"set_float32_matmul.*|get_float32_matmul.*|set_flush_denormal"),
     ("native names of other names", {"F"},
      r"native_.*|.*_with_indices|upsample_.*|upsample|multi_head_attention_forward"),
-    ("strides and copies of views (tensors are contiguous), bridges to other libraries, switches, and native names", {"torch"},
+    ("strides and copies of views (tensors are contiguous), bridges to other libraries, switches, and native names",
+     {"torch"},
      r"(?!index_copy).*_copy|unsafe_.*|as_strided.*|align_tensors|empty_strided|alias.*|expand_copy|constant_pad_nd|"
      r"conv_tbc|convolution|"
      r"grid_sampler.*|affine_grid_generator|max_pool1d_with_indices|frobenius_norm|nuclear_norm|norm_except_dim|"
