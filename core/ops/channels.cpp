@@ -50,7 +50,7 @@ Tensor gumbel_softmax(const Tensor& logits, double tau, bool hard, Index dim) {
   check_defined("gumbel_softmax", {logits});
   check(tau > 0, "gumbel_softmax: tau is {}; it must be above 0", tau);
   return composed("gumbel_softmax", [&] {
-    const Tensor y = softmax((logits - log(-log(rand_like(logits)))) / tau, dim);
+    Tensor y = softmax((logits - log(-log(rand_like(logits)))) / tau, dim);
     if (!hard) return y;
     const Tensor chosen = one_hot(argmax(y, dim), y.size(dim), y.dtype());
     return movedim(chosen, -1, dim) - y.detach() + y;

@@ -200,6 +200,12 @@ void conv_grad_x(const Conv& c, T* dx, const T* dy, const T* weight) {
   });
 }
 
+// dweight (O, K) += the share of one image of a depthwise convolution. sums: scratch for the taps of a filter.
+template <class T>
+void add_depthwise_grad_weight(const Conv& c, T* dweight, const T* dy, const T* image, double* sums) {
+  for (Index o = 0; o < c.O; ++o) add_taps_grad_weight(dweight + o * c.K(), dy + o * c.P(), image, c.w, sums);
+}
+
 // dweight is the sum over the batch of dy patches^T.
 template <class T>
 void conv_grad_weight(const Conv& c, T* dweight, const T* dy, const T* x) {
@@ -210,9 +216,7 @@ void conv_grad_weight(const Conv& c, T* dweight, const T* dy, const T* x) {
       const T* const from = dy + i * O * P;
       T* const to = sum + i % c.G * O * K;
       if (c.depthwise()) {
-        for (Index o = 0; o < O; ++o) {
-          add_taps_grad_weight(to + o * K, from + o * P, x + i * c.image(), c.w, sums.as<double>());
-        }
+        add_depthwise_grad_weight(c, to, from, x + i * c.image(), sums.as<double>());
         continue;
       }
       gather_patches(cols.as<T>(), x + i * c.image(), c.C, c.w);

@@ -17,7 +17,7 @@ struct Named {
 };
 
 bool has(std::string_view dims, char name) {
-  return dims.find(name) != dims.npos;
+  return dims.find(name) != std::string_view::npos;
 }
 
 // `dims` without those that are not wanted, which are summed over.
@@ -41,15 +41,15 @@ Tensor in_order(const Named& a, std::string_view order) {
   Shape shape;
   for (const char name : order) {
     const std::size_t d = a.dims.find(name);
-    if (d != a.dims.npos) dims.push_back(static_cast<Index>(d));
-    shape.push_back(d == a.dims.npos ? 1 : a.x.size(static_cast<Index>(d)));
+    if (d != std::string::npos) dims.push_back(static_cast<Index>(d));
+    shape.push_back(d == std::string::npos ? 1 : a.x.size(static_cast<Index>(d)));
   }
   return reshape(permute(a.x, dims), shape);
 }
 
 Index size_of(const Named& a, char name) {
   const std::size_t d = a.dims.find(name);
-  return d == a.dims.npos ? 1 : a.x.size(static_cast<Index>(d));
+  return d == std::string::npos ? 1 : a.x.size(static_cast<Index>(d));
 }
 
 // The product of a and b summed over all dimensions that are not wanted.
@@ -131,7 +131,7 @@ std::string spelled_out(std::string_view equation, std::string_view subscripts, 
 Named without_repeats(Named a) {
   for (std::size_t d = 0; d < a.dims.size(); ++d) {
     const std::size_t other = a.dims.find(a.dims[d], d + 1);
-    if (other == a.dims.npos) continue;
+    if (other == std::string::npos) continue;
     const char name = a.dims[d];
     a.x = diagonal(a.x, 0, static_cast<Index>(d), static_cast<Index>(other));
     a.dims.erase(other, 1);
@@ -152,7 +152,7 @@ void check_sizes(std::string_view equation, const std::vector<Named>& operands) 
   std::array<Index, 128> sizes{};
   for (const Named& a : operands) {
     for (std::size_t d = 0; d < a.dims.size(); ++d) {
-      Index& known = sizes[static_cast<std::size_t>(a.dims[d])];
+      Index& known = sizes[static_cast<unsigned char>(a.dims[d])];
       const Index size = a.x.size(static_cast<Index>(d));
       check(known == 0 || known == 1 || size == 1 || known == size,
             "einsum: '{}' in \"{}\" is {} in one operand and {} in another; they must be equal", a.dims[d], equation,
@@ -171,16 +171,16 @@ Equation parse(std::string_view equation, const std::vector<Tensor>& tensors) {
   for (const Tensor& x : tensors) {
     const std::size_t comma = inputs.find(',');
     const bool is_last = result.operands.size() + 1 == tensors.size();
-    check((comma == inputs.npos) == is_last,
+    check((comma == std::string_view::npos) == is_last,
           "einsum: \"{}\" does not name the dimensions of {} tensors; give one part each, separated by commas",
           equation, tensors.size());
     const std::string_view subscripts = inputs.substr(0, comma);
     const std::size_t dots = subscripts.find("...");
-    const auto letters = static_cast<Index>(subscripts.size()) - (dots == subscripts.npos ? 0 : 3);
-    check(dots == subscripts.npos ? letters == x.rank() : letters <= x.rank(),
+    const auto letters = static_cast<Index>(subscripts.size()) - (dots == std::string_view::npos ? 0 : 3);
+    check(dots == std::string_view::npos ? letters == x.rank() : letters <= x.rank(),
           "einsum: \"{}\" names {} dimensions of a tensor {}; name each, or write ... for the rest", subscripts,
           letters, x.shape());
-    const std::string ellipsis = names_of_ellipsis(dots == subscripts.npos ? 0 : x.rank() - letters);
+    const std::string ellipsis = names_of_ellipsis(dots == std::string_view::npos ? 0 : x.rank() - letters);
     if (ellipsis.size() > longest_ellipsis.size()) longest_ellipsis = ellipsis;
     result.operands.push_back(without_repeats({x, spelled_out(equation, subscripts, ellipsis)}));
     inputs = is_last ? std::string_view() : inputs.substr(comma + 1);
@@ -188,7 +188,7 @@ Equation parse(std::string_view equation, const std::vector<Tensor>& tensors) {
   check_sizes(equation, result.operands);
   std::string all;
   for (const Named& a : result.operands) all += a.dims;
-  if (arrow != text.npos) {
+  if (arrow != std::string::npos) {
     result.result = spelled_out(equation, std::string_view(text).substr(arrow + 2), longest_ellipsis);
     for (const char name : result.result) {
       check(has(all, name), "einsum: '{}' of the result of \"{}\" is in no operand; name it there", name, equation);

@@ -25,9 +25,9 @@ Tensor each_number(const char* op, const Tensor& x, const F& f, const DF& df) {
   return record(op, y, {x}, [df](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const T *const dy = out.grad_or_null<T>(), *const from = in[0].values<T>();
-      const GradShare<T> dx = in[0].grad_share<T>();
+      T* const dx = in[0].grad_or_null<T>();
       parallel_for(out.numel(), pointwise_grain / 8, [&](Index begin, Index end) {
-        for (Index i = begin; i < end; ++i) dx.p[i] = (dx.adds ? dx.p[i] : T(0)) + dy[i] * df(from[i]);
+        for (Index i = begin; i < end; ++i) dx[i] += dy[i] * df(from[i]);
       });
     });
   });

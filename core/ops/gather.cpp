@@ -186,7 +186,7 @@ Tensor one_hot(const Ids& ids, Index classes, DType dtype) {
   check_ids("one_hot", ids, classes, ids.shape().rank(), {classes});
   Shape shape = ids.shape();
   shape.push_back(classes);
-  const Tensor y = zeros(shape, dtype);
+  Tensor y = zeros(shape, dtype);
   dispatch(dtype, [&]<class T>() {
     T* const to = y.node().values<T>();
     for (std::size_t i = 0; i < ids.size(); ++i) to[static_cast<Index>(i) * classes + ids[i]] = 1;

@@ -4,6 +4,7 @@
 #include <gradus/core/ops/detail/window.h>
 
 #include <cmath>
+#include <span>
 
 namespace gradus {
 namespace {
@@ -89,6 +90,23 @@ void spread_means(const Divisors& divisors, T* dx, const T* dy, T* shares) {
   });
 }
 
+// The same for the planes begin .. end-1.
+template <class T>
+void spread_means(const Divisors& divisors, T* dx, const T* dy, Index begin, Index end, T* shares) {
+  for (Index p = begin; p < end; ++p) {
+    spread_means(divisors, dx + p * divisors.w.in_size(), dy + p * divisors.w.out_size(), shares);
+  }
+}
+
+// Adds the gradients of the planes begin .. end-1 where their largest values were.
+template <class T>
+void spread_maxima(T* dx, const T* dy, std::span<const std::int32_t> places, Index in_size, Index out_size, Index begin,
+                   Index end) {
+  for (Index i = begin * out_size; i < end * out_size; ++i) {
+    dx[i / out_size * in_size + places[static_cast<std::size_t>(i)]] += dy[i];
+  }
+}
+
 }  // namespace
 
 Tensor max_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options) {
@@ -113,9 +131,7 @@ Tensor max_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options) {
                     T* const dx = in[0].grad_or_null<T>();
                     const T* const dy = out.grad_or_null<T>();
                     parallel_for(planes, grain, [&](Index begin, Index end) {
-                      for (Index i = begin * out_size; i < end * out_size; ++i) {
-                        dx[i / out_size * in_size + places[static_cast<std::size_t>(i)]] += dy[i];
-                      }
+                      spread_maxima(dx, dy, places, in_size, out_size, begin, end);
                     });
                   });
                 });
@@ -136,13 +152,10 @@ Tensor avg_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options) {
   });
   return record("avg_pool2d", y, {x}, [divisors, planes = pool.planes, grain = pool.grain](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
-      const Window& w = divisors.w;
       T* const dx = in[0].grad_or_null<T>();
       const T* const dy = out.grad_or_null<T>();
-      parallel_for_scratch<T>(planes, grain, w.out_size(), [&](Index begin, Index end, T* shares) {
-        for (Index p = begin; p < end; ++p) {
-          spread_means(divisors, dx + p * w.in_size(), dy + p * w.out_size(), shares);
-        }
+      parallel_for_scratch<T>(planes, grain, divisors.w.out_size(), [&](Index begin, Index end, T* shares) {
+        spread_means(divisors, dx, dy, begin, end, shares);
       });
     });
   });
