@@ -27,8 +27,7 @@ std::vector<Tensor> equal_parts(const char* op, const Tensor& x, Index sections,
 
 // The ids along `dim`, repeated along all other dimensions of `shape`.
 Ids repeated(const Ids& ids, const Shape& shape, Index dim) {
-  Index inner = 1;
-  for (Index d = dim + 1; d < shape.rank(); ++d) inner *= shape[d];
+  const Index inner = Blocks(shape, dim).inner;
   std::vector<std::int32_t> all;
   for (Index k = 0; k < shape.numel(); ++k) all.push_back(ids[static_cast<std::size_t>(k / inner % shape[dim])]);
   return {Ids(all), shape};

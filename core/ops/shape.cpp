@@ -31,16 +31,6 @@ struct Walk {
   }
 };
 
-// (outer, n, inner) around one dimension: the blocks that slice and concat copy.
-struct Blocks {
-  Index outer = 1, inner = 1;
-  Blocks(const Shape& shape, Index dim) {
-    for (Index d = 0; d < shape.rank(); ++d) {
-      if (d != dim) (d < dim ? outer : inner) *= shape[d];
-    }
-  }
-};
-
 // to[o, 0..n) = or += from[o, 0..n), rows of to and from being to_n and from_n blocks long.
 template <class T>
 void move_blocks(GradShare<T> to, Index to_n, const T* from, Index from_n, Index n, const Blocks& blocks) {

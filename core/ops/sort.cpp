@@ -13,9 +13,7 @@ namespace {
 template <class T>
 std::vector<std::int32_t> first_places(const Tensor& x, Index dim, Index count, bool descending) {
   const Index n = x.size(dim);
-  Index inner = 1;
-  for (Index d = dim + 1; d < x.rank(); ++d) inner *= x.size(d);
-  const Index lines = n == 0 ? 0 : x.numel() / n;
+  const Index inner = Blocks(x.shape(), dim).inner, lines = n == 0 ? 0 : x.numel() / n;
   std::vector<std::int32_t> places(static_cast<std::size_t>(lines * count));
   const T* const values = x.node().values<T>();
   parallel_for(lines, row_grain(n), [&](Index begin, Index end) {
@@ -25,9 +23,7 @@ std::vector<std::int32_t> first_places(const Tensor& x, Index dim, Index count, 
       const T* const p = values + outer * n * inner + at;
       const auto less = [&](std::int32_t i, std::int32_t j) {
         const T a = p[(descending ? j : i) * inner], b = p[(descending ? i : j) * inner];
-        const bool before = a < b || (std::isnan(b) && !std::isnan(a)),
-                   after = b < a || (std::isnan(a) && !std::isnan(b));
-        return before || (!after && i < j);
+        return less_with_nan_last(a, b) || (!less_with_nan_last(b, a) && i < j);
       };
       std::iota(order.begin(), order.end(), 0);
       if (count < n) {
@@ -56,9 +52,7 @@ Ids places_of(const char* op, const Tensor& x, Index dim, Index count, bool desc
 // Of each line the lower of the two in the middle, or the first NaN, as in PyTorch. `order` is argsort(x, dim).
 template <class T>
 std::vector<std::int32_t> middle_places(const Tensor& x, Index dim, const Ids& order) {
-  const Index n = x.size(dim);
-  Index inner = 1;
-  for (Index d = dim + 1; d < x.rank(); ++d) inner *= x.size(d);
+  const Index n = x.size(dim), inner = Blocks(x.shape(), dim).inner;
   std::vector<std::int32_t> places;
   const T* const values = x.node().values<T>();
   for (Index first = 0; first < x.numel(); first += n * inner) {

@@ -11,16 +11,12 @@ namespace {
 
 constexpr double inf = std::numeric_limits<double>::infinity();
 
-bool before(double a, double b) {  // NaN last
-  return std::isnan(b) ? !std::isnan(a) : a < b;
-}
+constexpr auto before = less_with_nan_last<double>;
 
 // For each line of x along `dim`, choose(line) gives places in it, as many for each: the ids along `dim`.
 template <class F>
 Ids chosen_ids(const Tensor& x, Index dim, Index count, const F& choose) {
-  const Index n = x.size(dim);
-  Index inner = 1;
-  for (Index d = dim + 1; d < x.rank(); ++d) inner *= x.size(d);
+  const Index n = x.size(dim), inner = Blocks(x.shape(), dim).inner;
   Shape shape = x.shape();
   shape.set(dim, count);
   std::vector<std::int32_t> ids(static_cast<std::size_t>(shape.numel()));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <initializer_list>
 
 #include <gradus/core/autograd.h>
@@ -74,6 +75,22 @@ Tensor composed(const char* op, const F& steps) {
   Node& node = y.node();
   if (node.backward != nullptr && node.within == detail::called(op)) node.op = op;  // else an argument as it came
   return y;
+}
+
+/// (outer, n, inner) around one dimension: how many lines, or blocks of `inner` numbers, lie along it.
+struct Blocks {
+  Index outer = 1, inner = 1;
+  Blocks(const Shape& shape, Index dim) {
+    for (Index d = 0; d < shape.rank(); ++d) {
+      if (d != dim) (d < dim ? outer : inner) *= shape[d];
+    }
+  }
+};
+
+/// The order in which a NaN is larger than every number.
+template <class T>
+bool less_with_nan_last(T a, T b) {
+  return a < b || (std::isnan(b) && !std::isnan(a));
 }
 
 /// The first element of a defined tensor, null for an undefined one.
