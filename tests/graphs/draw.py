@@ -146,7 +146,7 @@ class Graph:
         known = self.registry[op]
         try:
             value = known.torch(given, options)
-        except (RuntimeError, IndexError, ZeroDivisionError) as error:  # PyTorch refuses
+        except (RuntimeError, IndexError, ValueError, ZeroDivisionError) as error:  # PyTorch refuses
             raise Rejected(str(error)) from error
         finite = self.style == "special" or bool(torch.isfinite(value).all())
         if not finite or largest(value) > 1e9 or value.numel() > 4 * self.cap:
