@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include <gradus/core/detail/backward_pass.h>
 #include <gradus/core/detail/change_guard.h>
 #include <gradus/core/kernels/kernels.h>
 #include <gradus/core/watch.h>
@@ -14,7 +15,9 @@ namespace {
 thread_local int no_grad_depth = 0;
 thread_local const char* within = "";
 
-using NodeList = std::vector<NodePtr, PoolAllocator<NodePtr>>;
+using detail::Inspection;
+using detail::most_missing;
+using detail::NodeList;
 
 // All recorded nodes that `root` depends on, itself included. A list, not recursion: graphs may be a
 // million nodes deep. Nodes before `next` have had their inputs added.
@@ -48,37 +51,6 @@ bool has_no_elements(const Shape& shape) {
   return false;
 }
 
-// What run_backward() must know about an op's inputs before it runs the op's backward.
-struct Inspection {
-  bool wanted = false;        // an input wants a gradient (that may have been switched off since the op ran)
-  bool shared = false;        // a tensor of the caller holds a gradient that will change
-  bool changed = false;       // one of the op's values was written since it recorded them
-  std::uint64_t missing = 0;  // a bit for each of the first 64 that has no gradient yet
-};
-constexpr std::size_t most_missing = 64;
-
-Inspection inspect(const Node& op) {
-  Inspection found;
-  std::uint32_t versions = op.data.version();
-  for (std::size_t i = 0; i < op.inputs.size(); ++i) {
-    const Node* const input = op.inputs[i].get();
-    if (input == nullptr) continue;
-    check(input->dtype == op.dtype || op.converts,
-          "backward: an input of '{}' has become {} since {} was computed from it; compute the loss again after "
-          "to(DType)",
-          op.called(), input->dtype, op.dtype);
-    versions += input->data.version();
-    found.wanted |= input->requires_grad;
-    if (input->grad) {
-      found.shared |= input->grad.is_shared();
-    } else if (i < most_missing) {
-      found.missing |= std::uint64_t{1} << i;
-    }
-  }
-  found.changed = versions != op.versions.sum();  // they only grow
-  return found;
-}
-
 // An op may ask for the gradients of all its inputs before it writes one. An input that was given twice must start from
 // zeros, or the second write would replace the first.
 void start_repeated_inputs(const Node& op) {
@@ -92,7 +64,7 @@ void start_repeated_inputs(const Node& op) {
   } const unmark{op};
   for (std::size_t i = 0; i < op.inputs.size(); ++i) {
     const Node* const input = op.inputs[i].get();
-    if (input == nullptr || !input->requires_grad) continue;
+    if (input == nullptr || !input->wants_grad()) continue;
     if ((input->visited || i >= most_missing) && !input->grad) input->make_grad(true);
     op.inputs[i]->visited = true;
   }
@@ -105,7 +77,7 @@ class SharedGrads {
  public:
   explicit SharedGrads(const Node& op) {
     for (const NodePtr& input : op.inputs) {
-      if (input == nullptr || !input->requires_grad || !input->grad.is_shared()) continue;
+      if (input == nullptr || !input->wants_grad() || !input->grad.is_shared()) continue;
       if (reads(op, input->grad)) {
         aside_.push_back({input, std::move(input->grad)});
         input->grad.reset();
@@ -154,10 +126,8 @@ void call_backward(const Node& op, const Inspection& found) {
 }
 
 void run_backward(const Node& op) {
-  const Inspection found = inspect(op);
-  // A result without elements adds nothing to its inputs. An op that loops over its result would leave their gradients
-  // uninitialized.
-  if (!found.wanted || has_no_elements(op.shape)) return;
+  const Inspection found = detail::inspect(op);
+  if (!found.wanted) return;
   try {
     if (op.inputs.size() > 2 || (op.inputs.size() == 2 && op.inputs[0] == op.inputs[1])) start_repeated_inputs(op);
     if (found.shared) {
@@ -179,7 +149,7 @@ void release(Node& node) {
   node.released = true;
   node.backward.reset();
   node.inputs.clear();
-  node.grad.reset();
+  if (!node.keeps_grad) node.grad.reset();
 }
 
 }  // namespace
@@ -189,6 +159,10 @@ NoGrad::NoGrad() {
 }
 NoGrad::~NoGrad() {
   --no_grad_depth;
+}
+EnableGrad::EnableGrad() : outer_(std::exchange(no_grad_depth, 0)) {}
+EnableGrad::~EnableGrad() {
+  no_grad_depth = outer_;
 }
 bool grad_enabled() {
   return no_grad_depth == 0;
@@ -230,38 +204,69 @@ void detail::attach(Node& node, const char* name, InputList inputs, std::shared_
   for_each_watcher([&](OpWatcher& watcher) { watcher.on_record(node); });
 }
 
-void Tensor::backward(bool retain_graph) const {
-  check(numel() == 1, "backward: needs one number, got shape {}; reduce it first, e.g. mean(x), or pass a weight",
-        shape());
-  backward(ones_like(*this), retain_graph);
+detail::Inspection detail::inspect(const Node& op) {
+  Inspection found;
+  std::uint32_t versions = op.data.version();
+  for (std::size_t i = 0; i < op.inputs.size(); ++i) {
+    const Node* const input = op.inputs[i].get();
+    if (input == nullptr) continue;
+    check(input->dtype == op.dtype || op.converts,
+          "backward: an input of '{}' has become {} since {} was computed from it; compute the loss again after "
+          "to(DType)",
+          op.called(), input->dtype, op.dtype);
+    versions += input->data.version();
+    found.wanted |= input->wants_grad();
+    if (input->grad) {
+      found.shared |= input->grad.is_shared();
+    } else if (i < most_missing) {
+      found.missing |= std::uint64_t{1} << i;
+    }
+  }
+  // A result without elements adds nothing to its inputs. An op that loops over its result would leave their gradients
+  // uninitialized.
+  found.wanted = found.wanted && !has_no_elements(op.shape);
+  found.changed = versions != op.versions.sum();  // they only grow
+  return found;
 }
 
-void Tensor::backward(const Tensor& weight, bool retain_graph) const {
-  Node& root = node();
+void detail::finish(const Node& op, bool released) {
+  for (const NodePtr& input : op.inputs) {
+    if (input != nullptr && input->wants_grad() && !input->grad) input->make_grad(true);
+  }
+  for_each_watcher([&](OpWatcher& watcher) { watcher.on_backward(op, released); });
+}
+
+detail::NodeList detail::ops_behind(const Tensor& y) {
+  const Node& root = y.node();
   check(root.requires_grad,
         "backward: nothing this value was computed from wants a gradient (or it was computed under NoGrad); call "
         "requires_grad(true) on a leaf first");
-  check(!root.released,
-        "backward: the graph behind this '{}' was released by an earlier backward; call that one with "
-        "retain_graph = true, or compute the value again",
-        root.called());
-  check(weight.shape() == root.shape && weight.dtype() == root.dtype,
-        "backward: the weight is {} {} but the tensor is {} {}; they must agree", weight.dtype(), weight.shape(),
-        root.dtype, root.shape);
-
-  detail::for_each_watcher([&](OpWatcher& watcher) { watcher.on_weight(weight); });
-  NodeList nodes = reachable(node_);
+  NodeList nodes = reachable(y.node_ptr());
   for (const NodePtr& node : nodes) {
     check(!node->released,
-          "backward: the graph behind '{}' was released by an earlier backward; call that one with "
+          "backward: the graph behind {}'{}' was released by an earlier backward; call that one with "
           "retain_graph = true, or compute the value again",
-          node->called());
+          node.get() == &root ? "this " : "", node->called());
   }
   const auto id = [](const NodePtr& node) { return node->id; };
   if (!std::ranges::is_sorted(nodes, std::ranges::greater{}, id)) std::ranges::sort(nodes, std::ranges::greater{}, id);
   for (const NodePtr& node : nodes) {
-    if (!node->is_leaf()) node->grad.reset();  // what an earlier, retained backward left
+    if (node->is_leaf()) continue;
+    node->grad.reset();  // what an earlier, retained backward left
+    node->grad_node.reset();
   }
+  return nodes;
+}
+
+void detail::check_weight(const Tensor& y, const Tensor& weight) {
+  check(weight.shape() == y.shape() && weight.dtype() == y.dtype(),
+        "backward: the weight is {} {} but the tensor is {} {}; they must agree", weight.dtype(), weight.shape(),
+        y.dtype(), y.shape());
+  for_each_watcher([&](OpWatcher& watcher) { watcher.on_weight(weight); });
+}
+
+void detail::run_kernels(NodeList nodes, const Tensor& weight, bool retain_graph) {
+  const Node& root = *nodes.front();
   const Buffer& given = weight.node().data;
   // A weight that is held elsewhere may be a gradient that will change: it is copied.
   if (retain_graph || root.is_leaf() || given.is_shared()) {
@@ -271,14 +276,19 @@ void Tensor::backward(const Tensor& weight, bool retain_graph) const {
   } else {
     root.grad = given;  // only read, and dropped once the root's backward has run
   }
-
+  struct Unmark {  // what grad() left out, if an op throws
+    const NodeList& nodes;
+    ~Unmark() {
+      for (const NodePtr& node : nodes) {
+        if (node != nullptr) node->left_out = false;
+      }
+    }
+  } const unmark{nodes};
   for (NodePtr& node : nodes) {
     if (node->backward == nullptr) continue;  // the root is a leaf: its gradient is the weight
     run_backward(*node);
-    for (const NodePtr& input : node->inputs) {  // nothing added means zero, not none
-      if (input != nullptr && input->requires_grad && !input->grad) input->make_grad(true);
-    }
-    detail::for_each_watcher([&](OpWatcher& watcher) { watcher.on_backward(*node, !retain_graph); });
+    detail::finish(*node, !retain_graph);
+    node->left_out = false;
     if (!retain_graph) release(*node);
     node.reset();  // frees the values too unless somebody else holds them
   }

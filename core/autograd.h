@@ -21,6 +21,18 @@ struct NoGrad {
   NoGrad& operator=(const NoGrad&) = delete;
 };
 
+/// While one lives, ops on this thread are recorded, even inside a NoGrad.
+class EnableGrad {
+ public:
+  EnableGrad();
+  ~EnableGrad();
+  EnableGrad(const EnableGrad&) = delete;
+  EnableGrad& operator=(const EnableGrad&) = delete;
+
+ private:
+  int outer_;
+};
+
 /// Whether ops on this thread are being recorded.
 bool grad_enabled();
 
@@ -31,6 +43,21 @@ struct BackwardOf final : Backward {
   F f;
   explicit BackwardOf(F function) : f(std::move(function)) {}
   void operator()(const Node& out, Inputs in) const override { f(out, in); }
+};
+template <class F, class R>
+struct RuledBackward final : Backward {
+  F f;
+  [[no_unique_address]] R r;
+  RuledBackward(F function, R rule) : f(std::move(function)), r(std::move(rule)) {}
+  void operator()(const Node& out, Inputs in) const override { f(out, in); }
+  bool has_rule() const override { return true; }
+  Gradients rule(const Tensor& y, const Tensor& dy, const RuleInputs& x) const override {
+    if constexpr (std::same_as<std::invoke_result_t<const R&, const Tensor&, const Tensor&, const RuleInputs&>, Tensor>) {
+      return Gradients(1, r(y, dy, x));
+    } else {
+      return r(y, dy, x);
+    }
+  }
 };
 
 using InputList = std::span<const std::reference_wrapper<const Tensor>>;
@@ -87,6 +114,27 @@ template <std::invocable<const Node&, Inputs> F>
 Tensor record(const char* name, Tensor y, std::initializer_list<std::reference_wrapper<const Tensor>> inputs,
               F backward) {
   return record(name, std::move(y), detail::InputList(inputs.begin(), inputs.size()), std::move(backward));
+}
+
+/// The same with the derivative in its second form, of which higher derivatives are made: rule(y, dy, x) returns the
+/// gradients of the inputs as Tensors made with ops, one Tensor or Gradients in the order of the inputs. It captures
+/// plain values and Buffers only, as `backward` does. What depends on the inputs is computed from x, y and dy, not taken
+/// from a captured Buffer: a Buffer is constant to the next derivative. All ops of the library have a rule; without one
+/// the op has no second derivative.
+template <std::invocable<const Node&, Inputs> F, std::invocable<const Tensor&, const Tensor&, const RuleInputs&> R>
+Tensor record(const char* name, Tensor y, detail::InputList inputs, F backward, R rule) {
+  if (detail::wants_grad(name, y, inputs)) {
+    using Held = detail::RuledBackward<F, R>;
+    detail::attach(y.node(), name, inputs,
+                   std::allocate_shared<const Held>(PoolAllocator<Held>{}, std::move(backward), std::move(rule)));
+  }
+  return y;
+}
+template <std::invocable<const Node&, Inputs> F, std::invocable<const Tensor&, const Tensor&, const RuleInputs&> R>
+Tensor record(const char* name, Tensor y, std::initializer_list<std::reference_wrapper<const Tensor>> inputs,
+              F backward, R rule) {
+  return record(name, std::move(y), detail::InputList(inputs.begin(), inputs.size()), std::move(backward),
+                std::move(rule));
 }
 
 #pragma GCC visibility pop

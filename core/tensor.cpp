@@ -66,6 +66,17 @@ std::uint64_t detail::next_id_after(std::uint64_t id) {
   return clock = std::max(clock, id) + 1;
 }
 
+Tensor RuleInputs::operator[](std::size_t i) const {
+  return Tensor(nodes_[i]);
+}
+bool RuleInputs::wants(std::size_t i) const {
+  return nodes_[i] != nullptr && nodes_[i]->wants_grad();
+}
+
+Gradients Backward::rule(const Tensor&, const Tensor&, const RuleInputs&) const {
+  fail("rule: this op has none; ask has_rule() first");
+}
+
 Node::Node(Shape s, DType t, Buffer values) : shape(s), dtype(t), id(detail::next_id()), data(std::move(values)) {}
 
 Node::~Node() {
@@ -118,13 +129,24 @@ Tensor& Tensor::requires_grad(bool wanted) {
   check(is_leaf(), "requires_grad: this tensor is the result of '{}', not a leaf; use detach() to start a new graph",
         node().called());
   node().requires_grad = wanted;
-  if (!wanted) node().grad.reset();
+  if (!wanted) zero_grad();
   return *this;
 }
 
 Tensor Tensor::grad() const {
   if (!node().grad) return {};
+  if (node().grad_node != nullptr && node().grad_node->data.is_same(node().grad)) return Tensor(node().grad_node);
   return Tensor(std::allocate_shared<Node>(PoolAllocator<Node>{}, shape(), dtype(), node().grad));
+}
+
+void Tensor::zero_grad() const {
+  node().grad.reset();
+  node().grad_node.reset();
+}
+
+void Tensor::retain_grad() const {
+  check(requires_grad(), "retain_grad: this {} wants no gradient, nor does anything it was computed from", shape());
+  node().keeps_grad = !is_leaf();
 }
 
 Tensor Tensor::detach() const {

@@ -27,6 +27,7 @@ namespace gradus {
 #pragma GCC visibility push(default)
 
 struct Node;
+class Tensor;
 using NodePtr = std::shared_ptr<Node>;
 
 /// What a backward function sees of its op's inputs: in[i] is the i-th node that was passed to record().
@@ -40,10 +41,30 @@ class Inputs {
   std::span<const NodePtr> nodes_;
 };
 
-/// An op's backward function: adds to the gradients of the op's inputs.
+/// What a rule sees of its op's inputs: x[i] is the i-th tensor that was passed to record(), undefined if that was.
+class RuleInputs {
+ public:
+  explicit RuleInputs(std::span<const NodePtr> nodes) : nodes_(nodes) {}
+  Tensor operator[](std::size_t i) const;
+  std::size_t size() const { return nodes_.size(); }
+  /// Whether the gradient of x[i] is asked for: a rule may leave the others undefined.
+  bool wants(std::size_t i) const;
+
+ private:
+  std::span<const NodePtr> nodes_;
+};
+
+/// The gradients of an op's inputs, in their order; one that is undefined is 0 everywhere, or was not asked for.
+using Gradients = std::vector<Tensor>;
+
+/// An op's derivative, in two forms.
 struct Backward {
   virtual ~Backward() = default;
+  /// The kernels: adds to the gradients of the op's inputs.
   virtual void operator()(const Node& out, Inputs in) const = 0;
+  virtual bool has_rule() const { return false; }
+  /// The same on tensors, made with ops: y is the op's result and dy the gradient of y. Only if has_rule().
+  virtual Gradients rule(const Tensor& y, const Tensor& dy, const RuleInputs& x) const;
 };
 
 /// Where an op writes its part of a gradient: added if `adds`, else written over what is there. `p` is null if the
@@ -80,12 +101,15 @@ struct Node {
   bool released = false;    // its backward has run and the graph behind it was released
   bool visited = false;     // used by backward() while it collects the graph
   bool converts = false;    // an input was of another dtype when the op was recorded
+  bool left_out = false;    // gradient() is running and asked for others: this one gets no gradient
+  bool keeps_grad = false;  // retain_grad(): backward() leaves the gradient of this op's result
   std::uint64_t id = 0;     // order of creation on a thread: every input has a lower one than its output
   const char* op = "";      // "softmax": for printing, errors, the graph picture; empty for a leaf
   const char* within = "";  // the op that the program called, where this is a step of it: "mse_loss" of its "sub"
   Versions versions;        // of the op's values when it was recorded
   Buffer data;
   mutable Buffer grad;  // empty until something adds to it
+  NodePtr grad_node;    // the gradient as part of a graph, if its values are still those in `grad`
   std::vector<NodePtr, PoolAllocator<NodePtr>> inputs;
   std::shared_ptr<const Backward> backward;
 
@@ -95,6 +119,7 @@ struct Node {
   Node& operator=(const Node&) = delete;
 
   bool is_leaf() const { return backward == nullptr && !released; }
+  bool wants_grad() const { return requires_grad && !left_out; }
   Index numel() const { return shape.numel(); }
   /// The op that the program called, for errors.
   const char* called() const { return *within == '\0' ? op : within; }
@@ -110,8 +135,9 @@ struct Node {
   /// added yet; null if no gradient is wanted. One thread at a time may call this.
   template <class T>
   T* grad_or_null() const {
-    if (requires_grad && !grad) make_grad(true);
-    return requires_grad ? grad.as<T>() : nullptr;
+    if (!wants_grad()) return nullptr;
+    if (!grad) make_grad(true);
+    return grad.as<T>();
   }
   /// The same for an op that adds to each element exactly once. If the gradient is still empty, the op may write
   /// instead of adding to zeros, which saves one pass of writing and one of reading. Pass `once` = false if the op may
@@ -119,9 +145,10 @@ struct Node {
   /// given to an op twice, and does not call an op whose result has no elements.
   template <class T>
   GradShare<T> grad_share(bool once = true) const {
+    if (!wants_grad()) return {nullptr, true};
     const bool adds = static_cast<bool>(grad) || !once;
-    if (requires_grad && !grad) make_grad(!once);
-    return {requires_grad ? grad.as<T>() : nullptr, adds};
+    if (!grad) make_grad(!once);
+    return {grad.as<T>(), adds};
   }
   void make_grad(bool zeroed) const;
 };
@@ -136,6 +163,15 @@ std::uint64_t next_id_after(std::uint64_t id);
 inline const Node& Inputs::operator[](std::size_t i) const {
   return nodes_[i] == nullptr ? detail::no_node() : *nodes_[i];
 }
+
+/// PyTorch's options of backward().
+struct BackwardOptions {
+  bool retain_graph = false;  // keep the graph, for another backward()
+  // Compute the gradients by the ops' rules instead of their kernels, so that they are part of a graph and have
+  // derivatives themselves; keeps the graph too. A leaf then holds a gradient whose graph leads back to the leaf:
+  // neither is freed before zero_grad(). grad() of derivatives.h has no such circle.
+  bool create_graph = false;
+};
 
 /// An array of numbers in f32 or f64, of up to eight dimensions, contiguous and row-major. A handle: a copy shares the
 /// numbers, the gradient and the history, as a second Python name does.
@@ -179,15 +215,20 @@ class Tensor {
   Tensor& requires_grad(bool wanted);
   bool requires_grad() const { return node().requires_grad; }
   bool is_leaf() const { return node().is_leaf(); }
-  /// d(backward's tensor) / d(this), same shape and dtype; undefined until something adds to it.
+  /// d(backward's tensor) / d(this), same shape and dtype; undefined until something adds to it. After a backward()
+  /// with create_graph it is part of a graph itself.
   Tensor grad() const;
-  void zero_grad() const { node().grad.reset(); }
+  void zero_grad() const;
+  /// Has backward() leave the gradient of this result of an op too, for grad(). On a leaf it changes nothing.
+  void retain_grad() const;
 
   /// Adds to the gradient of every leaf that this number was computed from. Releases the graph and the gradients inside
   /// it, unless retain_graph.
   void backward(bool retain_graph = false) const;
+  void backward(const BackwardOptions& options) const;
   /// The same for a tensor of any shape, weighted: the gradient of sum(this * weight).
   void backward(const Tensor& weight, bool retain_graph = false) const;
+  void backward(const Tensor& weight, const BackwardOptions& options) const;
 
   /// The same memory without the history.
   Tensor detach() const;

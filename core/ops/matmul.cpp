@@ -136,8 +136,8 @@ Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool 
     dispatch(out.dtype, [&]<class T>() {
       const Products& p = products;
       const T* const dc = out.grad_or_null<T>();
-      const T* const pa = in[1].requires_grad ? in[0].values<T>() : nullptr;
-      const T* const pb = in[0].requires_grad ? in[1].values<T>() : nullptr;
+      const T* const pa = in[1].wants_grad() ? in[0].values<T>() : nullptr;
+      const T* const pb = in[0].wants_grad() ? in[1].values<T>() : nullptr;
       add_grad<T>(in[0], p.batch.count, p.m * p.k, work,
                   [&](T* to, std::size_t i, bool adds) { p.grad_a(to, i, adds, dc, pb); });
       add_grad<T>(in[1], p.batch.count, p.k * p.n, work,

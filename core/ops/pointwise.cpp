@@ -255,7 +255,7 @@ Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
     const Broadcast pieces(out.op, in[0].shape, in[1].shape);
     dispatch(out.dtype, [&]<class T>() {
       for (const bool first : {true, false}) {
-        if (in[first ? 0 : 1].requires_grad) binary_backward<T>(op, pieces, first, out, in);
+        if (in[first ? 0 : 1].wants_grad()) binary_backward<T>(op, pieces, first, out, in);
       }
     });
   });

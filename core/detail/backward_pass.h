@@ -1,0 +1,33 @@
+// What the two forms of backward() share: autograd.cpp runs the ops' kernels, derivatives.cpp their rules.
+#pragma once
+
+#include <gradus/core/tensor.h>
+
+namespace gradus::detail {
+
+using NodeList = std::vector<NodePtr, PoolAllocator<NodePtr>>;
+
+/// The ops that y was computed from, y's own first, each before those it was computed from. Clears what an earlier
+/// backward() left in them. Throws Error if there is no graph, or no longer.
+NodeList ops_behind(const Tensor& y);
+
+/// Throws Error unless `weight` is of y's shape and type. Watchers are told that backward() begins.
+void check_weight(const Tensor& y, const Tensor& weight);
+
+/// What has to be known about an op's inputs before its derivative runs.
+struct Inspection {
+  bool wanted = false;        // an input wants a gradient, and the op's result has elements
+  bool shared = false;        // a tensor of the caller holds a gradient that will change
+  bool changed = false;       // one of the op's values was written since it recorded them
+  std::uint64_t missing = 0;  // a bit for each of the first 64 that has no gradient yet
+};
+inline constexpr std::size_t most_missing = 64;
+Inspection inspect(const Node& op);
+
+/// After an op's derivative has run: what nothing was added to is 0, and watchers are told.
+void finish(const Node& op, bool released);
+
+/// Adds the gradients of sum(y * weight), y being the first of `ops`, to those of the leaves, by the ops' kernels.
+void run_kernels(NodeList ops, const Tensor& weight, bool retain_graph);
+
+}  // namespace gradus::detail
