@@ -52,7 +52,8 @@ struct RuledBackward final : Backward {
   void operator()(const Node& out, Inputs in) const override { f(out, in); }
   bool has_rule() const override { return true; }
   Gradients rule(const Tensor& y, const Tensor& dy, const RuleInputs& x) const override {
-    if constexpr (std::same_as<std::invoke_result_t<const R&, const Tensor&, const Tensor&, const RuleInputs&>, Tensor>) {
+    if constexpr (std::same_as<std::invoke_result_t<const R&, const Tensor&, const Tensor&, const RuleInputs&>,
+                               Tensor>) {
       return Gradients(1, r(y, dy, x));
     } else {
       return r(y, dy, x);
@@ -118,9 +119,9 @@ Tensor record(const char* name, Tensor y, std::initializer_list<std::reference_w
 
 /// The same with the derivative in its second form, of which higher derivatives are made: rule(y, dy, x) returns the
 /// gradients of the inputs as Tensors made with ops, one Tensor or Gradients in the order of the inputs. It captures
-/// plain values and Buffers only, as `backward` does. What depends on the inputs is computed from x, y and dy, not taken
-/// from a captured Buffer: a Buffer is constant to the next derivative. All ops of the library have a rule; without one
-/// the op has no second derivative.
+/// plain values and Buffers only, as `backward` does. What depends on the inputs is computed from x, y and dy, not
+/// taken from a captured Buffer: a Buffer is constant to the next derivative. All ops of the library have a rule;
+/// without one the op has no second derivative.
 template <std::invocable<const Node&, Inputs> F, std::invocable<const Tensor&, const Tensor&, const RuleInputs&> R>
 Tensor record(const char* name, Tensor y, detail::InputList inputs, F backward, R rule) {
   if (detail::wants_grad(name, y, inputs)) {

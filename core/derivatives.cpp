@@ -208,8 +208,7 @@ std::vector<Tensor> all_derivatives(const Tensor& y, const std::vector<Tensor>& 
   for (Index i = 0; i < y.numel(); ++i) {
     const Tensor one = zeros_like(y);
     dispatch(y.dtype(), [&]<class T>() { one.data<T>()[static_cast<std::size_t>(i)] = 1; });
-    const auto row =
-        gradients_or_zeros(y, x, {.weight = one, .retain_graph = true, .create_graph = create_graph});
+    const auto row = gradients_or_zeros(y, x, {.weight = one, .retain_graph = true, .create_graph = create_graph});
     for (std::size_t k = 0; k < x.size(); ++k) rows[k].push_back(row[k]);
   }
   std::vector<Tensor> all;
@@ -267,7 +266,8 @@ std::pair<Tensor, std::vector<Tensor>> vjp(const TensorsFunction& f, const std::
   const Tensor y = result_of(f, own);
   const Tensor weight = v.defined() ? v : weight_of_number(y, "vjp");
   detail::check_weight(y, weight);
-  return {detached_unless(create_graph, y), gradients_or_zeros(y, own, {.weight = weight, .create_graph = create_graph})};
+  return {detached_unless(create_graph, y),
+          gradients_or_zeros(y, own, {.weight = weight, .create_graph = create_graph})};
 }
 
 std::pair<Tensor, Tensor> jvp(const TensorsFunction& f, const std::vector<Tensor>& x, const std::vector<Tensor>& v,

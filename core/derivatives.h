@@ -30,7 +30,8 @@ using TensorsFunction = std::function<Tensor(const std::vector<Tensor>&)>;
 /// The result of f at x, and v's product with its Jacobian: sum over outputs of v * df/dx. v: of f's shape; it may be
 /// left out if f is one number. As in torch.autograd.functional, the results belong to no graph unless create_graph;
 /// then they also have derivatives with respect to x and v.
-std::pair<Tensor, Tensor> vjp(const TensorFunction& f, const Tensor& x, const Tensor& v = {}, bool create_graph = false);
+std::pair<Tensor, Tensor> vjp(const TensorFunction& f, const Tensor& x, const Tensor& v = {},
+                              bool create_graph = false);
 std::pair<Tensor, std::vector<Tensor>> vjp(const TensorsFunction& f, const std::vector<Tensor>& x, const Tensor& v = {},
                                            bool create_graph = false);
 

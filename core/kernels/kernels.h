@@ -9,13 +9,13 @@
 namespace gradus {
 
 enum class UnaryOp : unsigned char {
-#define UNARY(name, y, dy) name,
+#define UNARY(name, y, dy, rule) name,
 #include <gradus/core/kernels/unary.def>
 #undef UNARY
 };
 
 enum class BinaryOp : unsigned char {
-#define BINARY(name, y, da, db) name,
+#define BINARY(name, y, da, db, rule_a, rule_b) name,
 #include <gradus/core/kernels/binary.def>
 #undef BINARY
 };

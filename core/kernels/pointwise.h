@@ -247,7 +247,7 @@ GRADUS_INLINE auto share_above(V a, V b) {
   return SlopeUnless<decltype(stops), V>{stops, xsimd::select(a == b, V(T(0.5)), V(1))};
 }
 
-#define UNARY(name, formula, slope)                                                                \
+#define UNARY(name, formula, slope, rule)                                                          \
   struct Unary_##name {                                                                            \
     template <class V, class T = typename V::value_type>                                           \
     GRADUS_INLINE static V f(V x, [[maybe_unused]] V p, [[maybe_unused]] V q) {                    \
@@ -262,7 +262,7 @@ GRADUS_INLINE auto share_above(V a, V b) {
 #include <gradus/core/kernels/unary.def>
 #undef UNARY
 
-#define BINARY(name, formula, slope_a, slope_b)                                                      \
+#define BINARY(name, formula, slope_a, slope_b, rule_a, rule_b)                                      \
   struct Binary_##name {                                                                             \
     template <class V, class T = typename V::value_type>                                             \
     GRADUS_INLINE static V f(V a, V b) {                                                             \
@@ -321,8 +321,8 @@ void unary_grad_loop(UnaryGrad<T> args) {
 template <class T>
 void unary(UnaryOp op, const T* x, T* y, Index n, T p, T q, bool far) {
   switch (op) {
-#define UNARY(name, formula, slope) \
-  case UnaryOp::name:               \
+#define UNARY(name, formula, slope, rule) \
+  case UnaryOp::name:                     \
     return unary_loop<Unary_##name>(x, y, n, p, q, far);
 #include <gradus/core/kernels/unary.def>
 #undef UNARY
@@ -332,8 +332,8 @@ void unary(UnaryOp op, const T* x, T* y, Index n, T p, T q, bool far) {
 template <class T>
 void unary_grad(UnaryOp op, UnaryGrad<T> args) {
   switch (op) {
-#define UNARY(name, formula, slope) \
-  case UnaryOp::name:               \
+#define UNARY(name, formula, slope, rule) \
+  case UnaryOp::name:                     \
     return unary_grad_loop<Unary_##name>(args);
 #include <gradus/core/kernels/unary.def>
 #undef UNARY
@@ -390,8 +390,8 @@ void binary_grad_loop(BinaryGrad<T> args) {
 template <class T>
 void binary(BinaryOp op, const T* a, Index a_step, const T* b, Index b_step, T* y, Index n) {
   switch (op) {
-#define BINARY(name, formula, slope_a, slope_b) \
-  case BinaryOp::name:                          \
+#define BINARY(name, formula, slope_a, slope_b, rule_a, rule_b) \
+  case BinaryOp::name:                                          \
     return binary_loop<Binary_##name>(a, a_step, b, b_step, y, n);
 #include <gradus/core/kernels/binary.def>
 #undef BINARY
@@ -412,8 +412,8 @@ void compare(CompareOp op, const T* a, Index a_step, const T* b, Index b_step, T
 template <class T>
 void binary_grad(BinaryOp op, BinaryGrad<T> args) {
   switch (op) {
-#define BINARY(name, formula, slope_a, slope_b) \
-  case BinaryOp::name:                          \
+#define BINARY(name, formula, slope_a, slope_b, rule_a, rule_b) \
+  case BinaryOp::name:                                          \
     return args.first ? binary_grad_loop<Binary_##name, true>(args) : binary_grad_loop<Binary_##name, false>(args);
 #include <gradus/core/kernels/binary.def>
 #undef BINARY

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include <gradus/core/ops/detail/common.h>
+#include <gradus/core/ops/detail/rules.h>
 
 namespace gradus {
 namespace {
@@ -129,14 +130,29 @@ void check_broadcasts(const char* name, const Tensor& mask, const Shape& scores)
         name, mask.shape(), scores);
 }
 
+// 1 where the query must not see the key, because it comes later.
+Tensor later_keys(const Tensor& q, const Tensor& k) {
+  const Index queries = q.size(-2), keys = k.size(-2);
+  return triu(ones({queries, keys}, q.dtype()), keys - queries + 1);
+}
+
 // 1 where the query must not see the key; undefined if each sees all.
 Tensor hidden_keys(const Tensor& q, const Tensor& k, const AttentionOptions& options) {
   Tensor hidden;
   if (options.attn_mask.defined()) hidden = logical_not(options.attn_mask);
   if (!options.causal) return hidden;
-  const Index queries = q.size(-2), keys = k.size(-2);
-  const Tensor later = triu(ones({queries, keys}, q.dtype()), keys - queries + 1);
+  const Tensor later = later_keys(q, k);
   return hidden.defined() ? logical_or(hidden, later) : later;
+}
+
+// softmax(q k^T scale + bias) over the keys that are not hidden.
+Tensor weights_of(const Tensor& q, const Tensor& k, double scale, const Tensor& bias, const Tensor& hidden) {
+  Tensor scores = matmul(q, k, false, true) * scale;  // (.., T, S)
+  if (bias.defined()) scores = scores + bias;
+  // Not -infinity, of which a row without any other number would be NaN.
+  if (hidden.defined()) scores = masked_fill(scores, hidden, std::numeric_limits<float>::lowest());
+  const Tensor weights = softmax(scores);
+  return hidden.defined() ? masked_fill(weights, hidden, 0) : weights;
 }
 
 Tensor attention_of_weights(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options) {
@@ -150,40 +166,66 @@ Tensor attention_of_weights(const Tensor& q, const Tensor& k, const Tensor& v, c
     detail::check_flags("scaled_dot_product_attention", "attn_mask", mask);
   }
   return composed("scaled_dot_product_attention", [&] {
-    Tensor scores = matmul(q, k, false, true) * scale_of(options, q.size(-1));  // (.., T, S)
-    if (bias.defined()) scores = scores + bias;
-    const Tensor hidden = hidden_keys(q, k, options);
-    // Not -infinity, of which a row without any other number would be NaN.
-    if (hidden.defined()) scores = masked_fill(scores, hidden, std::numeric_limits<float>::lowest());
-    Tensor weights = softmax(scores);
-    if (hidden.defined()) weights = masked_fill(weights, hidden, 0);
+    const Tensor weights = weights_of(q, k, scale_of(options, q.size(-1)), bias, hidden_keys(q, k, options));
     return matmul(dropout(weights, options.dropout_p), v);
   });
 }
 
-// packed_attention with dropout: documents of one length at once, others one by one.
+// The gradients of attention, by the weights that the kernel does not keep.
+Qkv<Tensor> attention_rule(const Qkv<Tensor>& x, const Tensor& dy, double scale, bool causal) {
+  const Tensor weights = weights_of(x.q, x.k, scale, {}, causal ? later_keys(x.q, x.k) : Tensor());  // (.., T, S)
+  const Tensor dweights = matmul(dy, x.v, false, true);
+  const Tensor dscores = weights * (dweights - sum(dweights * weights, -1, true)) * scale;
+  return {.q = matmul(dscores, x.k), .k = matmul(dscores, x.q, true), .v = matmul(weights, dy, true)};
+}
+
+// Rows (count length, parts heads D) of packed documents of one length, as parts of (count, heads, length, D); and
+// back.
+std::vector<Tensor> unpacked(const Tensor& rows, Index count, Index length, Index parts, Index heads) {
+  const Index D = rows.size(1) / (parts * heads);
+  return unbind(permute(reshape(rows, {count, length, parts, heads, D}), {2, 0, 3, 1, 4}));
+}
+Tensor packed(const std::vector<Tensor>& parts) {
+  const auto [count, heads, length, D] = parts[0].sizes<4>();
+  return reshape(permute(stack(parts), {1, 3, 0, 2, 4}),
+                 {count * length, static_cast<Index>(parts.size()) * heads * D});
+}
+
+// Calls f(first row, documents, their length) for documents of one length at once, for others one by one, and puts the
+// results together.
+template <class F>
+Tensor each_document(std::span<const Index> lengths, const F& f) {
+  if (std::ranges::adjacent_find(lengths, std::ranges::not_equal_to()) == lengths.end()) {
+    return f(0, static_cast<Index>(lengths.size()), lengths.front());
+  }
+  std::vector<Tensor> documents;
+  Index begin = 0;
+  for (const Index length : lengths) {
+    if (length > 0) documents.push_back(f(begin, 1, length));
+    begin += length;
+  }
+  return concat(documents);
+}
+
+// packed_attention with dropout.
 Tensor packed_attention_of_weights(const Tensor& qkv, Index heads, std::span<const Index> lengths,
                                    const AttentionOptions& options) {
-  const Index width = qkv.size(1) / 3;
-  const auto attend = [&](const Tensor& rows, Index count, Index length) {
-    const Tensor parts = permute(reshape(rows, {count, length, 3, heads, width / heads}), {2, 0, 3, 1, 4});
-    const auto part = [&](Index i) {
-      return reshape(slice(parts, 0, i, i + 1), {count, heads, length, width / heads});
-    };
-    const Tensor q = part(0), k = part(1), v = part(2);
-    return reshape(transpose(attention_of_weights(q, k, v, options), 1, 2), {count * length, width});
-  };
   return composed("packed_attention", [&] {
-    if (std::ranges::adjacent_find(lengths, std::ranges::not_equal_to()) == lengths.end()) {
-      return attend(qkv, static_cast<Index>(lengths.size()), lengths.front());
-    }
-    std::vector<Tensor> documents;
-    Index begin = 0;
-    for (const Index length : lengths) {
-      if (length > 0) documents.push_back(attend(slice(qkv, 0, begin, begin + length), 1, length));
-      begin += length;
-    }
-    return concat(documents);
+    return each_document(lengths, [&](Index begin, Index count, Index length) {
+      const auto x = unpacked(slice(qkv, 0, begin, begin + count * length), count, length, 3, heads);
+      return packed({attention_of_weights(x[0], x[1], x[2], options)});
+    });
+  });
+}
+
+Tensor packed_attention_rule(const Tensor& qkv, const Tensor& dy, Index heads, std::span<const Index> lengths,
+                             double scale, bool causal) {
+  return each_document(lengths, [&](Index begin, Index count, Index length) {
+    const Index end = begin + count * length;
+    const auto x = unpacked(slice(qkv, 0, begin, end), count, length, 3, heads);
+    const auto share = unpacked(slice(dy, 0, begin, end), count, length, 1, heads);
+    const auto dx = attention_rule({.q = x[0], .k = x[1], .v = x[2]}, share[0], scale, causal);
+    return packed({dx.q, dx.k, dx.v});
   });
 }
 
@@ -240,15 +282,19 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
     pairs.forward<T>({.q = q.node().values<T>(), .k = k.node().values<T>(), .v = v.node().values<T>()},
                      y.node().values<T>(), max, share);
   });
-  return record("scaled_dot_product_attention", y, {q, k, v},
-                [pairs = std::move(pairs), max, share](const Node& out, Inputs in) {
-                  dispatch(out.dtype, [&]<class T>() {
-                    const Qkv<const T*> from{.q = in[0].values<T>(), .k = in[1].values<T>(), .v = in[2].values<T>()};
-                    const Qkv<GradShare<T>> to{
-                        .q = in[0].grad_share<T>(), .k = in[1].grad_share<T>(), .v = in[2].grad_share<T>()};
-                    pairs.backward<T>(from, out.grad_or_null<T>(), max, share, to);
-                  });
-                });
+  const auto rule = [scale = pairs.scale, causal = pairs.causal](const Tensor&, const Tensor& dy,
+                                                                 const RuleInputs& in) {
+    const auto dx = attention_rule({.q = in[0], .k = in[1], .v = in[2]}, dy, scale, causal);
+    return Gradients{dx.q, dx.k, dx.v};
+  };
+  auto backward = [pairs = std::move(pairs), max, share](const Node& out, Inputs in) {
+    dispatch(out.dtype, [&]<class T>() {
+      const Qkv<const T*> from{.q = in[0].values<T>(), .k = in[1].values<T>(), .v = in[2].values<T>()};
+      const Qkv<GradShare<T>> to{.q = in[0].grad_share<T>(), .k = in[1].grad_share<T>(), .v = in[2].grad_share<T>()};
+      pairs.backward<T>(from, out.grad_or_null<T>(), max, share, to);
+    });
+  };
+  return record("scaled_dot_product_attention", y, {q, k, v}, std::move(backward), rule);
 }
 
 Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> lengths,
@@ -293,15 +339,20 @@ Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> l
     const T* const q = qkv.node().values<T>();
     pairs.forward<T>({.q = q, .k = q + width, .v = q + 2 * width}, y.node().values<T>(), max, share);
   });
-  return record("packed_attention", y, {qkv},
-                [pairs = std::move(pairs), width, max, share](const Node& out, Inputs in) {
-                  dispatch(out.dtype, [&]<class T>() {
-                    const T* const q = in[0].values<T>();
-                    const GradShare<T> dq = in[0].grad_share<T>();
-                    pairs.backward<T>({.q = q, .k = q + width, .v = q + 2 * width}, out.grad_or_null<T>(), max, share,
-                                      {.q = dq, .k = dq + width, .v = dq + 2 * width});
-                  });
-                });
+  const auto held = std::allocate_shared<const Pairs>(PoolAllocator<const Pairs>{}, std::move(pairs));
+  const auto backward = [held, width, max, share](const Node& out, Inputs in) {
+    dispatch(out.dtype, [&]<class T>() {
+      const T* const q = in[0].values<T>();
+      const GradShare<T> dq = in[0].grad_share<T>();
+      held->backward<T>({.q = q, .k = q + width, .v = q + 2 * width}, out.grad_or_null<T>(), max, share,
+                        {.q = dq, .k = dq + width, .v = dq + 2 * width});
+    });
+  };
+  return record("packed_attention", y, {qkv}, backward, [held](const Tensor&, const Tensor& dy, const RuleInputs& in) {
+    std::vector<Index> documents;
+    for (std::size_t i = 1; i < held->starts.size(); ++i) documents.push_back(held->starts[i] - held->starts[i - 1]);
+    return packed_attention_rule(in[0], dy, held->heads, documents, held->scale, held->causal);
+  });
 }
 
 }  // namespace gradus

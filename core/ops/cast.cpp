@@ -7,9 +7,13 @@ Tensor Tensor::clone() const {
   check_defined("clone", {*this});
   Tensor y = empty_like(*this);
   y.copy_(*this);
-  return record("clone", y, {*this}, [](const Node& out, Inputs in) {
-    dispatch(out.dtype, [&]<class T>() { write_or_add<T>(in[0].grad_share<T>(), out.grad_or_null<T>(), out.numel()); });
-  });
+  return record(
+      "clone", y, {*this},
+      [](const Node& out, Inputs in) {
+        dispatch(out.dtype,
+                 [&]<class T>() { write_or_add<T>(in[0].grad_share<T>(), out.grad_or_null<T>(), out.numel()); });
+      },
+      [](const Tensor&, const Tensor& dy, const RuleInputs&) { return dy; });
 }
 
 Tensor Tensor::to(DType dtype) const {
@@ -24,13 +28,15 @@ Tensor Tensor::to(DType dtype) const {
   } else {
     convert(node().values<double>(), y.node().values<float>(), numel(), false);
   }
-  return record("to", y, {*this}, [convert](const Node& out, Inputs in) {
+  const auto backward = [convert](const Node& out, Inputs in) {
     if (out.dtype == DType::f64) {
       convert(out.grad_or_null<double>(), in[0].grad_or_null<float>(), out.numel(), true);
     } else {
       convert(out.grad_or_null<float>(), in[0].grad_or_null<double>(), out.numel(), true);
     }
-  });
+  };
+  return record("to", y, {*this}, backward,
+                [](const Tensor&, const Tensor& dy, const RuleInputs& x) { return dy.to(x[0].dtype()); });
 }
 
 }  // namespace gradus

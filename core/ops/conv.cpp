@@ -6,6 +6,7 @@
 // B batch, G groups, C channels of a group, O channels of its result, K = C kernel.height kernel.width, P places of the
 // kernel. Image i is group i % G of image i / G of the batch.
 #include <gradus/core/ops/detail/gemm.h>
+#include <gradus/core/ops/detail/rules.h>
 #include <gradus/core/ops/detail/window.h>
 
 namespace gradus {
@@ -233,6 +234,91 @@ void conv_grad_bias(T* dbias, const T* dy, Index B, Index O, Index P) {
   });
 }
 
+// conv2d, conv_transpose2d and the gradient of the weight are linear in each input, and the gradient of each is made of
+// the others: their rules are each other.
+
+Tensor transposed(const Conv& conv, const Tensor& x, const Tensor& weight, const Tensor& bias);
+Tensor weight_gradient(const Conv& conv, const Tensor& dy, const Tensor& x);
+
+// dy (B, O, H, W) summed over all but O: the gradient of a bias.
+Tensor bias_gradient(const Tensor& dy) {
+  return sum(dy, {0, 2, 3});
+}
+
+Tensor convolved(const Conv& conv, const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  Tensor y = Tensor::empty({conv.B, conv.G * conv.O, conv.w.out.height, conv.w.out.width}, x.dtype());
+  dispatch(x.dtype(), [&]<class T>() {
+    conv_forward<T>(conv, x.node().values<T>(), weight.node().values<T>(), values_or_null<T>(bias),
+                    y.node().values<T>(), false);
+  });
+  const auto backward = [conv](const Node& out, Inputs in) {
+    dispatch(out.dtype, [&]<class T>() {
+      const T* const dy = out.grad_or_null<T>();
+      T *const dx = in[0].grad_or_null<T>(), *const dw = in[1].grad_or_null<T>(), *const db = in[2].grad_or_null<T>();
+      if (dx != nullptr) conv_grad_x<T>(conv, dx, dy, in[1].values<T>());
+      if (dw != nullptr) conv_grad_weight<T>(conv, dw, dy, in[0].values<T>());
+      if (db != nullptr) conv_grad_bias<T>(db, dy, conv.B, conv.G * conv.O, conv.P());
+    });
+  };
+  return record("conv2d", y, {x, weight, bias}, backward,
+                [conv](const Tensor&, const Tensor& dy, const RuleInputs& in) {
+                  return Gradients{in.wants(0) ? transposed(conv, dy, in[1], {}) : Tensor(),
+                                   in.wants(1) ? weight_gradient(conv, dy, in[0]) : Tensor(),
+                                   in.wants(2) ? bias_gradient(dy) : Tensor()};
+                });
+}
+
+// Of conv2d: what x (B, G O, out) adds to its input.
+Tensor transposed(const Conv& conv, const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  const Window& w = conv.w;
+  const Index channels = conv.G * conv.C;
+  Tensor y = Tensor::empty({conv.B, channels, w.in.height, w.in.width}, x.dtype());
+  dispatch(x.dtype(), [&]<class T>() {
+    const T* const start = values_or_null<T>(bias);
+    T* const to = y.node().values<T>();
+    for (Index i = 0; i < conv.B * channels; ++i) {
+      std::fill_n(to + i * w.in_size(), w.in_size(), start == nullptr ? T(0) : start[i % channels]);
+    }
+    conv_grad_x<T>(conv, to, x.node().values<T>(), weight.node().values<T>());
+  });
+  const auto backward = [conv](const Node& out, Inputs in) {
+    dispatch(out.dtype, [&]<class T>() {
+      const T* const dy = out.grad_or_null<T>();
+      T *const dx = in[0].grad_or_null<T>(), *const dw = in[1].grad_or_null<T>(), *const db = in[2].grad_or_null<T>();
+      if (dx != nullptr) conv_forward<T>(conv, dy, in[1].values<T>(), nullptr, dx, true);
+      if (dw != nullptr) conv_grad_weight<T>(conv, dw, in[0].values<T>(), dy);
+      if (db != nullptr) conv_grad_bias<T>(db, dy, conv.B, conv.G * conv.C, conv.w.in_size());
+    });
+  };
+  const auto rule = [conv](const Tensor&, const Tensor& dy, const RuleInputs& in) {
+    return Gradients{in.wants(0) ? convolved(conv, dy, in[1], {}) : Tensor(),
+                     in.wants(1) ? weight_gradient(conv, in[0], dy) : Tensor(),
+                     in.wants(2) ? bias_gradient(dy) : Tensor()};
+  };
+  return record("conv_transpose2d", y, {x, weight, bias}, backward, rule);
+}
+
+// Of conv2d: the gradient of its weight (G O, C, kernel), where y has the gradient dy.
+Tensor weight_gradient(const Conv& conv, const Tensor& dy, const Tensor& x) {
+  const Size2 kernel = conv.w.kernel;
+  Tensor y = zeros({conv.G * conv.O, conv.C, kernel.height, kernel.width}, x.dtype());
+  dispatch(x.dtype(), [&]<class T>() {
+    conv_grad_weight<T>(conv, y.node().values<T>(), dy.node().values<T>(), x.node().values<T>());
+  });
+  const auto backward = [conv](const Node& out, Inputs in) {
+    dispatch(out.dtype, [&]<class T>() {
+      const T* const dw = out.grad_or_null<T>();
+      T *const ddy = in[0].grad_or_null<T>(), *const dx = in[1].grad_or_null<T>();
+      if (ddy != nullptr) conv_forward<T>(conv, in[1].values<T>(), dw, nullptr, ddy, true);
+      if (dx != nullptr) conv_grad_x<T>(conv, dx, in[0].values<T>(), dw);
+    });
+  };
+  return record("conv2d_weight", y, {dy, x}, backward, [conv](const Tensor&, const Tensor& dw, const RuleInputs& in) {
+    return Gradients{in.wants(0) ? convolved(conv, in[1], dw, {}) : Tensor(),
+                     in.wants(1) ? transposed(conv, in[0], dw, {}) : Tensor()};
+  });
+}
+
 void check_bias(const char* op, const Tensor& bias, Index out, const Tensor& weight, const char* source) {
   check(!bias.defined() || bias.shape() == Shape{out}, "{}: bias {} must be ({}), the {} of weight {}", op,
         bias.defined() ? bias.shape() : Shape{}, out, source, weight.shape());
@@ -329,20 +415,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv2dO
                        ? make_same_window("conv2d", x, kernel, options.stride, options.dilation)
                        : make_window("conv2d", x, kernel, options.stride, options.padding.size, options.dilation);
   const Conv conv{.w = w, .B = x.size(0), .G = G, .C = weight.size(1), .O = weight.size(0) / G};
-  Tensor y = Tensor::empty({conv.B, weight.size(0), w.out.height, w.out.width}, x.dtype());
-  dispatch(x.dtype(), [&]<class T>() {
-    conv_forward<T>(conv, x.node().values<T>(), weight.node().values<T>(), values_or_null<T>(bias),
-                    y.node().values<T>(), false);
-  });
-  return record("conv2d", y, {x, weight, bias}, [conv](const Node& out, Inputs in) {
-    dispatch(out.dtype, [&]<class T>() {
-      const T* const dy = out.grad_or_null<T>();
-      T *const dx = in[0].grad_or_null<T>(), *const dw = in[1].grad_or_null<T>(), *const db = in[2].grad_or_null<T>();
-      if (dx != nullptr) conv_grad_x<T>(conv, dx, dy, in[1].values<T>());
-      if (dw != nullptr) conv_grad_weight<T>(conv, dw, dy, in[0].values<T>());
-      if (db != nullptr) conv_grad_bias<T>(db, dy, conv.B, conv.G * conv.O, conv.P());
-    });
-  });
+  return convolved(conv, x, weight, bias);
 }
 
 Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv1dOptions options) {
@@ -368,25 +441,7 @@ Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bia
   check_transposed("conv_transpose2d", x, weight, bias, G, 4, "height, width", "image");
   const Window w = make_transposed_window("conv_transpose2d", x, {weight.size(2), weight.size(3)}, options);
   const Conv conv{.w = w, .B = x.size(0), .G = G, .C = weight.size(1), .O = weight.size(0) / G};
-  const Index channels = G * conv.C;
-  Tensor y = Tensor::empty({conv.B, channels, w.in.height, w.in.width}, x.dtype());
-  dispatch(x.dtype(), [&]<class T>() {
-    const T* const start = values_or_null<T>(bias);
-    T* const to = y.node().values<T>();
-    for (Index i = 0; i < conv.B * channels; ++i) {
-      std::fill_n(to + i * w.in_size(), w.in_size(), start == nullptr ? T(0) : start[i % channels]);
-    }
-    conv_grad_x<T>(conv, to, x.node().values<T>(), weight.node().values<T>());
-  });
-  return record("conv_transpose2d", y, {x, weight, bias}, [conv](const Node& out, Inputs in) {
-    dispatch(out.dtype, [&]<class T>() {
-      const T* const dy = out.grad_or_null<T>();
-      T *const dx = in[0].grad_or_null<T>(), *const dw = in[1].grad_or_null<T>(), *const db = in[2].grad_or_null<T>();
-      if (dx != nullptr) conv_forward<T>(conv, dy, in[1].values<T>(), nullptr, dx, true);
-      if (dw != nullptr) conv_grad_weight<T>(conv, dw, in[0].values<T>(), dy);
-      if (db != nullptr) conv_grad_bias<T>(db, dy, conv.B, conv.G * conv.C, conv.w.in_size());
-    });
-  });
+  return transposed(conv, x, weight, bias);
 }
 
 Tensor conv_transpose1d(const Tensor& x, const Tensor& weight, const Tensor& bias, ConvTranspose1dOptions options) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include <gradus/core/ops/detail/common.h>
+#include <gradus/core/ops/detail/rules.h>
 
 namespace gradus {
 namespace {
@@ -19,6 +20,20 @@ Index count_targets(const Tensor& logits, std::span<const std::int32_t> targets,
     ++count;
   }
   return count;
+}
+
+// What the softmax of the logits is held against: rows that are 0 where a target is ignored.
+Tensor target_shares(const Ids& targets, Shape::Matrix size, std::int32_t ignore, double smoothing, DType dtype) {
+  Tensor shares = zeros({size.rows, size.cols}, dtype);
+  dispatch(dtype, [&]<class T>() {
+    T* row = shares.node().values<T>();
+    for (std::size_t r = 0; r < targets.size(); ++r, row += size.cols) {
+      if (targets[r] == ignore) continue;
+      std::fill_n(row, size.cols, static_cast<T>(smoothing / static_cast<double>(size.cols)));
+      row[targets[r]] += static_cast<T>(1 - smoothing);
+    }
+  });
+  return shares;
 }
 
 }  // namespace
@@ -55,29 +70,36 @@ Tensor cross_entropy(const Tensor& logits, Ids targets, std::int32_t ignore_inde
     for (Index r = 0; r < rows; ++r) sum += static_cast<double>(losses.as<T>()[r]);
     *loss.node().values<T>() = static_cast<T>(count == 0 ? 0 : sum / static_cast<double>(count));
   });
-  return record("cross_entropy", loss, {logits},
-                [max, log_sum, targets = std::move(targets), ignore_index, label_smoothing, count, size](
-                    const Node& out, Inputs in) {
-                  if (count == 0) return;
-                  each_rows(out.dtype, size, [&]<class T>() {
-                    const T scale = *out.grad_or_null<T>() / static_cast<T>(count);
-                    const T* const px = in[0].values<T>();
-                    const GradShare<T> dx = in[0].grad_share<T>();
-                    return [&, scale, px, dx](RowRange r) {
-                      kernels::kernels<T>().cross_entropy_grad({.x = r.in(px),
-                                                                .targets = targets.data() + r.begin,
-                                                                .ignore = ignore_index,
-                                                                .smoothing = static_cast<T>(label_smoothing),
-                                                                .max = r.of_each<T>(max),
-                                                                .log_sum = r.of_each<T>(log_sum),
-                                                                .scale = scale,
-                                                                .dx = r.in(dx.p),
-                                                                .adds = dx.adds,
-                                                                .rows = r.rows,
-                                                                .cols = r.cols});
-                    };
-                  });
-                });
+  const auto held = share(std::move(targets));
+  const auto backward = [max, log_sum, held, ignore_index, label_smoothing, count, size](const Node& out, Inputs in) {
+    if (count == 0) return;
+    each_rows(out.dtype, size, [&]<class T>() {
+      const T scale = *out.grad_or_null<T>() / static_cast<T>(count);
+      const T* const px = in[0].values<T>();
+      const GradShare<T> dx = in[0].grad_share<T>();
+      return [&, scale, px, dx](RowRange r) {
+        kernels::kernels<T>().cross_entropy_grad({.x = r.in(px),
+                                                  .targets = held->data() + r.begin,
+                                                  .ignore = ignore_index,
+                                                  .smoothing = static_cast<T>(label_smoothing),
+                                                  .max = r.of_each<T>(max),
+                                                  .log_sum = r.of_each<T>(log_sum),
+                                                  .scale = scale,
+                                                  .dx = r.in(dx.p),
+                                                  .adds = dx.adds,
+                                                  .rows = r.rows,
+                                                  .cols = r.cols});
+      };
+    });
+  };
+  const auto rule = [held, ignore_index, label_smoothing, count, size](const Tensor&, const Tensor& dy,
+                                                                       const RuleInputs& in) {
+    if (count == 0) return Tensor();
+    const Tensor x = reshape(in[0], {size.rows, size.cols});
+    const Tensor shares = target_shares(*held, size, ignore_index, label_smoothing, x.dtype());
+    return reshape((softmax(x) * sum(shares, -1, true) - shares) * (dy / static_cast<double>(count)), in[0].shape());
+  };
+  return record("cross_entropy", loss, {logits}, backward, rule);
 }
 
 }  // namespace gradus

@@ -7,11 +7,10 @@
 
 namespace gradus {
 
-Tensor dropout(const Tensor& x, double p, bool training, Generator& generator) {
-  check_defined("dropout", {x});
-  check(p >= 0 && p <= 1, "dropout: the probability is {}; it must be from 0 to 1", p);
-  if (!training || p == 0) return x;
-  const std::uint64_t seed = generator.random64();
+namespace {
+
+// Without the elements that `seed` picks: a linear op, which is its own gradient.
+Tensor thinned(const Tensor& x, double p, std::uint64_t seed) {
   const auto run = [seed, p]<class T>(T* to, const T* from, Index n, bool adds) {
     const auto threshold = static_cast<std::uint32_t>(std::lround(p * 0x1p24));
     const T keep = p < 1 ? static_cast<T>(1 / (1 - p)) : T(0);
@@ -28,12 +27,22 @@ Tensor dropout(const Tensor& x, double p, bool training, Generator& generator) {
   };
   Tensor y = Tensor::empty_like(x);
   dispatch(x.dtype(), [&]<class T>() { run(y.node().values<T>(), x.node().values<const T>(), x.numel(), false); });
-  return record("dropout", y, {x}, [run](const Node& out, Inputs in) {
+  const auto backward = [run](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const GradShare<T> dx = in[0].grad_share<T>();
       run(dx.p, out.grad_or_null<const T>(), out.numel(), dx.adds);
     });
-  });
+  };
+  return record("dropout", y, {x}, backward,
+                [p, seed](const Tensor&, const Tensor& dy, const RuleInputs&) { return thinned(dy, p, seed); });
+}
+
+}  // namespace
+
+Tensor dropout(const Tensor& x, double p, bool training, Generator& generator) {
+  check_defined("dropout", {x});
+  check(p >= 0 && p <= 1, "dropout: the probability is {}; it must be from 0 to 1", p);
+  return !training || p == 0 ? x : thinned(x, p, generator.random64());
 }
 
 Tensor dropout(const Tensor& x, double p, bool training) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <gradus/core/ops/detail/common.h>
+#include <gradus/core/ops/detail/rules.h>
 
 namespace gradus {
 namespace {
@@ -41,15 +42,20 @@ Tensor embedding(const Tensor& weight, Ids ids) {
       }
     });
   });
-  return record("embedding", y, {weight}, [ids = std::move(ids), n, cols](const Node& out, Inputs in) {
+  const auto held = share(std::move(ids));
+  const auto backward = [held, n, cols](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       T* const dtable = in[0].grad_or_null<T>();
       const T* const dy = out.grad_or_null<T>();
       const Index size = in[0].numel(), block = std::max(row_block, 16 * in[0].shape[0]);
       sum_in_tree(dtable, size, n, block,
-                  [&](T* table, Index first, Index last) { add_rows(table, dy, ids, cols, first, last); });
+                  [&](T* table, Index first, Index last) { add_rows(table, dy, *held, cols, first, last); });
     });
-  });
+  };
+  return record("embedding", y, {weight}, backward,
+                [held, n, cols](const Tensor&, const Tensor& dy, const RuleInputs& in) {
+                  return index_add(zeros(in[0].shape(), dy.dtype()), 0, held->reshape(n), reshape(dy, {n, cols}));
+                });
 }
 
 Tensor embedding(const Tensor& weight, Ids ids, const Shape& ids_shape) {

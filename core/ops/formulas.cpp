@@ -4,15 +4,16 @@
 #include <numbers>
 
 #include <gradus/core/ops/detail/common.h>
+#include <gradus/core/ops/detail/rules.h>
 
 namespace gradus {
 namespace {
 
 constexpr double inf = std::numeric_limits<double>::infinity();
 
-// f of every number; the slope is df of it.
+// f of every number; the slope is df of it, and slope(x) on tensors.
 template <class F, class DF>
-Tensor each_number(const char* op, const Tensor& x, const F& f, const DF& df) {
+Tensor each_number(const char* op, const Tensor& x, const F& f, const DF& df, Tensor (*slope)(const Tensor&)) {
   check_defined(op, {x});
   Tensor y = Tensor::empty_like(x);
   dispatch(x.dtype(), [&]<class T>() {
@@ -22,7 +23,7 @@ Tensor each_number(const char* op, const Tensor& x, const F& f, const DF& df) {
       for (Index i = begin; i < end; ++i) to[i] = f(from[i]);
     });
   });
-  return record(op, y, {x}, [df](const Node& out, Inputs in) {
+  const auto backward = [df](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const T *const dy = out.grad_or_null<T>(), *const from = in[0].values<T>();
       T* const dx = in[0].grad_or_null<T>();
@@ -30,7 +31,9 @@ Tensor each_number(const char* op, const Tensor& x, const F& f, const DF& df) {
         for (Index i = begin; i < end; ++i) dx[i] += dy[i] * df(from[i]);
       });
     });
-  });
+  };
+  return record(op, y, {x}, backward,
+                [slope](const Tensor&, const Tensor& dy, const RuleInputs& in) { return dy * slope(in[0]); });
 }
 
 // Both in one shape, as the two indices of a first dimension.
@@ -42,35 +45,46 @@ Tensor paired(const Tensor& a, const Tensor& b) {
 
 Tensor asinh(const Tensor& x) {
   return each_number(
-      "asinh", x, [](auto v) { return std::asinh(v); }, [](auto v) { return 1 / std::hypot(v, decltype(v)(1)); });
+      "asinh", x, [](auto v) { return std::asinh(v); }, [](auto v) { return 1 / std::hypot(v, decltype(v)(1)); },
+      [](const Tensor& v) { return rsqrt(v * v + 1); });
 }
 Tensor acosh(const Tensor& x) {
   return each_number(
       "acosh", x, [](auto v) { return std::acosh(v); },
-      [](auto v) { return 1 / (std::sqrt(v - 1) * std::sqrt(v + 1)); });
+      [](auto v) { return 1 / (std::sqrt(v - 1) * std::sqrt(v + 1)); },
+      [](const Tensor& v) { return rsqrt(v - 1) * rsqrt(v + 1); });
 }
 Tensor atanh(const Tensor& x) {
   return each_number(
-      "atanh", x, [](auto v) { return std::atanh(v); }, [](auto v) { return 1 / ((1 - v) * (1 + v)); });
+      "atanh", x, [](auto v) { return std::atanh(v); }, [](auto v) { return 1 / ((1 - v) * (1 + v)); },
+      [](const Tensor& v) { return reciprocal((1 - v) * (v + 1)); });
 }
 Tensor log10(const Tensor& x) {
   return each_number(
       "log10", x, [](auto v) { return std::log10(v); },
-      [](auto v) { return 1 / (v * std::numbers::ln10_v<decltype(v)>); });
+      [](auto v) { return 1 / (v * std::numbers::ln10_v<decltype(v)>); },
+      [](const Tensor& v) { return reciprocal(v * std::numbers::ln10); });
 }
 Tensor erfc(const Tensor& x) {
   return each_number(
       "erfc", x, [](auto v) { return std::erfc(v); },
-      [](auto v) { return -2 * std::numbers::inv_sqrtpi_v<decltype(v)> * std::exp(-v * v); });
+      [](auto v) { return -2 * std::numbers::inv_sqrtpi_v<decltype(v)> * std::exp(-v * v); },
+      [](const Tensor& v) { return exp(-v * v) * (-2 * std::numbers::inv_sqrtpi); });
 }
 Tensor sinc(const Tensor& x) {
   const auto value = [](auto v) {
     const auto z = v * std::numbers::pi_v<decltype(v)>;
     return v == 0 ? decltype(v)(1) : std::sin(z) / z;
   };
-  return each_number("sinc", x, value, [value](auto v) {
-    return v == 0 ? decltype(v)(0) : (std::cos(v * std::numbers::pi_v<decltype(v)>) - value(v)) / v;
-  });
+  return each_number(
+      "sinc", x, value,
+      [value](auto v) {
+        return v == 0 ? decltype(v)(0) : (std::cos(v * std::numbers::pi_v<decltype(v)>) - value(v)) / v;
+      },
+      [](const Tensor& v) {  // at 0 by the first term of the slope's series
+        const Tensor divisor = where(v == 0, 1, v), beside = cos(v * std::numbers::pi) - sinc(v);
+        return where(v == 0, v * (-std::numbers::pi * std::numbers::pi / 3), beside / divisor);
+      });
 }
 
 Tensor frac(const Tensor& x) {

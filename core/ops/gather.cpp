@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <gradus/core/ops/detail/common.h>
+#include <gradus/core/ops/detail/rules.h>
 
 namespace gradus {
 namespace {
@@ -131,8 +132,12 @@ Tensor gather(const Tensor& x, Index dim, Ids ids) {
   const Lines lines = checked_lines("gather", x, dim, ids);
   Tensor y = Tensor::empty(ids.shape(), x.dtype());
   dispatch(x.dtype(), [&]<class T>() { pick<T, false>(y.node().values<T>(), x.node().values<T>(), ids, lines); });
-  return record("gather", y, {x}, [lines, ids = std::move(ids)](const Node& out, Inputs in) {
-    dispatch(out.dtype, [&]<class T>() { add_picked(in[0].grad_or_null<T>(), out.grad_or_null<T>(), ids, lines); });
+  const auto held = share(std::move(ids));
+  const auto backward = [lines, held](const Node& out, Inputs in) {
+    dispatch(out.dtype, [&]<class T>() { add_picked(in[0].grad_or_null<T>(), out.grad_or_null<T>(), *held, lines); });
+  };
+  return record("gather", y, {x}, backward, [dim, held](const Tensor&, const Tensor& dy, const RuleInputs& in) {
+    return scatter_add(zeros(in[0].shape(), dy.dtype()), dim, *held, dy);
   });
 }
 
@@ -147,13 +152,18 @@ Tensor scatter_add(const Tensor& x, Index dim, Ids ids, const Tensor& source) {
     std::copy_n(x.node().values<T>(), x.numel(), y.node().values<T>());
     add_picked(y.node().values<T>(), source.node().values<T>(), ids, lines);
   });
-  return record("scatter_add", y, {x, source}, [lines, ids = std::move(ids)](const Node& out, Inputs in) {
+  const auto held = share(std::move(ids));
+  const auto backward = [lines, held](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const T* const dy = out.grad_or_null<T>();
       if (T* const dx = in[0].grad_or_null<T>()) kernels::kernels<T>().add(dx, dy, out.numel());
-      if (T* const dsource = in[1].grad_or_null<T>()) pick<T, true>(dsource, dy, ids, lines);
+      if (T* const dsource = in[1].grad_or_null<T>()) pick<T, true>(dsource, dy, *held, lines);
     });
-  });
+  };
+  const auto rule = [dim, held](const Tensor&, const Tensor& dy, const RuleInputs& in) {
+    return Gradients{dy, in.wants(1) ? gather(dy, dim, *held) : Tensor()};
+  };
+  return record("scatter_add", y, {x, source}, backward, rule);
 }
 
 Tensor index_select(const Tensor& x, Index dim, Ids ids) {

@@ -2,6 +2,7 @@
 // registers. For C = A B:  dA = dC B^T,  dB = A^T dC; transposed factors are read in place.
 #include <gradus/core/ops/detail/common.h>
 #include <gradus/core/ops/detail/gemm.h>
+#include <gradus/core/ops/detail/rules.h>
 
 namespace gradus {
 namespace {
@@ -132,7 +133,7 @@ Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool 
   });
   const Index work = saturating_product({m, n, k});
   Products products{std::move(batch), a_cols, b_cols, m, n, k, transpose_a, transpose_b};
-  return record("matmul", c, {a, b}, [products = std::move(products), work](const Node& out, Inputs in) {
+  auto backward = [products = std::move(products), work](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const Products& p = products;
       const T* const dc = out.grad_or_null<T>();
@@ -143,7 +144,16 @@ Tensor matmul_matrices(const Tensor& a, const Tensor& b, bool transpose_a, bool 
       add_grad<T>(in[1], p.batch.count, p.k * p.n, work,
                   [&](T* to, std::size_t i, bool adds) { p.grad_b(to, i, adds, dc, pa); });
     });
-  });
+  };
+  const auto rule = [ta = transpose_a, tb = transpose_b](const Tensor&, const Tensor& dc, const RuleInputs& in) {
+    const auto [first, second] = std::pair(in[0], in[1]);
+    Gradients gradients(2);
+    if (in.wants(0)) gradients[0] = ta ? matmul(second, dc, tb, true) : matmul(dc, second, false, !tb);
+    if (in.wants(1)) gradients[1] = tb ? matmul(dc, first, true, ta) : matmul(first, dc, !ta, false);
+    for (std::size_t i = 0; i < 2; ++i) gradients[i] = sum_to(gradients[i], in[i].shape());
+    return gradients;
+  };
+  return record("matmul", c, {a, b}, std::move(backward), rule);
 }
 
 template <class T>
@@ -216,7 +226,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
                                       .k = in_size});
     });
   });
-  return record("linear", y, {x, weight, bias}, [rows, in_size, out_size](const Node& out, Inputs in) {
+  const auto backward = [rows, in_size, out_size](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const T* const dy = out.grad_or_null<T>();
       if (const GradShare<T> dx = in[0].grad_share<T>()) {
@@ -230,7 +240,14 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
         linear_grad_bias(dbias, dy, rows, out_size);
       }
     });
-  });
+  };
+  const auto rule = [rows, in_size, out_size](const Tensor&, const Tensor& dy, const RuleInputs& in) {
+    const Tensor flat = reshape(dy, {rows, out_size});
+    return Gradients{in.wants(0) ? matmul(dy, in[1]) : Tensor(),
+                     in.wants(1) ? matmul(flat, reshape(in[0], {rows, in_size}), true) : Tensor(),
+                     in.wants(2) ? sum(flat, 0) : Tensor()};
+  };
+  return record("linear", y, {x, weight, bias}, backward, rule);
 }
 
 }  // namespace gradus

@@ -1,6 +1,7 @@
 // layer_norm and rms_norm over the last dimension. Forward keeps two numbers per row (one for rms_norm), from which the
 // gradient recomputes the normalized values. group_norm is layer_norm with a row for each group.
 #include <gradus/core/ops/detail/common.h>
+#include <gradus/core/ops/detail/rules.h>
 
 namespace gradus {
 namespace {
@@ -30,6 +31,16 @@ void norm_grad(T* dweight, T* dbias, Shape::Matrix size, const F& grad) {
   if (dbias != nullptr) kernels::kernels<T>().add(dbias, sums.as<T>() + cols, cols);
 }
 
+// The rules of both norms, from x over its standard deviation or root mean square: dx, dweight, dbias.
+Gradients norm_rule(const Tensor& normalized, const Tensor& rstd, const Tensor& dy, const RuleInputs& x, bool centers) {
+  const Tensor dn = x[1].defined() ? dy * x[1] : dy;
+  const Tensor along = dn - normalized * mean(dn * normalized, -1, true);
+  Gradients gradients{rstd * (centers ? along - mean(dn, -1, true) : along)};
+  if (x.size() > 1) gradients.push_back(x.wants(1) ? sum_to(dy * normalized, x[1].shape()) : Tensor());
+  if (x.size() > 2) gradients.push_back(x.wants(2) ? sum_to(dy, x[2].shape()) : Tensor());
+  return gradients;
+}
+
 }  // namespace
 
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
@@ -53,7 +64,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
                                         .eps = static_cast<T>(eps)});
     };
   });
-  return record("layer_norm", y, {x, weight, bias}, [mean, rstd, size](const Node& out, Inputs in) {
+  const auto backward = [mean, rstd, size](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const T *const px = in[0].values<T>(), *const pweight = in[1].values<T>();
       const GradShare<T> dx = in[0].grad_share<T>();
@@ -71,7 +82,13 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
                                                .cols = r.cols});
       });
     });
-  });
+  };
+  const auto rule = [eps](const Tensor&, const Tensor& dy, const RuleInputs& in) {
+    const Tensor centered = in[0] - gradus::mean(in[0], -1, true);
+    const Tensor scale = gradus::rsqrt(gradus::mean(square(centered), -1, true) + eps);
+    return norm_rule(centered * scale, scale, dy, in, true);
+  };
+  return record("layer_norm", y, {x, weight, bias}, backward, rule);
 }
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
@@ -92,7 +109,7 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
                                       .eps = static_cast<T>(eps)});
     };
   });
-  return record("rms_norm", y, {x, weight}, [rstd, size](const Node& out, Inputs in) {
+  const auto backward = [rstd, size](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const T *const px = in[0].values<T>(), *const pweight = in[1].values<T>();
       const GradShare<T> dx = in[0].grad_share<T>();
@@ -108,7 +125,12 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
                                              .cols = r.cols});
       });
     });
-  });
+  };
+  const auto rule = [eps](const Tensor&, const Tensor& dy, const RuleInputs& in) {
+    const Tensor scale = rsqrt(mean(square(in[0]), -1, true) + eps);
+    return norm_rule(in[0] * scale, scale, dy, in, false);
+  };
+  return record("rms_norm", y, {x, weight}, backward, rule);
 }
 
 Tensor group_norm(const Tensor& x, Index groups, const Tensor& weight, const Tensor& bias, double eps) {

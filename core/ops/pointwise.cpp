@@ -2,10 +2,12 @@
 // for gradients, is here and nowhere else.
 #include <array>
 #include <limits>
+#include <numbers>
 #include <string_view>
 #include <utility>
 
 #include <gradus/core/ops/detail/common.h>
+#include <gradus/core/ops/detail/rules.h>
 
 namespace gradus {
 namespace {
@@ -37,31 +39,83 @@ struct Reads {
 };
 
 constexpr std::array unary_names{
-#define UNARY(name, y, dy) #name,
+#define UNARY(name, y, dy, rule) #name,
 #include <gradus/core/kernels/unary.def>
 #undef UNARY
 };
 constexpr std::array binary_names{
-#define BINARY(name, y, da, db) #name,
+#define BINARY(name, y, da, db, rule_a, rule_b) #name,
 #include <gradus/core/kernels/binary.def>
 #undef BINARY
 };
 
 constexpr std::array unary_reads{
-#define UNARY(name, y, dy) Reads{mentions(#dy, 'x'), false, mentions(#dy, 'y')},
+#define UNARY(name, y, dy, rule) Reads{mentions(#dy, 'x'), false, mentions(#dy, 'y')},
 #include <gradus/core/kernels/unary.def>
 #undef UNARY
 };
 constexpr std::array first_reads{
-#define BINARY(name, y, da, db) Reads{mentions(#da, 'a'), mentions(#da, 'b'), mentions(#da, 'y')},
+#define BINARY(name, y, da, db, rule_a, rule_b) Reads{mentions(#da, 'a'), mentions(#da, 'b'), mentions(#da, 'y')},
 #include <gradus/core/kernels/binary.def>
 #undef BINARY
 };
 constexpr std::array second_reads{
-#define BINARY(name, y, da, db) Reads{mentions(#db, 'a'), mentions(#db, 'b'), mentions(#db, 'y')},
+#define BINARY(name, y, da, db, rule_a, rule_b) Reads{mentions(#db, 'a'), mentions(#db, 'b'), mentions(#db, 'y')},
 #include <gradus/core/kernels/binary.def>
 #undef BINARY
 };
+
+// ---- parts of the rules in unary.def and binary.def
+
+Tensor silu_slope(const Tensor& x) {
+  const Tensor s = sigmoid(x);
+  return s * (x * (1 - s) + 1);
+}
+Tensor mish_slope(const Tensor& x) {
+  const Tensor t = tanh(softplus(x));
+  return t + x * sigmoid(x) * (1 - t * t);
+}
+Tensor hardswish_slope(const Tensor& x) {
+  return where(x < -3, 0, where(x > 3, 1, x / 3 + 0.5));
+}
+Tensor gelu_erf_slope(const Tensor& x) {
+  const Tensor phi = exp(x * x * -0.5) * (std::numbers::inv_sqrtpi / std::numbers::sqrt2);
+  return erf(x * (-1 / std::numbers::sqrt2)) * -0.5 + 0.5 + x * phi;
+}
+Tensor gelu_tanh_slope(const Tensor& x) {  // x sigmoid(u), of which tanh(u / 2) makes gelu's usual form
+  constexpr double c = 2 * std::numbers::sqrt2 * std::numbers::inv_sqrtpi, cubic = 0.044715;
+  const Tensor s = sigmoid(x * (x * x * cubic + 1) * c);
+  return s * (x * (1 - s) * (x * x * (3 * cubic) + 1) * c + 1);
+}
+Tensor power_rule(const Tensor& dy, const Tensor& x, double exponent) {
+  return exponent == 0 ? Tensor() : dy * pow(x, exponent - 1) * exponent;
+}
+// The part of dy that a gets where a is the larger one: half of it in a tie.
+Tensor above(const Tensor& a, const Tensor& b, const Tensor& dy) {
+  return where(a < b, 0, where(a == b, dy * 0.5, dy));
+}
+
+Tensor unary_rule(UnaryOp op, const Tensor& x, const Tensor& y, const Tensor& dy, double p, double q) {
+  switch (op) {
+#define UNARY(name, f, slope, rule) \
+  case UnaryOp::name:               \
+    return rule;
+#include <gradus/core/kernels/unary.def>
+#undef UNARY
+  }
+  __builtin_unreachable();
+}
+
+Tensor binary_rule(BinaryOp op, bool first, const Tensor& a, const Tensor& b, const Tensor& y, const Tensor& dy) {
+  switch (op) {
+#define BINARY(name, f, slope_a, slope_b, rule_a, rule_b) \
+  case BinaryOp::name:                                    \
+    return first ? rule_a : rule_b;
+#include <gradus/core/kernels/binary.def>
+#undef BINARY
+  }
+  __builtin_unreachable();
+}
 
 Tensor unary(UnaryOp op, const Tensor& x, double p = 0, double q = 0) {
   check_defined(unary_names[static_cast<std::size_t>(op)], {x});
@@ -74,7 +128,7 @@ Tensor unary(UnaryOp op, const Tensor& x, double p = 0, double q = 0) {
                                   far<T>(x.numel()));
     });
   });
-  return record(unary_names[static_cast<std::size_t>(op)], y, {x}, [op, p, q](const Node& out, Inputs in) {
+  const auto backward = [op, p, q](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const auto [dx, adds] = in[0].grad_share<T>();
       if (detail::change_guards.load(std::memory_order_relaxed) != 0) [[unlikely]]
@@ -92,7 +146,11 @@ Tensor unary(UnaryOp op, const Tensor& x, double p = 0, double q = 0) {
                                               .far = far<T>(out.numel())});
       });
     });
-  });
+  };
+  return record(unary_names[static_cast<std::size_t>(op)], y, {x}, backward,
+                [op, p, q](const Tensor& out, const Tensor& dy, const RuleInputs& in) {
+                  return unary_rule(op, in[0], out, dy, p, q);
+                });
 }
 
 // Two shapes laid over each other: the common shape, cut into runs over which each argument either moves one element
@@ -251,13 +309,19 @@ Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
   const char* const name = binary_names[static_cast<std::size_t>(op)];
   Tensor y = combined(name, a, b,
                       [op]<class T>() { return [op](auto... args) { kernels::kernels<T>().binary(op, args...); }; });
-  return record(name, y, {a, b}, [op](const Node& out, Inputs in) {
+  const auto backward = [op](const Node& out, Inputs in) {
     const Broadcast pieces(out.op, in[0].shape, in[1].shape);
     dispatch(out.dtype, [&]<class T>() {
       for (const bool first : {true, false}) {
         if (in[first ? 0 : 1].wants_grad()) binary_backward<T>(op, pieces, first, out, in);
       }
     });
+  };
+  return record(name, y, {a, b}, backward, [op](const Tensor& out, const Tensor& dy, const RuleInputs& x) {
+    const auto share = [&](std::size_t i) {
+      return x.wants(i) ? sum_to(binary_rule(op, i == 0, x[0], x[1], out, dy), x[i].shape()) : Tensor();
+    };
+    return Gradients{share(0), share(1)};
   });
 }
 
@@ -285,14 +349,14 @@ Tensor triangle(const char* op, const Tensor& x, Index diagonal, bool below) {
 
 }  // namespace
 
-#define UNARY(name, y, dy)          \
+#define UNARY(name, y, dy, rule)    \
   Tensor name(const Tensor& x) {    \
     return unary(UnaryOp::name, x); \
   }
-#define UNARY_FORM(name, y, dy)
+#define UNARY_FORM(name, y, dy, rule)
 #include <gradus/core/kernels/unary.def>
 #undef UNARY
-#define BINARY(name, y, da, db)                   \
+#define BINARY(name, y, da, db, rule_a, rule_b)   \
   Tensor name(const Tensor& a, const Tensor& b) { \
     return binary(BinaryOp::name, a, b);          \
   }
@@ -419,11 +483,14 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
     kernels::kernels<T>().select(c.node().values<T>(), x.node().values<T>(), z.node().values<T>(), y.node().values<T>(),
                                  y.numel());
   });
-  return record("where", y, {c, x, z}, [](const Node& out, Inputs in) {
+  const auto backward = [](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       kernels::kernels<T>().select_grad(in[0].values<T>(), in[1].grad_or_null<T>(), in[2].grad_or_null<T>(),
                                         out.grad_or_null<T>(), out.numel());
     });
+  };
+  return record("where", y, {c, x, z}, backward, [](const Tensor&, const Tensor& dy, const RuleInputs& in) {
+    return Gradients{{}, where(in[0], dy, 0), where(in[0], 0, dy)};
   });
 }
 

@@ -1,6 +1,7 @@
 // max_pool2d and avg_pool2d: each plane by itself. The maximum keeps the place of each largest element for its
 // gradient. In one dimension both are planes of height 1. Adaptive pools take the windows of one dimension after those
 // of the other: the mean of a rectangle is the mean of its rows' means, and its first maximum the first of theirs.
+#include <gradus/core/ops/detail/rules.h>
 #include <gradus/core/ops/detail/window.h>
 
 #include <cmath>
@@ -8,6 +9,9 @@
 
 namespace gradus {
 namespace {
+
+// Where in its plane each maximum lies.
+using Places = std::vector<std::int32_t, PoolAllocator<std::int32_t>>;
 
 // The window, with the strides and shapes that follow from it.
 struct Pool {
@@ -56,6 +60,23 @@ struct Divisors {
   Index along(Index place, Index in, Index kernel, Index stride, Index padded) const {
     const Index begin = place * stride - padded, end = std::min(begin + kernel, in + padded);
     return padding ? end - begin : std::min(end, in) - std::max<Index>(begin, 0);
+  }
+  // The mean of each window is rows x columns^T, for a plane x.
+  std::pair<Tensor, Tensor> matrices(DType dtype) const {
+    const auto one = [&](Index out, Index in, Index kernel, Index stride, Index padded) {
+      Tensor means = zeros({out, in}, dtype);
+      dispatch(dtype, [&]<class T>() {
+        T* row = means.node().values<T>();
+        for (Index i = 0; i < out; ++i, row += in) {
+          const Index begin = i * stride - padded, end = std::min(begin + kernel, in);
+          const auto share = static_cast<T>(1 / static_cast<double>(along(i, in, kernel, stride, padded)));
+          std::fill(row + std::max<Index>(begin, 0), row + std::max<Index>(end, 0), share);
+        }
+      });
+      return means;
+    };
+    return {one(w.out.height, w.in.height, w.kernel.height, w.stride.height, w.padding.height),
+            one(w.out.width, w.in.width, w.kernel.width, w.stride.width, w.padding.width)};
   }
   // Calls f(place, divisor) for each place of a plane of the result.
   template <class F>
@@ -113,7 +134,7 @@ Tensor max_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options) {
   const Pool pool("max_pool2d", x, kernel, options);
   const Window& w = pool.w;
   Tensor y = Tensor::empty(pool.shape, x.dtype());
-  std::vector<std::int32_t, PoolAllocator<std::int32_t>> places(static_cast<std::size_t>(y.numel()), -1);
+  Places places(static_cast<std::size_t>(y.numel()), -1);
   check(w.in_size() < Index{1} << 31, "max_pool2d: x {} has planes of more than 2^31 elements; cut them first",
         x.shape());
   dispatch(x.dtype(), [&]<class T>() {
@@ -124,17 +145,22 @@ Tensor max_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options) {
       }
     });
   });
-  return record("max_pool2d", y, {x},
-                [places = std::move(places), in_size = w.in_size(), out_size = w.out_size(), planes = pool.planes,
-                 grain = pool.grain](const Node& out, Inputs in) {
-                  dispatch(out.dtype, [&]<class T>() {
-                    T* const dx = in[0].grad_or_null<T>();
-                    const T* const dy = out.grad_or_null<T>();
-                    parallel_for(planes, grain, [&](Index begin, Index end) {
-                      spread_maxima(dx, dy, places, in_size, out_size, begin, end);
-                    });
-                  });
-                });
+  const auto held = std::allocate_shared<const Places>(PoolAllocator<const Places>{}, std::move(places));
+  const auto backward = [held, in_size = w.in_size(), out_size = w.out_size(), planes = pool.planes,
+                         grain = pool.grain](const Node& out, Inputs in) {
+    dispatch(out.dtype, [&]<class T>() {
+      T* const dx = in[0].grad_or_null<T>();
+      const T* const dy = out.grad_or_null<T>();
+      parallel_for(planes, grain,
+                   [&](Index begin, Index end) { spread_maxima(dx, dy, *held, in_size, out_size, begin, end); });
+    });
+  };
+  const auto rule = [held, planes = pool.planes](const Tensor&, const Tensor& dy, const RuleInputs& in) {
+    const Tensor shares = reshape(dy, {planes, dy.numel() / planes});
+    const Tensor nothing = zeros({planes, in[0].numel() / planes}, dy.dtype());
+    return reshape(scatter_add(nothing, 1, Ids(Ids(*held), shares.shape()), shares), in[0].shape());
+  };
+  return record("max_pool2d", y, {x}, backward, rule);
 }
 
 Tensor avg_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options) {
@@ -150,7 +176,7 @@ Tensor avg_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options) {
       }
     });
   });
-  return record("avg_pool2d", y, {x}, [divisors, planes = pool.planes, grain = pool.grain](const Node& out, Inputs in) {
+  const auto backward = [divisors, planes = pool.planes, grain = pool.grain](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       T* const dx = in[0].grad_or_null<T>();
       const T* const dy = out.grad_or_null<T>();
@@ -158,6 +184,10 @@ Tensor avg_pool2d(const Tensor& x, Size2 kernel, Pool2dOptions options) {
         spread_means(divisors, dx, dy, begin, end, shares);
       });
     });
+  };
+  return record("avg_pool2d", y, {x}, backward, [divisors](const Tensor&, const Tensor& dy, const RuleInputs&) {
+    const auto [rows, columns] = divisors.matrices(dy.dtype());
+    return matmul(matmul(rows, dy, true), columns);
   });
 }
 

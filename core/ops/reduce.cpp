@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include <gradus/core/ops/detail/common.h>
+#include <gradus/core/ops/detail/rules.h>
 
 namespace gradus {
 namespace {
@@ -43,6 +44,10 @@ struct Cut {
       }
     }
   }
+
+  // For rules: the input's shape, and a result of its reduction that broadcasts against it.
+  Shape shape() const { return {outer, n, inner}; }
+  Tensor reduced(const Tensor& y) const { return reshape(y, {outer, 1, inner}); }
 };
 
 Shape without(const Shape& shape, std::uint32_t set, bool keepdim) {
@@ -140,13 +145,16 @@ Tensor sum_core(const Tensor& x, Cut cut, const Shape& shape) {
       sum_columns(to, from, cut);
     }
   });
-  return record("sum", y, {x}, [cut](const Node& out, Inputs in) {
+  const auto backward = [cut](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const GradShare<T> dx = in[0].grad_share<T>();
       const T* const dy = out.grad_or_null<T>();
       parallel_for(cut.outer * cut.n, row_grain(cut.inner),
                    [&](Index begin, Index end) { spread_sum(dx, dy, cut, begin, end); });
     });
+  };
+  return record("sum", y, {x}, backward, [cut](const Tensor&, const Tensor& dy, const RuleInputs& in) {
+    return reshape(broadcast_to(cut.reduced(dy), cut.shape()), in[0].shape());
   });
 }
 
@@ -190,15 +198,30 @@ Tensor max_core(const Tensor& x, Cut cut, const Shape& shape) {
       }
     }
   });
-  return record("max", y, {x}, [cut](const Node& out, Inputs in) {
+  const auto backward = [cut](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const T *values = in[0].values<T>(), *best = out.values<T>(), *dy = out.grad_or_null<T>();
       share_max(in[0].grad_or_null<T>(), dy, values, best, cut);
     });
+  };
+  return record("max", y, {x}, backward, [cut](const Tensor& out, const Tensor& dy, const RuleInputs& in) {
+    const Tensor values = reshape(in[0].detach(), cut.shape()), best = cut.reduced(out.detach());
+    const Tensor is_best = logical_or(values == best, logical_and(isnan(values), isnan(best)));
+    return reshape(is_best * (cut.reduced(dy) / sum(is_best, 1, true)), in[0].shape());
   });
 }
 
 }  // namespace
+
+Tensor sum_to(const Tensor& x, const Shape& shape) {
+  if (!x.defined() || x.shape() == shape) return x;
+  const Index added = x.rank() - shape.rank();
+  std::vector<Index> dims;
+  for (Index d = 0; d < x.rank(); ++d) {
+    if (d < added || shape[d - added] != x.size(d)) dims.push_back(d);
+  }
+  return reshape(dims.empty() ? x : sum(x, dims), shape);
+}
 
 Tensor sum(const Tensor& x, const Dims& dims, bool keepdim) {
   return reduce("sum", x, dims, keepdim, sum_core);
@@ -340,6 +363,12 @@ void spread_product(T* dx, const T* x, T dy, Index n, Index step, T* before) {
   }
 }
 
+// Of each line along dimension 1 of x (outer, n, inner): the products of the elements before each one, 1 for the first.
+Tensor products_before(const Tensor& x) {
+  const Tensor first = ones({x.size(0), 1, x.size(2)}, x.dtype());
+  return concat({first, slice(cumprod(x, 1), 1, 0, x.size(1) - 1)}, 1);
+}
+
 Tensor prod_core(const Tensor& x, Cut cut, const Shape& shape) {
   Tensor y = Tensor::empty(shape, x.dtype());
   dispatch(x.dtype(), [&]<class T>() {
@@ -348,7 +377,7 @@ Tensor prod_core(const Tensor& x, Cut cut, const Shape& shape) {
     std::fill_n(to, y.numel(), T(1));
     for (Index k = 0; k < x.numel(); ++k) to[k / (cut.n * cut.inner) * cut.inner + k % cut.inner] *= from[k];
   });
-  return record("prod", y, {x}, [cut](const Node& out, Inputs in) {
+  const auto backward = [cut](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const T *const values = in[0].values<T>(), *const dy = out.grad_or_null<T>();
       T* const dx = in[0].grad_or_null<T>();
@@ -358,6 +387,11 @@ Tensor prod_core(const Tensor& x, Cut cut, const Shape& shape) {
         spread_product(dx + first, values + first, dy[place], cut.n, step, before.as<T>());
       });
     });
+  };
+  return record("prod", y, {x}, backward, [cut](const Tensor&, const Tensor& dy, const RuleInputs& in) {
+    const Tensor values = reshape(in[0], cut.shape());
+    const Tensor others = products_before(values) * flip(products_before(flip(values, 1)), 1);
+    return reshape(cut.reduced(dy) * others, in[0].shape());
   });
 }
 
@@ -383,7 +417,7 @@ Tensor cumsum(const Tensor& x, Index dim) {
       for (Index i = 0; i < cut.n; ++i) to[first + i * step] = total += from[first + i * step];
     });
   });
-  return record("cumsum", y, {x}, [cut](const Node& out, Inputs in) {
+  const auto backward = [cut](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const T* const dy = out.grad_or_null<T>();
       T* const dx = in[0].grad_or_null<T>();
@@ -392,6 +426,9 @@ Tensor cumsum(const Tensor& x, Index dim) {
         for (Index i = cut.n - 1; i >= 0; --i) dx[first + i * step] += total += dy[first + i * step];
       });
     });
+  };
+  return record("cumsum", y, {x}, backward, [cut](const Tensor&, const Tensor& dy, const RuleInputs& in) {
+    return reshape(flip(cumsum(flip(reshape(dy, cut.shape()), 1), 1), 1), in[0].shape());
   });
 }
 
@@ -408,7 +445,7 @@ Tensor cumprod(const Tensor& x, Index dim) {
     });
   });
   // dx_i = (the product before i) r_i with r_i = dy_i + x_(i+1) r_(i+1): no division, so a 0 is as good as any number.
-  return record("cumprod", y, {x}, [cut](const Node& out, Inputs in) {
+  const auto backward = [cut](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const T *const values = in[0].values<T>(), *const products = out.values<T>(), *const dy = out.grad_or_null<T>();
       T* const dx = in[0].grad_or_null<T>();
@@ -421,6 +458,15 @@ Tensor cumprod(const Tensor& x, Index dim) {
         }
       });
     });
+  };
+  return record("cumprod", y, {x}, backward, [cut](const Tensor&, const Tensor& dy, const RuleInputs& in) {
+    const Tensor values = reshape(in[0], cut.shape()), shares = reshape(dy, cut.shape());
+    std::vector<Tensor> rests(static_cast<std::size_t>(cut.n));
+    for (Index i = cut.n - 1; i >= 0; --i) {
+      Tensor& rest = rests[static_cast<std::size_t>(i)] = slice(shares, 1, i, i + 1);
+      if (i + 1 < cut.n) rest = rest + slice(values, 1, i + 1, i + 2) * rests[static_cast<std::size_t>(i) + 1];
+    }
+    return reshape(products_before(values) * concat(rests, 1), in[0].shape());
   });
 }
 

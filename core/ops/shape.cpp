@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include <gradus/core/ops/detail/common.h>
+#include <gradus/core/ops/detail/rules.h>
 
 namespace gradus {
 namespace {
@@ -49,9 +50,13 @@ Tensor reshape(const Tensor& x, const Sizes& sizes) {
         x.numel(), shape, shape.numel());
   if (shape == x.shape()) return x;
   Tensor y(std::allocate_shared<Node>(PoolAllocator<Node>{}, shape, x.dtype(), x.node().data));
-  return record("reshape", y, {x}, [](const Node& out, Inputs in) {
-    dispatch(out.dtype, [&]<class T>() { write_or_add<T>(in[0].grad_share<T>(), out.grad_or_null<T>(), out.numel()); });
-  });
+  return record(
+      "reshape", y, {x},
+      [](const Node& out, Inputs in) {
+        dispatch(out.dtype,
+                 [&]<class T>() { write_or_add<T>(in[0].grad_share<T>(), out.grad_or_null<T>(), out.numel()); });
+      },
+      [](const Tensor&, const Tensor& dy, const RuleInputs& in) { return reshape(dy, in[0].shape()); });
 }
 
 namespace {
@@ -64,6 +69,8 @@ std::array<Index, Shape::max_rank> strides_of(const Shape& shape) {
   return strides;
 }
 
+Tensor replaced(const char* op, const Tensor& x, const Tensor& source, const Walk& walk);
+
 // The elements of x that the walk comes to, each at most once; `all`: it comes to every one.
 Tensor walked(const char* op, const Tensor& x, const Walk& walk, bool all) {
   Tensor y = Tensor::empty(walk.shape, x.dtype());
@@ -74,7 +81,7 @@ Tensor walked(const char* op, const Tensor& x, const Walk& walk, bool all) {
       for (Index l = 0; l < n; ++l) to[i + l] = from[j + l * step];
     });
   });
-  return record(op, y, {x}, [walk, all](const Node& out, Inputs in) {
+  const auto backward = [walk, all](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       const GradShare<T> dx = in[0].grad_share<T>(all);
       const T* const dy = out.grad_or_null<T>();
@@ -82,6 +89,46 @@ Tensor walked(const char* op, const Tensor& x, const Walk& walk, bool all) {
         for (Index l = 0; l < n; ++l) dx.p[j + l * step] = dx.adds ? dx.p[j + l * step] + dy[i + l] : dy[i + l];
       });
     });
+  };
+  return record(op, y, {x}, backward, [walk](const Tensor&, const Tensor& dy, const RuleInputs& in) {
+    return replaced("slice_scatter", zeros(in[0].shape(), dy.dtype()), dy, walk);
+  });
+}
+
+// x with `source` in the place of the elements that the walk comes to.
+Tensor replaced(const char* op, const Tensor& x, const Tensor& source, const Walk& walk) {
+  check(source.shape() == walk.shape, "{}: source {} for a place of {}; the shapes must be equal", op, source.shape(),
+        walk.shape);
+  check_same_dtype(op, x, {source});
+  Tensor y = Tensor::empty_like(x);
+  dispatch(x.dtype(), [&]<class T>() {
+    T* const to = y.node().values<T>();
+    const T* const from = source.node().values<T>();
+    std::copy_n(x.node().values<T>(), x.numel(), to);
+    walk.each_row([&](Index i, Index j, Index step, Index n) {
+      for (Index l = 0; l < n; ++l) to[j + l * step] = from[i + l];
+    });
+  });
+  const auto backward = [walk](const Node& out, Inputs in) {
+    dispatch(out.dtype, [&]<class T>() {
+      const T* const dy = out.grad_or_null<T>();
+      if (T* const dsource = in[1].grad_or_null<T>()) {
+        walk.each_row([&](Index i, Index j, Index step, Index n) {
+          for (Index l = 0; l < n; ++l) dsource[i + l] += dy[j + l * step];
+        });
+      }
+      if (T* const dx = in[0].grad_or_null<T>()) {
+        const Buffer rest(out.numel(), out.dtype);
+        std::copy_n(dy, out.numel(), rest.as<T>());
+        walk.each_row([&](Index, Index j, Index step, Index n) {
+          for (Index l = 0; l < n; ++l) rest.as<T>()[j + l * step] = 0;
+        });
+        kernels::kernels<T>().add(dx, rest.as<T>(), out.numel());
+      }
+    });
+  };
+  return record(op, y, {x, source}, backward, [op, walk](const Tensor&, const Tensor& dy, const RuleInputs&) {
+    return Gradients{replaced(op, dy, zeros(walk.shape, dy.dtype()), walk), walked("slice", dy, walk, false)};
   });
 }
 
@@ -149,11 +196,14 @@ Tensor slice(const Tensor& x, Index dim, Index begin, Index end, Index step) {
     move_blocks<T>({y.node().values<T>(), false}, end - begin, x.node().values<T>() + begin * blocks.inner, size,
                    end - begin, blocks);
   });
-  return record("slice", y, {x}, [blocks, begin, end, size](const Node& out, Inputs in) {
+  const auto backward = [blocks, begin, end, size](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       move_blocks<T>({in[0].grad_or_null<T>() + begin * blocks.inner, true}, size, out.grad_or_null<T>(), end - begin,
                      end - begin, blocks);
     });
+  };
+  return record("slice", y, {x}, backward, [d, begin, end](const Tensor&, const Tensor& dy, const RuleInputs& in) {
+    return slice_scatter(zeros(in[0].shape(), dy.dtype()), dy, d, begin, end);
   });
 }
 
@@ -187,7 +237,7 @@ Tensor concat(const std::vector<Tensor>& parts, Index dim) {
     });
     offset += part.size(d);
   }
-  return record("concat", y, detail::InputList(inputs), [blocks, d, size](const Node& out, Inputs in) {
+  const auto backward = [blocks, d, size](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {
       Index position = 0;
       for (std::size_t i = 0; i < in.size(); ++i) {
@@ -197,7 +247,18 @@ Tensor concat(const std::vector<Tensor>& parts, Index dim) {
         position += n;
       }
     });
-  });
+  };
+  const auto rule = [d](const Tensor&, const Tensor& dy, const RuleInputs& in) {
+    Gradients gradients(in.size());
+    Index begin = 0;
+    for (std::size_t i = 0; i < in.size(); ++i) {
+      const Index end = begin + in[i].size(d);
+      if (in.wants(i)) gradients[i] = slice(dy, d, begin, end);
+      begin = end;
+    }
+    return gradients;
+  };
+  return record("concat", y, detail::InputList(inputs), backward, rule);
 }
 
 Tensor stack(const std::vector<Tensor>& parts, Index dim) {
@@ -341,44 +402,6 @@ Tensor diagonal(const Tensor& x, Index offset, Index dim1, Index dim2) {
   walk.start = offset < 0 ? -offset * row : offset * column;
   return walked("diagonal", x, walk, false);
 }
-
-namespace {
-
-// x with `source` in the place of the elements that the walk comes to.
-Tensor replaced(const char* op, const Tensor& x, const Tensor& source, const Walk& walk) {
-  check(source.shape() == walk.shape, "{}: source {} for a place of {}; the shapes must be equal", op, source.shape(),
-        walk.shape);
-  check_same_dtype(op, x, {source});
-  Tensor y = Tensor::empty_like(x);
-  dispatch(x.dtype(), [&]<class T>() {
-    T* const to = y.node().values<T>();
-    const T* const from = source.node().values<T>();
-    std::copy_n(x.node().values<T>(), x.numel(), to);
-    walk.each_row([&](Index i, Index j, Index step, Index n) {
-      for (Index l = 0; l < n; ++l) to[j + l * step] = from[i + l];
-    });
-  });
-  return record(op, y, {x, source}, [walk](const Node& out, Inputs in) {
-    dispatch(out.dtype, [&]<class T>() {
-      const T* const dy = out.grad_or_null<T>();
-      if (T* const dsource = in[1].grad_or_null<T>()) {
-        walk.each_row([&](Index i, Index j, Index step, Index n) {
-          for (Index l = 0; l < n; ++l) dsource[i + l] += dy[j + l * step];
-        });
-      }
-      if (T* const dx = in[0].grad_or_null<T>()) {
-        const Buffer rest(out.numel(), out.dtype);
-        std::copy_n(dy, out.numel(), rest.as<T>());
-        walk.each_row([&](Index, Index j, Index step, Index n) {
-          for (Index l = 0; l < n; ++l) rest.as<T>()[j + l * step] = 0;
-        });
-        kernels::kernels<T>().add(dx, rest.as<T>(), out.numel());
-      }
-    });
-  });
-}
-
-}  // namespace
 
 Tensor slice_scatter(const Tensor& x, const Tensor& source, Index dim, Index begin, Index end, Index step) {
   check_defined("slice_scatter", {x, source});

@@ -22,7 +22,7 @@ Tensor softmax(const Tensor& input, Index dim) {
         kernels::kernels<T>().softmax(r.in(px), r.in(py), r.rows, r.cols);
       };
     });
-    return record("softmax", y, {x}, [size](const Node& out, Inputs in) {
+    const auto backward = [size](const Node& out, Inputs in) {
       each_rows(out.dtype, size, [&]<class T>() {
         const T* const py = out.values<T>();
         const GradShare<T> dx = in[0].grad_share<T>();
@@ -37,6 +37,9 @@ Tensor softmax(const Tensor& input, Index dim) {
                                               .far = past_caches});
         };
       });
+    };
+    return record("softmax", y, {x}, backward, [](const Tensor& out, const Tensor& dy, const RuleInputs&) {
+      return out * (dy - sum(dy * out, -1, true));
     });
   });
 }
@@ -50,7 +53,7 @@ Tensor log_softmax(const Tensor& input, Index dim) {
         kernels::kernels<T>().log_softmax(r.in(px), r.in(py), r.rows, r.cols);
       };
     });
-    return record("log_softmax", y, {x}, [size](const Node& out, Inputs in) {
+    const auto backward = [size](const Node& out, Inputs in) {
       each_rows(out.dtype, size, [&]<class T>() {
         const T* const py = out.values<T>();
         const GradShare<T> dx = in[0].grad_share<T>();
@@ -60,6 +63,9 @@ Tensor log_softmax(const Tensor& input, Index dim) {
               {.dy = r.in(dy), .y = r.in(py), .dx = r.in(dx.p), .adds = dx.adds, .rows = r.rows, .cols = r.cols});
         };
       });
+    };
+    return record("log_softmax", y, {x}, backward, [](const Tensor& out, const Tensor& dy, const RuleInputs&) {
+      return dy - exp(out) * sum(dy, -1, true);
     });
   });
 }

@@ -18,11 +18,11 @@ Tensor row_of_op_table(std::string_view name, const std::vector<Tensor>& inputs)
 
 Registry ops() {
   return {
-#define UNARY(name, y, dy) GRADUS_ENTRY(#name, name(c[0])),
-#define UNARY_FORM(name, y, dy)
+#define UNARY(name, y, dy, rule) GRADUS_ENTRY(#name, name(c[0])),
+#define UNARY_FORM(name, y, dy, rule)
 #include <gradus/core/kernels/unary.def>
 #undef UNARY
-#define BINARY(name, y, da, db) GRADUS_ENTRY(#name, name(c[0], c[1])),
+#define BINARY(name, y, da, db, rule_a, rule_b) GRADUS_ENTRY(#name, name(c[0], c[1])),
 #include <gradus/core/kernels/binary.def>
 #undef BINARY
       GRADUS_ENTRY("row", row_of_op_table(c.text("row"), c.from(0))),

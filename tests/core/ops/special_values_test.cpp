@@ -134,7 +134,7 @@ TEST(SpecialValues, OfOneArgument) {
 
 TEST(SpecialValues, EveryFormulaHasARow) {
   std::set<std::string> missing{
-#define UNARY(name, y, dy) #name,
+#define UNARY(name, y, dy, rule) #name,
 #include <gradus/core/kernels/unary.def>
 #undef UNARY
   };
@@ -200,7 +200,7 @@ TEST(SpecialValues, OfTwoArguments) {
 
 TEST(SpecialValues, EveryFormulaOfTwoArgumentsHasARow) {
   std::set<std::string> missing{
-#define BINARY(name, y, da, db) #name,
+#define BINARY(name, y, da, db, rule_a, rule_b) #name,
 #include <gradus/core/kernels/binary.def>
 #undef BINARY
   };
