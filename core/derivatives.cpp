@@ -15,9 +15,6 @@ namespace {
 using detail::NodeList;
 
 void add_share(Node& node, const Tensor& so_far, const Tensor& share) {
-  check(share.shape() == node.shape && share.dtype() == node.dtype,
-        "backward: the rule of an op returned a gradient of {} {} for an input that is {} {}; they must agree",
-        share.dtype(), share.shape(), node.dtype, node.shape);
   Tensor sum = so_far.defined() ? so_far + share : share;
   // A later backward adds in place to what a leaf holds: nobody else may hold it.
   if (node.is_leaf() && sum.node().data.is_shared()) sum = sum.clone();
@@ -39,12 +36,17 @@ void run_rule(const NodePtr& op) {
     const detail::ChangeGuard guard(*op);
     return op->backward->rule(y, y.grad(), x);
   }();
-  check(gradients.size() == op->inputs.size(), "backward: the rule of '{}' returned {} gradients for {} inputs",
-        op->called(), gradients.size(), op->inputs.size());
+  check(gradients.size() == op->inputs.size(),
+        "backward: the rule of '{}' returned {} gradients for {} inputs; one each is needed", op->called(),
+        gradients.size(), op->inputs.size());
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     const NodePtr& input = op->inputs[i];
-    if (input == nullptr || !input->wants_grad() || !gradients[i].defined()) continue;
-    add_share(*input, Tensor(input).grad(), gradients[i]);
+    const Tensor& share = gradients[i];
+    if (input == nullptr || !input->wants_grad() || !share.defined()) continue;
+    check(share.shape() == input->shape && share.dtype() == input->dtype,
+          "backward: the rule of '{}' returned a gradient of {} {} for input {}, which is {} {}; they must agree",
+          op->called(), share.dtype(), share.shape(), i, input->dtype, input->shape);
+    add_share(*input, Tensor(input).grad(), share);
   }
 }
 
@@ -158,10 +160,10 @@ std::vector<Tensor> inputs_of(const char* op, const std::vector<Tensor>& x, bool
   return own;
 }
 
-Tensor result_of(const TensorsFunction& f, const std::vector<Tensor>& x) {
+Tensor result_of(const char* op, const TensorsFunction& f, const std::vector<Tensor>& x) {
   const EnableGrad recording;
   Tensor y = f(x);
-  check(y.defined(), "f returned an undefined tensor; it must return what it computed");
+  check(y.defined(), "{}: f returned an undefined tensor; it must return what it computed", op);
   return y;
 }
 
@@ -263,7 +265,7 @@ std::vector<Tensor> grad(const Tensor& y, const std::vector<Tensor>& x, const Gr
 std::pair<Tensor, std::vector<Tensor>> vjp(const TensorsFunction& f, const std::vector<Tensor>& x, const Tensor& v,
                                            bool create_graph) {
   const auto own = inputs_of("vjp", x, create_graph);
-  const Tensor y = result_of(f, own);
+  const Tensor y = result_of("vjp", f, own);
   const Tensor weight = v.defined() ? v : weight_of_number(y, "vjp");
   detail::check_weight(y, weight);
   return {detached_unless(create_graph, y),
@@ -274,7 +276,7 @@ std::pair<Tensor, Tensor> jvp(const TensorsFunction& f, const std::vector<Tensor
                               bool create_graph) {
   const auto own = inputs_of("jvp", x, create_graph);
   check_directions("jvp", own, v);
-  const Tensor y = result_of(f, own);
+  const Tensor y = result_of("jvp", f, own);
   // The gradient is linear in its weight w: its derivative along v with respect to w is what is asked for.
   const Tensor w = zeros_like(y).requires_grad(true);
   const auto gradients = gradients_or_zeros(y, own, {.weight = w, .create_graph = true});
@@ -288,7 +290,7 @@ std::pair<Tensor, std::vector<Tensor>> hvp(const TensorsFunction& f, const std::
                                            const std::vector<Tensor>& v, bool create_graph) {
   const auto own = inputs_of("hvp", x, create_graph);
   check_directions("hvp", own, v);
-  const Tensor y = result_of(f, own);
+  const Tensor y = result_of("hvp", f, own);
   const auto gradients = gradients_or_zeros(y, own, {.weight = weight_of_number(y, "hvp"), .create_graph = true});
   const EnableGrad recording;
   Tensor along = sum(gradients[0] * v[0]);
@@ -298,12 +300,12 @@ std::pair<Tensor, std::vector<Tensor>> hvp(const TensorsFunction& f, const std::
 
 std::vector<Tensor> jacobian(const TensorsFunction& f, const std::vector<Tensor>& x, bool create_graph) {
   const auto own = inputs_of("jacobian", x, create_graph);
-  return all_derivatives(result_of(f, own), own, create_graph);
+  return all_derivatives(result_of("jacobian", f, own), own, create_graph);
 }
 
 std::vector<std::vector<Tensor>> hessian(const TensorsFunction& f, const std::vector<Tensor>& x, bool create_graph) {
   const auto own = inputs_of("hessian", x, create_graph);
-  const Tensor y = result_of(f, own);
+  const Tensor y = result_of("hessian", f, own);
   std::vector<std::vector<Tensor>> rows;
   for (const Tensor& gradient :
        gradients_or_zeros(y, own, {.weight = weight_of_number(y, "hessian"), .create_graph = true})) {

@@ -11,7 +11,7 @@
 #include <numeric>
 #include <ostream>
 
-#include <gradus/core/autograd.h>
+#include <gradus/core/derivatives.h>
 #include <gradus/core/ops.h>
 
 namespace gradus {
@@ -435,6 +435,33 @@ GradcheckReport gradcheck(const std::function<Tensor(const std::vector<Tensor>&)
     leaves.emplace_back(fmt::format("input {}", leaves.size()), x.back());
   }
   return gradcheck([&] { return f(x); }, leaves, options);
+}
+
+GradcheckReport gradgradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& f,
+                              const std::vector<Tensor>& inputs, const GradcheckOptions& options) {
+  const bool choose = std::ranges::any_of(inputs, [](const Tensor& x) { return x.requires_grad(); });
+  std::vector<Tensor> all;
+  for (const Tensor& input : inputs) {
+    all.push_back(input.detach().to(DType::f64));
+    all.back().requires_grad(choose ? input.requires_grad() : true);
+  }
+  Generator generator(options.seed);
+  const Tensor y = f(all);
+  all.push_back((rand(y.shape(), DType::f64, generator) + 0.5).requires_grad(true));
+  const auto gradients = [&](const std::vector<Tensor>& x) {
+    const EnableGrad recording;
+    const std::vector<Tensor> arguments(x.begin(), x.end() - 1);
+    std::vector<Tensor> wanted, parts;
+    std::ranges::copy_if(arguments, std::back_inserter(wanted),
+                         [](const Tensor& each) { return each.requires_grad(); });
+    const GradOptions how{.weight = x.back(), .create_graph = true, .allow_unused = true};
+    for (const Tensor& gradient : grad(f(arguments), wanted, how)) {
+      if (gradient.defined()) parts.push_back(reshape(gradient, -1));
+    }
+    check(!parts.empty(), "gradgradcheck: f depends on none of its inputs");
+    return concat(parts);
+  };
+  return gradcheck(gradients, all, options);
 }
 
 std::string GradcheckReport::text() const {

@@ -86,6 +86,11 @@ GradcheckReport gradcheck(const std::function<Tensor(const std::vector<Tensor>&)
 GradcheckReport gradcheck(const std::function<Tensor()>& f, const std::vector<std::pair<std::string, Tensor>>& leaves,
                           const GradcheckOptions& options = {});
 
+/// Checks second derivatives: gradcheck() of the gradient of f by its inputs and by the weights of its outputs. It
+/// fails where an op's rule for higher derivatives is wrong. Throws Error also for an op without a rule.
+GradcheckReport gradgradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& f,
+                              const std::vector<Tensor>& inputs, const GradcheckOptions& options = {});
+
 inline std::string to_string(const GradcheckReport& report) {
   return report.text();
 }

@@ -234,8 +234,7 @@ void conv_grad_bias(T* dbias, const T* dy, Index B, Index O, Index P) {
   });
 }
 
-// conv2d, conv_transpose2d and the gradient of the weight are linear in each input, and the gradient of each is made of
-// the others: their rules are each other.
+// conv2d and conv_transpose2d are linear in each input, and their rules are made of each other.
 
 Tensor transposed(const Conv& conv, const Tensor& x, const Tensor& weight, const Tensor& bias);
 Tensor weight_gradient(const Conv& conv, const Tensor& dy, const Tensor& x);
@@ -298,25 +297,17 @@ Tensor transposed(const Conv& conv, const Tensor& x, const Tensor& weight, const
   return record("conv_transpose2d", y, {x, weight, bias}, backward, rule);
 }
 
-// Of conv2d: the gradient of its weight (G O, C, kernel), where y has the gradient dy.
+// Of conv2d: the gradient of its weight (G O, C, kernel), where y has the gradient dy. Also a convolution: dy slides
+// over x as a kernel whose channels are the images of the batch, and stride and dilation change places.
 Tensor weight_gradient(const Conv& conv, const Tensor& dy, const Tensor& x) {
-  const Size2 kernel = conv.w.kernel;
-  Tensor y = zeros({conv.G * conv.O, conv.C, kernel.height, kernel.width}, x.dtype());
-  dispatch(x.dtype(), [&]<class T>() {
-    conv_grad_weight<T>(conv, y.node().values<T>(), dy.node().values<T>(), x.node().values<T>());
-  });
-  const auto backward = [conv](const Node& out, Inputs in) {
-    dispatch(out.dtype, [&]<class T>() {
-      const T* const dw = out.grad_or_null<T>();
-      T *const ddy = in[0].grad_or_null<T>(), *const dx = in[1].grad_or_null<T>();
-      if (ddy != nullptr) conv_forward<T>(conv, in[1].values<T>(), dw, nullptr, ddy, true);
-      if (dx != nullptr) conv_grad_x<T>(conv, dx, in[0].values<T>(), dw);
-    });
-  };
-  return record("conv2d_weight", y, {dy, x}, backward, [conv](const Tensor&, const Tensor& dw, const RuleInputs& in) {
-    return Gradients{in.wants(0) ? convolved(conv, in[1], dw, {}) : Tensor(),
-                     in.wants(1) ? transposed(conv, in[0], dw, {}) : Tensor()};
-  });
+  const auto& [w, B, G, C, O] = conv;
+  const Tensor images = reshape(permute(reshape(x, {B, G, C, w.in.height, w.in.width}), {2, 1, 0, 3, 4}),
+                                {C, G * B, w.in.height, w.in.width});
+  const Tensor filters = reshape(permute(reshape(dy, {B, G, O, w.out.height, w.out.width}), {1, 2, 0, 3, 4}),
+                                 {G * O, B, w.out.height, w.out.width});
+  const Window turned{
+      .in = w.in, .out = w.kernel, .kernel = w.out, .stride = w.dilation, .padding = w.padding, .dilation = w.stride};
+  return transpose(convolved({.w = turned, .B = C, .G = G, .C = B, .O = O}, images, filters, {}), 0, 1);
 }
 
 void check_bias(const char* op, const Tensor& bias, Index out, const Tensor& weight, const char* source) {

@@ -13,7 +13,7 @@
 
 #include <fmt/format.h>
 
-#include <gradus/core/autograd.h>
+#include <gradus/core/derivatives.h>
 #include <gradus/core/inspect/gradcheck.h>
 
 #include "../../sources.h"
@@ -167,6 +167,75 @@ TEST_P(EachOp, GradientsEqualDifferences) {
       }
     }
   }
+}
+
+// The row's own shapes, and last sizes short of a vector, past one and past two of the widest.
+std::vector<std::vector<Shape>> few_shapes(const OpRow& row) {
+  std::vector<std::vector<Shape>> all{row.shapes};
+  if (row.sized) {
+    for (const Index n : {3, 19, 37}) all.push_back(row.sized(n));
+  }
+  return all;
+}
+
+double largest(const std::vector<double>& numbers) {
+  double most = 0;
+  for (const double number : numbers) most = std::max(most, std::abs(number));
+  return most;
+}
+
+// The gradients of the inputs by the ops' rules instead of their kernels.
+Outcome run_rules(const OpRow& row, const std::vector<Array>& inputs, DType dtype) {
+  const std::vector<Tensor> x = make_tensors(row, inputs, dtype);
+  const Tensor y = row.f(x);
+  Outcome outcome{y.shape(), y.to_vector(), {}};
+  if (y.requires_grad()) y.backward(tensor(output_weight(y.numel()), y.shape(), dtype), {.create_graph = true});
+  for (const Tensor& input : x) {
+    outcome.grads.push_back(input.grad().defined() ? input.grad().to_vector() : std::vector<double>{});
+    input.zero_grad();  // the circle of a gradient with a graph
+  }
+  return outcome;
+}
+
+TEST_P(EachOp, RulesEqualKernels) {
+  std::vector<std::vector<Shape>> all = few_shapes(row());
+  if (!row().large.empty()) all.push_back(row().large);
+  for (const std::vector<Shape>& shapes : all) {
+    SCOPED_TRACE(fmt::format("{}", fmt::join(shapes, " ")));
+    const std::vector<Array> inputs = make_inputs(row(), shapes);
+    const Outcome kernels = run(row(), inputs, DType::f64), rules = run_rules(row(), inputs, DType::f64);
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      SCOPED_TRACE(i);
+      expect_near(rules.grads[i], kernels.grads[i], 1e-12, std::max(1.0, largest(kernels.grads[i])));
+    }
+    if (HasFailure()) return;
+  }
+}
+
+// At kinks and ties, too, the rule takes the side that the kernel takes.
+TEST_P(EachOp, RulesEqualKernelsAtTheEdges) {
+  for (const Edge& edge : row().edges) {
+    SCOPED_TRACE(edge.name);
+    const Outcome kernels = run(row(), edge.inputs, DType::f64), rules = run_rules(row(), edge.inputs, DType::f64);
+    for (std::size_t i = 0; i < edge.inputs.size(); ++i) {
+      ASSERT_EQ(rules.grads[i].size(), kernels.grads[i].size());
+      for (std::size_t j = 0; j < kernels.grads[i].size(); ++j) {
+        const double a = rules.grads[i][j], b = kernels.grads[i][j];
+        const bool same = a == b || (std::isnan(a) && std::isnan(b));
+        EXPECT_TRUE(same || std::abs(a - b) <= 1e-12 * std::max(1.0, std::abs(b)))
+            << a << " for " << b << " in input " << i << " at " << j << ": " << edge.inputs[i].values[j];
+      }
+    }
+  }
+}
+
+TEST_P(EachOp, SecondGradientsEqualDifferences) {
+  if (row().no_gradient.size() == row().shapes.size() || row().directions) return;
+  const std::vector<Tensor> x = make_tensors(row(), make_inputs(row(), row().shapes), DType::f64);
+  if (!row().f(x).requires_grad()) return;
+  const GradcheckReport report =
+      gradgradcheck(row().f, x, {.step = row().gradcheck_step, .max_entries = 60, .taylor = row().op != "to"});
+  EXPECT_TRUE(report);
 }
 
 TEST_P(EachOp, F32GradientsEqualF64Gradients) {
@@ -336,15 +405,6 @@ Grads grads_of(const std::vector<Tensor>& x) {
     grads.push_back(input.grad().defined() ? input.grad().to_vector() : std::vector<double>{});
   }
   return grads;
-}
-
-// The row's own shapes, and last sizes short of a vector, past one and past two of the widest.
-std::vector<std::vector<Shape>> few_shapes(const OpRow& row) {
-  std::vector<std::vector<Shape>> all{row.shapes};
-  if (row.sized) {
-    for (const Index n : {3, 19, 37}) all.push_back(row.sized(n));
-  }
-  return all;
 }
 
 std::vector<double> sum_of(const std::vector<double>& a, const std::vector<double>& b) {
