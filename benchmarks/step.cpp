@@ -105,6 +105,48 @@ work::Work exclusive_or() {
   return {run};
 }
 
+gradus::nn::Sequential solver(Index in, Index width, auto activation) {
+  using gradus::nn::Linear;
+  return gradus::nn::Sequential{Linear(in, width),    activation, Linear(width, width), activation,
+                                Linear(width, width), activation, Linear(width, 1)};
+}
+
+// A step of examples/networks/pinn.cpp: the loss contains second derivatives, of which the step takes the gradient.
+work::Work oscillator() {
+  using namespace gradus;
+  manual_seed(1);
+  const nn::Sequential net = solver(1, 32, nn::Tanh());
+  const Tensor t = (4 * rand({256, 1})).requires_grad(true);
+  const auto adam = std::make_shared<optim::Adam>(net.parameters(), optim::AdamOptions{.lr = 1e-4});
+  const auto run = [=] {
+    const Tensor u = net(t);
+    const Tensor u_t = grad(sum(u), {t}, {.create_graph = true})[0];
+    const Tensor u_tt = grad(sum(u_t), {t}, {.create_graph = true})[0];
+    const Tensor loss = mean(square(u_tt + u_t + 16 * u));
+    adam->zero_grad();
+    loss.backward();
+    adam->step();
+  };
+  return {run, 0, 0, 256, "point"};
+}
+
+// A step of examples/sdf.cpp: |grad u| = 1 at 256 points.
+work::Work eikonal() {
+  using namespace gradus;
+  manual_seed(1);
+  const nn::Sequential net = solver(2, 64, nn::Softplus());
+  const Tensor x = rand({256, 2}).requires_grad(true);
+  const auto adam = std::make_shared<optim::Adam>(net.parameters(), optim::AdamOptions{.lr = 1e-4});
+  const auto run = [=] {
+    const Tensor slope = grad(sum(net(x)), {x}, {.create_graph = true})[0];
+    const Tensor loss = mean(square(sqrt(sum(square(slope), 1)) - 1));
+    adam->zero_grad();
+    loss.backward();
+    adam->step();
+  };
+  return {run, 0, 0, 256, "point"};
+}
+
 const bool added = [] {
   work::add("step/xor", exclusive_or);
   for (const Step& step : steps) {
@@ -113,6 +155,8 @@ const bool added = [] {
   for (const Index width : {16, 32, 64}) {
     work::add("step/names_width" + std::to_string(width) + "_batch16", [width] { return names(width); });
   }
+  work::add("step/pinn_width32", oscillator);
+  work::add("step/eikonal_width64", eikonal);
   return true;
 }();
 

@@ -47,19 +47,19 @@ double sliced_distance(const Tensor& a, const Tensor& b) {
 void train(const nn::Sequential& generator, const nn::Sequential& critic, double scale) {
   optim::Adam of_generator(generator.parameters(), {.lr = 1e-3, .betas = {0.5, 0.9}});
   optim::Adam of_critic(critic.parameters(), {.lr = 1e-3, .betas = {0.5, 0.9}});
-  const auto steps = static_cast<int>(2000 * scale);
+  const auto steps = static_cast<int>(4000 * scale);
   for (int step = 0; step < steps; ++step) {
     double distance = 0;
     for (int i = 0; i < 5; ++i) {
       const Tensor truth = moons(batch), drawn = generator(randn({batch, latent})).detach();
       const Tensor gap = mean(critic(truth)) - mean(critic(drawn));
-      const Tensor loss = gradient_penalty(critic, truth, drawn) - gap;
+      const Tensor loss = 0.1 * gradient_penalty(critic, truth, drawn) - gap;
       of_critic.zero_grad();
       loss.backward();
       of_critic.step();
       distance = gap.item();
     }
-    if (step % 400 == 0) fmt::print("step {:4}  distance by the critic {:.3f}\n", step, distance);
+    if (step % 800 == 0) fmt::print("step {:4}  distance by the critic {:.3f}\n", step, distance);
     const Tensor loss = -mean(critic(generator(randn({batch, latent}))));
     of_generator.zero_grad();
     loss.backward();

@@ -29,6 +29,8 @@ TIMES_TORCH = {
     "step/layers6_width384_context256_batch8": 1.7,
     "step/gpt2_124M_4x64": 2,
     "step/gpt2_124M_4x256": 1.8,
+    "step/pinn_width32": 5,
+    "step/eikonal_width64": 5,
     "forward_backward/attention_T1024": 3,
 }
 LARGE = re.compile(r"gpt2|layers6|attention|^matmul/(?!112x)")

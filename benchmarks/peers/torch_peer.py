@@ -91,6 +91,45 @@ def step(layers, heads, width, context, vocabulary, bias, batch, length=None, fo
     return run
 
 
+def solver(inputs, width, activation):
+    return nn.Sequential(
+        nn.Linear(inputs, width), activation(), nn.Linear(width, width), activation(),
+        nn.Linear(width, width), activation(), nn.Linear(width, 1),
+    )
+
+
+def derivative(y, x):
+    return torch.autograd.grad(y.sum(), x, create_graph=True)[0]
+
+
+def oscillator(foreach):
+    net, t = solver(1, 32, nn.Tanh), (4 * torch.rand(256, 1)).requires_grad_()
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-4, foreach=foreach)
+
+    def run():
+        u = net(t)
+        u_t = derivative(u, t)
+        loss = (derivative(u_t, t) + u_t + 16 * u).square().mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+    return run
+
+
+def eikonal(foreach):
+    net, x = solver(2, 64, nn.Softplus), torch.rand(256, 2, requires_grad=True)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-4, foreach=foreach)
+
+    def run():
+        loss = (derivative(net(x), x).square().sum(1).sqrt() - 1).square().mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+    return run
+
+
 def forward(op, leaves):
     @torch.no_grad()
     def run():
@@ -150,6 +189,7 @@ def ids(count):
     return torch.randint(50257, (count,))
 
 
+SOLVERS = {"pinn_width32": oscillator, "eikonal_width64": eikonal}
 MODES = {"forward": forward, "backward": backward, "forward_backward": forward_backward}
 OPS = {
     "softmax": lambda: (lambda x: F.softmax(x, dim=-1), [leaf(12 * 1024, 1024)]),
@@ -173,6 +213,8 @@ STEPS = {
 def ways(name):
     """Functions that each make the work, in their own way."""
     mode, work = name.split("/")
+    if work in SOLVERS:
+        return [lambda foreach=foreach: SOLVERS[work](foreach) for foreach in (False, True)]
     if mode == "step":
         return [lambda foreach=foreach: step(*STEPS[work], foreach=foreach) for foreach in (False, True)]
     if mode == "update":
