@@ -31,7 +31,7 @@ train: $(release_dir)/build.ninja ## build the program gpt and train it on the b
 	cmake --build --preset release -j $(JOBS) --target gpt
 	build/bin/gpt train $(ARGS)
 
-examples := xor scalar_graph first_steps custom graph moons sine digits autoencoder microgpt ladder $(notdir $(basename $(wildcard examples/networks/*.cpp)))
+examples := xor scalar_graph first_steps custom graph moons sine digits autoencoder microgpt ladder burgers sdf wgan_gp newton $(notdir $(basename $(wildcard examples/networks/*.cpp)))
 examples: $(release_dir)/build.ninja ## build and run the examples; their pictures land in build/pictures
 	cmake --build --preset release -j $(JOBS) --target $(examples)
 	@mkdir -p build/pictures
