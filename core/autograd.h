@@ -84,10 +84,15 @@ void attach(Node& node, const char* name, InputList inputs, std::shared_ptr<cons
 }  // namespace detail
 
 /// The first statement of an op: throws Error if one of its tensors is undefined, with the op's name and the tensor's
-/// number, counted from 1.
+/// number, counted from 1. In an op's rule it throws Error, too, for values that were written after that op.
 inline void check_defined(const char* op, detail::InputList tensors) {
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    if (tensors[i].get().defined()) continue;
+    const Tensor& tensor = tensors[i];
+    if (tensor.defined()) {
+      if (detail::change_guards.load(std::memory_order_relaxed) != 0) [[unlikely]]
+        detail::check_unchanged(tensor.node());
+      continue;
+    }
     fail("{}: tensor {} is undefined (default-made, or a gradient nothing has added to); make it first",
          detail::called(op), i + 1);
   }
