@@ -184,7 +184,7 @@ bool detail::wants_grad(const char* name, const Tensor& y, InputList inputs) {
          std::ranges::any_of(inputs, [](const Tensor& x) { return x.defined() && x.requires_grad(); });
 }
 
-void detail::attach(Node& node, const char* name, InputList inputs, std::shared_ptr<const Backward> backward) {
+void detail::attach(Node& node, const char* name, InputList inputs, std::unique_ptr<const Backward> backward) {
   check(node.backward == nullptr &&
             std::ranges::none_of(inputs, [&](const Tensor& input) { return input.node_ptr().get() == &node; }),
         "record: the result of '{}' is one of its inputs, or was recorded before; return a new tensor", name);

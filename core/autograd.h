@@ -79,7 +79,7 @@ class Within {
 const char* called(const char* op);
 /// Whether record() has to store the op. Watchers are told of the op in both cases.
 bool wants_grad(const char* name, const Tensor& y, InputList inputs);
-void attach(Node& node, const char* name, InputList inputs, std::shared_ptr<const Backward> backward);
+void attach(Node& node, const char* name, InputList inputs, std::unique_ptr<const Backward> backward);
 
 }  // namespace detail
 
@@ -110,8 +110,7 @@ template <std::invocable<const Node&, Inputs> F>
 Tensor record(const char* name, Tensor y, detail::InputList inputs, F backward) {
   if (detail::wants_grad(name, y, inputs)) {
     using Held = detail::BackwardOf<F>;
-    detail::attach(y.node(), name, inputs,
-                   std::allocate_shared<const Held>(PoolAllocator<Held>{}, std::move(backward)));
+    detail::attach(y.node(), name, inputs, std::make_unique<const Held>(std::move(backward)));
   }
   return y;
 }
@@ -131,8 +130,7 @@ template <std::invocable<const Node&, Inputs> F, std::invocable<const Tensor&, c
 Tensor record(const char* name, Tensor y, detail::InputList inputs, F backward, R rule) {
   if (detail::wants_grad(name, y, inputs)) {
     using Held = detail::RuledBackward<F, R>;
-    detail::attach(y.node(), name, inputs,
-                   std::allocate_shared<const Held>(PoolAllocator<Held>{}, std::move(backward), std::move(rule)));
+    detail::attach(y.node(), name, inputs, std::make_unique<const Held>(std::move(backward), std::move(rule)));
   }
   return y;
 }
