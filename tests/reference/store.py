@@ -57,7 +57,9 @@ def second_gradients(f, x, weight):
         known = ("not implemented", "does not require grad", "undefined Tensor in C++")  # the last is a fault of PyTorch's
         assert any(text in str(error) for text in known), error
         return {}
-    return {key: torch.zeros_like(value) if grad is None else grad for (key, value), grad in zip(wanted.items(), second)}
+    # Adding to zeros also gives memory to a gradient that PyTorch only marks as zero.
+    return {key: torch.zeros_like(value) + (0 if grad is None else grad)
+            for (key, value), grad in zip(wanted.items(), second)}
 
 
 class Store:
