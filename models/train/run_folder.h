@@ -16,7 +16,7 @@
 #include <gradus/core/runtime/platform.h>
 #include <gradus/models/gpt/gpt.h>
 #include <gradus/models/text/any_tokenizer.h>
-#include <gradus/models/train/run_data.h>
+#include <gradus/models/train/data_origin.h>
 #include <gradus/models/train/run_error.h>
 
 namespace gradus::models {

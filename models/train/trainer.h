@@ -12,7 +12,7 @@
 #include <gradus/models/text/dataset.h>
 #include <gradus/nn/optim/adam.h>
 #include <gradus/nn/optim/clip.h>
-#include <gradus/nn/optim/schedule.h>
+#include <gradus/nn/optim/warmup_schedule.h>
 
 namespace gradus::models {
 #pragma GCC visibility push(default)

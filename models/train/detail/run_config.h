@@ -7,7 +7,7 @@
 
 #include <gradus/models/gpt/gpt.h>
 #include <gradus/models/text/any_tokenizer.h>
-#include <gradus/models/train/run_data.h>
+#include <gradus/models/train/data_origin.h>
 #include <gradus/nn/files/safetensors.h>
 
 namespace gradus::models::detail {

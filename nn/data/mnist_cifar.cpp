@@ -1,5 +1,5 @@
 // Sizes are held against the bytes that the file has before memory is made for them.
-#include <gradus/nn/data/image_files.h>
+#include <gradus/nn/data/mnist_cifar.h>
 
 #include <algorithm>
 #include <array>
