@@ -19,8 +19,8 @@ class Module;
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
 /// What members() receives: call it with each member and a name of its own. It builds dotted names
-/// ("h.0.attn.c_attn.weight"). Throws Error for a name that is empty or contains a dot. Two members with
-/// one name are an Error in train(), parameters(), num_parameters() and the named_ functions.
+/// ("h.0.attn.c_attn.weight"). Throws Error for a name that is empty or contains a dot. Two members with one name are
+/// an Error in train(), parameters(), num_parameters() and the named_ functions.
 class Visitor {
  public:
   virtual ~Visitor() = default;

@@ -1,4 +1,4 @@
-// Tokens are found by what they stand for: a new character moves the numbers of those behind it.
+// Tokens are matched by their text: a new character shifts the ids of all that sort after it.
 #include <gradus/models/gpt/change_vocabulary.h>
 
 #include <algorithm>

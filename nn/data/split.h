@@ -11,8 +11,8 @@ namespace gradus::nn {
 
 /// 0 .. n-1 in random order, cut into parts of these fractions, which sum to 1: {0.8, 0.1, 0.1} for training,
 /// validation and test. Each part has floor(n * fraction) rows; those left over go to the first parts, one each, as
-/// PyTorch's random_split has it. Throws Error if n is negative, or if fractions is empty,
-/// has one outside 0 .. 1 or does not sum to 1.
+/// PyTorch's random_split has it. Throws Error if n is negative, or if fractions is empty, has one outside 0 .. 1 or
+/// does not sum to 1.
 std::vector<std::vector<Index>> random_split(Index n, const std::vector<double>& fractions,
                                              Generator& generator = default_generator());
 

@@ -13,8 +13,8 @@ class Standardizer {
   /// Takes mean and std of the columns of x, (rows, columns). Throws Error for another rank, no rows, and infinities.
   explicit Standardizer(const Tensor& x);
 
-  /// (x - mean) / std and back, differentiable: (.., columns) -> (.., columns). Throws Error unless x has as
-  /// many columns as the fitted one, and its type.
+  /// (x - mean) / std and back, differentiable: (.., columns) -> (.., columns). Throws Error unless x has as many
+  /// columns as the fitted one, and its type.
   Tensor transform(const Tensor& x) const;
   Tensor inverse(const Tensor& x) const;
 

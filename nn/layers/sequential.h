@@ -77,8 +77,8 @@ class Sequential : public Layer {
   Tensor operator()(const Ids& ids) const;
   void members(Visitor& visit) const override { layers_.members(visit); }
 
-  /// What is called after each layer, with its name, the layer, what it got and what it returned. There is one
-  /// hook; an empty function removes it. An Embedding that was given ids gets them as a Tensor. Copies have it too.
+  /// What is called after each layer, with its name, the layer, what it got and what it returned. There is one hook; an
+  /// empty function removes it. An Embedding that was given ids gets them as a Tensor. Copies have it too.
   using ForwardHook = std::function<void(std::string_view name, const Layer& layer, const Tensor& x, const Tensor& y)>;
   void forward_hook(ForwardHook hook) { hook_ = std::move(hook); }
 

@@ -64,8 +64,8 @@ class Optimizer {
   /// number per group "options.group_sizes", "options.lr_scale" and "options.weight_decay".
   virtual nn::NamedTensors state() const;
   /// Restores what state() returned, for the same parameters in the same order. Options are restored too, as in
-  /// PyTorch; a state without them (an older file) keeps the current ones. Throws Error, and changes nothing, if
-  /// names, shapes or options are not those of such an optimizer.
+  /// PyTorch; a state without them (an older file) keeps the current ones. Throws Error, and changes nothing, if names,
+  /// shapes or options are not those of such an optimizer.
   virtual void set_state(const nn::NamedTensors& state);
   /// Of a state, what is learned from the gradients: steps and moments, without the options.
   static nn::NamedTensors without_options(nn::NamedTensors state);
@@ -88,8 +88,8 @@ class Optimizer {
   Optimizer(const char* name, std::vector<ParamGroup> groups, double lr, double weight_decay,
             std::vector<const char*> moment_names);
   virtual void update(const Slot& slot, const Tensor& grad, double lr) const = 0;
-  /// All options but lr and weight_decay. set_options() gets their values in the same order, and throws Error,
-  /// and changes nothing, for numbers that the constructor would refuse.
+  /// All options but lr and weight_decay. set_options() gets their values in the same order, and throws Error, and
+  /// changes nothing, for numbers that the constructor would refuse.
   virtual std::vector<Option> options() const { return {}; }
   virtual void set_options(const std::vector<double>& /*values*/) {}
   /// The moments that the options ask for, at most three; they begin at 0.

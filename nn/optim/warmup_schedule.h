@@ -25,9 +25,8 @@ struct Schedule {
   std::optional<Index> total = {};  // steps; at() needs it for linear and cosine
 
   double at(Index step) const;
-  /// For a budget in seconds or tokens, of which `fraction_done` is used up: 0 at the start, 1 at the end (more is
-  /// as 1). The warm-up ends after `warmup` steps or a tenth of the budget, whichever comes first; the decay
-  /// begins there.
+  /// For a budget in seconds or tokens, of which `fraction_done` is used up: 0 at the start, 1 at the end (more is as
+  /// 1). The warm-up ends after `warmup` steps or a tenth of the budget, whichever comes first; the decay begins there.
   double at_fraction(Index step, double fraction_done) const;
   /// Throws Error for settings out of their range, as at() does.
   void validate() const;
