@@ -101,7 +101,7 @@ TEST_F(Command, ConfigFileAndWeightsFromElsewhere) {
   write(folder / "bad.json", R"({"accumulation": 2.5})");
   expect_error(train({"--config", "bad.json"}), 1, "\"accumulation\" is 2.5, a whole number is needed");
   write(folder / "bad.json", "{\n  \"lr\": 0.1,\n}\n");
-  expect_error(train({"--config", "bad.json"}), 1, "bad.json: this is not JSON from line 3, byte 1 on");
+  expect_error(train({"--config", "bad.json"}), 1, "bad.json: it is not valid JSON at line 3, byte 1;");
   write(folder / "bad.json", R"({"lr": 1e999})");
   expect_error(train({"--config", "bad.json"}), 1, "bad.json: it holds a number that is too large");
 

@@ -134,7 +134,7 @@ void expect_cases(const std::string& file, const std::string& before, const std:
 
 TEST(Reference, HasACaseForEveryActivationAndSchedule) {
   expect_cases("modules", "MLP_", enumerators("nn/layers/activation.h", "enum class Activation {"), 6);
-  expect_cases("optimizers", "Schedule_", enumerators("nn/optim/schedule.h", "enum Kind {"), 3);
+  expect_cases("optimizers", "Schedule_", enumerators("nn/optim/warmup_schedule.h", "enum Kind {"), 3);
 }
 
 TEST(Reference, EverySubjectHasCases) {
