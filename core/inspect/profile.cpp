@@ -331,7 +331,7 @@ std::string ProfileReport::text() const {
   if (!modules.empty()) text += '\n' + table("module", merged(modules), total, limits);
   return text + fmt::format(
                     "\nof limit: F of {:.1f} GFLOP/s in a product of f32 (f64 has half), B of {:.1f} GB/s in a copy, "
-                    "with {} thread{};\nabove 100 % B the values were in the caches\n",
+                    "with {} thread{};\nabove 100 % B the values were in the caches",
                     limits.flops * 1e-9, limits.bytes * 1e-9, limits.threads, limits.threads == 1 ? "" : "s");
 }
 
