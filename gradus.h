@@ -7,6 +7,7 @@
 #include <gradus/core/inspect/anomaly.h>
 #include <gradus/core/inspect/draw.h>
 #include <gradus/core/inspect/gradcheck.h>
+#include <gradus/core/inspect/profile.h>
 #include <gradus/core/ops.h>
 #include <gradus/core/ops/cached_attention.h>
 #include <gradus/core/ops/update.h>
@@ -82,4 +83,5 @@
 #include <gradus/nn/optim/rmsprop.h>
 #include <gradus/nn/optim/sgd.h>
 #include <gradus/nn/optim/warmup_schedule.h>
+#include <gradus/nn/profile.h>
 #include <gradus/nn/summary.h>

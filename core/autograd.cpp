@@ -169,13 +169,19 @@ bool grad_enabled() {
 }
 
 detail::Within::Within(const char* name) : outer_(within) {
-  if (*within == '\0') within = name;
+  if (*within != '\0') return;
+  tell_call(name);
+  within = name;
 }
 detail::Within::~Within() {
   within = outer_;
 }
 const char* detail::called(const char* op) {
   return *within == '\0' ? op : within;
+}
+
+void detail::tell_call(const char* name) {
+  if (*within == '\0') for_each_watcher([&](OpWatcher& watcher) { watcher.on_call(name); });
 }
 
 bool detail::wants_grad(const char* name, const Tensor& y, InputList inputs) {

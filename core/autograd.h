@@ -9,6 +9,7 @@
 #include <span>
 
 #include <gradus/core/tensor.h>
+#include <gradus/core/watch.h>
 
 namespace gradus {
 #pragma GCC visibility push(default)
@@ -77,6 +78,8 @@ class Within {
 };
 /// The name of the op that the program called; `op` itself unless `op` is a step of another.
 const char* called(const char* op);
+/// Tells watchers that the program calls the op `name`, unless that is a step of another.
+void tell_call(const char* name);
 /// Whether record() has to store the op. Watchers are told of the op in both cases.
 bool wants_grad(const char* name, const Tensor& y, InputList inputs);
 void attach(Node& node, const char* name, InputList inputs, std::unique_ptr<const Backward> backward);
@@ -86,6 +89,8 @@ void attach(Node& node, const char* name, InputList inputs, std::unique_ptr<cons
 /// The first statement of an op: throws Error if one of its tensors is undefined, with the op's name and the tensor's
 /// number, counted from 1. In an op's rule it throws Error, too, for values that were written after that op.
 inline void check_defined(const char* op, detail::InputList tensors) {
+  if (detail::watcher() != nullptr) [[unlikely]]
+    detail::tell_call(op);
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const Tensor& tensor = tensors[i];
     if (tensor.defined()) {
