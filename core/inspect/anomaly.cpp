@@ -100,7 +100,7 @@ std::string AnomalyMode::place(const std::vector<const Node*>& inputs) const {
     if (const auto found = named.find(node); found != named.end()) {
       const std::string& name = *found->second;
       const std::size_t dot = name.rfind('.');
-      text = fmt::format("; {} {}", next < inputs.size() ? "in" : "behind",
+      text = fmt::format("; {} {}", next < inputs.size() ? "in" : "after",
                          dot == std::string::npos ? name : name.substr(0, dot));
     }
     for (const NodePtr& input : node->inputs) queue.push_back(input.get());
