@@ -53,7 +53,7 @@ namespace {
 
 constexpr double selu_low = -1.7580993408473766;  // the limit of selu(x) for small x
 
-// 1 for each channel of (B, C, ..), with sizes of 1 behind.
+// 1 for each channel of (B, C, ..), then sizes of 1.
 Tensor channel_ones(const char* op, const Tensor& x) {
   check_defined(op, {x});
   check(x.rank() >= 2, "{}: {} has {} dimensions; it must be (B, C, ..)", op, x.shape(), x.rank());

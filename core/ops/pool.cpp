@@ -14,7 +14,7 @@ namespace {
 // Where in its plane each maximum lies.
 using Places = std::vector<std::int32_t, PoolAllocator<std::int32_t>>;
 
-// The window, with the strides and shapes that follow from it.
+// The window, the result's shape, how many planes there are, and how many a thread takes at a time.
 struct Pool {
   Window w;
   Shape shape;
@@ -91,7 +91,7 @@ struct Divisors {
   }
 };
 
-// sums: scratch for a plane of the result; double, for a window may be a whole image.
+// sums: scratch for a plane of the result; double, because a window may be a whole image.
 template <class T>
 void mean_of_windows(const Divisors& divisors, const T* from, T* to, double* sums) {
   const Window& w = divisors.w;
@@ -218,7 +218,7 @@ Tensor pool_line(const char* op, const Tensor& x, Index kernel, const Pool1dOpti
   });
 }
 
-// The windows that cover dimension `dim` evenly, each by itself. pool(part, its size along dim) leaves one there.
+// The windows that cover dimension `dim` evenly, each by itself. pool(part, n) reduces its n elements along dim to 1.
 template <class F>
 Tensor pool_evenly(const Tensor& x, Index dim, Index size, const F& pool) {
   const Index n = x.size(dim);
