@@ -1,6 +1,6 @@
-// The engine. Every op ends in record(), which stores the op's inputs and the code that adds to their gradients.
-// Tensor::backward() runs that code, newest op first. The rest of it is in autograd.cpp; the graph's Node is in
-// tensor.h.
+// The engine. Every op that has a gradient ends in record(), which stores the op's inputs and the code that adds to
+// their gradients. Tensor::backward() runs that code, newest op first. The rest of it is in autograd.cpp; the graph's
+// Node is in tensor.h.
 #pragma once
 
 #include <concepts>
@@ -106,11 +106,11 @@ inline void check_defined(const char* op, std::initializer_list<std::reference_w
   check_defined(op, detail::InputList(tensors.begin(), tensors.size()));
 }
 
-/// The last statement of every op: y = name(inputs). If some input wants a gradient, y becomes a vertex of the graph.
-/// `backward(out, in)` must ADD d/d(in[i]) to every in[i].grad_or_null<T>() that is not null; if it computes every
-/// element exactly once, it may use in[i].grad_share<T>() instead, which is faster. The gradient of y is
-/// out.grad_or_null<T>(); the values are in[i].values<T>() and out.values<T>(). It may capture plain values and Buffers
-/// only, never a Tensor: a captured output would own itself and never be freed.
+/// The last statement of every op that has a gradient: y = name(inputs). If some input wants a gradient, y becomes a
+/// vertex of the graph. `backward(out, in)` must ADD d/d(in[i]) to every in[i].grad_or_null<T>() that is not null; if
+/// it computes every element exactly once, it may use in[i].grad_share<T>() instead, which is faster. The gradient of y
+/// is out.grad_or_null<T>(); the values are in[i].values<T>() and out.values<T>(). It may capture plain values and
+/// Buffers only, never a Tensor: a captured output would own itself and never be freed.
 template <std::invocable<const Node&, Inputs> F>
 Tensor record(const char* name, Tensor y, detail::InputList inputs, F backward) {
   if (detail::wants_grad(name, y, inputs)) {

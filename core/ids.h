@@ -28,8 +28,8 @@ std::int32_t checked_id(T id) {
 }
 }  // namespace detail
 
-/// What argmax, topk and multinomial return, and what embedding, gather and cross_entropy take. Converts from a list in
-/// braces and from a vector, array or span of any whole numbers, which have one dimension.
+/// What argmax, topk and multinomial return, and what embedding, gather and cross_entropy take. A list in braces and a
+/// vector, array or span of any whole numbers convert to Ids of one dimension.
 class Ids {
  public:
   using value_type = std::int32_t;

@@ -17,7 +17,8 @@ struct Graveyard {
   std::vector<NodePtr, PoolAllocator<NodePtr>> nodes;
 };
 
-// A plain pointer, because tensors may outlive the thread's other locals; null unless a Node is being destroyed.
+// Null unless a Node is being destroyed. A plain pointer, which stays valid while the thread's other locals are
+// destroyed: tensors may outlive them.
 thread_local Graveyard* graveyard = nullptr;
 
 // Braces are ragged if two of one level differ in length, or if a number stands where a list is expected.

@@ -82,7 +82,7 @@ struct GradShare {
 namespace detail {
 // How many ChangeGuards live. At 0, values() has nothing to check.
 extern constinit std::atomic<int> change_guards;
-// Throws Error if this thread is running such a backward and `values` are among those.
+// Throws Error if this thread is inside a ChangeGuard that lists `values` as overwritten.
 void check_unchanged(const Node& values);
 }  // namespace detail
 
@@ -107,7 +107,7 @@ struct Node {
   bool keeps_grad = false;  // retain_grad(): backward() leaves the gradient of this op's result
   std::uint64_t id = 0;     // order of creation on a thread: every input has a lower one than its output
   const char* op = "";      // "softmax": for printing, errors, the graph picture; empty for a leaf
-  const char* within = "";  // the op that the program called, where this is a step of it: "mse_loss" of its "sub"
+  const char* within = "";  // the composed op of which this is a step ("mse_loss" of its "sub"), or empty
   Versions versions;        // of the op's values when it was recorded
   Buffer data;
   mutable Buffer grad;                 // empty until something adds to it
@@ -323,8 +323,8 @@ concept Numbers = std::ranges::contiguous_range<R> && std::is_arithmetic_v<std::
     !std::same_as<std::ranges::range_value_t<R>, char>;
 }  // namespace detail
 
-/// From numbers in braces: the shape is what the braces show, {{1, 2, 3}} being (1, 3); or the one given, which they
-/// fill in row-major order. Throws Error for ragged braces and for a count that is not the shape's.
+/// From numbers in braces. Without a shape, their nesting is the shape: {{1, 2, 3}} is (1, 3). With one, they fill it
+/// in row-major order. Throws Error for ragged braces and for a count that is not the shape's.
 Tensor tensor(const Nested& values, DType dtype = DType::f32);
 Tensor tensor(const Nested& values, const Shape& shape, DType dtype = DType::f32);
 /// From numbers of any type in a vector, array or span, in row-major order; without a shape one dimension, or the
@@ -359,7 +359,7 @@ Tensor rand(const Shape& shape, DType dtype = DType::f32);
 Tensor rand(const Shape& shape, DType dtype, Generator& generator);
 Tensor randn_like(const Tensor& x);
 Tensor rand_like(const Tensor& x);
-/// 0, 1, .. end-1; or start, start + step, .. below end.
+/// start, start + step, .. as long as it is below end (above end for a negative step); start is 0 unless given.
 Tensor arange(double end, DType dtype = DType::f32);
 template <std::integral T>
 Tensor arange(T end, DType dtype = DType::f32) {

@@ -1,5 +1,5 @@
-// OpWatcher: is called for every op of a thread, when the op runs and when its backward has run. AnomalyMode and
-// profile() are two. Without a watcher an op pays for looks at a pointer.
+// OpWatcher, the base class of observers such as AnomalyMode and profile(): called after each op that can have a gradient
+// (comparisons and the like have none), and after its backward. Without a watcher an op pays for looks at a pointer.
 #pragma once
 
 #include <functional>
@@ -10,8 +10,8 @@
 namespace gradus {
 #pragma GCC visibility push(default)
 
-/// Watches the ops of the thread that made it, for as long as it lives. Several may live at once and all are called;
-/// they must be destroyed in the reverse order of their making.
+/// Watches the ops that have a gradient, on the thread that made it, for as long as it lives. Several may live at once
+/// and all are called; they must be destroyed in the reverse order of their making.
 class OpWatcher {
  public:
   using Inputs = std::span<const std::reference_wrapper<const Tensor>>;

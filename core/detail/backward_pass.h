@@ -17,7 +17,7 @@ void check_weight(const Tensor& y, const Tensor& weight);
 /// What has to be known about an op's inputs before its derivative runs.
 struct Inspection {
   bool wanted = false;        // an input wants a gradient, and the op's result has elements
-  bool shared = false;        // a tensor of the caller holds a gradient that will change
+  bool shared = false;        // a gradient that the op will change is also a tensor of the caller (x.grad())
   bool changed = false;       // one of the op's values was written since it recorded them
   std::uint64_t missing = 0;  // a bit for each of the first 64 that has no gradient yet
 };

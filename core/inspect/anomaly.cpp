@@ -91,7 +91,7 @@ AnomalyMode::~AnomalyMode() = default;
 std::string AnomalyMode::place(const std::vector<const Node*>& inputs) const {
   std::string text;
   if (const auto found = paths_->nearest(inputs)) {
-    text = fmt::format("; {} {}", found->is_input ? "in" : "behind", paths_->modules()[found->module]);
+    text = fmt::format("; {} {}", found->is_input ? "in" : "after", paths_->modules()[found->module]);
   }
   return text + (step_ ? fmt::format("; step {}", *step_) : "");
 }

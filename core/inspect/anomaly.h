@@ -1,4 +1,4 @@
-// AnomalyMode: finds the op that made the first NaN or infinity. A loss that is NaN does not tell which op did.
+// AnomalyMode: finds the op that made the first NaN or infinity, which a NaN loss does not tell.
 #pragma once
 
 #include <memory>
@@ -16,11 +16,11 @@ class ModulePaths;
 }
 #pragma GCC visibility push(default)
 
-/// While one lives, every op on this thread is checked, forward and backward. If a result or an input's gradient is not
-/// finite, an Error names the op, the place and the value, the shapes and ranges of the op's inputs, the module of
-/// the op or of the nearest one before it, and the step. An op recorded while this lives is also an Error if its
-/// gradient needs values that were written through data() since. Every value is read a few times more, so training
-/// takes longer.
+/// While one lives, every op on this thread that has a gradient is checked, forward and backward. If a result or an
+/// input's gradient is not finite, an Error names the op, the place and the value, the shapes and ranges of the op's
+/// inputs, the module of the op or of the nearest one before it, and the step. An op recorded while this lives is also
+/// an Error if its gradient needs values that were written through data() since. Every value is read a few times more,
+/// so training takes longer.
 ///     AnomalyMode watch(model.named_parameters());
 /// Values that are infinite on purpose, such as a mask of -inf, are an Error as well.
 class AnomalyMode final : public OpWatcher {

@@ -82,7 +82,7 @@ Lines checked_lines(const char* op, const Tensor& x, Index dim, const Ids& ids) 
   return {ids.shape(), x.shape(), d};
 }
 
-// to[line element] += from[picked element] for gather's gradient, and the other way round for scatter_add.
+// to[element that the id names] += from[place of the id]: gather's gradient, and scatter_add.
 template <class T>
 void add_picked(T* to, const T* from, const Ids& ids, const Lines& lines) {
   lines.each([&](const Line& line) {

@@ -1,5 +1,5 @@
-// interpolate, one dimension after the other: the rows of x that the result lies between, as embedding picks them,
-// weighed by how far it is from each.
+// interpolate, one dimension after the other: the rows of x that the result lies between, as embedding picks them; the
+// nearer one weighs more.
 #include <cmath>
 
 #include <gradus/core/ops/detail/common.h>

@@ -342,7 +342,7 @@ void each_line(Cut cut, const F& f) {
   });
 }
 
-// dx_i += dy times the product of all others, from both sides, so that a 0 among them divides nothing.
+// dx_i += dy times the product of the others: of those before times those after, as dividing by x_i fails at 0.
 template <class T>
 void spread_product(T* dx, const T* x, T dy, Index n, Index step, T* before) {
   T product = 1;

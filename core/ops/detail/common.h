@@ -73,7 +73,7 @@ Tensor composed(const char* op, const F& steps) {
   const detail::Within scope(op);
   Tensor y = steps();
   Node& node = y.node();
-  if (node.backward != nullptr && node.within == detail::called(op)) node.op = op;  // else an argument as it came
+  if (node.backward != nullptr && node.within == detail::called(op)) node.op = op;  // else `steps` returned an argument
   return y;
 }
 
@@ -84,7 +84,7 @@ inline Tensor pow_flat_at_zero(const Tensor& x, double exponent) {
   return (exponent == 0.5 ? sqrt(inside) : pow(inside, exponent)) * positive;
 }
 
-/// (outer, n, inner) around one dimension: how many lines, or blocks of `inner` numbers, lie along it.
+/// A shape seen as (outer, n, inner) around one dimension: the products of the sizes before and after it.
 struct Blocks {
   Index outer = 1, inner = 1;
   Blocks(const Shape& shape, Index dim) {
