@@ -178,7 +178,9 @@ bool detail::ends_graph(const Node& node) {
 }
 
 detail::Within::Within(const char* name) : outer_(within) {
-  if (*within == '\0') within = name;
+  if (*within != '\0') return;
+  tell_call(name);
+  within = name;
 }
 detail::Within::~Within() {
   within = outer_;
@@ -187,13 +189,17 @@ const char* detail::called(const char* op) {
   return *within == '\0' ? op : within;
 }
 
+void detail::tell_call(const char* name) {
+  if (*within == '\0') for_each_watcher([&](OpWatcher& watcher) { watcher.on_call(name); });
+}
+
 bool detail::wants_grad(const char* name, const Tensor& y, InputList inputs) {
   for_each_watcher([&](OpWatcher& watcher) { watcher.on_forward(name, y, inputs); });
   return grad_enabled() &&
          std::ranges::any_of(inputs, [](const Tensor& x) { return x.defined() && x.requires_grad(); });
 }
 
-void detail::attach(Node& node, const char* name, InputList inputs, std::shared_ptr<const Backward> backward) {
+void detail::attach(Node& node, const char* name, InputList inputs, std::unique_ptr<const Backward> backward) {
   check(node.backward == nullptr &&
             std::ranges::none_of(inputs, [&](const Tensor& input) { return input.node_ptr().get() == &node; }),
         "record: the result of '{}' is one of its inputs, or was recorded before; return a new tensor", name);

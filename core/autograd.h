@@ -9,6 +9,7 @@
 #include <span>
 
 #include <gradus/core/tensor.h>
+#include <gradus/core/watch.h>
 
 namespace gradus {
 #pragma GCC visibility push(default)
@@ -77,17 +78,26 @@ class Within {
 };
 /// The name of the op that the program called; `op` itself unless `op` is a step of another.
 const char* called(const char* op);
+/// Tells watchers that the program calls the op `name`, unless that is a step of another.
+void tell_call(const char* name);
 /// Whether record() has to store the op. Watchers are told of the op in both cases.
 bool wants_grad(const char* name, const Tensor& y, InputList inputs);
-void attach(Node& node, const char* name, InputList inputs, std::shared_ptr<const Backward> backward);
+void attach(Node& node, const char* name, InputList inputs, std::unique_ptr<const Backward> backward);
 
 }  // namespace detail
 
 /// The first statement of an op: throws Error if one of its tensors is undefined, with the op's name and the tensor's
-/// number, counted from 1.
+/// number, counted from 1. In an op's rule it throws Error, too, for values that were written after that op.
 inline void check_defined(const char* op, detail::InputList tensors) {
+  if (detail::watcher() != nullptr) [[unlikely]]
+    detail::tell_call(op);
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    if (tensors[i].get().defined()) continue;
+    const Tensor& tensor = tensors[i];
+    if (tensor.defined()) {
+      if (detail::change_guards.load(std::memory_order_relaxed) != 0) [[unlikely]]
+        detail::check_unchanged(tensor.node());
+      continue;
+    }
     fail("{}: tensor {} is undefined (default-made, or a gradient nothing has added to); make it first",
          detail::called(op), i + 1);
   }
@@ -105,8 +115,7 @@ template <std::invocable<const Node&, Inputs> F>
 Tensor record(const char* name, Tensor y, detail::InputList inputs, F backward) {
   if (detail::wants_grad(name, y, inputs)) {
     using Held = detail::BackwardOf<F>;
-    detail::attach(y.node(), name, inputs,
-                   std::allocate_shared<const Held>(PoolAllocator<Held>{}, std::move(backward)));
+    detail::attach(y.node(), name, inputs, std::make_unique<const Held>(std::move(backward)));
   }
   return y;
 }
@@ -126,8 +135,7 @@ template <std::invocable<const Node&, Inputs> F, std::invocable<const Tensor&, c
 Tensor record(const char* name, Tensor y, detail::InputList inputs, F backward, R rule) {
   if (detail::wants_grad(name, y, inputs)) {
     using Held = detail::RuledBackward<F, R>;
-    detail::attach(y.node(), name, inputs,
-                   std::allocate_shared<const Held>(PoolAllocator<Held>{}, std::move(backward), std::move(rule)));
+    detail::attach(y.node(), name, inputs, std::make_unique<const Held>(std::move(backward), std::move(rule)));
   }
   return y;
 }

@@ -19,7 +19,7 @@ void add_share(Node& node, const Tensor& so_far, const Tensor& share) {
   // A later backward adds in place to what a leaf holds: nobody else may hold it.
   if (node.is_leaf() && sum.node().data.is_shared()) sum = sum.clone();
   node.grad = sum.node().data;
-  node.grad_node = sum.node_ptr();
+  node.grad_node = std::make_unique<NodePtr>(sum.node_ptr());
 }
 
 void run_rule(const NodePtr& op) {
@@ -134,7 +134,7 @@ class OnlyFor {
  private:
   struct Held {
     Buffer grad;
-    NodePtr grad_node;
+    std::unique_ptr<NodePtr> grad_node;
     bool keeps_grad;
   };
   void leave_out(const NodePtr& node) {

@@ -442,8 +442,8 @@ struct BinaryCrossEntropyOptions {
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target);
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target,
                                         const BinaryCrossEntropyOptions& options);
-/// The same of probabilities s(x). A logarithm counts as -100 at least, as in PyTorch, so that 0 and 1 cost a finite
-/// loss; the gradient is 0 there.
+/// The same of probabilities s(x). A logarithm counts as -100 at least and has a slope of 1e12 at most, as in PyTorch:
+/// the loss and the gradient are finite at 0 and 1.
 Tensor binary_cross_entropy(const Tensor& probability, const Tensor& target,
                             const BinaryCrossEntropyOptions& options = {});
 /// Kullback & Leibler's divergence, sum of t (log t - log_prediction) over everything, divided by the first size:

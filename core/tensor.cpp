@@ -136,7 +136,8 @@ Tensor& Tensor::requires_grad(bool wanted) {
 
 Tensor Tensor::grad() const {
   if (!node().grad) return {};
-  if (node().grad_node != nullptr && node().grad_node->data.is_same(node().grad)) return Tensor(node().grad_node);
+  // A later backward() may have put other values in the gradient's place.
+  if (const auto& held = node().grad_node; held && (*held)->data.is_same(node().grad)) return Tensor(*held);
   return Tensor(std::allocate_shared<Node>(PoolAllocator<Node>{}, shape(), dtype(), node().grad));
 }
 

@@ -57,9 +57,11 @@ class RuleInputs {
 /// The gradients of an op's inputs, in their order; one that is undefined is 0 everywhere, or was not asked for.
 using Gradients = std::vector<Tensor>;
 
-/// An op's derivative, in two forms.
+/// An op's derivative, in two forms. Its memory is the pool's.
 struct Backward {
   virtual ~Backward() = default;
+  static void* operator new(std::size_t bytes) { return pool_allocate(bytes); }
+  static void operator delete(void* p, std::size_t bytes) { pool_free(p, bytes); }
   /// The kernels: adds to the gradients of the op's inputs.
   virtual void operator()(const Node& out, Inputs in) const = 0;
   virtual bool has_rule() const { return false; }
@@ -108,10 +110,10 @@ struct Node {
   const char* within = "";  // the op that the program called, where this is a step of it: "mse_loss" of its "sub"
   Versions versions;        // of the op's values when it was recorded
   Buffer data;
-  mutable Buffer grad;  // empty until something adds to it
-  NodePtr grad_node;    // the gradient as part of a graph, if its values are still those in `grad`
+  mutable Buffer grad;                 // empty until something adds to it
+  std::unique_ptr<NodePtr> grad_node;  // after create_graph: the gradient as part of a graph
   std::vector<NodePtr, PoolAllocator<NodePtr>> inputs;
-  std::shared_ptr<const Backward> backward;
+  std::unique_ptr<const Backward> backward;
 
   Node(Shape shape, DType dtype, Buffer data);
   ~Node();

@@ -1,5 +1,5 @@
-// OpWatcher: is called for every op of a thread, when the op runs and when its backward has run. AnomalyMode is one.
-// Without a watcher an op pays for one look at a pointer.
+// OpWatcher: is called for every op of a thread, when the op runs and when its backward has run. AnomalyMode and
+// profile() are two. Without a watcher an op pays for looks at a pointer.
 #pragma once
 
 #include <functional>
@@ -23,6 +23,10 @@ class OpWatcher {
 
   /// A training step begins.
   virtual void set_step(Index /*step*/) {}
+  /// The program calls this op. The steps of a composed op are not told, and one call may be told twice.
+  virtual void on_call(const char* /*op*/) {}
+  /// Before on_forward(): the FLOPs of the op's forward, where shapes do not tell them.
+  virtual void on_flops(double /*flops*/) {}
   /// An op has computed y; whether it will be recorded is not known yet.
   virtual void on_forward(const char* /*op*/, const Tensor& /*y*/, Inputs /*inputs*/) {}
   /// The op was recorded.
@@ -44,12 +48,19 @@ class OpWatcher {
 };
 
 namespace detail {
+extern constinit thread_local OpWatcher* newest_watcher;
+
 /// The thread's newest; null: none lives.
-OpWatcher* watcher();
+inline OpWatcher* watcher() {
+  return newest_watcher;
+}
 
 template <class F>
 void for_each_watcher(F f) {
   for (OpWatcher* each = watcher(); each != nullptr; each = each->outer()) f(*each);
+}
+inline void tell_flops(double forward) {
+  for_each_watcher([&](OpWatcher& watcher) { watcher.on_flops(forward); });
 }
 }  // namespace detail
 

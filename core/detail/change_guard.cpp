@@ -38,7 +38,8 @@ ChangeGuard::~ChangeGuard() {
 }
 
 void ChangeGuard::check(const Node& values) const {
-  const auto found = std::ranges::find(errors_, &values, &std::pair<const Node*, std::string>::first);
+  const auto found = std::ranges::find_if(
+      errors_, [&](const auto& error) { return error.first == &values || error.first->data.is_same(values.data); });
   if (found != errors_.end()) fail("{}", found->second);
 }
 

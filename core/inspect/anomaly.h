@@ -1,6 +1,7 @@
 // AnomalyMode: finds the op that made the first NaN or infinity. A loss that is NaN does not tell which op did.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -10,6 +11,9 @@
 #include <gradus/core/watch.h>
 
 namespace gradus {
+namespace detail {
+class ModulePaths;
+}
 #pragma GCC visibility push(default)
 
 /// While one lives, every op on this thread is checked, forward and backward. If a result or an input's gradient is not
@@ -23,6 +27,7 @@ class AnomalyMode final : public OpWatcher {
  public:
   /// `names`: the named parameters, from which the error tells the module; without them it names no module.
   explicit AnomalyMode(std::vector<std::pair<std::string, Tensor>> names = {});
+  ~AnomalyMode() override;
 
   /// The number of the training step, for the error; Trainer sets it.
   void set_step(Index step) override { step_ = step; }
@@ -42,7 +47,7 @@ class AnomalyMode final : public OpWatcher {
 
   std::string place(const std::vector<const Node*>& inputs) const;
 
-  std::vector<std::pair<std::string, Tensor>> names_;
+  std::unique_ptr<const detail::ModulePaths> paths_;
   std::optional<Index> step_;
   std::unordered_map<const Node*, Checksums> noted_;
 };

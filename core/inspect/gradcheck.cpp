@@ -458,7 +458,7 @@ GradcheckReport gradgradcheck(const std::function<Tensor(const std::vector<Tenso
     for (const Tensor& gradient : grad(f(arguments), wanted, how)) {
       if (gradient.defined()) parts.push_back(reshape(gradient, -1));
     }
-    check(!parts.empty(), "gradgradcheck: f depends on none of its inputs");
+    parts.push_back(reshape(x.back() * 0, -1));  // gradients that are 0 everywhere have no graph of their own
     return concat(parts);
   };
   return gradcheck(gradients, all, options);

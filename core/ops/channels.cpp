@@ -71,13 +71,13 @@ Tensor local_response_norm(const Tensor& x, Index size, double alpha, double bet
 Tensor lp_pool1d(const Tensor& x, double norm_type, Index kernel, Index stride) {
   return composed("lp_pool1d", [&] {
     const Tensor means = avg_pool1d(pow(x, norm_type), kernel, {.stride = stride});
-    return pow(means * static_cast<double>(kernel), 1 / norm_type);
+    return pow_flat_at_zero(means * static_cast<double>(kernel), 1 / norm_type);
   });
 }
 Tensor lp_pool2d(const Tensor& x, double norm_type, Size2 kernel, Size2 stride) {
   return composed("lp_pool2d", [&] {
     const Tensor means = avg_pool2d(pow(x, norm_type), kernel, {.stride = stride});
-    return pow(means * static_cast<double>(kernel.height * kernel.width), 1 / norm_type);
+    return pow_flat_at_zero(means * static_cast<double>(kernel.height * kernel.width), 1 / norm_type);
   });
 }
 

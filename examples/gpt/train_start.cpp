@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include <gradus/core/runtime/random.h>
-#include <gradus/models/gpt/adapt.h>
+#include <gradus/models/gpt/change_vocabulary.h>
 #include <gradus/models/text/text.h>
 #include <gradus/nn/files/safetensors.h>
 

@@ -20,7 +20,8 @@ Cost cost_of(const GPTConfig& config, DType dtype, Index batch_tokens, bool ragg
   // A block keeps the outputs of ln_1 C, c_attn 3 C, attention C, c_proj C, sum C, ln_2 C, c_fc 4 C, activation 4 C,
   // c_proj C, sum C; around them stand the embeddings and their sum, the last norm, and the logits.
   const double dropout = config.dropout > 0 ? 1 : 0;
-  // Dropout on attention weights keeps q, k and v apart, and a dozen steps between scores and weights, for each head.
+  // With dropout on attention weights a block also keeps, for each token, q, k and v by themselves (7 C), and a dozen
+  // steps between scores and weights in each head (12 H T).
   const auto H = static_cast<double>(config.n_head);
   const double stored = config.attn_dropout > 0 ? 7 * C + 12 * H * T : 0;
   const double block = (18 + 2 * dropout) * C + stored;

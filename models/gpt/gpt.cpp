@@ -68,7 +68,7 @@ nn::LayerNormOptions layer_norm_options(const GPTConfig& config) {
   return {.weight = config.norm_gain, .bias = config.bias};
 }
 
-// A tied head borrows the table, so a matrix of its own would be filled only to be dropped.
+// A tied head shares wte's table. It is made with one output, since a whole matrix would be filled only to be dropped.
 nn::Linear make_head(const GPTConfig& config, const nn::Embedding& wte) {
   nn::Linear head(config.n_embd, config.tie_weights ? 1 : config.vocab_size, {.bias = false});
   if (config.tie_weights) head.weight = wte.weight;
@@ -126,7 +126,7 @@ GPTConfig GPTConfig::gpt2(std::string_view size) {
   for (const Row& row : rows) {
     if (row.size == size) return {.n_layer = row.n_layer, .n_head = row.n_head, .n_embd = row.n_embd, .dropout = 0.1};
   }
-  fail("GPTConfig: there is no GPT-2 of size \"{}\"; it came in 124M, 350M, 774M and 1558M", size);
+  fail("GPTConfig: there is no GPT-2 of size \"{}\"; use 124M, 350M, 774M or 1558M", size);
 }
 
 GPTConfig GPTConfig::shakespeare_char_cpu(Index vocab_size) {
@@ -285,7 +285,8 @@ Tensor GPT::embed(std::span<const std::int32_t> tokens, std::span<const Index> l
           "with the tokenizer that the model was trained with",
           token, config_.vocab_size - 1);
   }
-  const Tensor of_tokens = wte(tokens);               // named, so that nodes have the same numbers with every compiler
+  // A statement of its own: nodes are numbered as they are made, and C++ leaves open which side of + comes first.
+  const Tensor of_tokens = wte(tokens);
   const Tensor x = drop(of_tokens + wpe(positions));  // (N, C)
   return ln_emb ? (*ln_emb)(x) : x;
 }

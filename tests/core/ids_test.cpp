@@ -7,6 +7,8 @@
 
 #include <gradus/core/ops.h>
 
+#include <gmock/gmock.h>
+
 #include "../support.h"
 
 namespace gradus {

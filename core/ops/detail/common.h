@@ -77,6 +77,13 @@ Tensor composed(const char* op, const F& steps) {
   return y;
 }
 
+/// pow(x, exponent) for x >= 0; its gradient is 0 where x is 0, and not infinite.
+inline Tensor pow_flat_at_zero(const Tensor& x, double exponent) {
+  const Tensor positive = x != 0;
+  const Tensor inside = where(positive, x, 1);
+  return (exponent == 0.5 ? sqrt(inside) : pow(inside, exponent)) * positive;
+}
+
 /// (outer, n, inner) around one dimension: how many lines, or blocks of `inner` numbers, lie along it.
 struct Blocks {
   Index outer = 1, inner = 1;

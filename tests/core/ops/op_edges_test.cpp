@@ -134,6 +134,27 @@ TEST(Clamp, PassesTheGradientOnItsBorders) {
   });
 }
 
+// PyTorch 1.13's gradients, where a slope inside the formula is infinite.
+TEST(ComposedOps, HaveFiniteGradientsWhereAStepHasNone) {
+  const auto gradient = [](const std::vector<double>& at, const auto& f) {
+    const Tensor x = tensor(at, DType::f64).requires_grad(true);
+    sum(f(x)).backward();
+    return x.grad().to_vector();
+  };
+  using Numbers = std::vector<double>;
+  const Tensor target = tensor({0, 1, 1, 0, 1}, DType::f64);
+  EXPECT_EQ(gradient({0, 1, 0, 1, 0.5},
+                     [&](const Tensor& p) { return binary_cross_entropy(p, target, {.reduction = Reduction::sum}); }),
+            (Numbers{1, -1, -1e12, 1e12, -2}));  // PyTorch has 0 where the loss is 0
+  EXPECT_EQ(gradient({0, 0}, [](const Tensor& x) { return norm(x, 0.5); }), (Numbers{0, 0}));
+  EXPECT_EQ(gradient({0, 4}, [](const Tensor& x) { return norm(x, 0.5); }), (Numbers{0, 1}));
+  EXPECT_EQ(gradient({0, 0}, [](const Tensor& x) { return norm(x, 3); }), (Numbers{0, 0}));
+  EXPECT_EQ(gradient({0, 0}, [](const Tensor& x) { return lp_pool1d(reshape(x, {1, 2}), 2, 2); }), (Numbers{0, 0}));
+  const Tensor zero = zeros({1}, DType::f64);
+  EXPECT_EQ(gradient({0}, [&](const Tensor& var) { return gaussian_nll_loss(zero, zero, var, {.eps = 0.25}); }),
+            (Numbers{2}));
+}
+
 TEST(MaximumAndMinimum, ShareATieHalfAndHalf) {
   everywhere([](DType dtype) {
     for (const bool larger : {true, false}) {

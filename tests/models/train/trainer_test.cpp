@@ -11,7 +11,7 @@
 #include <gradus/core/runtime/buffer.h>
 #include <gradus/core/runtime/parallel.h>
 #include <gradus/models/train/evaluate.h>
-#include <gradus/models/train/running_clock.h>
+#include <gradus/models/train/unsuspended_clock.h>
 #include <gradus/nn/optim/sgd.h>
 
 #include "../command.h"

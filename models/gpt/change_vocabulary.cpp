@@ -1,5 +1,5 @@
-// Tokens are found by what they stand for: a new character moves the numbers of those behind it.
-#include <gradus/models/gpt/adapt.h>
+// Tokens are matched by their text: a new character shifts the ids of all that sort after it.
+#include <gradus/models/gpt/change_vocabulary.h>
 
 #include <algorithm>
 #include <string>
