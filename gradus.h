@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gradus/core/autograd.h>
+#include <gradus/core/checkpoint.h>
 #include <gradus/core/derivatives.h>
 #include <gradus/core/inspect/anomaly.h>
 #include <gradus/core/inspect/draw.h>

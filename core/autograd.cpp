@@ -14,6 +14,7 @@ namespace {
 
 thread_local int no_grad_depth = 0;
 thread_local const char* within = "";
+thread_local std::uint64_t first_id = 0;  // of the newest OnlySince
 
 using detail::Inspection;
 using detail::most_missing;
@@ -31,7 +32,7 @@ NodeList reachable(const NodePtr& root) {
     for (std::size_t next = 0; next < nodes.size(); ++next) {
       const Node& node = *nodes[next];
       for (const NodePtr& input : node.inputs) {
-        if (input == nullptr || !input->requires_grad || input->is_leaf() || input->visited) continue;
+        if (input == nullptr || !input->requires_grad || detail::ends_graph(*input) || input->visited) continue;
         nodes.push_back(input);
         input->visited = true;
       }
@@ -168,6 +169,14 @@ bool grad_enabled() {
   return no_grad_depth == 0;
 }
 
+detail::OnlySince::OnlySince(std::uint64_t first) : outer_(std::exchange(first_id, first)) {}
+detail::OnlySince::~OnlySince() {
+  first_id = outer_;
+}
+bool detail::ends_graph(const Node& node) {
+  return node.is_leaf() || node.id < first_id;
+}
+
 detail::Within::Within(const char* name) : outer_(within) {
   if (*within != '\0') return;
   tell_call(name);
@@ -282,6 +291,10 @@ void detail::run_kernels(NodeList nodes, const Tensor& weight, bool retain_graph
   } else {
     root.grad = given;  // only read, and dropped once the root's backward has run
   }
+  run_kernels(std::move(nodes), retain_graph);
+}
+
+void detail::run_kernels(NodeList nodes, bool retain_graph) {
   struct Unmark {  // what grad() left out, if an op throws
     const NodeList& nodes;
     ~Unmark() {

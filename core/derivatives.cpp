@@ -104,7 +104,7 @@ class OnlyFor {
     for (const NodePtr& op : ops) leave_out(op);
     for (const NodePtr& op : ops) {
       for (const NodePtr& input : op->inputs) {
-        if (input != nullptr && input->requires_grad && input->is_leaf()) leave_out(input);
+        if (input != nullptr && input->requires_grad && detail::ends_graph(*input)) leave_out(input);
       }
     }
     for (const Tensor& tensor : x) tensor.node().left_out = false;
@@ -140,7 +140,7 @@ class OnlyFor {
   void leave_out(const NodePtr& node) {
     if (node->left_out) return;
     node->left_out = true;
-    if (node->is_leaf()) left_out_.push_back(node);
+    if (detail::ends_graph(*node)) left_out_.push_back(node);
   }
 
   const std::vector<Tensor>& x_;

@@ -86,6 +86,7 @@ Node::~Node() {
     Graveyard local;
     graveyard = &local;
     std::ranges::move(inputs, std::back_inserter(local.nodes));
+    backward.reset();  // it may hold a tensor that is among the inputs: they must outlive it
     while (!local.nodes.empty()) {
       const NodePtr next = std::move(local.nodes.back());
       local.nodes.pop_back();

@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 
+#include <gradus/core/checkpoint.h>
 #include <gradus/core/ops.h>
 #include <gradus/models/detail/json.h>
 #include <gradus/models/gpt/detail/config_fields.h>
@@ -77,6 +78,12 @@ nn::Linear make_head(const GPTConfig& config, const nn::Embedding& wte) {
 const GPTConfig& validated(const GPTConfig& config) {
   config.validate();
   return config;
+}
+
+// The copy of the block shares its parameters. The model may be gone, or in evaluation mode, when backward() runs.
+Tensor checkpointed(const Block& block, const Tensor& x, std::span<const Index> lengths) {
+  const std::vector<Index> own(lengths.begin(), lengths.end());
+  return checkpoint([block, own](const Tensor& h) { return block(h, own); }, x);
 }
 
 }  // namespace
@@ -286,7 +293,8 @@ Tensor GPT::embed(std::span<const std::int32_t> tokens, std::span<const Index> l
 
 Tensor GPT::features(std::span<const std::int32_t> tokens, std::span<const Index> lengths) const {
   Tensor x = embed(tokens, lengths, {});
-  for (const Block& block : h) x = block(x, lengths);
+  const bool again = config_.checkpoint_activations && training();
+  for (const Block& block : h) x = again ? checkpointed(block, x, lengths) : block(x, lengths);
   return ln_f ? (*ln_f)(x) : x;
 }
 

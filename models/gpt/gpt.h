@@ -40,6 +40,9 @@ struct GPTConfig {
   double init_std = 0.02;       // every matrix starts as N(0, init_std)
   bool scale_residual = true;   // c_proj weights start smaller by sqrt(2 n_layer), as GPT-2's
   double attn_dropout = 0;      // on the attention weights, as nanoGPT's dropout is too; slower, and more memory
+  // Training keeps only what goes into each block, and computes the block again for its gradients: much less memory,
+  // about a third more time, the same bits (checkpoint() of core/checkpoint.h).
+  bool checkpoint_activations = false;
 
   /// Throws Error that says which size does not fit and what would.
   void validate() const;
@@ -114,6 +117,8 @@ class GPT : public nn::Module {
   Tensor head(const Tensor& features) const { return lm_head(features); }  // (.., C) -> (.., V)
 
   const GPTConfig& config() const { return config_; }
+  /// Sets that option of the configuration anew: unlike the others it may change while a model is trained.
+  void set_checkpoint_activations(bool on) { config_.checkpoint_activations = on; }
   DType dtype() const { return wte.weight.dtype(); }
   void members(nn::Visitor& visit) const override;
 

@@ -36,6 +36,7 @@ void for_each_field(Config& config, const F& f) {
   f(config.init_std, {"init_std", {.low = 0}});
   f(config.scale_residual, {"scale_residual"});
   f(config.attn_dropout, {"attn_dropout", {.low = 0, .high = 1, .high_itself = false}, 0});
+  f(config.checkpoint_activations, {"checkpoint_activations", {}, false});
 }
 
 }  // namespace gradus::models::detail
