@@ -19,9 +19,7 @@ Places nearest_places(Index in, Index out, double step) {
   Places places;
   const auto narrow = static_cast<float>(step);
   for (Index o = 0; o < out; ++o) {
-    Index place = static_cast<Index>(std::floor(static_cast<float>(o) * narrow));
-    if (out == in) place = o;
-    if (out == 2 * in) place = o / 2;
+    const auto place = static_cast<Index>(std::floor(static_cast<float>(o) * narrow));
     places.low.push_back(static_cast<std::int32_t>(std::min(place, in - 1)));
   }
   return places;

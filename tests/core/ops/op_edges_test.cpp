@@ -155,6 +155,16 @@ TEST(ComposedOps, HaveFiniteGradientsWhereAStepHasNone) {
             (Numbers{2}));
 }
 
+// Element o of the result is element floor(o / factor), also where the result happens to be twice or once as long.
+TEST(Interpolate, NearestFollowsTheFactor) {
+  const auto nearest = [](const std::vector<double>& x, double factor) {
+    return interpolate(tensor(x, {1, 1, static_cast<Index>(x.size())}), {.scale_factor = factor}).to_vector();
+  };
+  EXPECT_EQ(nearest({5, 7}, 2.3), (std::vector<double>{5, 5, 5, 7}));
+  EXPECT_EQ(nearest({5, 7, 9}, 1.2), (std::vector<double>{5, 5, 7}));
+  EXPECT_EQ(nearest({5, 7}, 2), (std::vector<double>{5, 5, 7, 7}));
+}
+
 TEST(MaximumAndMinimum, ShareATieHalfAndHalf) {
   everywhere([](DType dtype) {
     for (const bool larger : {true, false}) {
