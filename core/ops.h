@@ -124,6 +124,25 @@ inline Tensor number_for(const Tensor& x, double number) {
 inline Tensor operator-(const Tensor& x) {
   return neg(x);
 }
+inline Tensor operator%(const Tensor& a, const Tensor& b) {
+  return remainder(a, b);
+}
+inline Tensor operator%(const Tensor& a, double b) {
+  return remainder(a, detail::number_for(a, b));
+}
+/// Of masks, element by element.
+inline Tensor operator!(const Tensor& x) {
+  return logical_not(x);
+}
+inline Tensor operator~(const Tensor& x) {
+  return logical_not(x);
+}
+inline Tensor operator&(const Tensor& a, const Tensor& b) {
+  return logical_and(a, b);
+}
+inline Tensor operator|(const Tensor& a, const Tensor& b) {
+  return logical_or(a, b);
+}
 inline Tensor operator+(const Tensor& a, const Tensor& b) {
   return add(a, b);
 }
@@ -170,6 +189,19 @@ inline Tensor operator==(double a, const Tensor& b) {
   return eq(detail::number_for(b, a), b);
 }
 inline Tensor operator!=(const Tensor& a, const Tensor& b) {
+  return ne(a, b);
+}
+/// Ids beside a tensor are compared element by element; of two Ids == tells whether they are the same.
+inline Tensor operator==(const Ids& a, const Tensor& b) {
+  return eq(a, b);
+}
+inline Tensor operator==(const Tensor& a, const Ids& b) {
+  return eq(a, b);
+}
+inline Tensor operator!=(const Ids& a, const Tensor& b) {
+  return ne(a, b);
+}
+inline Tensor operator!=(const Tensor& a, const Ids& b) {
   return ne(a, b);
 }
 inline Tensor operator!=(const Tensor& a, double b) {
@@ -416,7 +448,8 @@ struct CrossEntropyOptions {
   double label_smoothing = 0;
 };
 Tensor cross_entropy(const Tensor& logits, const Ids& targets, const CrossEntropyOptions& options);
-/// Against probabilities of the classes: -sum p log softmax(logits) per row. (.., V), (.., V) -> one number
+/// Against probabilities of the classes: -sum p log softmax(logits) per row. (.., V), (.., V) -> one number. A tensor of
+/// one dimension less holds targets: (.., V), (..).
 Tensor cross_entropy(const Tensor& logits, const Tensor& probabilities, const CrossEntropyOptions& options = {});
 struct NLLOptions {
   Tensor weight = {};

@@ -38,6 +38,10 @@ class Shape {
   constexpr Shape() = default;  // a single number: rank 0, one element
   Shape(std::initializer_list<Index> sizes) : Shape(std::span<const Index>(sizes.begin(), sizes.size())) {}
   Shape(const std::vector<Index>& sizes) : Shape(std::span<const Index>(sizes)) {}
+  /// One dimension: zeros(3).
+  template <std::integral T>
+  requires(!std::same_as<T, bool>) Shape(T size)  // NOLINT(google-explicit-constructor)
+      : Shape({static_cast<Index>(size)}) {}
   explicit Shape(std::span<const Index> sizes) {
     for (const Index size : sizes) push_back(size);
   }

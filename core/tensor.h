@@ -28,6 +28,7 @@ namespace gradus {
 
 struct Node;
 class Tensor;
+class Ids;
 using NodePtr = std::shared_ptr<Node>;
 
 /// What a backward function sees of its op's inputs: in[i] is the i-th node that was passed to record().
@@ -204,6 +205,8 @@ class Tensor {
 
   /// The value of a tensor with one element; a NaN without its sign, so that it prints as "nan".
   double item() const;
+  /// Whether the value of a tensor with one element is not 0: if (all(done)) ..
+  explicit operator bool() const { return item() != 0; }
   /// The elements in row-major order, to read or write in place. T must be the tensor's own type. The span is valid
   /// while a Tensor with these elements lives, so name the tensor first: sigmoid(x).data<float>() dangles. Writing is
   /// not recorded: do not change values that a recorded op needs for its gradient before backward() has run. Call
@@ -265,6 +268,11 @@ class Tensor {
   Tensor T() const;
   /// select(0, index): one row of a matrix.
   Tensor operator[](Index index) const;
+  /// Rows: the shape of ids, then that of a row.
+  Tensor operator[](const Ids& ids) const;
+  /// A tensor may be ids or a mask: write x[to_ids(i)], index_select(x, 0, nonzero(mask).reshape(-1)) or
+  /// masked_select(x, mask).
+  Tensor operator[](const Tensor&) const = delete;
   Tensor transpose(Index dim0 = -2, Index dim1 = -1) const;
   Tensor sum() const;
   Tensor sum(const Dims& dims, bool keepdim = false) const;
@@ -273,6 +281,32 @@ class Tensor {
   Tensor max() const;
   Tensor max(const Dims& dims, bool keepdim = false) const;
   Tensor softmax(Index dim = -1) const;
+  Tensor sin() const;
+  Tensor cos() const;
+  Tensor square() const;
+  Tensor clamp(double low, double high) const;
+  Tensor min() const;
+  Tensor min(const Dims& dims, bool keepdim = false) const;
+  Tensor var() const;
+  Tensor var(const Dims& dims, bool keepdim = false, double correction = 1) const;
+  Tensor std() const;
+  Tensor std(const Dims& dims, bool keepdim = false, double correction = 1) const;
+  Tensor norm(double p = 2) const;
+  Tensor norm(double p, const Dims& dims, bool keepdim = false) const;
+  Tensor log_softmax(Index dim = -1) const;
+  Ids argmax(Index dim = -1) const;
+  Ids argmin(Index dim = -1) const;
+  Tensor any() const;
+  Tensor all() const;
+  Tensor permute(const std::vector<Index>& dims) const;
+  Tensor expand(const Sizes& sizes) const;
+  Tensor select(Index dim, Index index) const;
+  Tensor index_select(Index dim, const Ids& ids) const;
+  Tensor gather(Index dim, const Ids& ids) const;
+  Tensor masked_fill(const Tensor& mask, double value) const;
+  std::vector<Tensor> split(Index size, Index dim = 0) const;
+  std::vector<Tensor> chunk(Index chunks, Index dim = 0) const;
+  std::vector<Tensor> unbind(Index dim = 0) const;
 
   const NodePtr& node_ptr() const { return node_; }
   Node& node() const {

@@ -204,6 +204,12 @@ Tensor one_hot(const Ids& ids, Index classes, DType dtype) {
   return y;
 }
 
+Ids::Ids(const Tensor& x) : Ids(to_ids(x)) {}
+
+Ids::operator Tensor() const {
+  return tensor(*this);
+}
+
 Ids to_ids(const Tensor& x) {
   check_defined("to_ids", {x});
   std::vector<std::int32_t> ids;

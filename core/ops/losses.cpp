@@ -290,6 +290,8 @@ Tensor cross_entropy(const Tensor& logits, const Ids& targets, const CrossEntrop
 }
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& probabilities, const CrossEntropyOptions& options) {
+  check_defined("cross_entropy", {logits, probabilities});
+  if (probabilities.rank() + 1 == logits.rank()) return cross_entropy(logits, to_ids(probabilities), options);
   check_same_shape("cross_entropy", "logits", logits, "probabilities", probabilities);
   check(logits.rank() >= 1, "cross_entropy: logits are a single number; the last dimension must be the classes");
   check_smoothing(options.label_smoothing);

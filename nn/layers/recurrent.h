@@ -102,8 +102,7 @@ class Recurrent : public Layer {
   /// and the output there is 0. The forward direction's final state is the one after the sequence's own last step,
   /// where the reverse direction starts. PyTorch's pack_padded_sequence(enforce_sorted=False) and
   /// pad_packed_sequence(total_length=T).
-  RecurrentResult run_padded(const Tensor& x, std::span<const Index> lengths, const Tensor& h = {},
-                             const Tensor& c = {}) const;
+  RecurrentResult run_padded(const Tensor& x, const Ids& lengths, const Tensor& h = {}, const Tensor& c = {}) const;
   void members(Visitor& visit) const override;
 
  protected:
