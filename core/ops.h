@@ -107,6 +107,7 @@ Tensor logical_xor(const Tensor& a, const Tensor& b);
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 Tensor where(const Tensor& condition, const Tensor& a, double b);
 Tensor where(const Tensor& condition, double a, const Tensor& b);
+Tensor where(const Tensor& condition, double a, double b);
 /// x where mask is 0, else `value`; they broadcast.
 Tensor masked_fill(const Tensor& x, const Tensor& mask, double value);
 /// x on and below (tril) or on and above (triu) a diagonal of the last two dimensions, else 0. Diagonal 0 is the main
@@ -126,6 +127,12 @@ inline Tensor operator-(const Tensor& x) {
 }
 inline Tensor operator%(const Tensor& a, const Tensor& b) {
   return remainder(a, b);
+}
+inline Tensor remainder(const Tensor& a, double b) {
+  return remainder(a, detail::number_for(a, b));
+}
+inline Tensor fmod(const Tensor& a, double b) {
+  return fmod(a, detail::number_for(a, b));
 }
 inline Tensor operator%(const Tensor& a, double b) {
   return remainder(a, detail::number_for(a, b));
@@ -448,8 +455,8 @@ struct CrossEntropyOptions {
   double label_smoothing = 0;
 };
 Tensor cross_entropy(const Tensor& logits, const Ids& targets, const CrossEntropyOptions& options);
-/// Against probabilities of the classes: -sum p log softmax(logits) per row. (.., V), (.., V) -> one number. A tensor of
-/// one dimension less holds targets: (.., V), (..).
+/// Against probabilities of the classes: -sum p log softmax(logits) per row. (.., V), (.., V) -> one number. A tensor
+/// of one dimension less holds targets: (.., V), (..).
 Tensor cross_entropy(const Tensor& logits, const Tensor& probabilities, const CrossEntropyOptions& options = {});
 struct NLLOptions {
   Tensor weight = {};

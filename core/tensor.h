@@ -182,6 +182,12 @@ class Tensor {
  public:
   /// Undefined: stands for "no tensor", as an absent bias or a gradient that nothing has added to.
   Tensor() = default;
+  Tensor(const Tensor&) = default;
+  Tensor(Tensor&&) = default;
+  ~Tensor() = default;
+  /// For a variable only: x[0] = y, which would change nothing, does not compile. select_scatter() does it.
+  Tensor& operator=(const Tensor&) & = default;
+  Tensor& operator=(Tensor&&) & = default;
   explicit Tensor(NodePtr node) : node_(std::move(node)) {}
 
   /// Fresh memory that is not initialized.

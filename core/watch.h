@@ -1,5 +1,6 @@
-// OpWatcher, the base class of observers such as AnomalyMode and profile(): called after each op that can have a gradient
-// (comparisons and the like have none), and after its backward. Without a watcher an op pays for looks at a pointer.
+// OpWatcher, the base class of observers such as AnomalyMode and profile(): called after each op that can have a
+// gradient (comparisons and the like have none), and after its backward. Without a watcher an op pays for looks at a
+// pointer.
 #pragma once
 
 #include <functional>

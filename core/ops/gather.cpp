@@ -168,8 +168,8 @@ Tensor scatter_add(const Tensor& x, Index dim, Ids ids, const Tensor& source) {
 
 Tensor index_select(const Tensor& x, Index dim, Ids ids) {
   check_defined("index_select", {x});
-  check(ids.shape().rank() <= 1, "index_select: ids {} have {} dimensions; give a list, or use gather", ids.shape(),
-        ids.shape().rank());
+  check(ids.shape().rank() <= 1, "index_select: ids {} have {} dimensions; reshape(-1) them to a list, or use gather",
+        ids.shape(), ids.shape().rank());
   const Index d = x.shape().normalize_line(dim, "index_select");
   check_ids("index_select", ids, x.rank() == 0 ? 1 : x.size(d), d, x.shape());
   const auto count = static_cast<Index>(ids.size());

@@ -193,6 +193,8 @@ Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const T
 
 Tensor normalize(const Tensor& x, double p, Index dim, double eps) {
   check_defined("normalize", {x});
+  check(p > 0,
+        "normalize: p is {}; it must be above 0: normalize(x, p, dim), where the norm comes before the dimension", p);
   return composed("normalize",
                   [&] { return x / clamp(norm(x, p, dim, true), eps, std::numeric_limits<double>::infinity()); });
 }

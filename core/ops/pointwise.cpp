@@ -468,6 +468,9 @@ Tensor where(const Tensor& condition, const Tensor& a, double b) {
 Tensor where(const Tensor& condition, double a, const Tensor& b) {
   return where(condition, detail::number_for(b, a), b);
 }
+Tensor where(const Tensor& condition, double a, double b) {
+  return where(condition, detail::number_for(condition, a), b);
+}
 Tensor masked_fill(const Tensor& x, const Tensor& mask, double value) {
   return composed("masked_fill", [&] { return where(mask, value, x); });
 }

@@ -167,7 +167,7 @@ const std::vector<WrongCall>& wrong_calls() {
        [] {
          index_select(f32(2, 3), 0, gradus::Ids({0}, {1, 1}));
        },
-       "index_select: ids (1, 1) have 2 dimensions; give a list, or use gather"},
+       "index_select: ids (1, 1) have 2 dimensions; reshape(-1) them to a list, or use gather"},
       {"index_select_id", [] { index_select(f32(2, 3), 0, {2}); },
        "index_select: id 2 is outside dimension 0 of (2, 3); ids must be 0 .. 1"},
       {"take_along_dim_shape",

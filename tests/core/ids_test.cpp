@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include <gradus/core/ops.h>
 
@@ -151,6 +152,11 @@ TEST(Shapes, InWords) {
   EXPECT_EQ(slice(x, 1, 2, 1).numel(), 0);
 }
 
+template <class T>
+constexpr bool takes_itself_as_index = requires(const T& x) {
+  x[x];
+};
+
 TEST(Ids, StandForTensorsAndTensorsOfWholeNumbersForIds) {
   const Tensor x = tensor({{1, 2}, {3, 4}, {5, 6}});
   const Ids ids = tensor({2, 0});
@@ -163,7 +169,8 @@ TEST(Ids, StandForTensorsAndTensorsOfWholeNumbersForIds) {
   EXPECT_EQ((tensor({1, 1, 0}) != x.argmax(1)).to_vector(), (std::vector<double>{0, 0, 1}));
   EXPECT_EQ(cross_entropy(x, tensor({1, 0, 1})).item(), cross_entropy(x, Ids{1, 0, 1}).item());
   EXPECT_THAT(error_of([&] { x[Ids(tensor({0.5}))]; }), ::testing::HasSubstr("0.5 is no id"));
-  static_assert(!requires(const Tensor mask) { mask[mask]; });
+  static_assert(!takes_itself_as_index<Tensor>);  // a mask would be taken for ids
+  static_assert(!std::is_assignable_v<Tensor, Tensor> && std::is_assignable_v<Tensor&, Tensor>);  // x[0] = y
 }
 
 TEST(Masks, HaveOperators) {
@@ -173,6 +180,9 @@ TEST(Masks, HaveOperators) {
   EXPECT_EQ((!a).to_vector(), (std::vector<double>{1, 0, 1, 0}));
   EXPECT_EQ((~a).to_vector(), (!a).to_vector());
   EXPECT_EQ((tensor({5, -1}) % 3).to_vector(), (std::vector<double>{2, 2}));
+  EXPECT_EQ(remainder(tensor({5, -1}), 3).to_vector(), (std::vector<double>{2, 2}));
+  EXPECT_EQ(fmod(tensor({5, -1}), 3).to_vector(), (std::vector<double>{2, -1}));
+  EXPECT_EQ(where(a, -1, 1).to_vector(), (std::vector<double>{1, -1, 1, -1}));
   EXPECT_TRUE(any(a));
   EXPECT_FALSE(all(a));
   EXPECT_THAT(error_of([&] { static_cast<void>(static_cast<bool>(a)); }), ::testing::HasSubstr("needs one number"));
