@@ -123,7 +123,7 @@ fuzz: $(fuzz_dir)/build.ninja ## look for input files that crash, FUZZ_SECONDS=3
 	cmake --build --preset fuzz -j $(JOBS)
 	scripts/fuzz $(fuzz_dir) $(ARGS)
 
-mutants: | setup-mutants ## break the gradients one by one and expect the tests to fail: some 20 minutes
+mutants: | setup-mutants ## break the gradients one by one and expect the tests to fail: some 40 minutes
 	scripts/mutants $(ARGS)
 
 format: | setup-format ## lay out all sources as .clang-format says

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <gradus/core/autograd.h>
+#include <gradus/core/checkpoint.h>
 #include <gradus/core/derivatives.h>
 #include <gradus/core/inspect/anomaly.h>
 #include <gradus/core/inspect/draw.h>
 #include <gradus/core/inspect/gradcheck.h>
+#include <gradus/core/inspect/profile.h>
 #include <gradus/core/ops.h>
 #include <gradus/core/ops/cached_attention.h>
 #include <gradus/core/ops/update.h>
@@ -18,7 +20,7 @@
 #include <gradus/models/generate/generate.h>
 #include <gradus/models/generate/sampling.h>
 #include <gradus/models/generate/text_stream.h>
-#include <gradus/models/gpt/adapt.h>
+#include <gradus/models/gpt/change_vocabulary.h>
 #include <gradus/models/gpt/cost.h>
 #include <gradus/models/gpt/gpt.h>
 #include <gradus/models/text/any_tokenizer.h>
@@ -29,15 +31,15 @@
 #include <gradus/models/text/text.h>
 #include <gradus/models/text/tokenizer.h>
 #include <gradus/models/train/checkpoint.h>
+#include <gradus/models/train/data_origin.h>
 #include <gradus/models/train/evaluate.h>
-#include <gradus/models/train/run_data.h>
 #include <gradus/models/train/run_folder.h>
 #include <gradus/models/train/run_log.h>
-#include <gradus/models/train/running_clock.h>
 #include <gradus/models/train/trainer.h>
+#include <gradus/models/train/unsuspended_clock.h>
 #include <gradus/nn/data/data_loader.h>
 #include <gradus/nn/data/dataset.h>
-#include <gradus/nn/data/image_files.h>
+#include <gradus/nn/data/mnist_cifar.h>
 #include <gradus/nn/data/split.h>
 #include <gradus/nn/data/standardizer.h>
 #include <gradus/nn/files/csv.h>
@@ -51,12 +53,12 @@
 #include <gradus/nn/layers/conv.h>
 #include <gradus/nn/layers/dropout.h>
 #include <gradus/nn/layers/embedding.h>
-#include <gradus/nn/layers/functions.h>
 #include <gradus/nn/layers/linear.h>
 #include <gradus/nn/layers/loss.h>
 #include <gradus/nn/layers/mlp.h>
 #include <gradus/nn/layers/module_list.h>
 #include <gradus/nn/layers/norm.h>
+#include <gradus/nn/layers/op_layers.h>
 #include <gradus/nn/layers/pool.h>
 #include <gradus/nn/layers/positions.h>
 #include <gradus/nn/layers/recurrent.h>
@@ -80,6 +82,7 @@
 #include <gradus/nn/optim/plateau.h>
 #include <gradus/nn/optim/radam.h>
 #include <gradus/nn/optim/rmsprop.h>
-#include <gradus/nn/optim/schedule.h>
 #include <gradus/nn/optim/sgd.h>
+#include <gradus/nn/optim/warmup_schedule.h>
+#include <gradus/nn/profile.h>
 #include <gradus/nn/summary.h>

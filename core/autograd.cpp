@@ -14,6 +14,7 @@ namespace {
 
 thread_local int no_grad_depth = 0;
 thread_local const char* within = "";
+thread_local std::uint64_t first_id = 0;  // of the newest OnlySince
 
 using detail::Inspection;
 using detail::most_missing;
@@ -31,7 +32,7 @@ NodeList reachable(const NodePtr& root) {
     for (std::size_t next = 0; next < nodes.size(); ++next) {
       const Node& node = *nodes[next];
       for (const NodePtr& input : node.inputs) {
-        if (input == nullptr || !input->requires_grad || input->is_leaf() || input->visited) continue;
+        if (input == nullptr || !input->requires_grad || detail::ends_graph(*input) || input->visited) continue;
         nodes.push_back(input);
         input->visited = true;
       }
@@ -168,8 +169,18 @@ bool grad_enabled() {
   return no_grad_depth == 0;
 }
 
+detail::OnlySince::OnlySince(std::uint64_t first) : outer_(std::exchange(first_id, first)) {}
+detail::OnlySince::~OnlySince() {
+  first_id = outer_;
+}
+bool detail::ends_graph(const Node& node) {
+  return node.is_leaf() || node.id < first_id;
+}
+
 detail::Within::Within(const char* name) : outer_(within) {
-  if (*within == '\0') within = name;
+  if (*within != '\0') return;
+  tell_call(name);
+  within = name;
 }
 detail::Within::~Within() {
   within = outer_;
@@ -178,13 +189,17 @@ const char* detail::called(const char* op) {
   return *within == '\0' ? op : within;
 }
 
+void detail::tell_call(const char* name) {
+  if (*within == '\0') for_each_watcher([&](OpWatcher& watcher) { watcher.on_call(name); });
+}
+
 bool detail::wants_grad(const char* name, const Tensor& y, InputList inputs) {
   for_each_watcher([&](OpWatcher& watcher) { watcher.on_forward(name, y, inputs); });
   return grad_enabled() &&
          std::ranges::any_of(inputs, [](const Tensor& x) { return x.defined() && x.requires_grad(); });
 }
 
-void detail::attach(Node& node, const char* name, InputList inputs, std::shared_ptr<const Backward> backward) {
+void detail::attach(Node& node, const char* name, InputList inputs, std::unique_ptr<const Backward> backward) {
   check(node.backward == nullptr &&
             std::ranges::none_of(inputs, [&](const Tensor& input) { return input.node_ptr().get() == &node; }),
         "record: the result of '{}' is one of its inputs, or was recorded before; return a new tensor", name);
@@ -276,6 +291,10 @@ void detail::run_kernels(NodeList nodes, const Tensor& weight, bool retain_graph
   } else {
     root.grad = given;  // only read, and dropped once the root's backward has run
   }
+  run_kernels(std::move(nodes), retain_graph);
+}
+
+void detail::run_kernels(NodeList nodes, bool retain_graph) {
   struct Unmark {  // what grad() left out, if an op throws
     const NodeList& nodes;
     ~Unmark() {

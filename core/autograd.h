@@ -1,6 +1,6 @@
-// The engine. Every op ends in record(), which stores the op's inputs and the code that adds to their gradients.
-// Tensor::backward() runs that code, newest op first. The rest of it is in autograd.cpp; the graph's Node is in
-// tensor.h.
+// The engine. Every op that has a gradient ends in record(), which stores the op's inputs and the code that adds to
+// their gradients. Tensor::backward() runs that code, newest op first. The rest of it is in autograd.cpp; the graph's
+// Node is in tensor.h.
 #pragma once
 
 #include <concepts>
@@ -9,6 +9,7 @@
 #include <span>
 
 #include <gradus/core/tensor.h>
+#include <gradus/core/watch.h>
 
 namespace gradus {
 #pragma GCC visibility push(default)
@@ -77,17 +78,26 @@ class Within {
 };
 /// The name of the op that the program called; `op` itself unless `op` is a step of another.
 const char* called(const char* op);
+/// Tells watchers that the program calls the op `name`, unless that is a step of another.
+void tell_call(const char* name);
 /// Whether record() has to store the op. Watchers are told of the op in both cases.
 bool wants_grad(const char* name, const Tensor& y, InputList inputs);
-void attach(Node& node, const char* name, InputList inputs, std::shared_ptr<const Backward> backward);
+void attach(Node& node, const char* name, InputList inputs, std::unique_ptr<const Backward> backward);
 
 }  // namespace detail
 
 /// The first statement of an op: throws Error if one of its tensors is undefined, with the op's name and the tensor's
-/// number, counted from 1.
+/// number, counted from 1. In an op's rule it throws Error, too, for values that were written after that op.
 inline void check_defined(const char* op, detail::InputList tensors) {
+  if (detail::watcher() != nullptr) [[unlikely]]
+    detail::tell_call(op);
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    if (tensors[i].get().defined()) continue;
+    const Tensor& tensor = tensors[i];
+    if (tensor.defined()) {
+      if (detail::change_guards.load(std::memory_order_relaxed) != 0) [[unlikely]]
+        detail::check_unchanged(tensor.node());
+      continue;
+    }
     fail("{}: tensor {} is undefined (default-made, or a gradient nothing has added to); make it first",
          detail::called(op), i + 1);
   }
@@ -96,17 +106,16 @@ inline void check_defined(const char* op, std::initializer_list<std::reference_w
   check_defined(op, detail::InputList(tensors.begin(), tensors.size()));
 }
 
-/// The last statement of every op: y = name(inputs). If some input wants a gradient, y becomes a vertex of the graph.
-/// `backward(out, in)` must ADD d/d(in[i]) to every in[i].grad_or_null<T>() that is not null; if it computes every
-/// element exactly once, it may use in[i].grad_share<T>() instead, which is faster. The gradient of y is
-/// out.grad_or_null<T>(); the values are in[i].values<T>() and out.values<T>(). It may capture plain values and Buffers
-/// only, never a Tensor: a captured output would own itself and never be freed.
+/// The last statement of every op that has a gradient: y = name(inputs). If some input wants a gradient, y becomes a
+/// vertex of the graph. `backward(out, in)` must ADD d/d(in[i]) to every in[i].grad_or_null<T>() that is not null; if
+/// it computes every element exactly once, it may use in[i].grad_share<T>() instead, which is faster. The gradient of y
+/// is out.grad_or_null<T>(); the values are in[i].values<T>() and out.values<T>(). It may capture plain values and
+/// Buffers only, never a Tensor: a captured output would own itself and never be freed.
 template <std::invocable<const Node&, Inputs> F>
 Tensor record(const char* name, Tensor y, detail::InputList inputs, F backward) {
   if (detail::wants_grad(name, y, inputs)) {
     using Held = detail::BackwardOf<F>;
-    detail::attach(y.node(), name, inputs,
-                   std::allocate_shared<const Held>(PoolAllocator<Held>{}, std::move(backward)));
+    detail::attach(y.node(), name, inputs, std::make_unique<const Held>(std::move(backward)));
   }
   return y;
 }
@@ -126,8 +135,7 @@ template <std::invocable<const Node&, Inputs> F, std::invocable<const Tensor&, c
 Tensor record(const char* name, Tensor y, detail::InputList inputs, F backward, R rule) {
   if (detail::wants_grad(name, y, inputs)) {
     using Held = detail::RuledBackward<F, R>;
-    detail::attach(y.node(), name, inputs,
-                   std::allocate_shared<const Held>(PoolAllocator<Held>{}, std::move(backward), std::move(rule)));
+    detail::attach(y.node(), name, inputs, std::make_unique<const Held>(std::move(backward), std::move(rule)));
   }
   return y;
 }

@@ -19,7 +19,7 @@ void add_share(Node& node, const Tensor& so_far, const Tensor& share) {
   // A later backward adds in place to what a leaf holds: nobody else may hold it.
   if (node.is_leaf() && sum.node().data.is_shared()) sum = sum.clone();
   node.grad = sum.node().data;
-  node.grad_node = sum.node_ptr();
+  node.grad_node = std::make_unique<NodePtr>(sum.node_ptr());
 }
 
 void run_rule(const NodePtr& op) {
@@ -104,7 +104,7 @@ class OnlyFor {
     for (const NodePtr& op : ops) leave_out(op);
     for (const NodePtr& op : ops) {
       for (const NodePtr& input : op->inputs) {
-        if (input != nullptr && input->requires_grad && input->is_leaf()) leave_out(input);
+        if (input != nullptr && input->requires_grad && detail::ends_graph(*input)) leave_out(input);
       }
     }
     for (const Tensor& tensor : x) tensor.node().left_out = false;
@@ -134,13 +134,13 @@ class OnlyFor {
  private:
   struct Held {
     Buffer grad;
-    NodePtr grad_node;
+    std::unique_ptr<NodePtr> grad_node;
     bool keeps_grad;
   };
   void leave_out(const NodePtr& node) {
     if (node->left_out) return;
     node->left_out = true;
-    if (node->is_leaf()) left_out_.push_back(node);
+    if (detail::ends_graph(*node)) left_out_.push_back(node);
   }
 
   const std::vector<Tensor>& x_;

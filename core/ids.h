@@ -16,6 +16,8 @@
 namespace gradus {
 #pragma GCC visibility push(default)
 
+class Tensor;
+
 namespace detail {
 template <class R>
 concept WholeNumbers = std::ranges::contiguous_range<R> && std::ranges::sized_range<R> &&
@@ -28,8 +30,8 @@ std::int32_t checked_id(T id) {
 }
 }  // namespace detail
 
-/// What argmax, topk and multinomial return, and what embedding, gather and cross_entropy take. Converts from a list in
-/// braces and from a vector, array or span of any whole numbers, which have one dimension.
+/// What argmax, topk and multinomial return, and what embedding, gather and cross_entropy take. A list in braces and a
+/// vector, array or span of any whole numbers convert to Ids of one dimension.
 class Ids {
  public:
   using value_type = std::int32_t;
@@ -48,6 +50,8 @@ class Ids {
       for (const auto id : ids) values_.push_back(detail::checked_id(id));
     }
   }
+  /// As to_ids(): throws Error for a number that is not whole.
+  Ids(const Tensor& x);  // NOLINT(google-explicit-constructor)
   /// The ids fill `shape` in row-major order. Throws Error for another count.
   Ids(Ids ids, const Shape& shape) : Ids(std::move(ids).reshape(shape)) {}
 
@@ -65,6 +69,8 @@ class Ids {
   /// With a new dimension of size 1.
   Ids unsqueeze(Index dim) const;
 
+  /// As tensor(ids), in f32: ids can be compared, computed with and sliced as tensors.
+  operator Tensor() const;                                                 // NOLINT(google-explicit-constructor)
   operator std::vector<Index>() const { return {begin(), end()}; }         // NOLINT(google-explicit-constructor)
   operator std::vector<std::int32_t>() const { return {begin(), end()}; }  // NOLINT(google-explicit-constructor)
 

@@ -1,7 +1,7 @@
-// Every op, once: the index of the engine (clone() and to() are in tensor.h). Shapes stand beside the names; (..) is
-// any number of leading dimensions. All tensors of one call must have the same DType; the result has it too. Unless a
-// line says otherwise every tensor argument gets a gradient, and a mistake throws Error with the shapes that arrived
-// and what to do.
+// The index of the ops (clone() and to() are in tensor.h, cached_attention() in its own header). Shapes stand beside
+// the names; (..) is any number of leading dimensions. All tensors of one call must have the same DType; the result has
+// it too. Every tensor argument gets a gradient unless a line says otherwise or it only decides between values, as a
+// mask or a sign does. A mistake throws Error with the shapes that arrived and what to do.
 #pragma once
 
 #include <cstdint>
@@ -20,10 +20,10 @@ namespace gradus {
 Tensor neg(const Tensor& x);
 Tensor exp(const Tensor& x);
 Tensor exp2(const Tensor& x);   // 2^x
-Tensor expm1(const Tensor& x);  // e^x - 1, with all digits near 0
+Tensor expm1(const Tensor& x);  // e^x - 1, accurate near 0
 Tensor log(const Tensor& x);    // natural logarithm
 Tensor log2(const Tensor& x);
-Tensor log1p(const Tensor& x);  // log(1 + x), with all digits near 0
+Tensor log1p(const Tensor& x);  // log(1 + x), accurate near 0
 Tensor sqrt(const Tensor& x);
 Tensor rsqrt(const Tensor& x);  // 1 / sqrt(x)
 Tensor reciprocal(const Tensor& x);
@@ -86,7 +86,7 @@ Tensor atan2(const Tensor& a, const Tensor& b);      // the angle of the point (
 Tensor lerp(const Tensor& start, const Tensor& end, const Tensor& weight);
 Tensor lerp(const Tensor& start, const Tensor& end, double weight);
 
-// ---- comparisons and masks: 1 where it holds, else 0, in the type of the arguments; no gradient. They broadcast.
+// ---- comparisons: 1 where it holds, else 0, in the type of the arguments; no gradient. They broadcast.
 // Comparisons with NaN are 0, but for ne, which is 1 (formulas: kernels/compare.def).
 Tensor eq(const Tensor& a, const Tensor& b);
 Tensor ne(const Tensor& a, const Tensor& b);
@@ -101,14 +101,17 @@ Tensor logical_not(const Tensor& x);  // here and below any number but 0 is true
 Tensor logical_and(const Tensor& a, const Tensor& b);
 Tensor logical_or(const Tensor& a, const Tensor& b);
 Tensor logical_xor(const Tensor& a, const Tensor& b);
-/// a where condition is not 0, else b; all three broadcast. The condition gets no gradient.
+
+// ---- masks. They get no gradient, the values do.
+/// a where condition is not 0, else b; all three broadcast.
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 Tensor where(const Tensor& condition, const Tensor& a, double b);
 Tensor where(const Tensor& condition, double a, const Tensor& b);
+Tensor where(const Tensor& condition, double a, double b);
 /// x where mask is 0, else `value`; they broadcast.
 Tensor masked_fill(const Tensor& x, const Tensor& mask, double value);
-/// The last two dimensions below, or above, a diagonal and on it; 0 elsewhere. Diagonal 0 is the main one, 1 the next
-/// above it. (.., m, n) -> (.., m, n)
+/// x on and below (tril) or on and above (triu) a diagonal of the last two dimensions, else 0. Diagonal 0 is the main
+/// one, 1 the next above it. (.., m, n) -> (.., m, n)
 Tensor tril(const Tensor& x, Index diagonal = 0);
 Tensor triu(const Tensor& x, Index diagonal = 0);
 
@@ -121,6 +124,31 @@ inline Tensor number_for(const Tensor& x, double number) {
 
 inline Tensor operator-(const Tensor& x) {
   return neg(x);
+}
+inline Tensor operator%(const Tensor& a, const Tensor& b) {
+  return remainder(a, b);
+}
+inline Tensor remainder(const Tensor& a, double b) {
+  return remainder(a, detail::number_for(a, b));
+}
+inline Tensor fmod(const Tensor& a, double b) {
+  return fmod(a, detail::number_for(a, b));
+}
+inline Tensor operator%(const Tensor& a, double b) {
+  return remainder(a, detail::number_for(a, b));
+}
+/// Of masks, element by element.
+inline Tensor operator!(const Tensor& x) {
+  return logical_not(x);
+}
+inline Tensor operator~(const Tensor& x) {
+  return logical_not(x);
+}
+inline Tensor operator&(const Tensor& a, const Tensor& b) {
+  return logical_and(a, b);
+}
+inline Tensor operator|(const Tensor& a, const Tensor& b) {
+  return logical_or(a, b);
 }
 inline Tensor operator+(const Tensor& a, const Tensor& b) {
   return add(a, b);
@@ -170,6 +198,19 @@ inline Tensor operator==(double a, const Tensor& b) {
 inline Tensor operator!=(const Tensor& a, const Tensor& b) {
   return ne(a, b);
 }
+/// Ids beside a tensor are compared element by element; of two Ids == tells whether they are the same.
+inline Tensor operator==(const Ids& a, const Tensor& b) {
+  return eq(a, b);
+}
+inline Tensor operator==(const Tensor& a, const Ids& b) {
+  return eq(a, b);
+}
+inline Tensor operator!=(const Ids& a, const Tensor& b) {
+  return ne(a, b);
+}
+inline Tensor operator!=(const Tensor& a, const Ids& b) {
+  return ne(a, b);
+}
 inline Tensor operator!=(const Tensor& a, double b) {
   return ne(a, detail::number_for(a, b));
 }
@@ -216,7 +257,7 @@ inline Tensor operator>=(double a, const Tensor& b) {
 // and an Error elsewhere, as in PyTorch. Everything else gets a new node: the old value stays in the graph, and only
 // the name a moves on.
 namespace detail {
-/// `value` under the name a, or in its memory. `op` is "+=" and the like.
+/// Makes a the name of `value`, or copies `value` into the memory of a parameter. `op` is "+=" and the like.
 Tensor& assign(const char* op, Tensor& a, const Tensor& value);
 }  // namespace detail
 inline Tensor& operator+=(Tensor& a, const Tensor& b) {
@@ -245,7 +286,7 @@ inline Tensor& operator/=(Tensor& a, double b) {
 }
 
 // ---- shape
-Tensor reshape(const Tensor& x, const Sizes& sizes);  // shares memory; one size may be -1: what the others leave
+Tensor reshape(const Tensor& x, const Sizes& sizes);  // shares memory; one size may be -1: inferred from the others
 Tensor view(const Tensor& x, const Sizes& sizes);     // the same
 Tensor flatten(const Tensor& x, Index start_dim = 0, Index end_dim = -1);  // these dimensions become one
 Tensor unsqueeze(const Tensor& x, Index dim);                              // a new dimension of size 1
@@ -258,20 +299,21 @@ Tensor transpose(const Tensor& x, Index dim0 = -2, Index dim1 = -1);  // copies;
 /// outside is left out: slice(x, 0, -3, 99) is the last three.
 Tensor slice(const Tensor& x, Index dim, Index begin, Index end, Index step = 1);
 Tensor narrow(const Tensor& x, Index dim, Index start, Index length);
-Tensor select(const Tensor& x, Index dim, Index index);  // one index of a dimension, which goes: (2, 3, 4) -> (2, 4)
+Tensor select(const Tensor& x, Index dim, Index index);  // one index of a dimension, without it: (2, 3, 4) -> (2, 4)
 /// x with `source` in the place of slice(x, dim, begin, end, step), or of select(x, dim, index): assignment to a slice,
 /// as a new tensor.
 Tensor slice_scatter(const Tensor& x, const Tensor& source, Index dim, Index begin, Index end, Index step = 1);
 Tensor select_scatter(const Tensor& x, const Tensor& source, Index dim, Index index);
-/// The elements [.., i, i + offset] of two dimensions, which become the last one. (.., m, n) -> (.., length)
+/// The elements with index i in dim1 and i + offset in dim2; the two dimensions become the last one. (m, n, ..) -> (..,
+/// length)
 Tensor diagonal(const Tensor& x, Index offset = 0, Index dim1 = 0, Index dim2 = 1);
 Tensor flip(const Tensor& x, const Dims& dims);        // these dimensions turned around
 Tensor roll(const Tensor& x, Index shift, Index dim);  // index i moves to i + shift, past the end to the front
-/// `value` around x: widths before and after, from the last dimension on; a negative width cuts. {1, 2} adds one
-/// element before and two after each row.
+/// `value` around x: pairs of widths (before, after), for the last dimension first; a negative width crops. {1, 2} adds
+/// one element before and two after each row.
 Tensor pad(const Tensor& x, const std::vector<Index>& widths, double value = 0);
 std::vector<Tensor> split(const Tensor& x, Index size, Index dim = 0);    // parts of `size`, the last may be smaller
-std::vector<Tensor> chunk(const Tensor& x, Index chunks, Index dim = 0);  // at most so many parts of one size
+std::vector<Tensor> chunk(const Tensor& x, Index chunks, Index dim = 0);  // at most so many, equal but for the last
 std::vector<Tensor> unbind(const Tensor& x, Index dim = 0);               // select() of every index
 Tensor concat(const std::vector<Tensor>& parts, Index dim = 0);           // joined along an existing dimension
 Tensor stack(const std::vector<Tensor>& parts, Index dim = 0);            // equal shapes, joined along a new dimension
@@ -307,7 +349,7 @@ Tensor norm(const Tensor& x, double p = 2);
 Tensor norm(const Tensor& x, double p, const Dims& dims, bool keepdim = false);
 Tensor cumsum(const Tensor& x, Index dim);   // the sum of the elements up to each one; same shape
 Tensor cumprod(const Tensor& x, Index dim);  // likewise the product
-/// 1 if any, or all, of the elements are not 0, else 0; how many are not. No gradient.
+/// any and all: 1 if any or all of the elements are not 0, else 0. count_nonzero: how many are not 0. No gradient.
 Tensor any(const Tensor& x);
 Tensor any(const Tensor& x, const Dims& dims, bool keepdim = false);
 Tensor all(const Tensor& x);
@@ -327,7 +369,7 @@ struct Sorted {
 };
 Ids argsort(const Tensor& x, Index dim = -1, bool descending = false);
 Sorted sort(const Tensor& x, Index dim = -1, bool descending = false);
-/// The k largest in falling order, or the k smallest in rising order.
+/// The k largest in descending order, or the k smallest in ascending order.
 Sorted topk(const Tensor& x, Index k, Index dim = -1, bool largest = true);
 /// The value in the middle of the order, the lower one of two; NaN if one is there.
 Tensor median(const Tensor& x);
@@ -390,10 +432,11 @@ Tensor embedding(const Tensor& weight, Ids ids, const Shape& ids_shape);
 /// Each element set to 0 with probability p, the others divided by 1 - p; x itself unless training (or p is 0).
 Tensor dropout(const Tensor& x, double p, bool training = true);
 Tensor dropout(const Tensor& x, double p, bool training, Generator& generator);
-/// Ids from low to high - 1; 1 with the given probabilities, else 0; indices drawn with the probabilities that weights
-/// (n), or each row of weights (rows, n), have after division by their sum. No gradient.
+/// Uniform ids from low to high - 1.
 Ids randint(Index low, Index high, const Shape& shape, Generator& generator = default_generator());
+/// 1 with the given probability, else 0, for each element; no gradient.
 Tensor bernoulli(const Tensor& probability, Generator& generator = default_generator());
+/// Indices drawn in proportion to weights (n), or to each row of weights (rows, n).
 Ids multinomial(const Tensor& weights, Index num_samples, bool replacement = false,
                 Generator& generator = default_generator());
 
@@ -412,14 +455,15 @@ struct CrossEntropyOptions {
   double label_smoothing = 0;
 };
 Tensor cross_entropy(const Tensor& logits, const Ids& targets, const CrossEntropyOptions& options);
-/// Against probabilities of the classes: -sum p log softmax(logits) per row. (.., V), (.., V) -> one number
+/// Against probabilities of the classes: -sum p log softmax(logits) per row. (.., V), (.., V) -> one number. A tensor
+/// of one dimension less holds targets: (.., V), (..).
 Tensor cross_entropy(const Tensor& logits, const Tensor& probabilities, const CrossEntropyOptions& options = {});
 struct NLLOptions {
   Tensor weight = {};
   std::int32_t ignore_index = -1;
   Reduction reduction = Reduction::mean;
 };
-/// cross_entropy of log_softmax(logits), which come instead of the logits.
+/// cross_entropy that takes log_softmax(logits) instead of the logits.
 Tensor nll_loss(const Tensor& log_probabilities, const Ids& targets, const NLLOptions& options = {});
 /// (prediction - target)^2; equal shapes.
 Tensor mse_loss(const Tensor& prediction, const Tensor& target);
@@ -442,8 +486,8 @@ struct BinaryCrossEntropyOptions {
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target);
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target,
                                         const BinaryCrossEntropyOptions& options);
-/// The same of probabilities s(x). A logarithm counts as -100 at least, as in PyTorch, so that 0 and 1 cost a finite
-/// loss; the gradient is 0 there.
+/// The same of probabilities s(x). A logarithm counts as -100 at least and has a slope of 1e12 at most, as in PyTorch:
+/// the loss and the gradient are finite at 0 and 1.
 Tensor binary_cross_entropy(const Tensor& probability, const Tensor& target,
                             const BinaryCrossEntropyOptions& options = {});
 /// Kullback & Leibler's divergence, sum of t (log t - log_prediction) over everything, divided by the first size:
@@ -461,7 +505,7 @@ Tensor gaussian_nll_loss(const Tensor& prediction, const Tensor& target, const T
 struct PoissonNLLOptions {
   bool log_input = true;  // prediction is the logarithm of the rate, else the rate
   bool full = false;      // with Stirling's approximation of log(target!)
-  double eps = 1e-8;      // added to the rate below its logarithm
+  double eps = 1e-8;      // added to the rate inside the logarithm
   Reduction reduction = Reduction::mean;
 };
 /// rate - target log(rate); equal shapes.
@@ -481,7 +525,7 @@ struct TripletMarginOptions {
   double margin = 1;
   double p = 2;  // of the norm
   double eps = 1e-6;
-  bool swap = false;  // the nearer one of anchor and positive stands for the anchor (Balntas et al. 2016)
+  bool swap = false;  // measure to the negative from anchor or positive, whichever is nearer (Balntas et al. 2016)
   Reduction reduction = Reduction::mean;
 };
 /// max(0, distance(anchor, positive) - distance(anchor, negative) + margin) of rows.
@@ -501,10 +545,10 @@ struct Size2 {
   Size2(Index both) : height(both), width(both) {}
   Size2(Index h, Index w) : height(h), width(w) {}
 };
-/// Of a convolution without padding, and of one that pads until the result is as long as the input.
+/// valid: no padding. same: as much as makes the result as long as the input.
 enum class Padding { valid, same };
-/// Zeros on both sides of an input, as many as `size`. Padding::same is dilation (kernel - 1) in all, of which an odd
-/// one stands at the end, as in PyTorch; it needs a stride of 1.
+/// Zeros on both sides of an input, as many as `size`. Padding::same adds dilation (kernel - 1) of them in total; if
+/// that is odd, the end gets one more, as in PyTorch. It needs a stride of 1.
 struct Padding1d {
   Index size = 0;
   bool same = false;
@@ -551,7 +595,7 @@ struct Pool1dOptions {
 struct Pool2dOptions {
   Size2 stride = 0;  // 0: the window's size
   Size2 padding = 0;
-  // Windows may begin on the last elements and reach beyond the padding, which then is never counted.
+  // The last window may reach beyond the padding; what is there never counts.
   bool ceil_mode = false;
   bool count_include_pad = true;  // in means: padding counts as zeros
 };
@@ -591,8 +635,7 @@ Tensor adaptive_avg_pool2d(const Tensor& x, Size2 size);
 /// The largest value of such windows; the first of equals gets the gradient.
 Tensor adaptive_max_pool2d(const Tensor& x, Size2 size);
 
-/// How interpolate() finds a value between others. bilinear and linear are the same; PyTorch calls one dimension
-/// linear.
+/// How interpolate() finds a value between others: linear is for (B, C, L), bilinear for (B, C, H, W), as in PyTorch.
 enum class Interpolation { nearest, linear, bilinear };
 /// A factor for height and width; one number stands for both.
 struct Scale2 {
@@ -606,12 +649,12 @@ struct InterpolateOptions {
   Size2 size = 0;           // of the result
   Scale2 scale_factor = 0;  // the result's size is x's times this, rounded down
   Interpolation mode = Interpolation::nearest;
-  bool align_corners = false;  // the outer elements of x and of the result lie on each other, not their outer edges
+  bool align_corners = false;  // the corner elements of x and of the result coincide, not their outer edges
 };
 /// x drawn larger or smaller: result o lies at s (o + 1/2) - 1/2 of x, s being 1 / scale_factor, or the size of x by
 /// that of the result; with align_corners at o (size - 1) / (result's size - 1). bilinear weighs both neighbours of
 /// that place along each dimension, nearest takes the element at floor(s o), all as PyTorch does. (B, C, H, W) -> (B,
-/// C, H', W'); (B, C, L) -> (B, C, L'), for which width stands
+/// C, H', W'); (B, C, L) -> (B, C, L'), given as the width
 Tensor interpolate(const Tensor& x, InterpolateOptions options);
 
 /// Of scaled_dot_product_attention and packed_attention.
@@ -634,22 +677,22 @@ void check_flags(const char* op, const char* name, const Tensor& mask);
 /// softmax(q k^T scale) v for each leading index (Vaswani et al. 2017, eq. 1). The T x S weights are not kept, unless a
 /// mask, a bias or dropout is given: then matmul, softmax and dropout compute them.
 /// Keys that causal or the mask hides have weight 0; values there must still be finite, since 0 times infinity is NaN.
-/// A query that sees no key gets 0, also in place of PyTorch 1.13's NaN.
+/// A query that sees no key gets 0, where PyTorch 1.13 gives NaN.
 /// q (.., T, D), k (.., S, D), v (.., S, E) -> (.., T, E)
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                                     const AttentionOptions& options = {});
 /// Self-attention with `heads` heads, computed from the joint projection, each document by itself: the rows of qkv are
-/// tokens, the documents stand one after another, and the i-th has lengths[i] rows (all rows together). The columns are
-/// q, k and v, each split into heads. (N, 3 C) -> (N, C)
+/// tokens, the documents stand one after another, the i-th has lengths[i] rows, N in total. The columns are q, k and v,
+/// each split into heads. (N, 3 C) -> (N, C)
 Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> lengths,
                         const AttentionOptions& options = {});
 
-// ---- composed of the ops above, under PyTorch's names
+// ---- more of PyTorch's ops, most of them composed of those above
 Tensor asinh(const Tensor& x);
 Tensor acosh(const Tensor& x);
 Tensor atanh(const Tensor& x);
 Tensor log10(const Tensor& x);
-Tensor erfc(const Tensor& x);  // 1 - erf(x); its digits are those of erf
+Tensor erfc(const Tensor& x);  // 1 - erf(x), accurate for large x too
 Tensor frac(const Tensor& x);  // x - trunc(x)
 Tensor sinc(const Tensor& x);  // sin(pi x) / (pi x), and 1 at 0
 Tensor deg2rad(const Tensor& x);
@@ -672,7 +715,7 @@ Tensor logaddexp(const Tensor& a, const Tensor& b);       // log(e^a + e^b), wit
 Tensor logaddexp2(const Tensor& a, const Tensor& b);      // log2(2^a + 2^b)
 Tensor xlogy(const Tensor& x, const Tensor& y);           // x log(y), and 0 where x is 0
 Tensor heaviside(const Tensor& x, const Tensor& values);  // 0 below 0, 1 above, `values` at 0; no gradient
-Tensor copysign(const Tensor& a, const Tensor& b);        // |a| with the sign of b, which may be that of -0
+Tensor copysign(const Tensor& a, const Tensor& b);        // |a| with the sign of b, also of -0
 Tensor fmax(const Tensor& a, const Tensor& b);            // maximum and minimum, but a number wins over a NaN
 Tensor fmin(const Tensor& a, const Tensor& b);
 Tensor floor_divide(const Tensor& a, const Tensor& b);                                // floor(a / b)
@@ -683,7 +726,7 @@ Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, double value =
 Tensor isclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false);
 bool allclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false);
 bool equal(const Tensor& a, const Tensor& b);                      // the same shape and numbers
-Tensor isin(const Tensor& elements, const Tensor& test_elements);  // 1 where the element is one of these
+Tensor isin(const Tensor& elements, const Tensor& test_elements);  // 1 where the element is one of these; no gradient
 
 Tensor ravel(const Tensor& x);                                      // flatten(x)
 Tensor t(const Tensor& x);                                          // the transpose of a matrix; a vector as it is
@@ -694,14 +737,14 @@ Tensor tile(const Tensor& x, const Sizes& counts);  // repeat, with counts of 1 
 Tensor fliplr(const Tensor& x);                     // flip(x, 1)
 Tensor flipud(const Tensor& x);                     // flip(x, 0)
 Tensor rot90(const Tensor& x, Index k = 1, Index dim0 = 0, Index dim1 = 1);  // k quarter turns from dim0 to dim1
-Tensor atleast_1d(const Tensor& x);  // with dimensions of size 1 in front, for 3-D behind, as NumPy adds them
-Tensor atleast_2d(const Tensor& x);
-Tensor atleast_3d(const Tensor& x);
-Tensor hstack(const std::vector<Tensor>& parts);        // joined side by side
-Tensor vstack(const std::vector<Tensor>& parts);        // one below another
-Tensor dstack(const std::vector<Tensor>& parts);        // one behind another
-Tensor column_stack(const std::vector<Tensor>& parts);  // hstack, with vectors as columns
-Tensor block_diag(const std::vector<Tensor>& parts);    // matrices along the diagonal, 0 elsewhere
+Tensor atleast_1d(const Tensor& x);                                          // () -> (1)
+Tensor atleast_2d(const Tensor& x);                                          // (n) -> (1, n)
+Tensor atleast_3d(const Tensor& x);                                          // (n) -> (1, n, 1), (m, n) -> (m, n, 1)
+Tensor hstack(const std::vector<Tensor>& parts);                             // joined side by side
+Tensor vstack(const std::vector<Tensor>& parts);                             // one below another
+Tensor dstack(const std::vector<Tensor>& parts);                             // joined along dimension 2
+Tensor column_stack(const std::vector<Tensor>& parts);                       // hstack, with vectors as columns
+Tensor block_diag(const std::vector<Tensor>& parts);                         // matrices along the diagonal, 0 elsewhere
 std::vector<Tensor> split(const Tensor& x, const std::vector<Index>& sizes, Index dim = 0);  // parts of these sizes
 std::vector<Tensor> tensor_split(const Tensor& x, Index sections, Index dim = 0);  // the first parts may be larger by 1
 std::vector<Tensor> hsplit(const Tensor& x, Index sections);  // equal parts of dimension 1, of 0 in a vector
@@ -713,11 +756,11 @@ Tensor diag(const Tensor& x, Index diagonal = 0);
 Tensor diagflat(const Tensor& x, Index offset = 0);    // diag(flatten(x))
 Tensor diag_embed(const Tensor& x, Index offset = 0);  // (.., n) -> (.., m, m), the rows as diagonals
 Tensor trace(const Tensor& x);                         // the sum of a matrix's diagonal
-/// Every tensor of dimension 1 repeated along the dimensions of the others. "ij": dimension i belongs to tensor i; "xy"
-/// swaps the first two.
+/// The coordinates of a grid: each vector, repeated along the dimensions of the others. "ij": dimension i belongs to
+/// tensor i; "xy" swaps the first two.
 std::vector<Tensor> meshgrid(const std::vector<Tensor>& tensors, std::string_view indexing = "ij");
 Tensor cartesian_prod(const std::vector<Tensor>& tensors);  // all combinations: (a), (b) -> (a b, 2)
-/// Each index of `dim` this often in a row; without `dim` of flatten(x).
+/// Repeats each index of `dim` that many times in succession; without `dim`, each element of flatten(x).
 Tensor repeat_interleave(const Tensor& x, Index repeats);
 Tensor repeat_interleave(const Tensor& x, Index repeats, Index dim);
 Tensor take(const Tensor& x, const Ids& ids);               // elements of flatten(x), in the shape of the ids
@@ -739,7 +782,7 @@ Tensor nansum(const Tensor& x);  // NaN counts as 0
 Tensor nansum(const Tensor& x, const Dims& dims, bool keepdim = false);
 Tensor nanmean(const Tensor& x);  // of what is not NaN
 Tensor nanmean(const Tensor& x, const Dims& dims, bool keepdim = false);
-/// The value below which a part q of the others lies, between two neighbors linearly; NaN if one is there.
+/// The q-quantile, linear between two neighbors; NaN if x has one.
 Tensor quantile(const Tensor& x, double q);
 Tensor quantile(const Tensor& x, double q, Index dim, bool keepdim = false);
 Sorted kthvalue(const Tensor& x, Index k, Index dim = -1, bool keepdim = false);  // the k-th smallest; 1 is the first
@@ -748,7 +791,7 @@ Tensor msort(const Tensor& x);                                       // sort(x, 
 Sorted cummax(const Tensor& x, Index dim);  // the largest up to each element; the last place of equal ones
 Sorted cummin(const Tensor& x, Index dim);
 Tensor logcumsumexp(const Tensor& x, Index dim);                   // log of cumsum(e^x), without overflow
-Tensor diff(const Tensor& x, Index n = 1, Index dim = -1);         // n times: each element but the first minus the last
+Tensor diff(const Tensor& x, Index n = 1, Index dim = -1);         // n times: x[i + 1] - x[i]
 Tensor trapezoid(const Tensor& y, double dx = 1, Index dim = -1);  // the integral by the trapezoidal rule
 Tensor trapezoid(const Tensor& y, const Tensor& x, Index dim = -1);
 Tensor cumulative_trapezoid(const Tensor& y, double dx = 1, Index dim = -1);  // up to each element but the first
@@ -763,16 +806,17 @@ Tensor corrcoef(const Tensor& x);
 Ids searchsorted(const Tensor& sorted, const Tensor& values, bool right = false);
 Ids bucketize(const Tensor& values, const Tensor& boundaries, bool right = false);  // the same
 Ids bincount(const Ids& ids, Index minlength = 0);                                  // how often each number is there
-Tensor unique(const Tensor& x);                                                     // in rising order, each once
-Tensor unique_consecutive(const Tensor& x);                                         // without repeats in a row
-/// How many numbers are in each of `bins` equal parts from min to max, or of what x spans if both are 0.
+Tensor unique(const Tensor& x);              // in ascending order, each once; no gradient
+Tensor unique_consecutive(const Tensor& x);  // without repeats in succession; no gradient
+/// How many numbers are in each of `bins` equal parts from min to max, or of what x spans if both are 0. No
+/// gradient.
 Tensor histc(const Tensor& x, Index bins = 100, double min = 0, double max = 0);
 
 Tensor mm(const Tensor& a, const Tensor& b);     // (m, k), (k, n) -> (m, n)
 Tensor mv(const Tensor& a, const Tensor& b);     // (m, k), (k) -> (m)
 Tensor vdot(const Tensor& a, const Tensor& b);   // dot
 Tensor inner(const Tensor& a, const Tensor& b);  // over the last dimension of both
-/// The factors of what is added to, and of the product.
+/// beta scales x, alpha the product.
 struct AddOptions {
   double beta = 1, alpha = 1;
 };
@@ -806,7 +850,8 @@ Tensor normal(const Tensor& mean, const Tensor& std);  // N(mean, std^2), each e
 /// dropout of whole channels: of (B, C, ..).
 Tensor dropout1d(const Tensor& x, double p = 0.5, bool training = true);
 Tensor dropout2d(const Tensor& x, double p = 0.5, bool training = true);
-/// dropout to selu's lower end, with mean 0 and variance 1 kept (Klambauer et al. 2017); and of whole channels.
+/// Dropped elements, or whole channels, become selu's lower limit; then all are scaled and moved so that mean 0 and
+/// variance 1 stay (Klambauer et al. 2017).
 Tensor alpha_dropout(const Tensor& x, double p = 0.5, bool training = false);
 Tensor feature_alpha_dropout(const Tensor& x, double p = 0.5, bool training = false);
 /// softmax((logits + Gumbel noise) / tau); hard: 1 at the largest and 0 elsewhere, with the same gradient (Jang et al.

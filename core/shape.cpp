@@ -35,7 +35,7 @@ Shape Shape::unsqueezed(Index dim, const char* op) const {
 }
 
 Sizes::Sizes(std::span<const Index> sizes) : rank_(sizes.size()) {
-  check(rank_ <= Shape::max_rank, "shape: {} dimensions; there may be {}: merge some with reshape", rank_,
+  check(rank_ <= Shape::max_rank, "shape: {} dimensions; at most {} are allowed: merge some with reshape", rank_,
         Shape::max_rank);
   std::ranges::copy(sizes, sizes_.begin());
 }
@@ -48,8 +48,9 @@ Shape Sizes::fill(const char* op, const Shape& from) const {
   Shape shape;
   for (const Index* size = begin(); size != end(); ++size) shape.push_back(size == inferred ? 1 : *size);
   const Index others = shape.numel(), all = from.numel();
-  check(others != 0 && all % others == 0, "{}: {} has {} elements, which ({}) cannot split: the others make {}", op,
-        from, all, fmt::join(*this, ", "), others);
+  check(others != 0 && all % others == 0,
+        "{}: {} has {} elements; they must be a multiple of {}, the product of the other sizes in ({})", op, from, all,
+        others, fmt::join(*this, ", "));
   shape.set(inferred - begin(), all / others);
   return shape;
 }

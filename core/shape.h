@@ -38,6 +38,10 @@ class Shape {
   constexpr Shape() = default;  // a single number: rank 0, one element
   Shape(std::initializer_list<Index> sizes) : Shape(std::span<const Index>(sizes.begin(), sizes.size())) {}
   Shape(const std::vector<Index>& sizes) : Shape(std::span<const Index>(sizes)) {}
+  /// One dimension: zeros(3).
+  template <std::integral T>
+  requires(!std::same_as<T, bool>) Shape(T size)  // NOLINT(google-explicit-constructor)
+      : Shape({static_cast<Index>(size)}) {}
   explicit Shape(std::span<const Index> sizes) {
     for (const Index size : sizes) push_back(size);
   }
@@ -58,8 +62,8 @@ class Shape {
   void push_back(Index size) {
     check(rank_ < max_rank, "shape: more than {} dimensions; merge some with reshape", max_rank);
     check(size >= 0,
-          "shape: size {} in dimension {}; sizes must be at least 0 (reshape alone takes one -1 for what the others "
-          "leave)",
+          "shape: size {} in dimension {}; sizes must be at least 0 (only reshape takes a -1, once: the size to "
+          "infer)",
           size, rank_);
     sizes_[rank_++] = size;
   }
@@ -88,7 +92,7 @@ class Shape {
     return rank_ == 0 && (dim == 0 || dim == -1) ? 0 : normalize(dim, op);
   }
 
-  /// With a new dimension of size 1 at `dim`, which becomes the index of the new one; negative counts from the end.
+  /// With a new dimension of size 1 whose index in the result is `dim`; negative counts from the result's end.
   Shape unsqueezed(Index dim, const char* op) const;
 
   struct Matrix {
@@ -117,8 +121,8 @@ class Shape {
   std::size_t rank_ = 0;
 };
 
-/// The sizes that reshape() and the like give a tensor: one, several, or a Shape. One of them may be -1, which stands
-/// for what the others leave.
+/// The sizes that reshape() and the like give a tensor: one, several, or a Shape. One of them may be -1: it is inferred
+/// from the number of elements and the other sizes.
 class Sizes {
  public:
   Sizes(Index size) : Sizes({size}) {}

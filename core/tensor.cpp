@@ -17,7 +17,8 @@ struct Graveyard {
   std::vector<NodePtr, PoolAllocator<NodePtr>> nodes;
 };
 
-// A plain pointer, because tensors may outlive the thread's other locals; null unless a Node is being destroyed.
+// Null unless a Node is being destroyed. A plain pointer, which stays valid while the thread's other locals are
+// destroyed: tensors may outlive them.
 thread_local Graveyard* graveyard = nullptr;
 
 // Braces are ragged if two of one level differ in length, or if a number stands where a list is expected.
@@ -85,6 +86,7 @@ Node::~Node() {
     Graveyard local;
     graveyard = &local;
     std::ranges::move(inputs, std::back_inserter(local.nodes));
+    backward.reset();  // it may hold a tensor that is among the inputs: they must outlive it
     while (!local.nodes.empty()) {
       const NodePtr next = std::move(local.nodes.back());
       local.nodes.pop_back();
@@ -135,7 +137,8 @@ Tensor& Tensor::requires_grad(bool wanted) {
 
 Tensor Tensor::grad() const {
   if (!node().grad) return {};
-  if (node().grad_node != nullptr && node().grad_node->data.is_same(node().grad)) return Tensor(node().grad_node);
+  // A later backward() may have put other values in the gradient's place.
+  if (const auto& held = node().grad_node; held && (*held)->data.is_same(node().grad)) return Tensor(*held);
   return Tensor(std::allocate_shared<Node>(PoolAllocator<Node>{}, shape(), dtype(), node().grad));
 }
 

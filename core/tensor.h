@@ -28,6 +28,7 @@ namespace gradus {
 
 struct Node;
 class Tensor;
+class Ids;
 using NodePtr = std::shared_ptr<Node>;
 
 /// What a backward function sees of its op's inputs: in[i] is the i-th node that was passed to record().
@@ -57,9 +58,11 @@ class RuleInputs {
 /// The gradients of an op's inputs, in their order; one that is undefined is 0 everywhere, or was not asked for.
 using Gradients = std::vector<Tensor>;
 
-/// An op's derivative, in two forms.
+/// An op's derivative, in two forms. Its memory is the pool's.
 struct Backward {
   virtual ~Backward() = default;
+  static void* operator new(std::size_t bytes) { return pool_allocate(bytes); }
+  static void operator delete(void* p, std::size_t bytes) { pool_free(p, bytes); }
   /// The kernels: adds to the gradients of the op's inputs.
   virtual void operator()(const Node& out, Inputs in) const = 0;
   virtual bool has_rule() const { return false; }
@@ -80,7 +83,7 @@ struct GradShare {
 namespace detail {
 // How many ChangeGuards live. At 0, values() has nothing to check.
 extern constinit std::atomic<int> change_guards;
-// Throws Error if this thread is running such a backward and `values` are among those.
+// Throws Error if this thread is inside a ChangeGuard that lists `values` as overwritten.
 void check_unchanged(const Node& values);
 }  // namespace detail
 
@@ -105,13 +108,13 @@ struct Node {
   bool keeps_grad = false;  // retain_grad(): backward() leaves the gradient of this op's result
   std::uint64_t id = 0;     // order of creation on a thread: every input has a lower one than its output
   const char* op = "";      // "softmax": for printing, errors, the graph picture; empty for a leaf
-  const char* within = "";  // the op that the program called, where this is a step of it: "mse_loss" of its "sub"
+  const char* within = "";  // the composed op of which this is a step ("mse_loss" of its "sub"), or empty
   Versions versions;        // of the op's values when it was recorded
   Buffer data;
-  mutable Buffer grad;  // empty until something adds to it
-  NodePtr grad_node;    // the gradient as part of a graph, if its values are still those in `grad`
+  mutable Buffer grad;                 // empty until something adds to it
+  std::unique_ptr<NodePtr> grad_node;  // after create_graph: the gradient as part of a graph
   std::vector<NodePtr, PoolAllocator<NodePtr>> inputs;
-  std::shared_ptr<const Backward> backward;
+  std::unique_ptr<const Backward> backward;
 
   Node(Shape shape, DType dtype, Buffer data);
   ~Node();
@@ -179,6 +182,12 @@ class Tensor {
  public:
   /// Undefined: stands for "no tensor", as an absent bias or a gradient that nothing has added to.
   Tensor() = default;
+  Tensor(const Tensor&) = default;
+  Tensor(Tensor&&) = default;
+  ~Tensor() = default;
+  /// For a variable only: x[0] = y, which would change nothing, does not compile. select_scatter() does it.
+  Tensor& operator=(const Tensor&) & = default;
+  Tensor& operator=(Tensor&&) & = default;
   explicit Tensor(NodePtr node) : node_(std::move(node)) {}
 
   /// Fresh memory that is not initialized.
@@ -202,6 +211,8 @@ class Tensor {
 
   /// The value of a tensor with one element; a NaN without its sign, so that it prints as "nan".
   double item() const;
+  /// Whether the value of a tensor with one element is not 0: if (all(done)) ..
+  explicit operator bool() const { return item() != 0; }
   /// The elements in row-major order, to read or write in place. T must be the tensor's own type. The span is valid
   /// while a Tensor with these elements lives, so name the tensor first: sigmoid(x).data<float>() dangles. Writing is
   /// not recorded: do not change values that a recorded op needs for its gradient before backward() has run. Call
@@ -263,6 +274,11 @@ class Tensor {
   Tensor T() const;
   /// select(0, index): one row of a matrix.
   Tensor operator[](Index index) const;
+  /// Rows: the shape of ids, then that of a row.
+  Tensor operator[](const Ids& ids) const;
+  /// A tensor may be ids or a mask: write x[to_ids(i)], index_select(x, 0, nonzero(mask).reshape(-1)) or
+  /// masked_select(x, mask).
+  Tensor operator[](const Tensor&) const = delete;
   Tensor transpose(Index dim0 = -2, Index dim1 = -1) const;
   Tensor sum() const;
   Tensor sum(const Dims& dims, bool keepdim = false) const;
@@ -271,6 +287,32 @@ class Tensor {
   Tensor max() const;
   Tensor max(const Dims& dims, bool keepdim = false) const;
   Tensor softmax(Index dim = -1) const;
+  Tensor sin() const;
+  Tensor cos() const;
+  Tensor square() const;
+  Tensor clamp(double low, double high) const;
+  Tensor min() const;
+  Tensor min(const Dims& dims, bool keepdim = false) const;
+  Tensor var() const;
+  Tensor var(const Dims& dims, bool keepdim = false, double correction = 1) const;
+  Tensor std() const;
+  Tensor std(const Dims& dims, bool keepdim = false, double correction = 1) const;
+  Tensor norm(double p = 2) const;
+  Tensor norm(double p, const Dims& dims, bool keepdim = false) const;
+  Tensor log_softmax(Index dim = -1) const;
+  Ids argmax(Index dim = -1) const;
+  Ids argmin(Index dim = -1) const;
+  Tensor any() const;
+  Tensor all() const;
+  Tensor permute(const std::vector<Index>& dims) const;
+  Tensor expand(const Sizes& sizes) const;
+  Tensor select(Index dim, Index index) const;
+  Tensor index_select(Index dim, const Ids& ids) const;
+  Tensor gather(Index dim, const Ids& ids) const;
+  Tensor masked_fill(const Tensor& mask, double value) const;
+  std::vector<Tensor> split(Index size, Index dim = 0) const;
+  std::vector<Tensor> chunk(Index chunks, Index dim = 0) const;
+  std::vector<Tensor> unbind(Index dim = 0) const;
 
   const NodePtr& node_ptr() const { return node_; }
   Node& node() const {
@@ -321,8 +363,8 @@ concept Numbers = std::ranges::contiguous_range<R> && std::is_arithmetic_v<std::
     !std::same_as<std::ranges::range_value_t<R>, char>;
 }  // namespace detail
 
-/// From numbers in braces: the shape is what the braces show, {{1, 2, 3}} being (1, 3); or the one given, which they
-/// fill in row-major order. Throws Error for ragged braces and for a count that is not the shape's.
+/// From numbers in braces. Without a shape, their nesting is the shape: {{1, 2, 3}} is (1, 3). With one, they fill it
+/// in row-major order. Throws Error for ragged braces and for a count that is not the shape's.
 Tensor tensor(const Nested& values, DType dtype = DType::f32);
 Tensor tensor(const Nested& values, const Shape& shape, DType dtype = DType::f32);
 /// From numbers of any type in a vector, array or span, in row-major order; without a shape one dimension, or the
@@ -357,7 +399,7 @@ Tensor rand(const Shape& shape, DType dtype = DType::f32);
 Tensor rand(const Shape& shape, DType dtype, Generator& generator);
 Tensor randn_like(const Tensor& x);
 Tensor rand_like(const Tensor& x);
-/// 0, 1, .. end-1; or start, start + step, .. below end.
+/// start, start + step, .. as long as it is below end (above end for a negative step); start is 0 unless given.
 Tensor arange(double end, DType dtype = DType::f32);
 template <std::integral T>
 Tensor arange(T end, DType dtype = DType::f32) {

@@ -3,18 +3,13 @@
 #include <utility>
 
 namespace gradus {
-namespace {
-constinit thread_local OpWatcher* newest = nullptr;
-}
 
-OpWatcher::OpWatcher() : outer_(std::exchange(newest, this)) {}
+constinit thread_local OpWatcher* detail::newest_watcher = nullptr;
+
+OpWatcher::OpWatcher() : outer_(std::exchange(detail::newest_watcher, this)) {}
 
 OpWatcher::~OpWatcher() {
-  newest = outer_;
-}
-
-OpWatcher* detail::watcher() {
-  return newest;
+  detail::newest_watcher = outer_;
 }
 
 }  // namespace gradus

@@ -1,5 +1,6 @@
-// OpWatcher: is called for every op of a thread, when the op runs and when its backward has run. AnomalyMode is one.
-// Without a watcher an op pays for one look at a pointer.
+// OpWatcher, the base class of observers such as AnomalyMode and profile(): called after each op that can have a
+// gradient (comparisons and the like have none), and after its backward. Without a watcher an op pays for looks at a
+// pointer.
 #pragma once
 
 #include <functional>
@@ -10,8 +11,8 @@
 namespace gradus {
 #pragma GCC visibility push(default)
 
-/// Watches the ops of the thread that made it, for as long as it lives. Several may live at once and all are called;
-/// they must be destroyed in the reverse order of their making.
+/// Watches the ops that have a gradient, on the thread that made it, for as long as it lives. Several may live at once
+/// and all are called; they must be destroyed in the reverse order of their making.
 class OpWatcher {
  public:
   using Inputs = std::span<const std::reference_wrapper<const Tensor>>;
@@ -23,6 +24,10 @@ class OpWatcher {
 
   /// A training step begins.
   virtual void set_step(Index /*step*/) {}
+  /// The program calls this op. The steps of a composed op are not told, and one call may be told twice.
+  virtual void on_call(const char* /*op*/) {}
+  /// Before on_forward(): the FLOPs of the op's forward, where shapes do not tell them.
+  virtual void on_flops(double /*flops*/) {}
   /// An op has computed y; whether it will be recorded is not known yet.
   virtual void on_forward(const char* /*op*/, const Tensor& /*y*/, Inputs /*inputs*/) {}
   /// The op was recorded.
@@ -44,12 +49,19 @@ class OpWatcher {
 };
 
 namespace detail {
+extern constinit thread_local OpWatcher* newest_watcher;
+
 /// The thread's newest; null: none lives.
-OpWatcher* watcher();
+inline OpWatcher* watcher() {
+  return newest_watcher;
+}
 
 template <class F>
 void for_each_watcher(F f) {
   for (OpWatcher* each = watcher(); each != nullptr; each = each->outer()) f(*each);
+}
+inline void tell_flops(double forward) {
+  for_each_watcher([&](OpWatcher& watcher) { watcher.on_flops(forward); });
 }
 }  // namespace detail
 

@@ -50,8 +50,8 @@ GradcheckReport gradcheck(const nn::Module& module, const std::function<Tensor()
     return gradcheck(loss, module.named_parameters(), options);
   } catch (const Error& error) {
     fail(
-        "gradcheck: with the module in f64, the loss ended in \"{}\"; tensors that it uses besides must be f64: an "
-        "input, or a member that members() does not name",
+        "gradcheck: the module was converted to f64, and the loss threw \"{}\"; other tensors that it uses must be f64 "
+        "too: an input, or a member that members() does not name",
         error.what());
   }
 }

@@ -38,7 +38,7 @@ double normal_cdf(double x) {
   return std::erfc(-x / std::sqrt(2.0)) / 2;
 }
 
-// The x with erf(x) = y: Winitzki's approximation, whose error of 2e-3 three of Halley's steps take below rounding.
+// The x with erf(x) = y: Winitzki's approximation (error 2e-3), refined by three Halley steps to rounding.
 double erfinv(double y) {
   if (!(std::abs(y) < 1)) return y * std::numeric_limits<double>::infinity();
   constexpr double a = 0.147;
@@ -51,7 +51,7 @@ double erfinv(double y) {
   return x;
 }
 
-// Gram-Schmidt, each vector twice, which leaves them orthogonal to rounding (Giraud et al. 2005).
+// Gram-Schmidt, run twice on each vector, so that they are orthogonal up to rounding (Giraud et al. 2005).
 void make_orthonormal(std::vector<std::vector<double>>& vectors) {
   for (std::size_t j = 0; j < vectors.size(); ++j) {
     std::vector<double>& v = vectors[j];

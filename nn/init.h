@@ -11,8 +11,8 @@ enum class Fan { in, out };
 enum class Nonlinearity { linear, sigmoid, tanh, relu, leaky_relu, selu };
 
 /// The gain of a nonlinearity: weights with the standard deviation gain / sqrt(fan) keep the variance of activations.
-/// In the order above 1, 1, 5/3, sqrt(2), sqrt(2 / (1 + a^2)), 3/4 (PyTorch's calculate_gain); `a` is leaky_relu's
-/// negative slope.
+/// In the enumerators' order: 1, 1, 5/3, sqrt(2), sqrt(2 / (1 + a^2)), 3/4 (PyTorch's calculate_gain); `a` is
+/// leaky_relu's negative slope.
 double gain(Nonlinearity nonlinearity, double a = 0.01);
 
 /// Every entry drawn from N(mean, std^2), or uniformly from [low, high), or set; any shape.

@@ -1,4 +1,4 @@
-// Counting in double, on copies of the values.
+// Computed on copies of the values in f64.
 #include <gradus/nn/metrics.h>
 
 #include <algorithm>
@@ -30,7 +30,7 @@ void each_row(const char* name, const Tensor& logits, const Ids& targets, std::i
   }
 }
 
-// NaN of nothing.
+// part / whole; NaN if whole is 0.
 double share(Index part, Index whole) {
   return whole == 0 ? std::numeric_limits<double>::quiet_NaN() : static_cast<double>(part) / static_cast<double>(whole);
 }

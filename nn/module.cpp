@@ -171,12 +171,12 @@ void Module::zero_grad() {
 
 void detail::check_whole(const Module& module, const std::type_info& type) {
   check(typeid(module) == type,
-        "clone: a {} came as its base {}, and would lose what the base does not have; clone it as "
-        "what it is",
+        "clone: the module is a {}, but was passed as its base {}, whose copy would lose the rest; pass the derived "
+        "type",
         platform::type_name(typeid(module).name()), platform::type_name(type.name()));
 }
 
-// members() passes the members themselves, so that what it names can be replaced, though it is const.
+// members() is const but passes references to the members themselves, so a const_cast can replace them.
 void detail::own_tensors(const Module& original, const Module& copy) {
   std::unordered_set<const Tensor*> others;
   TensorVisitor note([&](std::string_view, const Tensor& tensor, bool) { others.insert(&tensor); });

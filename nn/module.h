@@ -20,7 +20,7 @@ using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
 /// What members() receives: call it with each member and a name of its own. It builds dotted names
 /// ("h.0.attn.c_attn.weight"). Throws Error for a name that is empty or contains a dot. Two members with one name are
-/// an Error in train() and in every function that lists members.
+/// an Error in train(), parameters(), num_parameters() and the named_ functions.
 class Visitor {
  public:
   virtual ~Visitor() = default;
@@ -51,7 +51,7 @@ class Visitor {
   std::size_t enter(std::string_view name);
   void leave(std::size_t outer) { path_.resize(outer); }
 
-  // From the pool, so that zero_grad() in a steady training step asks the system for nothing.
+  // From the memory pool, so that zero_grad() in a training loop allocates nothing from the system.
   std::basic_string<char, std::char_traits<char>, PoolAllocator<char>> path_;
 };
 
@@ -90,8 +90,9 @@ class Module {
   void eval() { train(false); }
   bool training() const { return training_; }
 
-  /// Converts every parameter and buffer in place, so ties and optimizers stay valid; gradients are dropped. f32 -> f64
-  /// -> f32 is exact. Call it between steps: a graph recorded before the call cannot run backward after it.
+  /// Converts every parameter and buffer in place, so ties and optimizers stay valid; those that change lose their
+  /// gradient. f32 -> f64 -> f32 is exact. Call it between steps: a graph recorded before the call cannot run backward
+  /// after it.
   void to(DType dtype);
   void zero_grad();
 

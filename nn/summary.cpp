@@ -1,4 +1,5 @@
-// A row per module. A parameter belongs to the module whose name is the parameter's without its last part.
+// A row per module. A parameter belongs to the innermost module whose name begins the parameter's: a list of parameters
+// is no module of its own.
 #include <gradus/nn/summary.h>
 
 #include <fmt/format.h>
@@ -40,6 +41,12 @@ struct Row {
   std::string name, type, shapes, count;
 };
 
+// The names of all modules: one that stands at two places has two, of which named_modules() lists the first.
+struct ModuleNames final : Visitor {
+  std::unordered_set<std::string> names;
+  void on_module(std::string_view name, const Module&) override { names.emplace(name); }
+};
+
 }  // namespace
 
 std::string summary(const Module& module) {
@@ -50,9 +57,12 @@ std::string summary(const Module& module) {
   std::map<std::string, Own> own;
   std::unordered_set<const Node*> parameters, seen;
   for (const Tensor& parameter : module.parameters()) parameters.insert(&parameter.node());
+  ModuleNames modules;
+  module.members(modules);
   Index bytes = 0, frozen = 0;
   for (const auto& [name, tensor] : module.named_state(false)) {
-    const std::size_t dot = name.rfind('.');
+    std::size_t dot = name.rfind('.');
+    while (dot != std::string::npos && !modules.names.contains(name.substr(0, dot))) dot = name.rfind('.', dot - 1);
     const std::string last = dot == std::string::npos ? name : name.substr(dot + 1);
     Own& mine = own[dot == std::string::npos ? "" : name.substr(0, dot)];
     const bool is_new = seen.insert(&tensor.node()).second, is_parameter = parameters.contains(&tensor.node());

@@ -17,7 +17,7 @@ void check_weight(const Tensor& y, const Tensor& weight);
 /// What has to be known about an op's inputs before its derivative runs.
 struct Inspection {
   bool wanted = false;        // an input wants a gradient, and the op's result has elements
-  bool shared = false;        // a tensor of the caller holds a gradient that will change
+  bool shared = false;        // a gradient that the op will change is also a tensor of the caller (x.grad())
   bool changed = false;       // one of the op's values was written since it recorded them
   std::uint64_t missing = 0;  // a bit for each of the first 64 that has no gradient yet
 };
@@ -29,5 +29,22 @@ void finish(const Node& op, bool released);
 
 /// Adds the gradients of sum(y * weight), y being the first of `ops`, to those of the leaves, by the ops' kernels.
 void run_kernels(NodeList ops, const Tensor& weight, bool retain_graph);
+/// The same where y already holds its gradient.
+void run_kernels(NodeList ops, bool retain_graph);
+
+/// While one lives, this thread's backward() and grad() take what has an id below `first_id` for leaves: they add to
+/// its gradient, and go no further. Several may live at once; the newest counts.
+class OnlySince {
+ public:
+  explicit OnlySince(std::uint64_t first_id);
+  ~OnlySince();
+  OnlySince(const OnlySince&) = delete;
+  OnlySince& operator=(const OnlySince&) = delete;
+
+ private:
+  std::uint64_t outer_;
+};
+/// Whether it is a leaf, or taken for one.
+bool ends_graph(const Node& node);
 
 }  // namespace gradus::detail

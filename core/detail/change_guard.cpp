@@ -28,17 +28,18 @@ ChangeGuard::ChangeGuard(const Node& op) : op_(op) {
     if (op.inputs[i] == nullptr) continue;
     protect(*op.inputs[i], fmt::format("its input {}", i), now.of_input(i) != before.of_input(i));
   }
-  this_threads = this;
+  outer_ = std::exchange(this_threads, this);
   change_guards.fetch_add(1, std::memory_order_relaxed);
 }
 
 ChangeGuard::~ChangeGuard() {
   change_guards.fetch_sub(1, std::memory_order_relaxed);
-  this_threads = nullptr;
+  this_threads = outer_;
 }
 
 void ChangeGuard::check(const Node& values) const {
-  const auto found = std::ranges::find(errors_, &values, &std::pair<const Node*, std::string>::first);
+  const auto found = std::ranges::find_if(
+      errors_, [&](const auto& error) { return error.first == &values || error.first->data.is_same(values.data); });
   if (found != errors_.end()) fail("{}", found->second);
 }
 

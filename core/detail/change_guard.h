@@ -11,7 +11,8 @@ namespace gradus::detail {
 
 /// While one lives, the backward of `op`, which this thread runs, gets an Error if it reads values that were written
 /// after the op recorded them. Values that it does not read may change. An op's third and later inputs share one
-/// version counter: if one of them was written, reading any of them that was ever written is an Error.
+/// version counter: if one of them was written, reading any of them that was ever written is an Error. A backward that
+/// runs another one (checkpoint's) has the newest guard check; the guard before it is back when that one ends.
 class ChangeGuard {
  public:
   explicit ChangeGuard(const Node& op);
@@ -26,6 +27,7 @@ class ChangeGuard {
 
   const Node& op_;
   std::vector<std::pair<const Node*, std::string>> errors_;
+  const ChangeGuard* outer_ = nullptr;
 };
 
 }  // namespace gradus::detail

@@ -6,10 +6,9 @@
 #include <bit>
 #include <cmath>
 #include <limits>
-#include <unordered_map>
-#include <unordered_set>
 
 #include <gradus/core/autograd.h>
+#include <gradus/core/inspect/detail/module_paths.h>
 
 namespace gradus {
 namespace {
@@ -85,25 +84,14 @@ std::string described(const Nodes& inputs) {
 
 }  // namespace
 
-AnomalyMode::AnomalyMode(std::vector<std::pair<std::string, Tensor>> names) : names_(std::move(names)) {}
+AnomalyMode::AnomalyMode(std::vector<std::pair<std::string, Tensor>> names)
+    : paths_(std::make_unique<const detail::ModulePaths>(std::move(names))) {}
+AnomalyMode::~AnomalyMode() = default;
 
-// The module of the nearest named parameter that the op's inputs were computed from, breadth first.
 std::string AnomalyMode::place(const std::vector<const Node*>& inputs) const {
-  std::unordered_map<const Node*, const std::string*> named;
-  for (const auto& [name, tensor] : names_) named.emplace(&tensor.node(), &name);
   std::string text;
-  Nodes queue = inputs;
-  std::unordered_set<const Node*> seen;
-  for (std::size_t next = 0; next < queue.size() && text.empty(); ++next) {
-    const Node* const node = queue[next];
-    if (node == nullptr || !seen.insert(node).second) continue;
-    if (const auto found = named.find(node); found != named.end()) {
-      const std::string& name = *found->second;
-      const std::size_t dot = name.rfind('.');
-      text = fmt::format("; {} {}", next < inputs.size() ? "in" : "behind",
-                         dot == std::string::npos ? name : name.substr(0, dot));
-    }
-    for (const NodePtr& input : node->inputs) queue.push_back(input.get());
+  if (const auto found = paths_->nearest(inputs)) {
+    text = fmt::format("; {} {}", found->is_input ? "in" : "after", paths_->modules()[found->module]);
   }
   return text + (step_ ? fmt::format("; step {}", *step_) : "");
 }

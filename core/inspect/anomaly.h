@@ -1,6 +1,7 @@
-// AnomalyMode: finds the op that made the first NaN or infinity. A loss that is NaN does not tell which op did.
+// AnomalyMode: finds the op that made the first NaN or infinity, which a NaN loss does not tell.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -10,19 +11,23 @@
 #include <gradus/core/watch.h>
 
 namespace gradus {
+namespace detail {
+class ModulePaths;
+}
 #pragma GCC visibility push(default)
 
-/// While one lives, every op on this thread is checked, forward and backward. If a result or an input's gradient is not
-/// finite, an Error names the op, the place and the value, the shapes and ranges of the op's inputs, the module of
-/// the op or of the nearest one before it, and the step. An op recorded while this lives is also an Error if its
-/// gradient needs values that were written through data() since. Every value is read a few times more, so training
-/// takes longer.
+/// While one lives, every op on this thread that has a gradient is checked, forward and backward. If a result or an
+/// input's gradient is not finite, an Error names the op, the place and the value, the shapes and ranges of the op's
+/// inputs, the module of the op or of the nearest one before it, and the step. An op recorded while this lives is also
+/// an Error if its gradient needs values that were written through data() since. Every value is read a few times more,
+/// so training takes longer.
 ///     AnomalyMode watch(model.named_parameters());
 /// Values that are infinite on purpose, such as a mask of -inf, are an Error as well.
 class AnomalyMode final : public OpWatcher {
  public:
   /// `names`: the named parameters, from which the error tells the module; without them it names no module.
   explicit AnomalyMode(std::vector<std::pair<std::string, Tensor>> names = {});
+  ~AnomalyMode() override;
 
   /// The number of the training step, for the error; Trainer sets it.
   void set_step(Index step) override { step_ = step; }
@@ -42,7 +47,7 @@ class AnomalyMode final : public OpWatcher {
 
   std::string place(const std::vector<const Node*>& inputs) const;
 
-  std::vector<std::pair<std::string, Tensor>> names_;
+  std::unique_ptr<const detail::ModulePaths> paths_;
   std::optional<Index> step_;
   std::unordered_map<const Node*, Checksums> noted_;
 };

@@ -1,6 +1,6 @@
-// First the graph becomes boxes and arrows, one for a vertex or one for consecutive ops (of a module, or just so many);
-// then those are laid out and written. An op belongs to the module of its parameter, or else to that of its newest
-// input.
+// First the graph becomes boxes and arrows: one box for each vertex, or for each run of consecutive ops (of a module,
+// or of a fixed number). Then they are laid out and written. An op belongs to the module of its parameter, or else to
+// that of its newest input.
 #include <gradus/core/inspect/draw.h>
 
 #include <fmt/format.h>
@@ -45,7 +45,7 @@ Nodes collect(const Tensor& y) {
   Nodes nodes{&y.node()};
   std::unordered_set<const Node*> seen{nodes[0]};
   for (std::size_t next = 0; next < nodes.size(); ++next) {
-    const Node& node = *nodes[next];  // the list grows under a reference into it
+    const Node& node = *nodes[next];
     for (const NodePtr& input : node.inputs) {
       if (input != nullptr && seen.insert(input.get()).second) nodes.push_back(input.get());
     }

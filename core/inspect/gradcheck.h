@@ -26,7 +26,7 @@ struct GradcheckOptions {
   double rtol = 1e-6;  // allowed |analytic - numeric| relative to the larger of both
   double atol = 1e-8;  // and absolutely
   Index max_entries = 0;   // of each tensor, drawn at random, to be compared; 0: all of them
-  bool taylor = true;      // off if f has kinks nearer than 1/16 of x but further than `step`
+  bool taylor = true;      // off if f has kinks further from x than `step` but nearer than |x| / 16
   std::uint64_t seed = 1;  // of the output weights, the entries drawn and the Taylor directions
 };
 

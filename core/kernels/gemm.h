@@ -1,5 +1,5 @@
-// The matrix product after Goto & van de Geijn 2008: B packed in panels as wide as the register tile, A read in place
-// or packed in strips as high as the tile, and a tile of C kept in registers over a block of k.
+// The matrix product after Goto & van de Geijn 2008: B packed in panels as wide as the register tile, A in strips as
+// high as the tile, or either read in place, and a tile of C kept in registers over a block of k.
 #pragma once
 
 #include <gradus/core/kernels/kernels.h>
@@ -44,8 +44,8 @@ GRADUS_INLINE Index packed_a_offset(const Product<T>& p, Index l, Index i) {
   return l * ((p.m + tile_rows - 1) / tile_rows * tile_rows) + i * depth;
 }
 
-// Panel after panel; in each, row after row of B, padded with zeros to whole vectors. Rows that lie in memory as such
-// are read in one go for all panels, a few cache lines at a time.
+// Panel after panel; in each, row after row of B, padded with zeros to whole vectors. A contiguous row of B
+// is read once, from front to back, for all panels.
 template <class T>
 void pack_b(T* packed, Factor<T> b, Index k, Index n) {
   if (b.col == 1) {
@@ -123,8 +123,9 @@ GRADUS_INLINE void pack_strip(T* strip, Factor<T> a, Index rows, Index j0, Index
 }
 
 // Rows i0 .. i1-1 and columns l0 .. l1-1 of A, in strips of tile_rows rows; in each, column after column, a low last
-// strip filled up with zeros. A transposed A is packed a few of its rows at a time, for all strips. Strip by strip, a
-// cache line that several strips share would be fetched for each, because rows a power of two apart evict each other.
+// strip filled up with zeros. A transposed A is packed a few of its rows at a time, for all strips: packed strip by
+// strip, a cache line that several strips share would be fetched once for each, because rows a power of two apart evict
+// each other.
 template <class T>
 void pack_a(T* packed, const Product<T>& p, Index i0, Index i1, Index l0, Index l1) {
   for (Index l = l0; l < l1; l += product_depth) {
@@ -142,10 +143,10 @@ void pack_a(T* packed, const Product<T>& p, Index i0, Index i1, Index l0, Index 
   }
 }
 
-// C (R, n) = or += A B + bias, n within the last of V vectors. Everything unrolls, so the sums live in registers; rows
-// of A are addressed from every fourth one, which leaves registers for the sums' addresses too. The common case stores
-// whole vectors right away; the ragged edge has code of its own, or gcc 12 spills the sums. Rows of B, of V whole
-// vectors, lie b_row apart.
+// C (R, n) = or += A B + bias; the n columns take V vectors, the last one perhaps in part. Everything unrolls, so the
+// sums live in registers; rows of A are addressed from every fourth one, which leaves registers for the sums' addresses
+// too. The common case stores whole vectors right away; the ragged edge has code of its own, or gcc 12 spills the sums.
+// Rows of B, of V whole vectors, lie b_row apart.
 template <int R, int V, bool packed, class T>
 void tile(T* c, Index c_stride, Factor<T> a, const T* b, Index b_row, Index n, Index k, bool accumulate,
           const T* bias) {

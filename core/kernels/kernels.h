@@ -127,7 +127,7 @@ struct RmsNormGrad {
   Index rows, cols;
 };
 
-/// Rows whose target is `ignore` have loss 0; `smoothing` is the share of the loss that all classes have alike.
+/// Rows whose target is `ignore` have loss 0; `smoothing` is the weight of label smoothing: all classes share it.
 template <class T>
 struct CrossEntropy {
   const T* x;
@@ -182,7 +182,7 @@ struct CachedAttention {
   T scale;
 };
 
-/// y = or += x keep where the random number of element `first + i` is at least `threshold`, of 2^24; else 0.
+/// y[i] = or += x[i] keep where the 24-bit random number of element first + i is at least `threshold`, else 0.
 template <class T>
 struct Dropout {
   const T* x;
@@ -246,8 +246,8 @@ struct Kernels {
 
   // products
   Index tile_rows, group_cols;  // rows and columns to cut C at
-  // packed: m rounded up to tile_rows, times k; rows i0 .. i1-1 and columns l0 .. l1-1 of A, where i0 and i1 are
-  // multiples of tile_rows, l0 and l1 of product_depth, or i1 is m and l1 is k
+  // Packs rows i0 .. i1-1 and columns l0 .. l1-1 of A. i0 and i1 are multiples of tile_rows, l0 and l1 of
+  // product_depth; i1 may be m, and l1 k. packed: (m rounded up to tile_rows) k elements for all of A
   void (*pack_a)(T* packed, const Product<T>& p, Index i0, Index i1, Index l0, Index l1);
   void (*product)(const Product<T>& p, Index i0, Index i1, Index j0, Index j1);
   void (*few_rows)(FewRows<T> args);

@@ -39,14 +39,14 @@ GRADUS_INLINE BitsOf<T> bits_of(Vec<T> x) {
   return __builtin_bit_cast(BitsOf<T>, x);
 }
 
-/// 2^n. The argument holds n + bias in its low bits: those of an exponent and one more.
+/// 2^n. The lowest bits of the argument, one more than an exponent has, hold n + bias.
 template <class T>
 GRADUS_INLINE Vec<T> from_exponent(BitsOf<T> n) {
   return __builtin_bit_cast(Vec<T>, n << Format<T>::digits);
 }
 
-// e^rest - 1 - rest over rest^2 for |rest| <= ln 2 / 2, summed in pairs so that the multiplications do not wait for one
-// another. Relative errors of e^rest: 3.1e-9 (degree 4, the least there is, found by Remez's exchange) and 1.6e-17.
+// (e^rest - 1 - rest) / rest^2 for |rest| <= ln 2 / 2, summed in pairs so that the multiplications do not wait for one
+// another. Relative errors of e^rest: 3.1e-9 (minimax polynomial of degree 4, by Remez's algorithm) and 1.6e-17.
 GRADUS_INLINE Vec<float> exponential_polynomial(Vec<float> r, Vec<float> square) {
   using V = Vec<float>;
   const V low = multiply_add(V(1.6666520690e-1F), r, V(4.9999993452e-1F));
@@ -135,14 +135,14 @@ GRADUS_INLINE Vec<T> exponential_2(Vec<T> unbounded) {
 template <class T>
 GRADUS_INLINE Vec<T> exponential_minus_1(Vec<T> x) {
   using V = Vec<T>;
-  const V bounded = xsimd::min(V(Format<T>::most), xsimd::max(V(T(-50)), x));  // e^-50 does not show beside 1
+  const V bounded = xsimd::min(V(Format<T>::most), xsimd::max(V(T(-50)), x));  // e^-50 is negligible beside 1
   const PowerOfTwo<T> p = power_of_two<T>(bounded, Format<T>::bias - 1);
   const V scale = from_exponent<T>(p.n);  // 2^(n - 1)
   const V half = multiply_add(scale, p.e_to_rest_minus_1, scale - V(T(0.5)));
   return xsimd::select(x == V(0), x, half + half);
 }
 
-/// log(x). xsimd 8.1 is off by up to 37 for subnormal doubles: its exponent is the one before it scales them.
+/// log(x). xsimd 8.1 is off by up to 37 for subnormal doubles: it reads the exponent before it scales them.
 GRADUS_INLINE Vec<float> logarithm(Vec<float> x) {
   return xsimd::log(x);
 }
@@ -240,7 +240,7 @@ GRADUS_INLINE Vec<T> error_function(Vec<T> x) {
 GRADUS_INLINE Vec<float> one_plus_exp2(Vec<float> unbounded) {
   using V = Vec<float>;
   using Bits = Vec<std::int32_t>;
-  const V t = xsimd::max(V(-62), unbounded);  // less does not show beside 1
+  const V t = xsimd::max(V(-62), unbounded);  // less is negligible beside 1
   const V to_integer(0x1.8p23F - 64), shifted = t + to_integer;
   const V r = t - (shifted - to_integer), square = r * r;
   const V low = multiply_add(V(2.4022650377e-1F), r, V(6.9314718246e-1F)),

@@ -7,7 +7,7 @@
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 
-/// The vectors' square root of one number.
+/// sqrt(x) by the vectors' routine, so that the bits are theirs.
 template <class T>
 GRADUS_INLINE T scalar_root(T x) {
   alignas(64) T part[width<T>];

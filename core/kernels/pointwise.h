@@ -224,7 +224,7 @@ GRADUS_INLINE V floored_remainder(V a, V b) {
   const V rest = lanes(a, b, Fmod()), zero(typename V::value_type(0));
   return xsimd::select(((rest < zero) && (b > zero)) || ((rest > zero) && (b < zero)), rest + b, rest);
 }
-// The whole number that a b was taken away from a, of which y is left; a / b is off by one where it rounds up to it.
+// The integer n in y = a - n b. The integer part of a / b is one too large where a / b rounds up to an integer.
 template <class V>
 GRADUS_INLINE V whole_quotient(V a, V b, V y, V approximate) {
   return xsimd::select(y - y == V(0), xsimd::nearbyint(quotient(a - y, b)), approximate);

@@ -8,7 +8,7 @@
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 
-// A number as the sum of two, of which the second is what the first has no digits for.
+// A number stored as high + low: low is the rounding error of high.
 template <class T>
 struct Exact {
   Vec<T> high, low;
@@ -22,7 +22,8 @@ GRADUS_INLINE Exact<T> exact_sum(Vec<T> a, Vec<T> b) {
 }
 
 // a b - product, the rounding error of the product. A fused multiplication gives it at once (xsimd 8.1 has none for
-// AVX-512, nor for floats on NEON); else halves of the digits do, whose products are exact (Dekker 1971).
+// AVX-512, nor for floats on NEON). Without one, a and b are split into halves of their digits, whose products are
+// exact (Dekker 1971).
 template <class T>
 GRADUS_INLINE Vec<T> error_of_product(Vec<T> a, Vec<T> b, Vec<T> product) {
 #if defined(__AVX512F__)
@@ -50,7 +51,7 @@ GRADUS_INLINE Exact<T> exact_product(Vec<T> a, Vec<T> b) {
   return {product, error_of_product<T>(a, b, product)};
 }
 
-// (2 atanh(s) / s - 2) / s^2 - 2/3 over s^2, for s^2 up to 0.0298: relative errors 2e-8 and 7e-17.
+// ((2 atanh(s) / s - 2) / z - 2/3) / z with z = s^2 up to 0.0298: relative errors 2e-8 and 7e-17.
 GRADUS_INLINE Vec<float> atanh_polynomial(Vec<float> z) {
   using V = Vec<float>;
   return multiply_add(multiply_add(multiply_add(V(0.191300839F), z, V(0.222044066F)), z, V(0.285715342F)), z,

@@ -6,8 +6,8 @@
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 
-/// Terms that are added up in T before the sum goes on in double. One after another, the error of n terms would grow
-/// with n.
+/// How many terms a block sums in T. Blocks are added in double: the error of one long sum in T would grow with its
+/// length.
 inline constexpr Index sum_block = 4096;
 
 /// Sum over i in begin .. end-1 of f(i, m): a vector of terms from position i, lanes from m on being 0. Four vectors

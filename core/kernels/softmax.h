@@ -43,7 +43,7 @@ GRADUS_INLINE T exp_row(const T* x, T* y, T max, Index n) {
   });
 }
 
-/// The vectors' logarithm of one number.
+/// log(x) by the vectors' routine, so that the bits are theirs.
 template <class T>
 GRADUS_INLINE T scalar_log(T x) {
   alignas(64) T part[width<T>];

@@ -78,6 +78,18 @@ struct Pairs {
             .causal = causal};
   }
 
+  // Of the forward: a product of a query with each key that it sees, and of the weights with the values. The backward
+  // has twice as many.
+  double flops() const {
+    double seen = 0;
+    for (Index i = 0; i < count(); i += heads) {
+      const auto [queries, keys] = std::pair(static_cast<double>(place(i).T_), static_cast<double>(place(i).S));
+      const double later = std::min(queries, keys);  // the last so many queries see all keys, all but one, ..
+      seen += causal ? later * keys - later * (later - 1) / 2 : queries * keys;
+    }
+    return 2 * seen * static_cast<double>(heads * (D + E));
+  }
+
   // Calls f(place, scratch for the kernel) for every pair; pairs share nothing, so they run side by side.
   template <class T, class F>
   void each(const F& f) const {
@@ -282,6 +294,7 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
     pairs.forward<T>({.q = q.node().values<T>(), .k = k.node().values<T>(), .v = v.node().values<T>()},
                      y.node().values<T>(), max, share);
   });
+  if (detail::watcher() != nullptr) detail::tell_flops(pairs.flops());
   const auto rule = [scale = pairs.scale, causal = pairs.causal](const Tensor&, const Tensor& dy,
                                                                  const RuleInputs& in) {
     const auto dx = attention_rule({.q = in[0], .k = in[1], .v = in[2]}, dy, scale, causal);
@@ -339,6 +352,7 @@ Tensor packed_attention(const Tensor& qkv, Index heads, std::span<const Index> l
     const T* const q = qkv.node().values<T>();
     pairs.forward<T>({.q = q, .k = q + width, .v = q + 2 * width}, y.node().values<T>(), max, share);
   });
+  if (detail::watcher() != nullptr) detail::tell_flops(pairs.flops());
   const auto held = std::allocate_shared<const Pairs>(PoolAllocator<const Pairs>{}, std::move(pairs));
   const auto backward = [held, width, max, share](const Node& out, Inputs in) {
     dispatch(out.dtype, [&]<class T>() {

@@ -80,8 +80,8 @@ kernels::Attention<T> append(const KeyValues& cache, const T* qkv, const NewToke
           .causal = true};
 }
 
-// The kernel for one query, or the one for several. That one writes two numbers per row for a gradient, which nobody
-// needs here: they go to `kept`.
+// The kernel for one query, or the one for several. The latter also writes two numbers per row for a gradient: they go
+// to `kept`, and nobody reads them.
 template <class T>
 void attend(const kernels::Attention<T>& in, T* out, T* scratch, T* kept) {
   if (in.T_ > 1) {

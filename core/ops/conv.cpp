@@ -4,7 +4,7 @@
 // to multiply for that: it adds up its taps directly. conv_transpose2d is the gradient of conv2d by its input, and its
 // own gradient conv2d. In one dimension both are a plane of height 1.
 // B batch, G groups, C channels of a group, O channels of its result, K = C kernel.height kernel.width, P places of the
-// kernel. Image i is group i % G of image i / G of the batch.
+// kernel. Loops run over B G planes: plane i is group i % G of sample i / G.
 #include <gradus/core/ops/detail/gemm.h>
 #include <gradus/core/ops/detail/rules.h>
 #include <gradus/core/ops/detail/window.h>
@@ -48,7 +48,7 @@ Index window_places(Index in, Index kernel, Index stride, Index padding, Index d
   const Index room = padded - reach - 1;
   if (!ceil_mode) return room < 0 ? 0 : room / stride + 1;
   const Index steps = room / stride + (room % stride > 0 ? 1 : 0);
-  // No window begins behind the last element: it would hold nothing.
+  // No window begins after the last element: it would hold nothing.
   return std::max<Index>(0, steps > (in + padding - 1) / stride ? steps : steps + 1);
 }
 
@@ -65,8 +65,8 @@ void check_window(const char* op, Size2 kernel, Size2 stride, Size2 padding, Siz
         dilation.height, dilation.width);
 }
 
-// No loop is longer than these products. No tensor of their size need exist: a pooling kernel is two numbers, and x may
-// be empty.
+// Loops run up to these products, so they must fit in an Index, even if no tensor has that many elements: a pooling
+// kernel is only two numbers, and x may be empty.
 void check_plane_sizes(const char* op, const Tensor& x, const Window& w) {
   constexpr Index most = std::numeric_limits<Index>::max();
   check(saturating_product({w.in.height, w.in.width}) < most &&
@@ -96,7 +96,7 @@ Window make_window(const char* op, const Tensor& x, Size2 kernel, Size2 stride, 
 
 namespace {
 
-// Half of what a kernel reaches beyond its first tap stands before the input, the rest behind it.
+// Half of what a kernel reaches beyond its first tap comes before the input, the rest after it.
 Window make_same_window(const char* op, const Tensor& x, Size2 kernel, Size2 stride, Size2 dilation) {
   check_window(op, kernel, stride, 0, dilation);
   check(stride.height == 1 && stride.width == 1,
@@ -126,12 +126,12 @@ struct Conv {
   Index patches() const { return saturating_product({K(), P()}); }
   bool depthwise() const { return G > 1 && C == 1; }
   Buffer columns(DType dtype) const { return Buffer(depthwise() ? 0 : patches(), dtype); }
-  Index grain() const {  // some 10 us of multiply-adds
+  Index grain() const {  // some 10 us of multiply-adds and copying of patches
     return std::max<Index>(1, 300'000 / std::max<Index>(1, saturating_product({O, patches()})));
   }
 };
 
-// y += x under a kernel of one channel; dx += what y took from there; dweight += what each tap lay on.
+// y += the depthwise convolution of one channel.
 template <class T>
 void add_taps(T* y, const T* x, const T* weight, const Window& w) {
   w.each_run([&](Index tap, Index out, Index in, Index n) {
@@ -139,6 +139,7 @@ void add_taps(T* y, const T* x, const T* weight, const Window& w) {
   });
 }
 
+// dx += the gradient of its input.
 template <class T>
 void add_taps_grad(T* dx, const T* dy, const T* weight, const Window& w) {
   w.each_run([&](Index tap, Index out, Index in, Index n) {
@@ -146,7 +147,7 @@ void add_taps_grad(T* dx, const T* dy, const T* weight, const Window& w) {
   });
 }
 
-// sums: scratch for the kernel; double, for each is a sum over a whole image.
+// dweight += the gradient of its kernel. sums: scratch for the kernel; double: each sums over a whole image.
 template <class T>
 void add_taps_grad_weight(T* dweight, const T* dy, const T* x, const Window& w, double* sums) {
   std::fill_n(sums, w.taps(), 0.0);
@@ -315,7 +316,8 @@ void check_bias(const char* op, const Tensor& bias, Index out, const Tensor& wei
         bias.defined() ? bias.shape() : Shape{}, out, source, weight.shape());
 }
 
-// weight (out, in / groups, ..) for x (batch, in, ..). `sizes` names the other dimensions, `one` what x may lack.
+// weight (out, in / groups, ..) for x (batch, in, ..). `sizes` names the other dimensions, `one` a single
+// sample ("image"), which x may be by mistake.
 void check_conv(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias, Index groups, Index rank,
                 const char* sizes, const char* one) {
   check_defined(op, {x, weight});

@@ -20,7 +20,7 @@ bool has(std::string_view dims, char name) {
   return dims.find(name) != std::string_view::npos;
 }
 
-// `dims` without those that are not wanted, which are summed over.
+// Sums `a` over all dimensions that are not wanted.
 Named keep(Named a, std::string_view wanted) {
   std::vector<Index> summed;
   std::string kept;
@@ -64,7 +64,7 @@ Named multiply(Named a, Named b, const std::string& wanted) {
   for (const char name : b.dims) {
     if (!has(a.dims, name)) right += name;
   }
-  // A dimension of size 1 stands for any size of the other: it is summed or repeated beforehand.
+  // A dimension of size 1 stands for any size of the other: it is repeated beforehand.
   for (const char name : summed) {
     const Index size = std::max(size_of(a, name), size_of(b, name));
     for (Named* one : {&a, &b}) {

@@ -36,7 +36,7 @@ Tensor each_number(const char* op, const Tensor& x, const F& f, const DF& df, Te
                 [slope](const Tensor&, const Tensor& dy, const RuleInputs& in) { return dy * slope(in[0]); });
 }
 
-// Both in one shape, as the two indices of a first dimension.
+// a and b broadcast and stacked: a at index 0 of a new first dimension, b at 1.
 Tensor paired(const Tensor& a, const Tensor& b) {
   return stack(broadcast_tensors({a, b}));
 }

@@ -82,7 +82,7 @@ Lines checked_lines(const char* op, const Tensor& x, Index dim, const Ids& ids) 
   return {ids.shape(), x.shape(), d};
 }
 
-// to[line element] += from[picked element] for gather's gradient, and the other way round for scatter_add.
+// to[element that the id names] += from[place of the id]: gather's gradient, and scatter_add.
 template <class T>
 void add_picked(T* to, const T* from, const Ids& ids, const Lines& lines) {
   lines.each([&](const Line& line) {
@@ -168,8 +168,8 @@ Tensor scatter_add(const Tensor& x, Index dim, Ids ids, const Tensor& source) {
 
 Tensor index_select(const Tensor& x, Index dim, Ids ids) {
   check_defined("index_select", {x});
-  check(ids.shape().rank() <= 1, "index_select: ids {} have {} dimensions; give a list, or use gather", ids.shape(),
-        ids.shape().rank());
+  check(ids.shape().rank() <= 1, "index_select: ids {} have {} dimensions; reshape(-1) them to a list, or use gather",
+        ids.shape(), ids.shape().rank());
   const Index d = x.shape().normalize_line(dim, "index_select");
   check_ids("index_select", ids, x.rank() == 0 ? 1 : x.size(d), d, x.shape());
   const auto count = static_cast<Index>(ids.size());
@@ -202,6 +202,12 @@ Tensor one_hot(const Ids& ids, Index classes, DType dtype) {
     for (std::size_t i = 0; i < ids.size(); ++i) to[static_cast<Index>(i) * classes + ids[i]] = 1;
   });
   return y;
+}
+
+Ids::Ids(const Tensor& x) : Ids(to_ids(x)) {}
+
+Ids::operator Tensor() const {
+  return tensor(*this);
 }
 
 Ids to_ids(const Tensor& x) {

@@ -21,7 +21,7 @@ struct Blocks {  // of C
   Index down, across;
 };
 
-// Tall blocks of a few hundred columns, for a panel of B is packed once for each block of rows; then more of them,
+// Tall blocks of a few hundred columns, because a panel of B is packed once for each block of rows; then more of them,
 // until a few threads are evenly busy or a block is too little work (some 3 us) to hand out.
 Blocks cut(Index m, Index n, Index k, Index tile_rows, Index group_cols) {
   constexpr Index most_rows = 512, most_cols = 512, enough_blocks = 8, small_block = 300'000;  // multiply-adds

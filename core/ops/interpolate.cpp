@@ -1,5 +1,5 @@
-// interpolate, one dimension after the other: the rows of x that the result lies between, as embedding picks them,
-// weighed by how far it is from each.
+// interpolate, one dimension after the other: the rows of x that the result lies between, as embedding picks them; the
+// nearer one weighs more.
 #include <cmath>
 
 #include <gradus/core/ops/detail/common.h>
@@ -19,9 +19,7 @@ Places nearest_places(Index in, Index out, double step) {
   Places places;
   const auto narrow = static_cast<float>(step);
   for (Index o = 0; o < out; ++o) {
-    Index place = static_cast<Index>(std::floor(static_cast<float>(o) * narrow));
-    if (out == in) place = o;
-    if (out == 2 * in) place = o / 2;
+    const auto place = static_cast<Index>(std::floor(static_cast<float>(o) * narrow));
     places.low.push_back(static_cast<std::int32_t>(std::min(place, in - 1)));
   }
   return places;

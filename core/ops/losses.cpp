@@ -86,11 +86,28 @@ Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& targ
   return binary_cross_entropy_with_logits(logits, target, {});
 }
 
+namespace {
+
+Tensor log_of_rest(const Tensor& p) {
+  return log1p(-p);
+}
+
+// log(p) or log(1 - p) as PyTorch's loss takes it: at least -100, with a slope of at most 1e12, so that a probability
+// of 0 has a gradient. `sign`: of the slope.
+Tensor bounded_log(const Tensor& p, Tensor (*log_of)(const Tensor&), double sign) {
+  constexpr double steepest = 1e12;
+  const Tensor fixed = p.detach(), near = (sign > 0 ? fixed : 1 - fixed) < 1 / steepest;
+  const Tensor line =
+      clamp(log_of(fixed), -100, std::numeric_limits<double>::infinity()) + (p - fixed) * sign * steepest;
+  return where(near, line, log_of(where(near, 0.5, p)));
+}
+
+}  // namespace
+
 Tensor binary_cross_entropy(const Tensor& probability, const Tensor& target, const BinaryCrossEntropyOptions& options) {
   check_same_shape("binary_cross_entropy", "probability", probability, "target", target);
   return composed("binary_cross_entropy", [&] {
-    constexpr double least = -100, most = std::numeric_limits<double>::infinity();  // PyTorch's bound of a logarithm
-    const Tensor log_p = clamp(log(probability), least, most), log_not_p = clamp(log1p(-probability), least, most);
+    const auto log_p = bounded_log(probability, log, 1), log_not_p = bounded_log(probability, log_of_rest, -1);
     const Tensor losses = -(weighted(target, options.pos_weight) * log_p + (1 - target) * log_not_p);
     return reduced(weighted(losses, options.weight), options.reduction);
   });
@@ -119,7 +136,9 @@ Tensor gaussian_nll_loss(const Tensor& prediction, const Tensor& target, const T
   check_same_dtype("gaussian_nll_loss", prediction, {target, var});
   check(options.eps > 0, "gaussian_nll_loss: eps is {}; it must be above 0", options.eps);
   return composed("gaussian_nll_loss", [&] {
-    const Tensor bounded = clamp(var, options.eps, std::numeric_limits<double>::infinity());
+    // As in PyTorch, a variance below the least one has the gradient of the least one.
+    const Tensor fixed = var.detach();
+    const Tensor bounded = var + (clamp(fixed, options.eps, std::numeric_limits<double>::infinity()) - fixed);
     const Tensor losses = 0.5 * (log(bounded) + square(prediction - target) / bounded);
     return reduced(options.full ? losses + 0.5 * std::log(2 * std::numbers::pi) : losses, options.reduction);
   });
@@ -174,6 +193,8 @@ Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const T
 
 Tensor normalize(const Tensor& x, double p, Index dim, double eps) {
   check_defined("normalize", {x});
+  check(p > 0,
+        "normalize: p is {}; it must be above 0: normalize(x, p, dim), where the norm comes before the dimension", p);
   return composed("normalize",
                   [&] { return x / clamp(norm(x, p, dim, true), eps, std::numeric_limits<double>::infinity()); });
 }
@@ -271,6 +292,8 @@ Tensor cross_entropy(const Tensor& logits, const Ids& targets, const CrossEntrop
 }
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& probabilities, const CrossEntropyOptions& options) {
+  check_defined("cross_entropy", {logits, probabilities});
+  if (probabilities.rank() + 1 == logits.rank()) return cross_entropy(logits, to_ids(probabilities), options);
   check_same_shape("cross_entropy", "logits", logits, "probabilities", probabilities);
   check(logits.rank() >= 1, "cross_entropy: logits are a single number; the last dimension must be the classes");
   check_smoothing(options.label_smoothing);

@@ -58,8 +58,8 @@ void each_product(Index count, Index work, const F& f) {
   });
 }
 
-// The gradient of a factor of `size` elements a matrix: product(to, i, adds) = or += the share of the batch's i-th
-// product. A matrix that several products share gets their sum.
+// Adds the gradient of an input whose matrices have `size` elements: product(to, i, adds) writes or adds what the i-th
+// product of the batch contributes. A matrix that several products share gets their sum.
 template <class T, class F>
 void add_grad(const Node& input, Index count, Index size, Index work, const F& product) {
   const bool once = count * size == input.numel();
@@ -163,10 +163,10 @@ void linear_grad_bias(T* dbias, const T* dy, Index rows, Index out_size) {
   });
 }
 
-// Vectors too.
+// matmul_matrices() that also takes vectors.
 Tensor matmul_any(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
   if (a.rank() > 1 && b.rank() > 1) return matmul_matrices(a, b, transpose_a, transpose_b);
-  // A vector stands for a row on the left and for a column on the right; the dimension added for that goes again.
+  // A vector stands for a row on the left and for a column on the right; the dimension added for that is removed again.
   const Tensor left = a.rank() > 1 ? a : reshape(a, {1, a.numel()});
   const Tensor right = b.rank() > 1 ? b : reshape(b, {b.numel(), 1});
   const Tensor c = matmul_matrices(left, right, transpose_a, transpose_b);

@@ -1,5 +1,6 @@
 // layer_norm and rms_norm over the last dimension. Forward keeps two numbers per row (one for rms_norm), from which the
-// gradient recomputes the normalized values. group_norm is layer_norm with a row for each group.
+// gradient recomputes the normalized values. group_norm is layer_norm with a row for each group;
+// local_response_norm is composed of other ops.
 #include <gradus/core/ops/detail/common.h>
 #include <gradus/core/ops/detail/rules.h>
 
@@ -157,6 +158,17 @@ Tensor group_norm(const Tensor& x, Index groups, const Tensor& weight, const Ten
     Tensor y = reshape(layer_norm(reshape(x, {x.size(0), groups, rest}), {}, {}, eps), x.shape());
     if (weight.defined()) y = y * reshape(weight, wide);
     return bias.defined() ? y + reshape(bias, wide) : y;
+  });
+}
+
+Tensor local_response_norm(const Tensor& x, Index size, double alpha, double beta, double k) {
+  check_defined("local_response_norm", {x});
+  check(size >= 1 && x.rank() >= 3, "local_response_norm: {} with size {}; x must be (B, C, ..), size at least 1",
+        x.shape(), size);
+  return composed("local_response_norm", [&] {
+    const Tensor squares = pad(movedim(square(x), 1, -1), {size / 2, (size - 1) / 2});
+    const Tensor means = movedim(avg_pool1d(squares, size, {.stride = 1}), -1, 1);
+    return x / pow(k + alpha * means, beta);
   });
 }
 

@@ -1,5 +1,5 @@
-// Pointwise ops. The formulas and their slopes are in kernels/unary.def and binary.def; broadcasting, for values and
-// for gradients, is here and nowhere else.
+// Pointwise ops. The formulas and their slopes are in kernels/unary.def and binary.def; the broadcasting of
+// two arguments, for values and for gradients, is here.
 #include <array>
 #include <limits>
 #include <numbers>
@@ -230,8 +230,8 @@ struct Broadcast {
                        [&](const Dim& dim) { return (first ? dim.a_stride : dim.b_stride) == 0; });
   }
 
-  // f(offset in a, offset in b, offset in the result, length) for pieces that cover everything. Serial and in order
-  // when `together` must hold, because pieces then write to the same place.
+  // f(offset in a, offset in b, offset in the result, length) for pieces that cover everything. Serial and in
+  // order if `together`: the pieces then write to the same place.
   template <class F>
   void each_piece(bool together, const F& f) const {
     const Index total = runs * run;
@@ -467,6 +467,9 @@ Tensor where(const Tensor& condition, const Tensor& a, double b) {
 }
 Tensor where(const Tensor& condition, double a, const Tensor& b) {
   return where(condition, detail::number_for(b, a), b);
+}
+Tensor where(const Tensor& condition, double a, double b) {
+  return where(condition, detail::number_for(condition, a), b);
 }
 Tensor masked_fill(const Tensor& x, const Tensor& mask, double value) {
   return composed("masked_fill", [&] { return where(mask, value, x); });

@@ -1,6 +1,7 @@
 // max_pool2d and avg_pool2d: each plane by itself. The maximum keeps the place of each largest element for its
 // gradient. In one dimension both are planes of height 1. Adaptive pools take the windows of one dimension after those
 // of the other: the mean of a rectangle is the mean of its rows' means, and its first maximum the first of theirs.
+// lp_pool is a root of the mean of powers.
 #include <gradus/core/ops/detail/rules.h>
 #include <gradus/core/ops/detail/window.h>
 
@@ -13,7 +14,7 @@ namespace {
 // Where in its plane each maximum lies.
 using Places = std::vector<std::int32_t, PoolAllocator<std::int32_t>>;
 
-// The window, with the strides and shapes that follow from it.
+// The window, the result's shape, how many planes there are, and how many a thread takes at a time.
 struct Pool {
   Window w;
   Shape shape;
@@ -90,7 +91,7 @@ struct Divisors {
   }
 };
 
-// sums: scratch for a plane of the result; double, for a window may be a whole image.
+// sums: scratch for a plane of the result; double, because a window may be a whole image.
 template <class T>
 void mean_of_windows(const Divisors& divisors, const T* from, T* to, double* sums) {
   const Window& w = divisors.w;
@@ -217,7 +218,7 @@ Tensor pool_line(const char* op, const Tensor& x, Index kernel, const Pool1dOpti
   });
 }
 
-// The windows that cover dimension `dim` evenly, each by itself. pool(part, its size along dim) leaves one there.
+// The windows that cover dimension `dim` evenly, each by itself. pool(part, n) reduces its n elements along dim to 1.
 template <class F>
 Tensor pool_evenly(const Tensor& x, Index dim, Index size, const F& pool) {
   const Index n = x.size(dim);
@@ -289,6 +290,19 @@ Tensor adaptive_avg_pool1d(const Tensor& x, Index size) {
     Shape shape = x.shape();
     shape.set(-1, size);
     return reshape(adaptive_avg_pool2d(reshape(x, {x.numel() / x.size(-1), 1, x.size(-1)}), {1, size}), shape);
+  });
+}
+
+Tensor lp_pool1d(const Tensor& x, double norm_type, Index kernel, Index stride) {
+  return composed("lp_pool1d", [&] {
+    const Tensor means = avg_pool1d(pow(x, norm_type), kernel, {.stride = stride});
+    return pow_flat_at_zero(means * static_cast<double>(kernel), 1 / norm_type);
+  });
+}
+Tensor lp_pool2d(const Tensor& x, double norm_type, Size2 kernel, Size2 stride) {
+  return composed("lp_pool2d", [&] {
+    const Tensor means = avg_pool2d(pow(x, norm_type), kernel, {.stride = stride});
+    return pow_flat_at_zero(means * static_cast<double>(kernel.height * kernel.width), 1 / norm_type);
   });
 }
 

@@ -15,7 +15,7 @@ Tensor added(const char* op, const Tensor& x, const AddOptions& options, const T
   return composed(op, [&] { return options.beta * x + options.alpha * product; });
 }
 
-// The shape of x without the dimensions from `begin` to `end`, and of y without its own, one after the other.
+// The first x_count sizes of x, then those of y from y_begin on.
 std::vector<Index> sizes_of(const Shape& x, Index x_count, const Shape& y, Index y_begin) {
   std::vector<Index> sizes(x.begin(), x.begin() + x_count);
   sizes.insert(sizes.end(), y.begin() + y_begin, y.end());
@@ -73,8 +73,7 @@ Tensor chain_matmul(const std::vector<Tensor>& matrices) {
 Tensor tensordot(const Tensor& a, const Tensor& b, Index dims) {
   check_defined("tensordot", {a, b});
   check(dims >= 0 && dims <= a.rank() && dims <= b.rank(),
-        "tensordot: {} dimensions of {} and {}; neither has so many, or the number is negative", dims, a.shape(),
-        b.shape());
+        "tensordot: {} dimensions of {} and {}; both must have that many, at least 0", dims, a.shape(), b.shape());
   const Index kept = a.rank() - dims;
   Index summed = 1;
   for (Index d = 0; d < dims; ++d) {

@@ -313,8 +313,8 @@ Tensor index_copy(const Tensor& x, Index dim, const Ids& ids, const Tensor& sour
 
 namespace {
 
-// (.., C, H, W) as (all leading sizes, ..) with the last three split as `sizes` says, in the order `dims`, as (..,
-// result).
+// Merges the leading dimensions of (.., C, H, W), splits the last three into `sizes`, permutes all by `dims` and joins
+// them to (.., result).
 Tensor blocks(const Tensor& x, const std::vector<Index>& sizes, const std::vector<Index>& dims,
               const std::vector<Index>& result) {
   std::vector<Index> split{1}, joined(x.shape().begin(), x.shape().end() - 3);

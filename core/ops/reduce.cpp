@@ -265,12 +265,6 @@ Tensor var(const Tensor& x) {
   return composed("var", [&] { return x * std::numeric_limits<double>::quiet_NaN(); });
 }
 
-// The square root; where it is 0, its gradient is 0 and not infinite.
-static Tensor root_of_squares(const Tensor& x) {
-  const Tensor positive = x != 0;
-  return sqrt(where(positive, x, 1)) * positive;
-}
-
 Tensor min(const Tensor& x, const Dims& dims, bool keepdim) {
   return composed("min", [&] { return -reduce("min", -x, dims, keepdim, max_core); });
 }
@@ -286,11 +280,11 @@ Tensor amin(const Tensor& x, const Dims& dims, bool keepdim) {
 }
 
 Tensor std(const Tensor& x, const Dims& dims, bool keepdim, double correction) {
-  return composed("std", [&] { return root_of_squares(var(x, dims, keepdim, correction)); });
+  return composed("std", [&] { return pow_flat_at_zero(var(x, dims, keepdim, correction), 0.5); });
 }
 Tensor std(const Tensor& x) {
   check_defined("std", {x});
-  return composed("std", [&] { return root_of_squares(var(x)); });
+  return composed("std", [&] { return pow_flat_at_zero(var(x), 0.5); });
 }
 
 Tensor logsumexp(const Tensor& x, const Dims& dims, bool keepdim) {
@@ -308,10 +302,10 @@ Tensor norm(const Tensor& x, double p, const Dims& dims, bool keepdim) {
   return composed("norm", [&] {
     if (p == 0) return sum(x != 0, dims, keepdim);
     if (p == 1) return sum(abs(x), dims, keepdim);
-    if (p == 2) return root_of_squares(sum(x * x, dims, keepdim));
+    if (p == 2) return pow_flat_at_zero(sum(x * x, dims, keepdim), 0.5);
     if (std::isinf(p)) return p > 0 ? max(abs(x), dims, keepdim) : min(abs(x), dims, keepdim);
-    const Tensor powers = sum(pow(abs(x), p), dims, keepdim), positive = powers != 0;
-    return pow(where(positive, powers, 1), 1 / p) * positive;
+    const Tensor powers = p < 1 ? pow_flat_at_zero(abs(x), p) : pow(abs(x), p);
+    return pow_flat_at_zero(sum(powers, dims, keepdim), 1 / p);
   });
 }
 Tensor norm(const Tensor& x, double p) {
@@ -348,7 +342,7 @@ void each_line(Cut cut, const F& f) {
   });
 }
 
-// dx_i += dy times the product of all others, from both sides, so that a 0 among them divides nothing.
+// dx_i += dy times the product of the others: of those before times those after, as dividing by x_i fails at 0.
 template <class T>
 void spread_product(T* dx, const T* x, T dy, Index n, Index step, T* before) {
   T product = 1;

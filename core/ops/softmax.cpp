@@ -1,4 +1,5 @@
-// softmax and log_softmax over one dimension; any but the last is brought to the end and back.
+// softmax and log_softmax over one dimension; any but the last is brought to the end and back. gumbel_softmax and
+// softmin are composed of softmax.
 #include <gradus/core/ops/detail/common.h>
 
 namespace gradus {
@@ -73,6 +74,17 @@ Tensor log_softmax(const Tensor& input, Index dim) {
 Tensor softmin(const Tensor& x, Index dim) {
   check_defined("softmin", {x});
   return composed("softmin", [&] { return softmax(-x, dim); });
+}
+
+Tensor gumbel_softmax(const Tensor& logits, double tau, bool hard, Index dim) {
+  check_defined("gumbel_softmax", {logits});
+  check(tau > 0, "gumbel_softmax: tau is {}; it must be above 0", tau);
+  return composed("gumbel_softmax", [&] {
+    Tensor y = softmax((logits - log(-log(rand_like(logits)))) / tau, dim);
+    if (!hard) return y;
+    const Tensor chosen = one_hot(argmax(y, dim), y.size(dim), y.dtype());
+    return movedim(chosen, -1, dim) - y.detach() + y;
+  });
 }
 
 }  // namespace gradus

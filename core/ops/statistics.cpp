@@ -13,7 +13,7 @@ constexpr double inf = std::numeric_limits<double>::infinity();
 
 constexpr auto before = less_with_nan_last<double>;
 
-// For each line of x along `dim`, choose(line) gives places in it, as many for each: the ids along `dim`.
+// Calls choose(line) for each line of x along `dim`: the `count` places in the line that it returns are the ids there.
 template <class F>
 Ids chosen_ids(const Tensor& x, Index dim, Index count, const F& choose) {
   const Index n = x.size(dim), inner = Blocks(x.shape(), dim).inner;
@@ -55,7 +55,7 @@ Sorted one_of_each(const char* op, const Tensor& x, Index dim, bool keepdim, con
   return result;
 }
 
-// The place of the largest element up to each one, by after(element, the largest before).
+// The place of the extreme element up to each one. One takes over if it is NaN or after(it, the extreme before).
 template <class F>
 Sorted running(const char* op, const Tensor& x, Index dim, const F& after) {
   check_defined(op, {x});

@@ -112,7 +112,7 @@ double joint_norm(const std::vector<Tensor>& tensors) {
   double squares = 0, needed = 0;
   for (const Tensor& x : tensors) {
     squares += squared_norm(x);
-    // Squares below the smallest normal number, 2^-126 or 2^-1022, have lost digits. It does not show beside this much.
+    // Squares below the smallest normal number, 2^-126 or 2^-1022, have lost digits: too few to count beside this.
     needed += static_cast<double>(x.numel()) * (x.dtype() == DType::f32 ? 0x1p-112 : 0x1p-1000);
   }
   if (std::isfinite(squares) && squares >= needed) return std::sqrt(squares);

@@ -108,7 +108,7 @@ constexpr bool pooled = true;
 
 struct FreeBlock {
   FreeBlock* next;
-  std::size_t round;  // of the thread's, when it was freed
+  std::size_t round;  // the thread's `round` when it was freed
 };
 
 // The first list from `index` on that has a block of at most twice the size, or `classes`.
@@ -139,7 +139,7 @@ class SharedLists {
   }
 
   /// Gives blocks back to the system until there is room in the budget for `more` bytes. It takes one of each size in
-  /// turn, so that no size is always the one that is missing next.
+  /// turn, so that no size is always emptied first.
   void trim(std::size_t more) {
     if (bytes_.load(std::memory_order_relaxed) == 0 || !over_budget(more)) return;
     std::unique_lock lock(mutex_);
@@ -160,7 +160,8 @@ class SharedLists {
     const auto start = Clock::now();
     if (start < next_release_) return;
     returned_ = 0;
-    // Other threads need not look at the same time. A child of fork(), which may come now, waits no longer than this.
+    // Keeps other threads from the same call. One second, not forever: if another thread calls fork() during the call,
+    // nobody in the child sets this again.
     next_release_ = start + std::chrono::seconds(1);
     lock.unlock();
     platform::release_free_memory();
@@ -219,8 +220,8 @@ struct FreeLists {
     }
   }
 
-  // The lists hold more than ever before, because sizes change or blocks come from other threads. Blocks that were not
-  // used in this round or the one before are surplus.
+  // Called when the lists hold more than ever before, because sizes change or blocks come from other threads, or when
+  // another thread exceeded the budget. Blocks that were not used in this round or the one before are surplus.
   void give_away_surplus() {
     give_away(round++);
     ceiling = std::max(ceiling, held + std::max(held / 8, step));
@@ -327,7 +328,7 @@ void* find_block(FreeLists& free, std::size_t& index, bool may_be_larger) {
   if (FreeBlock* const block = shared_lists.take(index); block != nullptr) {
     const auto bytes = static_cast<std::ptrdiff_t>(class_bytes(index));
     free.held += bytes;
-    free.ceiling += bytes;  // it may well have been this thread's, and no surplus
+    free.ceiling += bytes;  // so that it is not surplus again if this thread had given it away
     return block;
   }
   if (!over_budget(class_bytes(index))) return nullptr;

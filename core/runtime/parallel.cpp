@@ -98,7 +98,7 @@ class Pool {
 
   void run(const Job& job) {
     std::unique_lock lock(job_mutex_, std::defer_lock);
-    if (threads() == 1 || !lock.try_lock()) {  // holds no lock, so a nested call may try again
+    if (threads() == 1 || !lock.try_lock()) {  // without the lock, so that a nested call may get the pool
       run_serially(job);
       return;
     }

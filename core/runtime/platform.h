@@ -22,9 +22,9 @@ void release_free_memory();
 /// How many processors this process may use, at least 1; under taskset or in a container fewer than the machine has.
 int processors();
 
-/// How many bytes of memory this process can still allocate before the machine or its container runs short, whichever
-/// is less; at least 1, and 0 if the system does not tell. `root` is put before the paths of the system's files, for
-/// tests.
+/// How many bytes this process can still allocate before the machine or its container, whichever comes first, is full.
+/// 0 means that the system does not tell; a known number is at least 1. `root` is put before the paths of the system's
+/// files, for tests.
 std::size_t available_memory(const std::string& root = "");
 
 /// Calls `in_child` in each child that fork() makes from now on. False if the system has no memory for that.
@@ -45,7 +45,7 @@ std::string type_name(const char* mangled);
 long process_id();
 bool process_exists(long id);
 
-/// A file through the system's calls, whose errors say what failed; those of standard streams do not.
+/// A file opened by POSIX calls, because std::fstream does not say why an operation failed.
 class File {
  public:
   enum class Mode { read, create, append };  // create refuses a file that exists, append makes one that does not
@@ -73,8 +73,9 @@ class File {
   int descriptor_ = -1;
 };
 
-/// For the first line of a program: opens standard input, output and error if they are closed, on a device that reads
-/// and writes nothing. Otherwise a file could get one of their numbers, and with it the output meant for a terminal.
+/// For the first line of a program: opens standard input, output and error if they are closed, on /dev/null for
+/// reading, so that writing to them fails. Otherwise the next file could get one of their numbers, and with it the
+/// output that a terminal should show.
 void reserve_standard_streams();
 
 /// Waits until the entries of `folder` (new and renamed files) are on the disk.

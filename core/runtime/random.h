@@ -69,7 +69,8 @@ Generator& default_generator();
 /// PyTorch's is one for all threads. A new thread that wants the same numbers calls it too.
 void manual_seed(std::uint64_t seed);
 
-/// 0 .. n-1 in random order; PyTorch's order for n up to 214,748,363, from where it draws 64 bits per number.
+/// 0 .. n-1 in random order; PyTorch's order for n up to 214,748,363; for a larger n PyTorch draws 64 bits
+/// per number.
 std::vector<Index> randperm(Index n, Generator& generator = default_generator());
 
 #pragma GCC visibility pop

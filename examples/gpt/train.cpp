@@ -202,6 +202,7 @@ Preset plan_of(TrainArguments& arguments, const Start& start) {
     const double dropout = plan.model.dropout;
     plan.model = *start.config;
     plan.model.dropout = dropout;
+    plan.model.checkpoint_activations = *arguments.checkpoint_activations;
     if (!start.checkpoint) plan.model.block_size = *arguments.context;
   }
   if (!arguments.sources && plan.source == nullptr) {

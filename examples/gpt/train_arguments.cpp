@@ -286,6 +286,7 @@ void TrainArguments::adopt(const gradus::models::GPTConfig& model, gradus::model
                 model.block_size);
   if (!context) context = model.block_size;
   if (!dropout) dropout = model.dropout;
+  if (!checkpoint_activations) checkpoint_activations = model.checkpoint_activations;
   if (!format) format = name_of(text);
 }
 

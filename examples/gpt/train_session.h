@@ -10,7 +10,7 @@
 #include <gradus/models/generate/sampling.h>
 #include <gradus/models/train/checkpoint.h>
 #include <gradus/models/train/evaluate.h>
-#include <gradus/models/train/running_clock.h>
+#include <gradus/models/train/unsuspended_clock.h>
 
 #include "data.h"
 #include "loss_history.h"

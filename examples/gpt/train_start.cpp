@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include <gradus/core/runtime/random.h>
-#include <gradus/models/gpt/adapt.h>
+#include <gradus/models/gpt/change_vocabulary.h>
 #include <gradus/models/text/text.h>
 #include <gradus/nn/files/safetensors.h>
 
@@ -199,7 +199,10 @@ Data load_data(const TrainArguments& arguments, const Start& start) {
 
 models::GPT make_model(const TrainArguments& arguments, const models::GPTConfig& config, Start& start,
                        const models::Tokenizer& tokenizer) {
-  if (start.checkpoint) return std::move(start.checkpoint->model);
+  if (start.checkpoint) {
+    start.checkpoint->model.set_checkpoint_activations(config.checkpoint_activations);
+    return std::move(start.checkpoint->model);
+  }
   const gradus::DType dtype = *arguments.dtype == "f64" ? gradus::DType::f64 : gradus::DType::f32;
   gradus::manual_seed(*arguments.seed);
   const bool changes = start.weights && (start.tokenizer != tokenizer || config.block_size != start.config->block_size);

@@ -1,4 +1,4 @@
-// Switches a model to evaluation for as long as it lives, also when an exception ends that.
+// EvalMode: a guard that puts a model in eval mode and, when it is destroyed, back in its mode before.
 #pragma once
 
 #include <gradus/nn/module.h>

@@ -10,8 +10,8 @@
 namespace gradus::models::detail {
 namespace {
 
-// The function that writes a value into an error calls itself for nested values: 100,000 brackets would overflow the
-// stack. No file of ours is nested deeper than three.
+// dump() recurses into nested values, so an error that shows 100,000 nested brackets would overflow the stack. No file
+// of ours is nested deeper than three.
 constexpr int deepest = 16;
 
 }  // namespace
@@ -34,7 +34,7 @@ Json parse_json(std::string_view text, std::string_view name) {
     json = Json::parse(text, watch);
   } catch (const Json::parse_error& error) {
     const std::string_view before = text.substr(0, error.byte > 0 ? error.byte - 1 : 0);
-    fail("{}: this is not JSON from line {}, byte {} on; mend it there, or restore the file if it was cut short", name,
+    fail("{}: it is not valid JSON at line {}, byte {}; mend it there, or restore the file if it was cut short", name,
          1 + std::ranges::count(before, '\n'), before.size() - (before.rfind('\n') + 1) + 1);
   } catch (const Json::exception&) {
     fail("{}: it holds a number that is too large; mend or restore the file", name);

@@ -1,5 +1,5 @@
-// Fields of a JSON object read with errors that name file and field. In a folder of its own because it is not
-// installed: users of the library need no nlohmann_json. What instantiates much of it stands in json.cpp, once.
+// Fields of a JSON object read with errors that name file and field. It is not installed: users of the library need no
+// nlohmann_json. json.cpp holds what instantiates large templates of it, so that they compile once.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
-// All unfinished samples go through the model together, packed one after another: first the whole prompts, then one
-// token of each. Only the last row of each meets the head.
+// All unfinished samples go through the model together, packed one after another: of each what its cache lacks, so
+// first the whole prompts and then one token. Without the cache, and after a slide, it is the whole context. Only the
+// last row of each meets the head.
 #include <gradus/models/generate/generate.h>
 
 #include <algorithm>
@@ -71,7 +72,7 @@ std::vector<std::int32_t> start_of(const Tokenizer& tokenizer, const std::vector
   return start;
 }
 
-// Samples drawn side by side: enough to keep the threads busy, few enough for what their caches take.
+// How many samples are drawn side by side: at most 64, and so few that their caches fit in 1 GiB.
 Index group_size(const GPT& model, Index count) {
   constexpr Index most = 64, most_bytes = Index{1} << 30;
   const GPTConfig& config = model.config();
@@ -80,7 +81,7 @@ Index group_size(const GPT& model, Index count) {
   return std::clamp(most_bytes / bytes, Index{1}, std::min(most, count));
 }
 
-// Generates one group of samples; `first` is the index of its first one among all, for the seeds.
+// Generates one group of samples. `first`: the index of its first sample among all, which the seeds depend on.
 std::vector<std::vector<std::int32_t>> generate_from(std::size_t first, GPT& model,
                                                      std::span<const std::vector<std::int32_t>> prompts,
                                                      const GenerateOptions& options, const OnToken& on_token) {

@@ -30,8 +30,8 @@ struct Drawn {
 using OnToken = std::function<bool(const Drawn&)>;
 
 /// What follows each prompt (not the prompt itself). Prompts may differ in length but not be empty. Runs in eval mode
-/// and records nothing. With and without the cache logits differ by less than 1e-4 (f32) or 1e-12 (f64) of the largest
-/// one, so that the same tokens come unless a draw falls that close to the border between two.
+/// and records nothing. The cache changes logits by less than 1e-4 (f32) or 1e-12 (f64) of the largest one, so the
+/// drawn tokens are the same unless a draw falls that close to the border between two.
 std::vector<std::vector<std::int32_t>> generate(GPT& model, std::span<const std::vector<std::int32_t>> prompts,
                                                 const GenerateOptions& options = {}, const OnToken& on_token = {});
 std::vector<std::int32_t> generate(GPT& model, std::span<const std::int32_t> prompt,
@@ -40,9 +40,10 @@ std::vector<std::int32_t> generate(GPT& model, std::span<const std::int32_t> pro
 /// Told of every piece of a text as it comes: `sample` counts from 0. A piece has whole characters only.
 using OnText = std::function<void(std::size_t sample, std::string_view piece)>;
 
-/// `count` texts that start with the normalized prompt. With a boundary token, a text ends where the model draws it.
-/// Without one, an empty prompt is replaced by a line break, or by token 0 if there is none, which is not part of the
-/// text. Bytes that make no character, which byte tokens may give, become U+FFFD.
+/// `count` texts that start with the normalized prompt. With a boundary token, a text ends where the model draws it,
+/// unless options.stop is another token. Without one, an empty prompt starts from a line break, or from token 0 if no
+/// token is a line break; that start is not part of the text. Bytes that make no character, which byte tokens may give,
+/// become U+FFFD.
 std::vector<std::string> generate(GPT& model, const Tokenizer& tokenizer, std::string_view prompt, Index count,
                                   const GenerateOptions& options = {}, const OnText& on_text = {},
                                   const OnToken& on_token = {});

@@ -43,7 +43,7 @@ std::vector<T> penalized(std::span<const T> logits, const GenerateOptions& optio
   for (const std::int32_t token : std::unordered_set<std::int32_t>(seen.begin(), seen.end())) {
     check(token >= 0 && std::cmp_less(token, logits.size()), "sample_token: token {} was seen, but there are {} logits",
           token, logits.size());
-    if (token == options.stop) continue;  // it began the text and is no part of it: ends would come later and later
+    if (token == options.stop) continue;  // often the text's first token too: a penalty would make samples longer
     T& x = changed[static_cast<std::size_t>(token)];
     x = x > 0 ? x / factor : x * factor;
   }
@@ -65,7 +65,7 @@ std::vector<Candidate> candidates_of(std::span<const T> logits, double temperatu
   return candidates;
 }
 
-// The smallest number of candidates that reach the part `p` of all, likeliest first: sorts a few, then more.
+// Keeps the fewest candidates, likeliest first, whose weights reach the part `p` of all. Sorts in growing pieces.
 void keep_top_p(std::vector<Candidate>& candidates, double p) {
   const double wanted = p * sum(candidates);
   double reached = 0;

@@ -22,16 +22,16 @@ struct GenerateOptions {
   double repetition_penalty = 1;          // above 1: tokens that stand in the context become less likely
   std::uint64_t seed = 42;                // of the first of several samples; see sample_seed()
   std::optional<std::int32_t> stop = {};  // ends a sample when drawn, and is not part of it
-  std::string stop_text = {};             // for texts: ends one where this would stand, and is not part of it
+  std::string stop_text = {};             // for texts: ends one before the first place with this
   bool use_cache = true;                  // keep keys and values; without, every token costs a pass over the context
 
   /// Throws Error that says which value is out of its range.
   void validate() const;
 };
 
-/// The seed of the i-th of several samples that are drawn with `seed`: `seed` itself for the first one, and for the
-/// others a number of 32 bits hashed from both, so that seed + 1 does not give the same samples shifted by one. No two
-/// of the first 2^32 are the same.
+/// The seed of the i-th of several samples that are drawn with `seed`: `seed` XOR a hash of i of 32 bits, which is 0
+/// for the first sample. So seed + 1 does not give the same samples shifted by one. No two of the first 2^32 are the
+/// same.
 std::uint64_t sample_seed(std::uint64_t seed, std::uint64_t i);
 
 /// Draws a token from one row of logits. In this order: the logits of tokens in `seen`, `stop` aside, are divided by

@@ -1,4 +1,4 @@
-// Held back is the longest end of the text that a next piece could complete: to a character, or to the stop text.
+// push() holds back the longest end of the text that may be the beginning of a character or of the stop text.
 #include <gradus/models/generate/text_stream.h>
 
 #include <algorithm>

@@ -20,11 +20,14 @@ Cost cost_of(const GPTConfig& config, DType dtype, Index batch_tokens, bool ragg
   // A block keeps the outputs of ln_1 C, c_attn 3 C, attention C, c_proj C, sum C, ln_2 C, c_fc 4 C, activation 4 C,
   // c_proj C, sum C; around them stand the embeddings and their sum, the last norm, and the logits.
   const double dropout = config.dropout > 0 ? 1 : 0;
-  // Dropout on attention weights keeps q, k and v apart, and a dozen steps between scores and weights, for each head.
+  // With dropout on attention weights a block also keeps, for each token, q, k and v by themselves (7 C), and a dozen
+  // steps between scores and weights in each head (12 H T).
   const auto H = static_cast<double>(config.n_head);
-  const double stored = config.attn_dropout > 0 ? L * (7 * C + 12 * H * T) : 0;
-  const double kept =
-      L * (18 + 2 * dropout) * C + (4 + dropout) * C + 2 * V + stored;  // the logits' gradient counts too
+  const double stored = config.attn_dropout > 0 ? 7 * C + 12 * H * T : 0;
+  const double block = (18 + 2 * dropout) * C + stored;
+  // With checkpoint_activations there are the sums that the blocks end with, and one block that is computed again.
+  const double blocks = config.checkpoint_activations ? L * C + block : L * block;
+  const double kept = blocks + (4 + dropout) * C + 2 * V;  // the logits' gradient counts too
   const double weights = static_cast<double>(config.num_parameters()) * bytes;
   const auto tokens = static_cast<double>(batch_tokens), judged = static_cast<double>(judged_tokens(config));
   const double activations = kept * tokens * bytes;
@@ -33,7 +36,8 @@ Cost cost_of(const GPTConfig& config, DType dtype, Index batch_tokens, bool ragg
   const double sizes = ragged ? 1.5 : 1, unused = 1.15, program = 25e6;
   const double step = sizes * activations + 14 * C * tokens * bytes, judging = (18 * C + 3 * V) * judged * bytes;
   const double training = program + unused * (4 * weights + step + judging);
-  return {forward, 3 * forward, weights, 2 * L * T * C * bytes, activations, training};
+  const double again = config.checkpoint_activations ? forward - 2 * V * C : 0;
+  return {forward, 3 * forward + again, weights, 2 * L * T * C * bytes, activations, training};
 }
 
 }  // namespace gradus::models

@@ -8,18 +8,20 @@ namespace gradus::models {
 
 /// Floating-point operations and bytes.
 struct Cost {
-  double forward_flops;   // a token: two for each weight it meets, and attention over half the context on average
-  double training_flops;  // forward and twice that backward
-  double weights;         // bytes; gradients and AdamW's two moments are as many again, each
-  double cache;           // bytes: keys and values of one sequence of block_size tokens
-  double activations;     // bytes that a step keeps for its gradients
+  double forward_flops;  // a token: two for each weight it meets, and attention over half the context on average
+  // Forward and backward, which costs twice the forward; with checkpoint_activations the blocks run forward twice.
+  double training_flops;
+  double weights;      // bytes; gradients and AdamW's two moments are as many again, each
+  double cache;        // bytes: keys and values of one sequence of block_size tokens
+  double activations;  // bytes that a step keeps for its gradients, at its peak
   // Peak memory of training in bytes: weights, gradients, moments, activations and temporaries, evaluation, and unused
   // memory of the pool; not the data. For 0.1 to 6.4 million parameters this is 12 % below to 15 % above the measured
-  // peak, and more above it if the held-out part is small.
+  // peak. With a small held-out part it is further above.
   double training;
 };
 
-/// `batch_tokens` tokens go through the model at once; `ragged`: not always as many, as with documents.
+/// `batch_tokens` tokens go through the model at once; `ragged`: their number varies from batch to batch, as with
+/// documents.
 Cost cost_of(const GPTConfig& config, DType dtype, Index batch_tokens, bool ragged = false);
 
 /// The most tokens that evaluate() packs into one batch; a longer sequence is a batch by itself.

@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 
+#include <gradus/core/checkpoint.h>
 #include <gradus/core/ops.h>
 #include <gradus/models/detail/json.h>
 #include <gradus/models/gpt/detail/config_fields.h>
@@ -67,7 +68,7 @@ nn::LayerNormOptions layer_norm_options(const GPTConfig& config) {
   return {.weight = config.norm_gain, .bias = config.bias};
 }
 
-// A tied head borrows the table, so a matrix of its own would be filled only to be dropped.
+// A tied head shares wte's table. It is made with one output, since a whole matrix would be filled only to be dropped.
 nn::Linear make_head(const GPTConfig& config, const nn::Embedding& wte) {
   nn::Linear head(config.n_embd, config.tie_weights ? 1 : config.vocab_size, {.bias = false});
   if (config.tie_weights) head.weight = wte.weight;
@@ -77,6 +78,12 @@ nn::Linear make_head(const GPTConfig& config, const nn::Embedding& wte) {
 const GPTConfig& validated(const GPTConfig& config) {
   config.validate();
   return config;
+}
+
+// The copy of the block shares its parameters. The model may be gone, or in evaluation mode, when backward() runs.
+Tensor checkpointed(const Block& block, const Tensor& x, std::span<const Index> lengths) {
+  const std::vector<Index> own(lengths.begin(), lengths.end());
+  return checkpoint([block, own](const Tensor& h) { return block(h, own); }, x);
 }
 
 }  // namespace
@@ -119,7 +126,7 @@ GPTConfig GPTConfig::gpt2(std::string_view size) {
   for (const Row& row : rows) {
     if (row.size == size) return {.n_layer = row.n_layer, .n_head = row.n_head, .n_embd = row.n_embd, .dropout = 0.1};
   }
-  fail("GPTConfig: there is no GPT-2 of size \"{}\"; it came in 124M, 350M, 774M and 1558M", size);
+  fail("GPTConfig: there is no GPT-2 of size \"{}\"; use 124M, 350M, 774M or 1558M", size);
 }
 
 GPTConfig GPTConfig::shakespeare_char_cpu(Index vocab_size) {
@@ -278,14 +285,16 @@ Tensor GPT::embed(std::span<const std::int32_t> tokens, std::span<const Index> l
           "with the tokenizer that the model was trained with",
           token, config_.vocab_size - 1);
   }
-  const Tensor of_tokens = wte(tokens);               // named, so that nodes have the same numbers with every compiler
+  // A statement of its own: nodes are numbered as they are made, and C++ leaves open which side of + comes first.
+  const Tensor of_tokens = wte(tokens);
   const Tensor x = drop(of_tokens + wpe(positions));  // (N, C)
   return ln_emb ? (*ln_emb)(x) : x;
 }
 
 Tensor GPT::features(std::span<const std::int32_t> tokens, std::span<const Index> lengths) const {
   Tensor x = embed(tokens, lengths, {});
-  for (const Block& block : h) x = block(x, lengths);
+  const bool again = config_.checkpoint_activations && training();
+  for (const Block& block : h) x = again ? checkpointed(block, x, lengths) : block(x, lengths);
   return ln_f ? (*ln_f)(x) : x;
 }
 

@@ -25,7 +25,7 @@ enum class NormKind { layer, rms };
 /// The sizes and variants of a GPT; as it stands GPT-2 124M without dropout.
 struct GPTConfig {
   Index vocab_size = 50257;
-  Index block_size = 1024;  // how many tokens the model can look back on, itself included
+  Index block_size = 1024;  // context length: a token attends to itself and the block_size - 1 before it
   Index n_layer = 12;
   Index n_head = 12;
   Index n_embd = 768;
@@ -40,22 +40,27 @@ struct GPTConfig {
   double init_std = 0.02;       // every matrix starts as N(0, init_std)
   bool scale_residual = true;   // c_proj weights start smaller by sqrt(2 n_layer), as GPT-2's
   double attn_dropout = 0;      // on the attention weights, as nanoGPT's dropout is too; slower, and more memory
+  // Training keeps only what goes into each block, and computes the block again for its gradients: much less memory,
+  // about a third more time, the same bits (checkpoint() of core/checkpoint.h).
+  bool checkpoint_activations = false;
 
   /// Throws Error that says which size does not fit and what would.
   void validate() const;
   /// How many trainable numbers a GPT of this configuration has, without making one. Tied weights count once.
   Index num_parameters() const;
 
-  /// GPT-2 as released; `size` is "124M", "350M", "774M" or "1558M". Radford et al. 2019, table 2.
+  /// GPT-2; `size` is "124M", "350M" (released as 355M), "774M" or "1558M". Radford et al. 2019, table 2.
   static GPTConfig gpt2(std::string_view size = "124M");
-  /// nanoGPT's models for Shakespeare's characters: the small one for a CPU, and its usual one (which has dropout 0.2).
+  /// nanoGPT's models for Shakespeare's characters: the small one for a CPU, and its usual one, with dropout 0.2 but
+  /// attn_dropout 0, where nanoGPT drops attention weights too.
   static GPTConfig shakespeare_char_cpu(Index vocab_size = 65);
   static GPTConfig shakespeare_char(Index vocab_size = 65);
   /// microgpt.py's: 1 layer of width 16; RMSNorm without gain after the embedding and before attention and MLP, none at
   /// the end; ReLU, no biases, a head of its own, every matrix N(0, 0.08).
   static GPTConfig microgpt(Index vocab_size);
 
-  /// An object with a field for each member, by the same name. from_json throws Error for anything else than that.
+  /// An object with a field for each member, by the same name. from_json throws Error for anything else; only
+  /// attn_dropout may be absent, as in older files.
   std::string to_json() const;
   static GPTConfig from_json(std::string_view json, std::string_view name = "config.json");
 
@@ -112,6 +117,8 @@ class GPT : public nn::Module {
   Tensor head(const Tensor& features) const { return lm_head(features); }  // (.., C) -> (.., V)
 
   const GPTConfig& config() const { return config_; }
+  /// Sets that option of the configuration anew: unlike the others it may change while a model is trained.
+  void set_checkpoint_activations(bool on) { config_.checkpoint_activations = on; }
   DType dtype() const { return wte.weight.dtype(); }
   void members(nn::Visitor& visit) const override;
 
@@ -123,7 +130,8 @@ class GPT : public nn::Module {
   nn::Linear lm_head;
 
  private:
-  // Sum of the embeddings: `before[i]` tokens stand in front of the i-th sequence's; empty: none anywhere.
+  // What the first block reads: the sum of both embeddings after dropout and ln_emb. before[i]: how many tokens of
+  // sequence i are in its cache; empty: none of any.
   Tensor embed(std::span<const std::int32_t> tokens, std::span<const Index> lengths,
                std::span<const Index> before) const;
 

@@ -16,7 +16,7 @@ namespace {
 
 constexpr const char* json_normalization = "NFC";
 
-// 'é' (U+00E9); what would not show, as a control character or an accent without its letter, by number alone.
+// 'é' (U+00E9), or U+0301 alone for what does not show: control characters, accents without their letter.
 std::string describe(char32_t c) {
   const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
   const bool shows = category >= UTF8PROC_CATEGORY_LU && category < UTF8PROC_CATEGORY_ZS &&

@@ -47,7 +47,7 @@ class CharTokenizer : public Tokenizer {
   std::u32string characters_;  // sorted: the token of a character is its place
   bool boundary_;
   static constexpr std::size_t ascii = 128;
-  std::array<std::int32_t, ascii> ascii_tokens_{};  // what most texts mostly ask for, as token_of()
+  std::array<std::int32_t, ascii> ascii_tokens_{};  // token_of() of ASCII characters, as a table
 };
 
 #pragma GCC visibility pop

@@ -177,7 +177,7 @@ std::vector<Index> DocumentDataset::find_kinds() {
 }
 
 std::vector<Part> DocumentDataset::split(const std::vector<Index>& kind) {
-  std::vector<Index> chosen_from;  // by their numbers; all of them, if no two are alike
+  std::vector<Index> chosen_from;  // document numbers: the first of each kind, or all if not distinct
   for (Index i = 0; i < num_documents(); ++i) {
     if (!options_.distinct || kind[static_cast<std::size_t>(i)] == i) chosen_from.push_back(i);
   }

@@ -1,6 +1,6 @@
 // Training text as batches of packed token sequences: lines that are documents of their own, or one running text. An
-// epoch shows every document once, or the windows of a running text side by side, in a new random order. A part is held
-// out for evaluation and never trained on.
+// epoch shows every document, or every window that a running text is cut into, once and in a new random order. A part
+// is held out for evaluation and never trained on.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +43,8 @@ struct DatasetState {
   Index position = 0;     // sequences already seen in this epoch
 };
 
-/// Sequences to train on and sequences to evaluate on, cut from one text. Training sees each of its own once per epoch.
+/// Sequences to train on and sequences to evaluate on, cut from one text. Training sees each sequence once per epoch; a
+/// TextDataset cuts other sequences for that than size(), tokens() and read() tell of.
 class Dataset {
  public:
   virtual ~Dataset() = default;
@@ -78,8 +79,8 @@ class Dataset {
   };
 
   Dataset(AnyTokenizer tokenizer, const DatasetOptions& options);
-  // Adds the `targets` targets that follow stream_[begin] to a part, in as few pieces of at most block_size as
-  // possible.
+  // Cuts the `targets` targets after stream_[begin] into the fewest pieces of at most block_size, adds them to a part
+  // and returns their number.
   Index add_pieces(Part part, Index begin, Index targets);
   // How many sequences the epoch that now begins has, and which is the i-th of them.
   virtual Index begin_epoch(Generator& generator) = 0;
@@ -101,14 +102,14 @@ class Dataset {
   Generator epoch_start_;
 };
 
-/// One document a piece: its tokens begin with the boundary token, and its last target is the boundary token. A random
-/// fraction of the distinct documents is held out, or documents of their own are. Documents longer than block_size
-/// become several sequences of nearly equal length, so that every token is still learned; only what stands before
-/// the cut is out of sight after it.
+/// A sequence for each document: its tokens begin with the boundary token, and its last target is the boundary token. A
+/// random fraction of the distinct documents is held out, or a list of its own is. A document that with its end is
+/// longer than block_size is cut into sequences of nearly equal length: every token is still learned, but tokens behind
+/// a cut do not see those before it.
 class DocumentDataset : public Dataset {
  public:
-  /// Throws Error for a tokenizer without a boundary, a text that it has no tokens for, and fewer than two distinct
-  /// documents when some are to be held out.
+  /// Throws Error for a tokenizer without a boundary, a text that it has no tokens for, and, where a fraction below 1
+  /// is to be held out, fewer than two documents (with options.distinct: distinct ones).
   DocumentDataset(std::span<const std::string> documents, AnyTokenizer tokenizer, const DatasetOptions& options = {},
                   const Progress& progress = {});
   /// Trains on all of `documents` and holds out all of `held_out`; options.held_out does not count.
@@ -117,12 +118,12 @@ class DocumentDataset : public Dataset {
 
   /// Those held out included.
   Index num_documents() const { return static_cast<Index>(begins_.size()) - 1; }
-  /// How many of them have another one like them before.
+  /// How many of them equal an earlier one.
   Index num_copies() const { return num_copies_; }
-  /// How many of the held-out documents are also trained on, where they come from files of their own; else 0: copies
-  /// are kept on one side.
+  /// How many of the held-out documents are also trained on, if they were given as a list of their own; else 0, since
+  /// options.distinct keeps copies on one side.
   Index num_leaked() const { return num_leaked_; }
-  /// How many documents were longer than block_size and had to be cut, and the length of the longest, its end included.
+  /// How many documents were cut, and the length of the longest, both with their end counted.
   Index num_cut() const { return num_cut_; }
   Index longest() const { return longest_; }
   /// Whether a text is one of the documents.
@@ -145,14 +146,15 @@ class DocumentDataset : public Dataset {
 };
 
 /// Training windows have exactly block_size tokens, lie side by side and start at a random offset in each epoch, so an
-/// epoch may miss some tokens at both ends. The last fraction of the text is held out, or a text of its own is;
-/// evaluation windows cover all of it, and one may be shorter.
+/// epoch may miss some tokens at both ends. The last fraction of the text is held out, or a text of its own is.
+/// Evaluation windows cover each target once and have nearly equal lengths of at most block_size.
 class TextDataset : public Dataset {
  public:
   /// Throws Error for a text that the tokenizer has no tokens for, and when a part is too short.
   TextDataset(std::string_view text, AnyTokenizer tokenizer, const DatasetOptions& options = {},
               const Progress& progress = {});
-  /// Trains on all of `text` and holds out all of `held_out`; options.held_out does not count.
+  /// Trains on all of `text` and holds out all of `held_out`. options.held_out only says whether one may be empty:
+  /// `text` if it is 1, `held_out` if it is 0.
   TextDataset(std::string_view text, std::string_view held_out, AnyTokenizer tokenizer,
               const DatasetOptions& options = {}, const Progress& progress = {});
 

@@ -1,4 +1,4 @@
-// Which text a model learned from: short texts that tell whether two are the same.
+// Fingerprints of the text that a model learned from, which tell whether a text is the same.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 namespace gradus::models {
 #pragma GCC visibility push(default)
 
-/// A short text that differs for different texts.
+/// A hash as a short text: almost surely different for different texts.
 std::string fingerprint(std::string_view text);
 
 /// A hash of normalized text: two files have the same one if they differ only in what Tokenizer::normalize() removes

@@ -36,8 +36,8 @@ std::u32string compose(std::u32string_view characters) {
   return {buffer.begin(), buffer.begin() + composed};
 }
 
-// Per character, what composing must know (Annex 15, quick check): `may_change` if composing can change it or join it
-// to the one before, else its combining class; 0 is a character at which composing can start anew.
+// For each character (Annex 15, quick check): `may_change` if composing can change it or join it to the one before,
+// else its combining class. A block may start at a character of class 0.
 class ComposingClasses {
  public:
   static constexpr utf8proc_uint8_t may_change = 255;  // no combining class is that high

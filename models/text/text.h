@@ -59,18 +59,18 @@ int display_width(char32_t character);
 /// bytes that are not UTF-8 U+FFFD.
 std::string printable(std::string_view text);
 
-/// Text for training: composed, and with "\n" for every "\r\n", and for every "\r" where the text has no "\n". `name`
-/// stands in errors. Throws Error that says what the bytes are where they are not text.
+/// Text for training: composed (NFC), and every line ending "\n": "\r\n" becomes "\n", and so does "\r" if the text has
+/// no "\n". `name` stands in errors. Throws Error that says what the bytes are where they are not text.
 std::string normalize_text(std::string_view text, std::string_view name = "text", const Progress& progress = {});
 
 /// How lines become documents.
 struct SplitOptions {
-  bool keep_space = false;  // white space at both ends of a line; else it is dropped
+  bool keep_space = false;  // false: white space at both ends of a line is dropped
   Progress progress = {};
 };
 
-/// One document per line, composed; lines, ended as normalize_text() has them, with nothing but white space are left
-/// out. `trimmed` counts the documents that lost white space. Throws Error when none is left.
+/// One document per line, composed; lines end as in normalize_text(), and blank ones are left out. `trimmed` counts the
+/// documents that lost white space. Throws Error when none is left.
 std::vector<std::string> split_documents(std::string_view text, std::string_view name = "text",
                                          const SplitOptions& options = {}, Index* trimmed = nullptr);
 

@@ -1,5 +1,5 @@
-// Tokenizer: text to tokens and back. Here stands what every kind can do; datasets, run folders and generation ask for
-// no more. A kind has a file of its own (char_tokenizer.h, byte_tokenizer.h) and a line in any_tokenizer.cpp.
+// Tokenizer: text to tokens and back, what every kind can do. A kind has a file of its own (char_tokenizer.h,
+// byte_tokenizer.h) and a place in TokenizerKinds (any_tokenizer.h).
 #pragma once
 
 #include <cstdint>
@@ -39,9 +39,9 @@ class Tokenizer {
   /// The same; throws Error when there is none.
   std::int32_t boundary() const;
 
-  /// The tokens of a text. Throws Error, with `name`, for text that has no tokens.
+  /// The tokens of a text. Throws Error, with `name`, for a part of it that has no token.
   std::vector<std::int32_t> encode(std::string_view text, std::string_view name = "text") const;
-  /// The same behind what `tokens` holds.
+  /// Appends the tokens of a text to `tokens`.
   void encode(std::string_view text, std::string_view name, std::vector<std::int32_t>& tokens,
               const Progress& progress = {}) const {
     add_tokens(text, name, tokens, progress);
@@ -50,7 +50,7 @@ class Tokenizer {
   /// as a line break, since documents stand one a line. Throws Error for a token that is not in the vocabulary.
   virtual std::string decode(std::span<const std::int32_t> tokens) const = 0;
 
-  /// A text in the form in which its tokens are learned: texts with the same one are the same to a model.
+  /// The form of a text that models are trained on. Texts with the same form have the same tokens.
   std::string normalize(std::string_view text, std::string_view name = "text") const { return normalized(text, name); }
   /// The normalized text `text` with every character that has no token skipped or replaced. `unknown` is skip or
   /// replace.
@@ -77,7 +77,7 @@ class Tokenizer {
  private:
   virtual void add_tokens(std::string_view text, std::string_view name, std::vector<std::int32_t>& tokens,
                           const Progress& progress) const = 0;
-  // As they stand: for a kind that takes every text as it is.
+  // By default they leave the text as it is.
   virtual std::string normalized(std::string_view text, std::string_view name) const;
   virtual Fitted fitted(std::string_view text, Unknown unknown, std::string_view name) const;
 };

@@ -1,6 +1,7 @@
-// The order of writing is what makes a kill at any moment harmless: the log, then the checkpoint, then the best model
-// and the last. A checkpoint holds its own copy of the weights, and each new best comes with one, so that a
-// best.safetensors that is missing or older can be written again.
+// The order of writing makes a kill at any moment harmless: the log, then the checkpoint, then the best model and the
+// last. A log that replaces another is written beside it first and takes its place after the checkpoint. A checkpoint
+// holds its own copy of the weights, and each new best comes with one, so that a best.safetensors that is missing or
+// older can be written again.
 #include <gradus/models/train/checkpoint.h>
 
 #include <algorithm>
@@ -223,14 +224,14 @@ fs::path RunWriter::resume_from() const {
   return !last_ || last_->file == folder_ / state_file ? folder_ : last_->file;
 }
 
-// A second name for the last checkpoint, before its own name goes to the next one.
+// Links the last checkpoint into checkpoints/ before the next save replaces it.
 void RunWriter::keep_last() {
   if (keep_ == 1 || !last_ || !fs::exists(last_->file)) return;
   const fs::path place = folder_ / older_folder / older_name(last_->step);
   std::error_code error;
   fs::create_directory(folder_ / older_folder, error);
   fs::create_hard_link(last_->file, place, error);
-  if (!error || error == std::errc::file_exists) return;  // there already: resumed from this step
+  if (!error || error == std::errc::file_exists) return;  // it exists if the run was resumed from this step
   try {
     write_text(place, read_file(last_->file));  // not every file system has links
   } catch (const Error& problem) {
@@ -292,7 +293,8 @@ void RunWriter::save_models(const GPT& model, const HeldOut& held_out, Index ste
   save_run(folder_, model, tokenizer_, data_, settings_, model_file, moment);
 }
 
-// Removes obsolete checkpoints: of an earlier run, of steps after the one resumed from, and the oldest beyond `keep`.
+// Removes obsolete checkpoints: of an earlier run, with its best model and its log if this one has none, of steps after
+// the one resumed from, and the oldest beyond `keep`.
 void RunWriter::remove_older() {
   std::vector<fs::path> older = older_checkpoints(folder_);
   std::error_code ignored;  // a file too many does no harm

@@ -1,10 +1,10 @@
 // train_state.safetensors: everything that a training needs to end with the same bits when it is resumed. One
 // file, replaced in one move, so that its parts are always of the same step. Older ones stay in checkpoints/.
 // - tensors "model.<parameter>", and "optimizer.<number>.step" and the optimizer's moments, with AdamW
-//   "optimizer.<number>.exp_avg" and "optimizer.<number>.exp_avg_sq" (numbers as it was given the parameters)
-// - metadata "config.json" and "tokenizer.json" as in model.safetensors, and "state": steps, tokens, seconds, where the
-//   data stand, the generators, what the held-out loss has been, the last line of the log, and which optimizer it is
-//   where that is not AdamW
+//   "optimizer.<number>.exp_avg" and "optimizer.<number>.exp_avg_sq" (numbered in the optimizer's order of parameters)
+// - metadata "config.json" and "tokenizer.json" as in model.safetensors, and "state": steps, tokens, seconds, the
+//   dataset's position, the generators, what the held-out loss has been, a fingerprint of the log's last line, the
+//   unmeasured line if there is one, and which optimizer it is if not AdamW
 #pragma once
 
 #include <filesystem>
@@ -19,14 +19,14 @@
 namespace gradus::models {
 #pragma GCC visibility push(default)
 
-/// What judging on the way has found.
+/// What the evaluations during training have found.
 struct HeldOut {
   double first = 0;      // before the first step
   double best = 0;       // the lowest so far,
   Index best_step = 0;   // and where
   Index since_best = 0;  // measurements after it
 
-  /// Takes in one more; whether it is the best.
+  /// Adds a held-out loss; returns whether it is the lowest so far.
   bool add(double loss, Index step);
   friend bool operator==(const HeldOut&, const HeldOut&) = default;
 };
@@ -60,17 +60,17 @@ class RunWriter {
   RunWriter(std::filesystem::path folder, const Tokenizer& tokenizer, RunData data, std::string settings, Index keep);
 
   /// Continues the run of this folder from `checkpoint`, which was loaded from `path`: the folder or a file. The next
-  /// save removes the checkpoints of later steps and renames a best model of later steps. Returns what is known of the
-  /// held-out loss: not the best, if its model is neither in best.safetensors nor the checkpoint's own.
+  /// save removes the checkpoints of later steps and renames a best model of later steps. Returns the checkpoint's
+  /// held-out state, but without the best if its weights are neither in best.safetensors nor the checkpoint's own.
   HeldOut continue_from(const std::filesystem::path& path, const Checkpoint& checkpoint);
 
   /// Lines reach the log with flush() and save(). Before the first save, flush() writes only if the run was resumed
   /// from the folder's newest checkpoint.
   void log(const LogLine& line) { log_.write(line); }
   void flush();
-  /// Checkpoint, then best.safetensors if no measurement was better than the one after this step, then
-  /// model.safetensors. Throws Error, and leaves the checkpoint before as it was, for weights that are not finite and
-  /// when the disk does not allow it.
+  /// Writes the checkpoint, then best.safetensors if this step has the lowest held-out loss, then model.safetensors.
+  /// Throws Error for weights that are not finite and when the disk does not allow it. The checkpoint before stays as
+  /// it was until the new one is complete.
   void save(const GPT& model, const TrainerState& trainer, const HeldOut& held_out,
             const std::optional<LogLine>& unmeasured = {});
   const std::filesystem::path& folder() const { return folder_; }
@@ -89,8 +89,8 @@ class RunWriter {
   struct Resumed {
     Index from = 0;
     bool from_newest = true;              // the folder's own checkpoint, which its log belongs to
-    bool other_best = false;              // best.safetensors is not of the steps before
-    std::optional<double> own_best = {};  // but the checkpoint itself was the best, with this loss
+    bool other_best = false;              // best.safetensors is of a later step or another run
+    std::optional<double> own_best = {};  // the checkpoint's loss, if it was the best
   };
   struct Saved {};
   struct Last {

@@ -27,7 +27,7 @@ struct Evaluation {
 Evaluation evaluate(GPT& model, const Dataset& dataset, Part part = Part::held_out,
                     const EvaluateOptions& options = {});
 
-/// How many sequences of a part have about `tokens` tokens together; 0 where the part has no more: all.
+/// How many sequences of a part have about `tokens` tokens together; 0, which means all, if the part has no more.
 Index sequences_of(const Dataset& dataset, Part part, Index tokens);
 
 /// A mean over tokens and half the width of its 95 % confidence interval; NaN where there is only one sequence.
@@ -43,8 +43,8 @@ struct Judgement {
 };
 
 /// Like evaluate(), with accuracy; the intervals are for new data of the same kind. Sequences count as independent, not
-/// tokens, which are alike within one: the variance is that of a ratio of sums over clusters (Cochran 1977, section
-/// 6.3).
+/// tokens, which are correlated within a sequence: the variance is that of a ratio of sums over clusters (Cochran 1977,
+/// section 6.3).
 Judgement judge(GPT& model, const Dataset& dataset, Part part = Part::held_out, const EvaluateOptions& options = {});
 
 #pragma GCC visibility pop

@@ -1,4 +1,4 @@
-// The error of a run, with what would mend it: a program names its own command or flag for that.
+// RunError: an Error about a run with its remedy, for which a program names its own command or flag.
 #pragma once
 
 #include <filesystem>
@@ -9,7 +9,7 @@
 namespace gradus::models {
 #pragma GCC visibility push(default)
 
-/// Its message says all that a reader needs; `remedy` says it to a program.
+/// The message says all that a person needs; `remedy` is for a program.
 class RunError : public Error {
  public:
   enum class Remedy {

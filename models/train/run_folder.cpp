@@ -36,7 +36,7 @@ bool is_left_behind(const std::string& name) {
   return writer > 0 && (writer == platform::process_id() || !platform::process_exists(writer));
 }
 
-// Who wrote its number there; it may not have come to that yet.
+// The number of the process that holds the lock; it may not have written it yet.
 std::string holder_of(const fs::path& path) {
   try {
     return read_file(path);

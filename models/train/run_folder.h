@@ -1,7 +1,7 @@
 // A run folder: what a training leaves behind, and all that is needed to sample, evaluate and resume.
-// - model.safetensors: the last weights, and in its metadata a copy of the next two: whole by itself
+// - model.safetensors: the last weights, and in its metadata a copy of the next two, so that it is enough by itself
 // - config.json: the model's configuration, which data it was trained on, and with what settings
-// - tokenizer.json: its tokenizer, with the kind of that
+// - tokenizer.json: the tokenizer and its kind
 // - best.safetensors: the weights with the lowest held-out loss so far, as model.safetensors
 // - train_state.safetensors: all that training needs to resume; older ones in checkpoints/ (checkpoint.h)
 // - log.jsonl: a line per step (run_log.h)
@@ -16,7 +16,7 @@
 #include <gradus/core/runtime/platform.h>
 #include <gradus/models/gpt/gpt.h>
 #include <gradus/models/text/any_tokenizer.h>
-#include <gradus/models/train/run_data.h>
+#include <gradus/models/train/data_origin.h>
 #include <gradus/models/train/run_error.h>
 
 namespace gradus::models {
@@ -30,7 +30,7 @@ struct Run {
   GPT model;
   AnyTokenizer tokenizer;
   RunData data;
-  std::string settings;  // a JSON object: what the training was told, as its program understands it
+  std::string settings;  // a JSON object: the program's own options, which nothing here interprets
   Moment moment;
 };
 
@@ -52,7 +52,7 @@ class RunLock {
   };
 
   explicit RunLock(const std::filesystem::path& folder);
-  /// Whether another one keeps this process out.
+  /// Whether another process has the lock.
   static bool is_held(const std::filesystem::path& folder);
 
  private:
@@ -69,7 +69,7 @@ void prepare_run_folder(const std::filesystem::path& folder);
 /// Throws Error that names a parameter with a NaN or an infinity, so that no good model is replaced by a ruined one.
 void check_finite(const GPT& model, const std::filesystem::path& folder);
 
-/// The same for a model that came from `file`, which is to blame.
+/// The same for a model that was read from `file`, which the error names.
 void check_loaded(const GPT& model, const std::filesystem::path& file);
 
 /// Writes config.json, tokenizer.json and last the weights, under the name `file`. Throws Error when the weights are
@@ -81,8 +81,8 @@ void save_run(const std::filesystem::path& folder, const GPT& model, const Token
 Moment moment_of(const std::filesystem::path& file);
 
 /// Reads a run; config.json and tokenizer.json are needed only where the model file carries no copy of them (weights
-/// from elsewhere). Throws Error that names the file that is missing, damaged or does not fit the others, and
-/// best.safetensors where that is whole and was not asked for.
+/// from elsewhere). Throws Error that names the file that is missing, damaged or does not fit the others, and, of
+/// model.safetensors and best.safetensors, the one that was not asked for if it is whole.
 Run load_run(const std::filesystem::path& folder, const char* file = model_file);
 
 #pragma GCC visibility pop

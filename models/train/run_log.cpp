@@ -35,7 +35,7 @@ std::string text_of(const std::filesystem::path& path) {
 }  // namespace
 
 std::string LogLine::to_json() const {
-  // Shortest digits that read back as the same number: equal runs write equal bytes.
+  // Shortest digits that read back as the same number: equal losses are equal texts.
   std::string text = fmt::format(
       R"({{"step": {}, "tokens": {}, "train_loss": {}, "lr": {}, "grad_norm": {}, "tokens_per_second": {:.1f})", step,
       tokens, train_loss, lr, grad_norm, tokens_per_second);

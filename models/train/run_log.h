@@ -46,20 +46,21 @@ class RunLog {
   const std::filesystem::path& aside() const { return aside_; }
 
   void write(const LogLine& line);
-  /// Brings the lines so far to the file. Throws Error when the disk does not allow it; what it did allow is not
-  /// written again.
+  /// Writes the lines so far to the file. Throws Error when the disk does not allow it; a later flush() goes on behind
+  /// what was written.
   void flush();
-  /// flush(), and waits until it is on the disk: before a checkpoint that is of a later step than the lines there.
+  /// flush(), and waits until it is on the disk. Call it before a checkpoint is saved, so that the log is not behind
+  /// it.
   void sync();
   /// Writes the whole log beside the one that is there.
   void stage();
-  /// Has what was staged take the log's place.
+  /// Renames what was staged over the log.
   void replace();
   /// The last line's fingerprint.
   const std::string& last() const { return last_; }
 
  private:
-  void require(std::error_code error) const;  // that there is none
+  void require(std::error_code error) const;  // throws Error if there is one
   std::filesystem::path staged() const;
 
   std::filesystem::path path_, aside_;

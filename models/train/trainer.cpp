@@ -90,7 +90,9 @@ double Trainer::learning_rate() const {
 // `before`: the default generator as the step began, so that dropout drops the same again.
 void Trainer::stop(const char* what, double value, const Generator& before) {
   model_.zero_grad();
-  std::string cause = "when the step was repeated, every result of an op was finite; only the sum over them was not";
+  std::string cause =
+      "when the step was repeated, every op's result was finite; only the mean loss or the norm of all gradients was "
+      "not";
   const Generator now = std::exchange(default_generator(), before);
   try {
     AnomalyMode watch(model_.named_parameters());
@@ -146,7 +148,8 @@ void Trainer::set_state(const TrainerState& state) {
         "train: a saved state with {} steps, {} tokens and {} seconds; it is damaged", state.steps, state.tokens,
         state.seconds);
   check(state.optimizer_name == optimizer_->name(),
-        "train: the saved state is one of {}, this trainer's optimizer is {}; give it the kind that the run began with",
+        "train: the saved state belongs to {}, but this trainer's optimizer is {}; give it the kind that the run began "
+        "with",
         state.optimizer_name, optimizer_->name());
   Generator generator(0);
   generator.set_state(state.generator);

@@ -12,7 +12,7 @@
 #include <gradus/models/text/dataset.h>
 #include <gradus/nn/optim/adam.h>
 #include <gradus/nn/optim/clip.h>
-#include <gradus/nn/optim/schedule.h>
+#include <gradus/nn/optim/warmup_schedule.h>
 
 namespace gradus::models {
 #pragma GCC visibility push(default)
@@ -29,7 +29,7 @@ struct TrainOptions {
   double min_lr = 0;  // where a decay ends
   Index warmup = 0;   // steps in which the rate rises to lr
   optim::Schedule::Kind schedule = optim::Schedule::cosine;
-  // Of the AdamW that a trainer makes where it is given no optimizer.
+  // The next two lines are for the AdamW that a trainer makes if it is given no optimizer.
   double weight_decay = 0;  // of matrices and embeddings only
   double beta1 = 0.9, beta2 = 0.99, eps = 1e-8;
   double clip = 1;             // largest norm of all gradients together; 0: no limit
@@ -62,7 +62,7 @@ struct TrainerState {
   double seconds = 0;
   DatasetState dataset;
   std::string generator;                           // the default one, from which dropout draws
-  nn::NamedTensors optimizer;                      // see Optimizer::state(); without the options, which are the run's
+  nn::NamedTensors optimizer;                      // Optimizer::state() without lr, betas etc., which TrainOptions has
   std::string optimizer_name = default_optimizer;  // see Optimizer::name()
 };
 
@@ -71,15 +71,15 @@ struct TrainerState {
 /// tokens every run gives the same bits, at any number of threads.
 class Trainer {
  public:
-  /// Keeps references to both, and leaves the model in training mode. `optimizer` has the model's parameters; its rate
-  /// is set before every step, as the options say. Throws Error for options that make no sense and for a dataset whose
-  /// vocabulary is not the model's or whose block_size is greater.
+  /// Keeps references to model and dataset, and leaves the model in training mode. `optimizer` has the model's
+  /// parameters; its rate is set before every step, as the options say. Throws Error for options that make no sense and
+  /// for a dataset whose vocabulary is not the model's or whose block_size is greater.
   Trainer(GPT& model, Dataset& dataset, const TrainOptions& options,
           std::unique_ptr<optim::Optimizer> optimizer = nullptr);
 
   /// Draws the next sequences and updates the weights once. When the loss or a gradient is not finite, the step runs
-  /// once more under AnomalyMode and Error names the op that made the first such value; the weights are then those
-  /// before the step.
+  /// once more under AnomalyMode, and Error names the op that made the first such value, if one did. The weights are
+  /// then those before the step.
   StepReport step();
 
   bool done() const { return progress() >= 1; }
@@ -93,8 +93,8 @@ class Trainer {
   void spend(double seconds) { seconds_ += seconds; }
   /// Keeps a part of a budget in seconds for what comes after the last step; at most half of it.
   void reserve(double seconds) { reserved_ = seconds; }
-  /// Measures time by another clock than the system's steady one, in seconds: RunningClock does not count time in which
-  /// the process was stopped.
+  /// Measures time by `clock`, in seconds, instead of the system's steady clock. A RunningClock leaves out time in
+  /// which the process was suspended.
   void set_clock(std::function<double()> clock) { clock_ = std::move(clock); }
   const TrainOptions& options() const { return options_; }
 

@@ -75,8 +75,8 @@ Tensor stacked_tensors(const std::vector<Example>& examples, std::size_t k, std:
       const Tensor& x = examples[i].tensors[k];
       check(
           x.shape() == first.shape() && x.dtype() == first.dtype(),
-          "DataLoader: tensor {} is {} in {} in example {} and {} in {} in example {}; a batch needs equal ones: cut, "
-          "pad or convert them in the transform",
+          "DataLoader: tensor {} is {} in {} in example {}, but {} in {} in example {}; a batch needs equal shapes and "
+          "types: cut, pad or convert them in the transform",
           k, first.shape(), first.dtype(), rows[0], x.shape(), x.dtype(), rows[i]);
       to = std::ranges::copy(x.data<T>(), to).out;
     }
@@ -155,7 +155,7 @@ class Prefetcher {
       for (int i = 0; i < workers; ++i) threads_.emplace_back([this] { work(); });
     } catch (const std::system_error& error) {
       stop();
-      fail("DataLoader: the system gives no {} threads ({}); use fewer workers", workers, error.what());
+      fail("DataLoader: cannot start {} threads ({}); use fewer workers", workers, error.what());
     }
   }
   ~Prefetcher() { stop(); }
@@ -223,9 +223,11 @@ class Prefetcher {
   const Make make_;
   const Index count_;
   std::mutex mutex_;
-  std::condition_variable wanted_, made_;  // there is room for a batch, or an end to all; a batch was made
-  std::vector<Slot> slots_;                // the batch at place p in slot p % size
-  Index begun_ = 0, next_ = 0;             // the first place that no worker has begun; that the loop has not taken
+  std::condition_variable wanted_;  // a slot is free, or the workers must stop
+  std::condition_variable made_;    // a batch is ready
+  std::vector<Slot> slots_;         // the batch at place p in slot p % size
+  Index begun_ = 0;                 // the first batch that no worker has begun
+  Index next_ = 0;                  // the first batch that the loop has not taken
   bool stop_ = false;
   std::vector<std::thread> threads_;
 };
@@ -239,7 +241,7 @@ DataLoader::DataLoader(DataLoaderOptions options, std::shared_ptr<detail::BatchS
     : source_(std::move(source)), options_(options), count_(source_->count) {
   check(options.batch_size >= 1, "DataLoader: batches of {}; batch_size must be at least 1", options.batch_size);
   check(options.workers >= 0 && options.prefetch >= 1,
-        "DataLoader: {} workers, each {} batches ahead; they must be at least 0 and 1", options.workers,
+        "DataLoader: workers is {}, it must be at least 0; prefetch is {}, it must be at least 1", options.workers,
         options.prefetch);
   check(count_ >= 0, "DataLoader: the dataset's size is {}; it must be at least 0", count_);
   if (options.seed) own_.emplace(*options.seed);
@@ -287,7 +289,7 @@ Batch DataLoader::batch(Index place) const {
 Batch DataLoader::rows(std::vector<Index> rows) const {
   check_has_examples();
   for (const Index row : rows) {
-    check(count_ > 0, "DataLoader: row {} was asked for, but the tensors have no rows; give it some", row);
+    check(count_ > 0, "DataLoader: row {} was asked for, but there are no examples; give it some", row);
     check(row >= 0 && row < count_, "DataLoader: there is no row {} among {}; use 0 .. {}", row, count_, count_ - 1);
   }
   const NoGrad no_grad;

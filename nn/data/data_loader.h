@@ -19,10 +19,10 @@ namespace gradus::nn {
 
 /// A batch: some rows of the examples.
 struct Batch {
-  std::vector<Tensor> tensors;       // the chosen rows of each tensor, (rows, ..)
-  std::vector<std::int32_t> labels;  // and of the labels, if there are any: the first ids of the examples
-  std::vector<Index> rows;           // which rows these are
-  std::vector<std::vector<std::int32_t>> more_ids = {};  // the examples' other ids; lists follow each other, (rows, n)
+  std::vector<Tensor> tensors;                           // the chosen rows of each tensor, (rows, ..)
+  std::vector<std::int32_t> labels;                      // ids[0] of each example, if there are ids
+  std::vector<Index> rows;                               // the chosen rows
+  std::vector<std::vector<std::int32_t>> more_ids = {};  // ids[1], ids[2], .. of each; lists end to end, (rows, n)
 
   Index size() const { return static_cast<Index>(rows.size()); }
   const Tensor& operator[](std::size_t i) const { return tensors.at(i); }
@@ -33,13 +33,13 @@ struct DataLoaderOptions {
   Index batch_size = 1;
   bool shuffle = false;
   bool drop_last = false;                  // leave out the last batch where it is smaller
-  std::optional<std::uint64_t> seed = {};  // of the order; without one the default generator draws it
+  std::optional<std::uint64_t> seed = {};  // of the order and the transform; without one the default generator's
   int workers = 0;                         // threads that make batches ahead; 0: the loop makes each one itself
   Index prefetch = 2;                      // how many batches each worker may be ahead
 };
 
 namespace detail {
-// Where batches come from: any rows, with random numbers that depend on `seed` and the row alone.
+// Makes a batch of any rows; the random numbers of a row depend on `seed` and the row alone.
 struct BatchSource {
   Index count = 0;
   bool draws_numbers = false;
@@ -87,9 +87,9 @@ struct DatasetSource final : BatchSource {
 /// history. An iterator points to its loader: keep the loader alive and in place during the loop.
 ///
 /// With workers the batches are the same, bit for bit and in the same order. get() and the transform are then called
-/// from several threads at a time, so they must not change what they share. What they throw, the loop throws when it
-/// comes to that batch. Workers end with the epoch, with the next begin(), and with the loader. A child that fork()
-/// makes in the midst of an epoch must not use the loader.
+/// from several threads at a time, so they must not change what they share. An exception that they throw reaches the
+/// loop when it comes to that batch. Workers end with the epoch, with the next begin(), and with the loader. A child
+/// that fork() makes in the midst of an epoch must not use the loader.
 class DataLoader {
  public:
   explicit DataLoader(std::vector<Tensor> tensors, DataLoaderOptions options = {})

@@ -18,7 +18,7 @@
 namespace gradus::nn {
 #pragma GCC visibility push(default)
 
-/// An example as a batch is made of it: its tensors, and its ids, each one or a list of them.
+/// One example: its tensors, and its ids; each entry of `ids` is one id or a list of them.
 struct Example {
   std::vector<Tensor> tensors;
   std::vector<std::vector<std::int32_t>> ids;
@@ -38,7 +38,7 @@ concept DatasetLike = requires(std::unwrap_reference_t<D>& dataset, Index i) {
 /// Rows of tensors whose first sizes are equal, with labels if there are any: get(i) has row i of each, and label i.
 class TensorDataset {
  public:
-  /// tensors: (rows, ..) each. Throws Error for other first sizes and another count of labels.
+  /// tensors: (rows, ..) each. Throws Error unless all have the same rows, and labels are one per row or none.
   explicit TensorDataset(std::vector<Tensor> tensors, std::vector<std::int32_t> labels = {});
   Index size() const { return count_; }
   Example get(Index row) const;
@@ -49,7 +49,8 @@ class TensorDataset {
   Index count_ = 0;
 };
 
-/// Some examples of a dataset, in this order: what random_split and k_fold choose. std::ref(dataset) shares it.
+/// The examples `rows` of a dataset, in that order; random_split and k_fold choose rows. std::ref(dataset) refers to a
+/// dataset that outlives it, instead of a copy.
 template <DatasetLike D>
 class Subset {
  public:
@@ -96,7 +97,7 @@ template <class T, class F>
 void with_fields(const T& x, const F& f) {
   constexpr std::size_t count = field_count<T>();
   static_assert(count > 0,
-                "get(i) gives a Tensor, a number, a list of ids, or a pair, tuple, vector or struct of these");
+                "get(i) must give a Tensor, a number, a list of numbers, or a pair, tuple, vector or struct of these");
   if constexpr (count == 1) {
     const auto& [a] = x;
     f(a);
@@ -167,7 +168,7 @@ Example example_of(const T& x) {
   return example;
 }
 
-// transform(x) or transform(x, generator).
+// The transform takes a Generator: transform(x, generator).
 template <class F, class T>
 concept DrawsNumbers = std::invocable<F&, T, Generator&>;
 

@@ -6,15 +6,15 @@
 namespace gradus::nn {
 #pragma GCC visibility push(default)
 
-/// As scikit-learn's StandardScaler: the deviation divides by n, NaN stands for a missing value and is passed over, and
-/// a column of one value, or of none, becomes zeros: its std is 1.
+/// As scikit-learn's StandardScaler: the deviation divides by n, NaN stands for a missing value, is passed over and
+/// stays NaN, and a column of equal values has std 1, so that it becomes zeros.
 class Standardizer {
  public:
   /// Takes mean and std of the columns of x, (rows, columns). Throws Error for another rank, no rows, and infinities.
   explicit Standardizer(const Tensor& x);
 
-  /// (x - mean) / std and back, differentiable: (.., columns) -> (.., columns). Throws Error for another count of
-  /// columns and another type than the fitted x's.
+  /// (x - mean) / std and back, differentiable: (.., columns) -> (.., columns). Throws Error unless x has as many
+  /// columns as the fitted one, and its type.
   Tensor transform(const Tensor& x) const;
   Tensor inverse(const Tensor& x) const;
 

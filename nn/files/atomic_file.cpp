@@ -17,7 +17,7 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path) {
   }
   static std::atomic<unsigned> count{0};
   std::error_code error;
-  do {  // a program that was killed may have left files of the same process number, in a container most of all
+  do {  // a killed process with the same number may have left this file; in containers numbers repeat
     temporary_ = fmt::format("{}.{}.{}.tmp", path_, platform::process_id(), count.fetch_add(1));
     error = file_.open(temporary_, platform::File::Mode::create);
   } while (error == std::errc::file_exists);
@@ -42,7 +42,8 @@ void AtomicFile::commit() {
   std::filesystem::rename(temporary_, path_, error);
   require(error);
   file_.close();
-  // The new name is on the disk once its folder is; the file is good either way, so a failure here is no error.
+  // The new name survives a crash once the folder is on the disk. The file is whole either way, so a failure to sync
+  // the folder is no error.
   const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
   platform::sync_folder(folder.empty() ? "." : folder);
 }

@@ -12,9 +12,9 @@
 namespace gradus {
 #pragma GCC visibility push(default)
 
-/// Every failure (no such folder, no permission, a full disk) throws Error with the system's message. After a failure,
-/// or if the object is destroyed without commit(), the temporary file is removed and an older file of that name is
-/// unchanged.
+/// Every failure to write or rename (no such folder, no permission, a full disk) throws Error with the system's
+/// message. After a failure, or if the object is destroyed without commit(), the temporary file is removed and an older
+/// file of that name is unchanged.
 class AtomicFile {
  public:
   /// `path` may name a new file or a regular file to replace; a symbolic link is followed.
@@ -29,7 +29,7 @@ class AtomicFile {
   void commit();
 
  private:
-  void require(std::error_code error) const;  // that there is none
+  void require(std::error_code error) const;  // throws Error if there is one
 
   std::string path_, temporary_;
   platform::File file_;

@@ -1,5 +1,4 @@
-// The text is gone through twice: first for the numbers, which shows the columns that are none, then for the categories
-// of those alone.
+// Two passes: the first reads numbers and finds the columns of text, the second collects the categories of those.
 #include <gradus/nn/files/csv.h>
 
 #include <algorithm>
@@ -137,15 +136,15 @@ class CsvReader {
       }
       if (count != table_.columns.size()) {
         refuse(row_line_, std::min(count, table_.columns.size()),
-               fmt::format("the row has {} fields, and the first line {}; is a separator missing, or a field that has "
-                           "one not in quotes?",
+               fmt::format("the row has {} fields, but the first line {}; is a separator missing, or is a field with a "
+                           "separator not in quotes?",
                            count, table_.columns.size()));
       }
     }
   }
 
-  // The field at place_, which then is behind it and its separator or line's end; `ends` says which. Valid until the
-  // next call.
+  // Returns the field at place_, valid until the next call, and moves place_ behind its separator or line end. `ends`:
+  // whether that was a line's end.
   std::string_view next_field(std::size_t column, bool& ends) {
     while (place_ < text_.size() && text_[place_] == ' ') ++place_;
     std::string_view field;

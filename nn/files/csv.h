@@ -1,4 +1,4 @@
-// Tables as text: a line for each row, fields between separators, a field that holds one in quotes (RFC 4180).
+// Tables as text: a line for each row, fields between separators; a field with a separator in it is quoted (RFC 4180).
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 namespace gradus::nn {
 #pragma GCC visibility push(default)
 
-/// A column: numbers, or categories where a field is no number.
+/// A column of numbers, or of categories if any field is no number.
 struct Column {
   std::string name;
   std::vector<double> values;           // NaN where missing; of categories their codes 0, 1, ..

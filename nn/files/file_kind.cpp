@@ -18,7 +18,7 @@ struct Kind {
 };
 
 constexpr std::string_view to_weights = "; save the weights as safetensors, e.g. with safetensors.torch.save_file";
-constexpr std::string_view gguf = "it is a GGUF file, weights for llama.cpp; the weights are needed as safetensors";
+constexpr std::string_view gguf = "it is a GGUF file, weights for llama.cpp; gradus reads weights as safetensors";
 constexpr std::array kinds{
     Kind{0, "\x1f\x8b"sv, "it is packed with gzip; unpack it with gunzip"},
     Kind{0, "PK\x03\x04"sv,
@@ -34,13 +34,13 @@ constexpr std::array kinds{
     Kind{257, "ustar"sv, "it is a tar archive; unpack it with tar -xf"},
     Kind{0, "GGUF\2\0\0\0"sv, gguf},
     Kind{0, "GGUF\3\0\0\0"sv, gguf},
-    Kind{0, "\x93NUMPY"sv, "it is a NumPy array (.npy); write it as text or as safetensors"},
-    Kind{0, "\x89HDF\r\n\x1a\n"sv, "it is an HDF5 file; the weights are needed as safetensors"},
+    Kind{0, "\x93NUMPY"sv, "it is a NumPy array (.npy); save texts as plain text and weights as safetensors"},
+    Kind{0, "\x89HDF\r\n\x1a\n"sv, "it is an HDF5 file; gradus reads weights as safetensors"},
     Kind{0, "PAR1\x15"sv, "it is a Parquet table; write its texts to a plain text file"},
     Kind{0, "SQLite format 3\0"sv, "it is an SQLite database; write its texts to a plain text file"},
     Kind{0, "%PDF-"sv, "it is a PDF document; get its text, e.g. with pdftotext"},
-    Kind{0, "\x89PNG\r\n\x1a\n"sv, "it is a picture (PNG); a text is needed"},
-    Kind{0, "\xff\xd8\xff"sv, "it is a picture (JPEG); a text is needed"},
+    Kind{0, "\x89PNG\r\n\x1a\n"sv, "it is a picture (PNG), which gradus does not read; choose another file"},
+    Kind{0, "\xff\xd8\xff"sv, "it is a picture (JPEG), which gradus does not read; choose another file"},
     Kind{0,
          "\x7f"
          "ELF"sv,
@@ -59,8 +59,8 @@ bool is_index(std::string_view bytes) {
   return bytes.starts_with('{') && bytes.find("\"weight_map\"") != std::string_view::npos;
 }
 
-// Whether the bytes are a text in characters of `width` bytes: no control characters, no half of a pair alone, and a
-// space or a line's end.
+// Whether the bytes are text in characters of `width` bytes: no control characters, no lone surrogate, and at least one
+// space or line end.
 bool is_text_of(std::string_view bytes, std::size_t width, bool little_endian) {
   std::size_t spaces = 0;
   bool pair_begins = false;

@@ -9,14 +9,14 @@
 namespace gradus {
 #pragma GCC visibility push(default)
 
-/// How much of a file file_kind() needs to see: its beginning.
+/// How many bytes at a file's beginning file_kind() looks at.
 inline constexpr std::size_t file_kind_bytes = 4096;
 
-/// Says from a file's beginning what it is and what to do: "it is packed with gzip; unpack it with gunzip". Empty if it
-/// knows no such kind, as of plain text.
+/// Says of a file of the wrong kind what it is and what to do: "it is packed with gzip; unpack it with gunzip". Empty
+/// for UTF-8 text and for formats it does not know.
 std::string file_kind(std::string_view beginning);
 
-/// Whether it is at least one line and every byte is a byte of text.
+/// True if there is a line end and no control character besides tab, CR and LF.
 bool is_plain_text(std::string_view beginning);
 
 /// Whether it is the beginning of a safetensors file.

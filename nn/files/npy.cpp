@@ -1,5 +1,5 @@
 // An array is a header (a Python dict as text) and numbers. The header is read by a parser of just that dict; its type
-// and shape are held against the bytes that follow before memory is made. Numbers are converted piece by piece.
+// and shape are compared with the bytes that follow before memory is allocated. Numbers are converted piece by piece.
 #include <gradus/nn/files/npy.h>
 
 #include <algorithm>
@@ -27,10 +27,10 @@ using detail::InputFile;
 using detail::Source;
 using detail::Zip;
 
-static_assert(std::endian::native == std::endian::little, "files are written as memory is");
+static_assert(std::endian::native == std::endian::little, "bytes are copied from memory to little-endian files");
 
 constexpr std::string_view magic = "\x93NUMPY"sv;
-constexpr std::uint64_t max_header = 1 << 16;  // one of eight sizes has 200 bytes
+constexpr std::uint64_t max_header = 1 << 16;  // an array of 8 dimensions takes about 200 bytes
 
 struct Header {
   char kind = 'f';  // of the numbers: b(ool), i(nt), u(nsigned), f(loat)
@@ -39,7 +39,7 @@ struct Header {
   Shape shape;
 };
 
-// {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }, and nothing else that Python would read.
+// Accepts {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), } and no other Python literal.
 class HeaderParser {
  public:
   HeaderParser(std::string_view text, const Source& source) : rest_(text), source_(source) {}
@@ -194,7 +194,7 @@ Header read_header(Source& source) {
   return header;
 }
 
-// Where each element belongs: the file's order, element by element, as row-major places.
+// Yields the row-major place of each element, in the file's order (C or Fortran).
 class Places {
  public:
   explicit Places(const Header& header) : shape_(header.shape), fortran_(header.fortran_order && shape_.rank() > 1) {
@@ -223,7 +223,7 @@ class Places {
   std::array<Index, Shape::max_rank> strides_{}, at_{};
 };
 
-// IEEE 754's half precision, 1 + 5 + 10 bits; every number of it is one of float.
+// IEEE 754's half precision, 1 + 5 + 10 bits; float holds each exactly.
 float half_to_float(std::uint16_t bits) {
   const std::uint32_t sign = static_cast<std::uint32_t>(bits >> 15) << 31;
   const std::uint32_t exponent = bits >> 10 & 0x1fU, fraction = bits & 0x3ffU;
@@ -274,7 +274,7 @@ void each_integer(Source& source, const Header& header, const F& f) {
   }
 }
 
-// 53 bits between the first and the last that is set.
+// Whether at most 53 bits lie between |n|'s highest and lowest set bit, both included.
 template <class T>
 bool fits_in_f64(T n) {
   if constexpr (sizeof(T) < sizeof(double)) {

@@ -22,8 +22,8 @@ Ids load_npy_ids(const std::string& path);
 /// As numpy.save(path, x): version 1.0, little-endian, in C order. The whole file or nothing, as in save_tensors.
 void save_npy(const std::string& path, const Tensor& x);
 
-/// All arrays of an archive, in the file's order, as load_npy has them. Archives of numpy.savez_compressed can be read
-/// if gradus was built with zlib. Their checksums are verified.
+/// All arrays of an archive, in the file's order, as load_npy has them. Checksums are verified. Compressed archives
+/// (numpy.savez_compressed) need a build with zlib.
 NamedTensors load_npz(const std::string& path);
 /// The array `name` alone: the others may be of any type.
 Tensor load_npz(const std::string& path, const std::string& name);

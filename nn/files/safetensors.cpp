@@ -115,7 +115,7 @@ bool is_batch_count(std::string_view name) {
   return name.substr(name.rfind('.') + 1) == "num_batches_tracked";
 }
 
-// One file being read. Its name begins every error.
+// One file being read. Errors begin with "read: 'path'".
 class Reader {
  public:
   explicit Reader(const std::string& path) : path_(path) {

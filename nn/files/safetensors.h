@@ -1,7 +1,7 @@
 // Files of named tensors in the safetensors format (huggingface.co/docs/safetensors), which Python reads and writes
-// too: eight bytes of header length, a JSON header, the numbers. F32 and F64; tensors of integers are skipped. Files
-// written here carry checksums in the metadata entry "checksum", which reading verifies; files without checksums are
-// read unverified.
+// too: eight bytes of header length, a JSON header, the numbers. F32 and F64; tensors of integers and bools are
+// skipped. Files written here carry checksums in the metadata entry "checksum", which reading verifies; files without
+// checksums are read unverified.
 #pragma once
 
 #include <map>
@@ -19,7 +19,7 @@ using Metadata = std::map<std::string, std::string>;
 struct TensorFile {
   NamedTensors tensors;  // in the order of their data
   Metadata metadata;
-  std::map<std::string, std::string> skipped = {};  // tensors of whole numbers, which are not read: their types by name
+  std::map<std::string, std::string> skipped = {};  // tensors of integers and bools: their types by name
 };
 
 /// Writes the whole file or nothing: on any failure Error is thrown and an older file of that name is unchanged.

@@ -1,4 +1,4 @@
-// The pointwise functions as layers for Sequential, and as names for options that choose one.
+// Activation functions as layers for Sequential, and an enum that chooses one in options.
 #pragma once
 
 #include <gradus/core/ops.h>
@@ -7,7 +7,7 @@
 namespace gradus::nn {
 #pragma GCC visibility push(default)
 
-/// A layer without parameters.
+/// The base of layers without parameters, activations and others.
 struct ActivationLayer : Layer {
   void members(Visitor&) const final {}
 };
@@ -48,7 +48,7 @@ struct Identity : ActivationLayer {
   Tensor operator()(const Tensor& x) const override { return x; }
 };
 
-/// x where x > 0, else weight x, with one learned weight for all, or one for each size of dimension 1 (He et al. 2015).
+/// x where x > 0, else weight x, with one learned weight, or one for each channel (dimension 1; He et al. 2015).
 /// Any shape -> the same shape; with several weights x is (B, num_parameters, ..).
 struct PReLU : Layer {
   explicit PReLU(Index num_parameters = 1, double init = 0.25, DType dtype = DType::f32) {

@@ -1,5 +1,6 @@
-// All attentions are projections around one op. The causal one does not cut out queries, keys and values: the
-// packed op reads them from the joint projection. A batch of equal sequences is passed as documents of equal length.
+// Every attention is projections around an op: scaled_dot_product_attention, or for the causal one packed_attention and
+// cached_attention, which read queries, keys and values from the joint projection. It passes a batch of equal sequences
+// as documents of equal length.
 #include <gradus/nn/layers/attention.h>
 
 #include <vector>
@@ -30,7 +31,7 @@ struct Heads {
   Index queries, keys;
 };
 
-// A mask of attention weights as (T, S) or (B, H, T, S). A mask of padding comes as (B, 1, 1, S).
+// A mask or bias (T, S) as it is, or (B H, T, S) as (B, H, T, S).
 Tensor for_scores(const Heads& heads, const char* what, const Tensor& mask, const Shape& scores) {
   const Index B = scores[0], T = scores[2], S = scores[3];
   if (mask.shape() == Shape{T, S}) return mask;
@@ -145,7 +146,7 @@ Tensor MultiHeadAttention::operator()(const Tensor& query, const Tensor& memory,
   check(query.rank() == 3 && memory.rank() == 3 && query.size(0) == memory.size(0),
         "MultiHeadAttention: query {} and memory {} must be (batch, time, width) with the same batch", query.shape(),
         memory.shape());
-  // In this order the input's gradient adds up as it always has, to the bit.
+  // This order fixes the order in which the input's gradients are summed, and so their last bits.
   const Tensor v = v_proj(memory), k = k_proj(memory), q = q_proj(query);
   return dropout(out_proj(
       attend({"MultiHeadAttention", n_head_, n_kv_heads_}, q, k, v, masks, causal_, training() ? attn_dropout_ : 0)));

@@ -1,5 +1,5 @@
 // CausalSelfAttention, GPT-2's, which also takes documents packed one after another; MultiHeadAttention, the general
-// form for self and cross attention; and MultiheadAttention, the same with PyTorch's names, whose weights load into it.
+// form for self and cross attention; and MultiheadAttention (small h), PyTorch's module, whose weights load into it.
 // B batch, T queries, S keys, C width, H heads, D = C / H.
 #pragma once
 
@@ -49,8 +49,8 @@ struct CausalSelfAttention : Layer {
 /// for PyTorch's True and 0 for False. triu(ones({T, T}), 1) as attn_mask hides later tokens. A query that sees no key
 /// gets the projection of zeros.
 struct AttentionMasks {
-  // (T, S) or (B H, T, S): 1 hides the key from the query, as in PyTorch's nn.MultiheadAttention. In
-  // scaled_dot_product_attention 1 means that it is seen, there as here.
+  // (T, S) or (B H, T, S): 1 hides the key from the query. In scaled_dot_product_attention 1 shows it. Both are as in
+  // PyTorch.
   Tensor attn_mask = {};
   Tensor attn_bias = {};         // the same shapes, added to the scores: PyTorch's attn_mask of numbers
   Tensor key_padding_mask = {};  // (B, S): 1 hides the key from all queries of its sequence
@@ -66,8 +66,9 @@ struct MultiHeadAttentionOptions {
   Index n_kv_heads = 0;     // heads of keys and values, each for n_head / n_kv_heads of queries; 0: n_head
 };
 
-/// Vaswani et al. 2017, section 3.2.2; with fewer heads of keys than of queries Ainslie et al. 2023, with one Shazeer
-/// 2019. Throws Error unless n_embd is a multiple of n_head and n_head of n_kv_heads.
+/// Vaswani et al. 2017, section 3.2.2. With n_kv_heads < n_head grouped-query attention (Ainslie et al. 2023), with
+/// n_kv_heads = 1 multi-query attention (Shazeer 2019). Throws Error unless n_embd is a multiple of n_head and n_head
+/// of n_kv_heads.
 struct MultiHeadAttention : Layer {
   MultiHeadAttention(Index n_embd, Index n_head, MultiHeadAttentionOptions options = {});
   template <std::same_as<bool> B>

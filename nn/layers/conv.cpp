@@ -16,7 +16,7 @@ void check_groups(const char* name, Index in, Index out, Index groups) {
         in, out);
 }
 
-// `sizes` names those of `shape`. The bias has `out` numbers.
+// `sizes` names the dimensions of `shape` in errors. The bias is (out).
 void start(const char* name, Tensor& weight, Tensor& bias, const Shape& shape, const char* sizes, Index out,
            bool has_bias, DType dtype) {
   for (const Index size : shape) {

@@ -1,4 +1,4 @@
-// Convolutions, plain and transposed. pool.h, which has what follows them in ConvNets, comes with them.
+// Convolutions, plain and transposed, and Flatten. Includes pool.h, since pools follow them in ConvNets.
 #pragma once
 
 #include <gradus/core/ops.h>
@@ -12,7 +12,7 @@ struct Conv1dLayerOptions {
   Index stride = 1;
   Padding1d padding = 0;  // Padding::same: the result is as long as x
   Index dilation = 1;
-  Index groups = 1;  // they divide in and out; as many as in: depthwise
+  Index groups = 1;  // must divide in and out; groups = in: depthwise
   bool bias = true;
   DType dtype = DType::f32;
 };
@@ -39,7 +39,7 @@ struct Conv2dLayerOptions {
   Size2 stride = 1;
   Padding2d padding = 0;  // Padding::same: the result is as large as x
   Size2 dilation = 1;
-  Index groups = 1;  // they divide in and out; as many as in: depthwise
+  Index groups = 1;  // must divide in and out; groups = in: depthwise
   bool bias = true;
   DType dtype = DType::f32;
 };

@@ -1,4 +1,5 @@
-// The losses of ops.h as modules, under PyTorch's names: CrossEntropyLoss loss; loss(logits, targets).
+// The losses of ops.h, CosineSimilarity and PairwiseDistance as objects under PyTorch's names (not as nn::Modules):
+// CrossEntropyLoss loss; loss(logits, targets).
 #pragma once
 
 #include <utility>
@@ -8,7 +9,7 @@
 namespace gradus::nn {
 #pragma GCC visibility push(default)
 
-/// A loss of a prediction and a target with a `reduction`, PyTorch's only argument of many.
+/// loss(prediction, target) whose only option is `reduction`.
 template <Tensor (*loss)(const Tensor&, const Tensor&, Reduction)>
 struct ReducedLoss {
   explicit ReducedLoss(Reduction of_losses = Reduction::mean) : reduction(of_losses) {}

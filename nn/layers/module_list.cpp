@@ -1,4 +1,4 @@
-// The errors of lists, which need no type of module.
+// The errors of lists: the part that does not depend on the type of the modules.
 #include <gradus/nn/layers/module_list.h>
 
 #include <fmt/ranges.h>

@@ -1,5 +1,5 @@
-// ModuleList and ModuleDict: modules by number and by name. They hold modules of any types with one base as values,
-// which Sequential does too.
+// ModuleList and ModuleDict: modules by number and by name. As in Sequential, the modules are values and may have
+// different types with one base.
 #pragma once
 
 #include <concepts>
@@ -44,7 +44,7 @@ struct NamedModule {
 
 namespace detail {
 
-// What errors call a list and its parts.
+// The names of a list and of one of its parts in errors.
 struct ListName {
   const char* list;
   const char* part;

@@ -102,8 +102,9 @@ Tensor InstanceNorm::normalize(const Tensor& x) const {
   check_channels(name_, x, channels_);
   Index count = 1;
   for (Index d = 2; d < x.rank(); ++d) count *= x.size(d);
-  check(count > 1, "{}: x {} has {} values per channel; a variance needs at least 2, so give larger ones", name_,
-        x.shape(), count);
+  check(count > 1,
+        "{}: x {} has {} values per channel; a variance needs at least 2: give a larger image or a longer series",
+        name_, x.shape(), count);
   return group_norm(x, channels_, weight, bias, eps_);
 }
 

@@ -1,5 +1,5 @@
 // LayerNorm and RMSNorm: normalize the rows of the last dimension and scale them by a learned weight. GroupNorm and
-// InstanceNorm: normalize the channels of each image.
+// InstanceNorm: normalize groups of channels, or each channel, of one example.
 #pragma once
 
 #include <gradus/nn/module.h>
@@ -14,8 +14,8 @@ struct LayerNormOptions {
   DType dtype = DType::f32;
 };
 
-/// (x - mean) / sqrt(var + eps) * weight + bias over the last dimension: (.., n) -> (.., n). The gain starts at 1, the
-/// bias at 0. Ba, Kiros & Hinton 2016.
+/// (x - mean) / sqrt(var + eps) * weight + bias over the last dimension: (.., n) -> (.., n). The weight starts at 1,
+/// the bias at 0. Ba, Kiros & Hinton 2016.
 struct LayerNorm : Layer {
   explicit LayerNorm(Index n, LayerNormOptions options = {});
   template <std::same_as<bool> B>
@@ -38,7 +38,7 @@ struct RMSNormOptions {
   DType dtype = DType::f32;
 };
 
-/// x / sqrt(mean(x^2) + eps) * weight over the last dimension: (.., n) -> (.., n). The gain starts at 1.
+/// x / sqrt(mean(x^2) + eps) * weight over the last dimension: (.., n) -> (.., n). The weight starts at 1.
 /// Zhang & Sennrich 2019.
 struct RMSNorm : Layer {
   explicit RMSNorm(Index n, RMSNormOptions options = {});
@@ -54,12 +54,12 @@ struct RMSNorm : Layer {
 
 struct GroupNormOptions {
   double eps = 1e-5;
-  bool affine = true;  // a gain and a bias for each channel
+  bool affine = true;  // a weight and a bias for each channel
   DType dtype = DType::f32;
 };
 
 /// group_norm: the channels in `groups` equal parts, each brought to mean 0 and variance 1: (B, C, ..) -> (B, C, ..).
-/// The gain starts at 1, the bias at 0. Wu & He 2018.
+/// The weight starts at 1, the bias at 0. Wu & He 2018.
 struct GroupNorm : Layer {
   GroupNorm(Index groups, Index channels, GroupNormOptions options = {});
   Tensor operator()(const Tensor& x) const override;
@@ -74,7 +74,7 @@ struct GroupNorm : Layer {
 
 struct InstanceNormOptions {
   double eps = 1e-5;
-  bool affine = false;  // a gain and a bias for each channel
+  bool affine = false;  // a weight and a bias for each channel
   DType dtype = DType::f32;
 };
 

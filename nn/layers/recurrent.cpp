@@ -174,8 +174,7 @@ void Recurrent::check_input(const Tensor& x) const {
         "{}: x {} must be (batch, time, {}) with at least one step", name_, x.shape(), input_);
 }
 
-RecurrentResult Recurrent::run_padded(const Tensor& x, std::span<const Index> lengths, const Tensor& h,
-                                      const Tensor& c) const {
+RecurrentResult Recurrent::run_padded(const Tensor& x, const Ids& lengths, const Tensor& h, const Tensor& c) const {
   check_input(x);
   const Index batch = x.size(0), steps = x.size(1);
   check(std::cmp_equal(lengths.size(), batch), "{}: {} lengths came for x {}; give one for each of the {} sequences",

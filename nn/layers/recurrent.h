@@ -87,7 +87,7 @@ struct RecurrentResult {
 };
 
 /// What RNN, GRU and LSTM share. Inputs and outputs have the batch first, as PyTorch with batch_first=True; states are
-/// (layers, B, H). Parameters are called weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, with _l1 .. for further
+/// (L D, B, H). Parameters are called weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, with _l1 .. for further
 /// layers and _reverse for the direction that starts at the end.
 class Recurrent : public Layer {
  public:
@@ -98,11 +98,11 @@ class Recurrent : public Layer {
   RecurrentResult run(const Tensor& x, const Tensor& h = {}, const Tensor& c = {}) const {
     return run_steps(x, {}, h, c);
   }
-  /// The same for sequences of lengths[i] steps each, from 1 to T, in any order; x is not read behind a sequence's end.
-  /// The final state is the one at its own end, where the reverse direction starts; the output behind it is 0.
-  /// PyTorch's pack_padded_sequence(enforce_sorted=False) and pad_packed_sequence(total_length=T).
-  RecurrentResult run_padded(const Tensor& x, std::span<const Index> lengths, const Tensor& h = {},
-                             const Tensor& c = {}) const;
+  /// The same for sequences of lengths[i] steps each, from 1 to T, in any order; x is not read behind a sequence's end,
+  /// and the output there is 0. The forward direction's final state is the one after the sequence's own last step,
+  /// where the reverse direction starts. PyTorch's pack_padded_sequence(enforce_sorted=False) and
+  /// pad_packed_sequence(total_length=T).
+  RecurrentResult run_padded(const Tensor& x, const Ids& lengths, const Tensor& h = {}, const Tensor& c = {}) const;
   void members(Visitor& visit) const override;
 
  protected:
@@ -113,8 +113,8 @@ class Recurrent : public Layer {
   struct Direction {
     Tensor weight_ih, weight_hh, bias_ih, bias_hh;
   };
-  // `running`: for each step 1 where the sequence has not ended, (B, 1); undefined where none has. Empty: none ever
-  // does.
+  // running[t], (B, 1): 1 for sequences that have not ended at step t, else 0; undefined if none has. Empty: none ever
+  // ends.
   using Running = std::span<const Tensor>;
   RecurrentResult run_steps(const Tensor& x, Running running, const Tensor& h, const Tensor& c) const;
   void check_input(const Tensor& x) const;

@@ -31,7 +31,7 @@ class Lambda : public Layer {
 };
 
 /// Applies its layers in order: Sequential net{Linear(2, 16), Tanh(), Linear(16, 1)}. They are named "0", "1", .., or
-/// as they say: Sequential net{{"fc1", Linear(2, 16)}, {"act", Tanh()}}. Use braces, not parentheses: only braces make
+/// as given: Sequential net{{"fc1", Linear(2, 16)}, {"act", Tanh()}}. Use braces, not parentheses: only braces make
 /// C++ construct the layers from left to right, and the order in which they draw their initial weights must be the same
 /// with every compiler. A copy has its own layers, which share the parameters, as a copy of any module does; a layer
 /// that was added twice stays one layer in the copy. Sequential{inner} is such a copy; to nest a single Sequential, use
@@ -77,7 +77,7 @@ class Sequential : public Layer {
   Tensor operator()(const Ids& ids) const;
   void members(Visitor& visit) const override { layers_.members(visit); }
 
-  /// What is called after each layer, with its name, the layer, what it got and what it returned. One at a time; an
+  /// What is called after each layer, with its name, the layer, what it got and what it returned. There is one hook; an
   /// empty function removes it. An Embedding that was given ids gets them as a Tensor. Copies have it too.
   using ForwardHook = std::function<void(std::string_view name, const Layer& layer, const Tensor& x, const Tensor& y)>;
   void forward_hook(ForwardHook hook) { hook_ = std::move(hook); }

@@ -11,7 +11,7 @@ Tensor add_part(const Tensor& x, const LayerNorm& norm, bool norm_first, const P
   return norm_first ? x + part(norm(x)) : norm(x + part(x));
 }
 
-// What both kinds of layers have under the same names.
+// The feed-forward network, whose members have the same names in both kinds of layers.
 template <class L>
 Tensor feed_forward(const L& layer, const Tensor& x) {
   return layer.linear2(layer.dropout(apply(layer.activation, layer.linear1(x))));

@@ -7,8 +7,8 @@
 namespace gradus::nn {
 #pragma GCC visibility push(default)
 
-/// interpolate: (B, C, H, W) -> (B, C, H', W'), or (B, C, L) -> (B, C, L'), where L' is the width of size or
-/// scale_factor.
+/// interpolate: (B, C, H, W) -> (B, C, H', W'), or (B, C, L) -> (B, C, L'), for which only the width of size or
+/// scale_factor counts.
 struct Upsample : Layer {
   explicit Upsample(InterpolateOptions options) : options_(options) {}
   Tensor operator()(const Tensor& x) const override { return interpolate(x, options_); }

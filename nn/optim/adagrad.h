@@ -1,4 +1,4 @@
-// Adagrad: each gradient divided by the size of all that came before it.
+// Adagrad: each gradient divided by the root of the sum of all squares so far, its own included.
 #pragma once
 
 #include <gradus/nn/optim/optimizer.h>

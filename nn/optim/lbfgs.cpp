@@ -1,5 +1,5 @@
-// All parameters are one flat vector here, and so are their gradients and the differences that are kept. Sums are in
-// double and serial, so that they have the same bits at any thread count.
+// The gradients of all parameters are one flat vector here, and so are the direction and the kept differences. Sums are
+// in double and serial, so that they have the same bits at any thread count.
 #include <gradus/nn/optim/lbfgs.h>
 
 #include <algorithm>
@@ -73,7 +73,7 @@ Magnitudes magnitudes(const Tensor& x) {
   return all;
 }
 
-// Where the cubic through two points with these slopes is smallest, kept within bounds; their middle if it is nowhere.
+// The minimum of the cubic through two points with these slopes, clamped to [low, high]; their midpoint if it has none.
 // Nocedal & Wright 2006, equation 3.59.
 template <class Point>
 double cubic_minimum(const Point& a, const Point& b, double low, double high) {
@@ -105,7 +105,7 @@ void LBFGS::check_params() const {
 }
 
 void LBFGS::check_group(const ParamGroup& /*group*/) const {
-  fail("LBFGS: a second group came; its direction is that of all parameters: give them to the constructor");
+  fail("LBFGS: it has one group of parameters; give all of them to the constructor");
 }
 
 void LBFGS::update(const Slot& /*slot*/, const Tensor& /*grad*/, double /*lr*/) const {
@@ -223,7 +223,8 @@ Index LBFGS::advance(const std::function<Tensor()>& closure, bool last, double s
   return calls;
 }
 
-// Nocedal & Wright 2006, algorithm 3.5: a point that satisfies both conditions, or two with one between them.
+// Nocedal & Wright 2006, algorithm 3.5: finds a point that satisfies both conditions, or a bracket around one for
+// zoom().
 LBFGS::Point LBFGS::strong_wolfe(const std::function<Point(double)>& at, const Point& start) const {
   Point previous = start, now = at(memory_.t);
   for (int i = 0; i < most_iterations; ++i) {
@@ -238,8 +239,8 @@ LBFGS::Point LBFGS::strong_wolfe(const std::function<Point(double)>& at, const P
   return start.loss <= now.loss ? start : now;
 }
 
-// Algorithm 3.6. A trial near an end of the bracket is moved inwards by a tenth of its length: at once if it is at the
-// end or beyond, otherwise the second time in a row.
+// Algorithm 3.6. A trial within a tenth of the bracket's length of an end is moved to a tenth from it: at once if it is
+// at the end or beyond, otherwise the second time in a row.
 LBFGS::Point LBFGS::zoom(const std::function<Point(double)>& at, const Point& start, Point a, Point b,
                          int iterations) const {
   const double d_norm = magnitudes(memory_.d).largest;

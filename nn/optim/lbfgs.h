@@ -1,4 +1,4 @@
-// L-BFGS: steps along an approximate Newton direction, for losses that can be evaluated several times at no noise.
+// L-BFGS: steps along an approximate Newton direction, for losses without noise, which it evaluates several times.
 #pragma once
 
 #include <functional>
@@ -33,8 +33,8 @@ class LBFGS : public Optimizer {
   template <detail::Rate T>
   LBFGS(std::vector<Tensor> params, T lr) : LBFGS(std::move(params), LBFGSOptions{.lr = static_cast<double>(lr)}) {}
 
-  /// Up to max_iter steps. The closure computes the loss at the parameters' present values and runs backward on it,
-  /// from gradients of zero; it is called several times. Returns the first loss.
+  /// Up to max_iter steps. The closure sets the gradients to zero, computes the loss and runs backward on it; it is
+  /// called several times. Returns the first loss.
   Tensor step(const std::function<Tensor()>& closure);
 
   nn::NamedTensors state() const override;

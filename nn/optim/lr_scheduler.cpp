@@ -1,4 +1,4 @@
-// Closed forms of what PyTorch computes from the rate before; they differ by rounding.
+// Closed forms. Where PyTorch computes a rate from the one before, they differ by rounding.
 #include <gradus/nn/optim/lr_scheduler.h>
 
 #include <algorithm>

@@ -97,9 +97,9 @@ struct OneCycleOptions {
 };
 
 /// Smith & Topin 2018 (super-convergence): a rise to max_lr, and a fall far below the first rate. PyTorch's OneCycleLR
-/// without its cycle of the momentum (cycle_momentum=False). The steps are 0 .. total_steps - 1; total_steps, which the
-/// last step() of a run asks for, has the last rate (PyTorch goes on along its curve, on a line to below 0), and at()
-/// throws Error for later ones.
+/// without its cycle of the momentum (cycle_momentum=False). The steps are 0 .. total_steps - 1. at(total_steps), which
+/// the last step() of a run calls, is the last rate (PyTorch extrapolates its curve, a line to below 0). Later steps
+/// throw Error.
 class OneCycleLR : public LRScheduler {
  public:
   explicit OneCycleLR(Optimizer& optimizer, double max_lr, Index total_steps, OneCycleOptions options = {});

@@ -27,7 +27,7 @@ void check_matrices(const std::vector<Tensor>& params) {
   }
 }
 
-// X X^T of the wide form of a matrix is the smaller product.
+// A tall matrix is transposed first: X X^T is then the smaller of the two products.
 Tensor newton_schulz(const Tensor& matrix, const MuonOptions& options) {
   const bool tall = matrix.size(0) > matrix.size(1);
   Tensor x = tall ? transpose(matrix, 0, 1) : matrix;

@@ -1,4 +1,4 @@
-// Muon: the momentum of a matrix, made orthogonal, for the matrices inside a network.
+// Muon: momentum whose update is made orthogonal, for the weight matrices of a network's hidden layers.
 #pragma once
 
 #include <gradus/nn/optim/optimizer.h>

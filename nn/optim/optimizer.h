@@ -22,7 +22,7 @@ struct ParamGroup {
 };
 
 namespace detail {
-// A rate given as a plain number, SGD(params, 0.1); never braces, which are options.
+// The type of a rate given as a number, SGD(params, 0.1). It is a template, so that braces always mean options.
 template <class T>
 concept Rate = std::is_arithmetic_v<T> && !std::same_as<T, bool>;
 }  // namespace detail
@@ -50,7 +50,8 @@ class Optimizer {
   double lr() const { return lr_; }
   void set_lr(double lr);
 
-  /// Groups are numbered from 0 in the order in which they came. Those of set_state() must be as many and as large.
+  /// Groups are numbered from 0 in the order in which they were given. A state fits only as many groups of the same
+  /// sizes.
   std::size_t group_count() const { return group_sizes_.size(); }
   /// Appends a group; its parameters are numbered after the others in state().
   void add_param_group(ParamGroup group);
@@ -63,8 +64,8 @@ class Optimizer {
   /// number per group "options.group_sizes", "options.lr_scale" and "options.weight_decay".
   virtual nn::NamedTensors state() const;
   /// Restores what state() returned, for the same parameters in the same order. Options are restored too, as in
-  /// PyTorch; a state without them (an older file) keeps the current ones. Throws Error, unchanged, if names, shapes or
-  /// options are not those of such an optimizer.
+  /// PyTorch; a state without them (an older file) keeps the current ones. Throws Error, and changes nothing, if names,
+  /// shapes or options are not those of such an optimizer.
   virtual void set_state(const nn::NamedTensors& state);
   /// Of a state, what is learned from the gradients: steps and moments, without the options.
   static nn::NamedTensors without_options(nn::NamedTensors state);
@@ -76,9 +77,8 @@ class Optimizer {
     Index steps = 0;
     Tensor moments[3] = {};
   };
-  /// An option of the optimizer's own, to be saved and set: its name in state() and its number. One that is
-  /// `absent_if_0` is saved only if it is set, so that states of versions without this option fit, and they can read
-  /// ours.
+  /// An option of the optimizer's own, to be saved and set: its name in state() and its number. With `absent_if_0` it
+  /// is saved only if it is not 0, so that versions with and without the option read each other's states.
   struct Option {
     const char* name;
     double value;
@@ -88,8 +88,8 @@ class Optimizer {
   Optimizer(const char* name, std::vector<ParamGroup> groups, double lr, double weight_decay,
             std::vector<const char*> moment_names);
   virtual void update(const Slot& slot, const Tensor& grad, double lr) const = 0;
-  /// All options but lr and weight_decay. set_options() gets their values in the same order, and throws Error,
-  /// unchanged, for numbers that the constructor would refuse.
+  /// All options but lr and weight_decay. set_options() gets their values in the same order, and throws Error, and
+  /// changes nothing, for numbers that the constructor would refuse.
   virtual std::vector<Option> options() const { return {}; }
   virtual void set_options(const std::vector<double>& /*values*/) {}
   /// The moments that the options ask for, at most three; they begin at 0.
@@ -110,7 +110,7 @@ class Optimizer {
   const char* name_;
   double lr_, weight_decay_;
   std::vector<const char*> moment_names_;
-  std::vector<double> group_sizes_;  // as the groups came, for the options
+  std::vector<double> group_sizes_;  // parameters per group, in f64 as state() saves them
   std::vector<Slot> slots_;
 };
 

@@ -1,4 +1,4 @@
-// The counting follows torch.optim.lr_scheduler.ReduceLROnPlateau step for step; the reference data hold it to that.
+// The counting follows torch.optim.lr_scheduler.ReduceLROnPlateau step for step; a test compares them.
 #include <gradus/nn/optim/plateau.h>
 
 #include <algorithm>

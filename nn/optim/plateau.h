@@ -12,7 +12,7 @@ struct PlateauOptions {
   bool maximize = false;    // the metric is better when larger (accuracy)
   double factor = 0.1;      // what the rate is multiplied by
   Index patience = 10;      // bad steps that are allowed; one more lowers the rate
-  double threshold = 1e-4;  // a metric is better only by more than this part of the best
+  double threshold = 1e-4;  // a metric is better only if it beats the best by more than threshold * best
   Index cooldown = 0;       // steps after a reduction in which nothing counts as bad
   double min_lr = 0;
   double eps = 1e-8;  // a smaller reduction is skipped

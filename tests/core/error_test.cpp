@@ -85,8 +85,7 @@ const std::vector<WrongCall>& wrong_calls() {
       {"reshape", [] { reshape(f32(2, 3), list(4)); },
        "reshape: (2, 3) has 6 elements, (4) needs 4; the counts must be equal"},
       {"reshape_negative", [] { reshape(f32(2, 3), list(-2)); },
-       "shape: size -2 in dimension 0; sizes must be at least 0 (reshape alone takes one -1 for what the others "
-       "leave)"},
+       "shape: size -2 in dimension 0; sizes must be at least 0 (only reshape takes a -1, once: the size to infer)"},
       {"reshape_two_unknown",
        [] {
          reshape(f32(2, 3), {-1, -1});
@@ -96,7 +95,7 @@ const std::vector<WrongCall>& wrong_calls() {
        [] {
          reshape(f32(2, 3), {4, -1});
        },
-       "reshape: (2, 3) has 6 elements, which (4, -1) cannot split: the others make 4"},
+       "reshape: (2, 3) has 6 elements; they must be a multiple of 4, the product of the other sizes in (4, -1)"},
       {"permute_count", [] { permute(f32(2, 3), list(0)); },
        "permute: 1 dimensions named for shape (2, 3); name each of its 2 once"},
       {"permute_twice", [] { permute(f32(2, 3), list(0, 0)); },
@@ -168,7 +167,7 @@ const std::vector<WrongCall>& wrong_calls() {
        [] {
          index_select(f32(2, 3), 0, gradus::Ids({0}, {1, 1}));
        },
-       "index_select: ids (1, 1) have 2 dimensions; give a list, or use gather"},
+       "index_select: ids (1, 1) have 2 dimensions; reshape(-1) them to a list, or use gather"},
       {"index_select_id", [] { index_select(f32(2, 3), 0, {2}); },
        "index_select: id 2 is outside dimension 0 of (2, 3); ids must be 0 .. 1"},
       {"take_along_dim_shape",

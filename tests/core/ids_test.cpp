@@ -4,8 +4,11 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include <gradus/core/ops.h>
+
+#include <gmock/gmock.h>
 
 #include "../support.h"
 
@@ -147,6 +150,66 @@ TEST(Shapes, InWords) {
   EXPECT_EQ(unbind(x, 1).size(), 3U);
   EXPECT_EQ(slice(x, 2, -2, 99).shape(), (Shape{2, 3, 2}));
   EXPECT_EQ(slice(x, 1, 2, 1).numel(), 0);
+}
+
+template <class T>
+constexpr bool takes_itself_as_index = requires(const T& x) {
+  x[x];
+};
+
+TEST(Ids, StandForTensorsAndTensorsOfWholeNumbersForIds) {
+  const Tensor x = tensor({{1, 2}, {3, 4}, {5, 6}});
+  const Ids ids = tensor({2, 0});
+  EXPECT_EQ(ids, (Ids{2, 0}));
+  EXPECT_EQ(x[ids].to_vector(), (std::vector<double>{5, 6, 1, 2}));
+  EXPECT_EQ(x[Ids({0, 2}, {2, 1})].shape(), (Shape{2, 1, 2}));
+  EXPECT_EQ((ids % 2 == 0).to_vector(), (std::vector<double>{1, 1}));
+  EXPECT_EQ(concat({ids, arange(2) + Ids{5, 6}}).to_vector(), (std::vector<double>{2, 0, 5, 7}));
+  EXPECT_EQ((argmax(x, 1) == tensor({1, 1, 0})).to_vector(), (std::vector<double>{1, 1, 0}));
+  EXPECT_EQ((tensor({1, 1, 0}) != x.argmax(1)).to_vector(), (std::vector<double>{0, 0, 1}));
+  EXPECT_EQ(cross_entropy(x, tensor({1, 0, 1})).item(), cross_entropy(x, Ids{1, 0, 1}).item());
+  EXPECT_THAT(error_of([&] { x[Ids(tensor({0.5}))]; }), ::testing::HasSubstr("0.5 is no id"));
+  static_assert(!takes_itself_as_index<Tensor>);  // a mask would be taken for ids
+  static_assert(!std::is_assignable_v<Tensor, Tensor> && std::is_assignable_v<Tensor&, Tensor>);  // x[0] = y
+}
+
+TEST(Masks, HaveOperators) {
+  const Tensor a = tensor({0, 1, 0, 1}), b = tensor({0, 0, 1, 1});
+  EXPECT_EQ((a & b).to_vector(), (std::vector<double>{0, 0, 0, 1}));
+  EXPECT_EQ((a | b).to_vector(), (std::vector<double>{0, 1, 1, 1}));
+  EXPECT_EQ((!a).to_vector(), (std::vector<double>{1, 0, 1, 0}));
+  EXPECT_EQ((~a).to_vector(), (!a).to_vector());
+  EXPECT_EQ((tensor({5, -1}) % 3).to_vector(), (std::vector<double>{2, 2}));
+  EXPECT_EQ(remainder(tensor({5, -1}), 3).to_vector(), (std::vector<double>{2, 2}));
+  EXPECT_EQ(fmod(tensor({5, -1}), 3).to_vector(), (std::vector<double>{2, -1}));
+  EXPECT_EQ(where(a, -1, 1).to_vector(), (std::vector<double>{1, -1, 1, -1}));
+  EXPECT_TRUE(any(a));
+  EXPECT_FALSE(all(a));
+  EXPECT_THAT(error_of([&] { static_cast<void>(static_cast<bool>(a)); }), ::testing::HasSubstr("needs one number"));
+}
+
+TEST(Shape, OfOneSizeNeedsNoBraces) {
+  EXPECT_EQ(zeros(3).shape(), (Shape{3}));
+  EXPECT_EQ(randn(std::size_t{2}).shape(), (Shape{2}));
+  EXPECT_THAT(error_of([] { zeros(-1); }), ::testing::HasSubstr("size -1"));
+}
+
+TEST(Members, AreTheFunctionsOfTheirNames) {
+  const Tensor x = tensor({{0.5, -1}, {2, 0.25}});
+  const auto same = [](const Tensor& a, const Tensor& b) { return equal(a, b); };
+  EXPECT_TRUE(same(x.sin(), sin(x)) && same(x.cos(), cos(x)) && same(x.square(), square(x)));
+  EXPECT_TRUE(same(x.clamp(0, 1), clamp(x, 0, 1)) && same(x.min(), min(x)) && same(x.min(1), min(x, 1)));
+  EXPECT_TRUE(same(x.var(), var(x)) && same(x.var(0, true, 0), var(x, 0, true, 0)));
+  EXPECT_TRUE(same(x.std(), gradus::std(x)) && same(x.std(1), gradus::std(x, 1)));
+  EXPECT_TRUE(same(x.norm(), norm(x)) && same(x.norm(1, 0), norm(x, 1, 0)));
+  EXPECT_TRUE(same(x.log_softmax(0), log_softmax(x, 0)) && x.argmax(1) == argmax(x, 1) && x.argmin(0) == argmin(x, 0));
+  EXPECT_TRUE(same(x.any(), any(x)) && same(x.all(), all(x)) && same(x.permute({1, 0}), permute(x, {1, 0})));
+  EXPECT_TRUE(same(x[0].expand({3, 2}), expand(x[0], {3, 2})) && same(x.select(1, 0), select(x, 1, 0)));
+  EXPECT_TRUE(same(x.index_select(0, Ids{1}), index_select(x, 0, Ids{1})));
+  EXPECT_TRUE(same(x.gather(0, Ids({1, 0}, {1, 2})), gather(x, 0, Ids({1, 0}, {1, 2}))));
+  EXPECT_TRUE(same(x.masked_fill(x > 0, 7), masked_fill(x, x > 0, 7)));
+  EXPECT_TRUE(same(x.split(1)[1], split(x, 1)[1]) && same(x.chunk(2, 1)[0], chunk(x, 2, 1)[0]));
+  EXPECT_TRUE(same(x.unbind(1)[1], unbind(x, 1)[1]));
 }
 
 }  // namespace

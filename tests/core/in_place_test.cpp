@@ -110,6 +110,19 @@ TEST(InPlace, ARefusalStaysOnItsThread) {
   EXPECT_NO_THROW(sum(z).backward());
 }
 
+// A backward inside the op's own, with a guard of its own, ends.
+TEST(InPlace, ARefusalOutlivesABackwardInside) {
+  const Tensor x = leaf({1, 2}), other = leaf({3, 4});
+  const AnomalyMode watch;  // every backward has a guard
+  Tensor z = zeros_like(x);
+  z = record("runs_another", z, {x}, [other](const Node&, Inputs in) {
+    sum(other * other).backward();
+    in[0].values<double>();
+  });
+  x.fill_(5);
+  expect_contains(error_of([&] { sum(z).backward(); }), "runs_another: backward needs its input 0 (2)");
+}
+
 // A backward that ends in an error leaves no gradient that nobody wrote.
 TEST(InPlace, ARefusedBackwardLeavesNoGradientBehind) {
   const auto refused = [](const std::function<Tensor(const Tensor&)>& f, bool writes_result) {

@@ -1,5 +1,5 @@
 // Files of images and labels of any bytes: they are read or they are an Error, and what is read is in its range.
-#include <gradus/nn/data/image_files.h>
+#include <gradus/nn/data/mnist_cifar.h>
 
 #include <algorithm>
 

@@ -218,8 +218,11 @@ def upsample(g):
 
 def upsampled(x, o):
     mode = ("linear" if x[0].dim() == 3 else "bilinear") if o["linear"] else "nearest"
-    return F.interpolate(x[0], o["size"] or None, o["scale_factor"] or None, mode,
-                         o["align_corners"] if o["linear"] else None)
+    # Images of one channel take another path in PyTorch, and "nearest" other elements there.
+    image = x[0].repeat(1, 2, 1, 1) if x[0].dim() == 4 and x[0].size(1) == 1 else x[0]
+    y = F.interpolate(image, o["size"] or None, o["scale_factor"] or None, mode,
+                      o["align_corners"] if o["linear"] else None)
+    return y[:, :x[0].size(1)]
 
 
 module("Upsample", upsample, upsampled)

@@ -101,7 +101,7 @@ TEST_F(Command, ConfigFileAndWeightsFromElsewhere) {
   write(folder / "bad.json", R"({"accumulation": 2.5})");
   expect_error(train({"--config", "bad.json"}), 1, "\"accumulation\" is 2.5, a whole number is needed");
   write(folder / "bad.json", "{\n  \"lr\": 0.1,\n}\n");
-  expect_error(train({"--config", "bad.json"}), 1, "bad.json: this is not JSON from line 3, byte 1 on");
+  expect_error(train({"--config", "bad.json"}), 1, "bad.json: it is not valid JSON at line 3, byte 1;");
   write(folder / "bad.json", R"({"lr": 1e999})");
   expect_error(train({"--config", "bad.json"}), 1, "bad.json: it holds a number that is too large");
 
@@ -189,6 +189,29 @@ TEST_F(Command, APerplexityWithoutEndIsNullInJson) {
   EXPECT_TRUE(json["perplexity"].is_null());
   EXPECT_TRUE(json["intervals"]["perplexity"]["high"].is_null());
   EXPECT_LE(json["intervals"]["accuracy"]["high"], 1);
+}
+
+TEST_F(Command, ProfilesAStep) {
+  ASSERT_EQ(train({"--out", "run", "--quiet", "--batch", "5"}).status, 0);
+  const auto before = contents("run");
+  const Result profiled = gpt({"profile", "run", "--steps", "2", "--trace", "trace.json"});
+  ASSERT_EQ(profiled.status, 0) << profiled.err;
+  EXPECT_EQ(profiled.err, "");
+  EXPECT_THAT(profiled.out, StartsWith("2 steps of 5 sequences, "));
+  for (const char* part : {"\nlinear  ", "\ncross_entropy  ", "\nh.0.mlp.c_fc  ", "\noutside ops  ",
+                           "\nof limit: F of ", "the trace is in trace.json; "}) {
+    EXPECT_THAT(profiled.out, HasSubstr(part));
+  }
+  EXPECT_EQ(contents("run"), before);
+  const auto trace = nlohmann::json::parse(read(folder / "trace.json"))["traceEvents"];
+  std::map<std::string, int> attentions;
+  for (const auto& event : trace) {
+    if (event["name"].get<std::string>().starts_with("packed_attention")) ++attentions[event["cat"]];
+  }
+  EXPECT_EQ(attentions, (std::map<std::string, int>{{"forward", 2}, {"backward", 2}}));
+  expect_error(gpt({"profile", "run", "--trace", "no/such/trace.json"}), 1, "no/such/trace.json");
+  expect_error(gpt({"profile", "run", "--steps", "0"}), 2, "--steps is 0, it must be from 1 to 1000");
+  expect_error(gpt({"profile"}), 2, "gpt profile needs DIR, the folder of a run");
 }
 
 TEST_F(Command, ChecksGradients) {
@@ -311,7 +334,7 @@ TEST_F(Command, MistakesInTheCommandLine) {
   expect_error(gpt({"train", "towns.txt"}), 2, "write --data towns.txt");
   expect_error(gpt({"sample"}), 2, "gpt sample needs DIR, the folder of a run");
   expect_error(gpt({"sample", "a", "b"}), 2, "'b' is one argument too many");
-  for (const char* command : {"train", "sample", "eval", "info", "check"}) {
+  for (const char* command : {"train", "sample", "eval", "info", "check", "profile"}) {
     const Result help = gpt({command, "--help"});
     EXPECT_EQ(help.status, 0);
     EXPECT_THAT(help.out, AllOf(HasSubstr("Examples:"), HasSubstr("--threads")));
@@ -396,7 +419,8 @@ TEST_F(Command, EmptyAndMissingValuesAndThoseGivenTwice) {
     expect_error(gpt({"train", flag}), 2, fmt::format("{} needs a value", flag));
     expect_error(gpt({"train", flag, "--lr", "1"}), 2, fmt::format("{} needs a value, but the flag --lr comes", flag));
   }
-  for (const char* command : {"sample", "eval", "info", "check"}) expect_error(gpt({command, ""}), 2, "DIR is empty");
+  for (const char* command : {"sample", "eval", "info", "check", "profile"})
+    expect_error(gpt({command, ""}), 2, "DIR is empty");
   expect_error(gpt({"eval", "run", "--data", ""}), 2, "--data is empty");
   expect_error(gpt({"sample", "run", "--stop", ""}), 2, "--stop is empty");
   for (const char* setting : {"data", "out", "preset", "init-from"}) {
@@ -481,6 +505,7 @@ TEST_F(Command, OneIsNotSeveral) {
   for (const Arguments& command : {Arguments{"info", "run"},
                                    {"eval", "run"},
                                    {"check", "run", "--sequences", "1"},
+                                   {"profile", "run", "--threads", "1"},
                                    {"train", "--resume", "run"}}) {
     told += gpt(command).out;
   }
@@ -599,14 +624,14 @@ TEST_F(Command, FilesOfOtherKindsAreNamed) {
     expect_error(train({"--resume", "other"}), 1, "other': " + kind);
     std::filesystem::create_directories(folder / "of_others");
     write(folder / "of_others/model.safetensors", bytes);
-    for (const char* command : {"sample", "eval", "info", "check"}) {
+    for (const char* command : {"sample", "eval", "info", "check", "profile"}) {
       expect_error(gpt({command, "of_others"}), 1, "model.safetensors': " + kind);
     }
   }
   expect_error(train({"--data", "run/model.safetensors"}), 1, "it is a file of weights (safetensors), not text");
   expect_error(gpt({"sample", "run/model.safetensors"}), 1, "is a file; name the folder that it is in: 'run'");
   write(folder / "words", "anna\nberta\n");
-  for (const char* command : {"sample", "eval", "info", "check"}) {
+  for (const char* command : {"sample", "eval", "info", "check", "profile"}) {
     expect_error(gpt({command, "words"}), 1, "'words' is a file; name the folder of a run");
   }
   expect_error(train({"--init-from", "words"}), 1, "words': it is text, not weights");
@@ -626,11 +651,13 @@ TEST_F(Command, AnotherTextNamesTheWayToIt) {
   EXPECT_EQ(train({"--init-from", "run/model.safetensors", "--data", "b.txt", "--quiet"}).status, 0);
 
   std::filesystem::rename(folder / "a.txt", folder / "moved.txt");
-  for (const Arguments& command : {Arguments{"train", "--resume", "run"}, {"eval", "run"}, {"check", "run"}}) {
+  for (const Arguments& command :
+       {Arguments{"train", "--resume", "run"}, {"eval", "run"}, {"check", "run"}, {"profile", "run"}}) {
     expect_error(gpt(command), 1, "the run in 'run' learned from it: where it lies elsewhere now, name it with --data");
   }
   EXPECT_EQ(gpt({"train", "--resume", "run", "--data", "moved.txt", "--steps", "4", "--quiet"}).status, 0);
   EXPECT_EQ(gpt({"check", "run", "--data", "moved.txt", "--entries", "1"}).status, 0);
+  EXPECT_EQ(gpt({"profile", "run", "--data", "moved.txt"}).status, 0);
   write(folder / "moved.txt", "dora\nedda\n");
   expect_error(gpt({"train", "--resume", "run"}), 1, "moved.txt' has changed since the run in 'run' learned from it");
 }
@@ -642,6 +669,7 @@ TEST_F(Command, AnUnknownCharacterIsShownWhereItStands) {
   const std::string place = "b.txt, line 3: character ";
   expect_error(gpt({"eval", "lines", "--data", "b.txt"}), 1, place);
   expect_error(gpt({"check", "lines", "--data", "b.txt"}), 1, place);
+  expect_error(gpt({"profile", "lines", "--data", "b.txt"}), 1, place);
   for (const Arguments& command :
        {Arguments{"eval", "lines", "--data", "b.txt"}, {"sample", "lines", "--prompt", "X"}}) {
     EXPECT_THAT(gpt(command).err, HasSubstr("--unknown skip leaves such characters out, --unknown replace puts '?'"));
@@ -661,7 +689,7 @@ TEST_F(Command, AModelThatIsNotThereButItsBestIs) {
   ASSERT_EQ(train({"--out", "run", "--quiet", "--eval-every", "1"}).status, 0);
   const std::string model = read(folder / "run/model.safetensors"), best = read(folder / "run/best.safetensors");
   std::filesystem::remove(folder / "run/model.safetensors");
-  for (const char* command : {"sample", "eval", "info", "check"}) {
+  for (const char* command : {"sample", "eval", "info", "check", "profile"}) {
     expect_error(gpt({command, "run"}), 1,
                  "'run' has no model.safetensors; 'run/best.safetensors' is whole, to use it: --best");
     EXPECT_EQ(gpt({command, "run", "--best"}).status, 0);
@@ -689,7 +717,7 @@ TEST_F(Command, WeightsThatAreNotFiniteBlameTheirFile) {
   }
   std::filesystem::remove(folder / "run/best.safetensors");
   const std::string blame = ".safetensors': 'wpe.weight' holds values that are not finite; the file is damaged";
-  for (const char* command : {"sample", "eval", "info", "check"})
+  for (const char* command : {"sample", "eval", "info", "check", "profile"})
     expect_error(gpt({command, "run"}), 1, "model" + blame);
   expect_error(train({"--init-from", "run/model.safetensors", "--data", "bundled:names"}), 1, "model" + blame);
   expect_error(gpt({"train", "--resume", "run"}), 1, "state" + blame);
@@ -705,7 +733,7 @@ TEST_F(Command, LimitsOfTheSystemEndWithASentence) {
       expect_error(result, 2, "use a shorter one");
       EXPECT_LT(result.err.size(), 200U);
     }
-    for (const char* command : {"sample", "eval", "info", "check"})
+    for (const char* command : {"sample", "eval", "info", "check", "profile"})
       expect_error(gpt({command, path}), 2, "use a shorter one");
   }
   write(folder / std::string(250, 'n'), "anna\nberta\n");

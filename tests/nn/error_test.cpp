@@ -269,7 +269,8 @@ const std::vector<WrongCall>& wrong_calls() {
        [] {
          InstanceNorm2d(4)(made({2, 4, 1, 1}));
        },
-       "InstanceNorm2d: x (2, 4, 1, 1) has 1 values per channel; a variance needs at least 2, so give larger ones"},
+       "InstanceNorm2d: x (2, 4, 1, 1) has 1 values per channel; a variance needs at least 2: give a larger image or a "
+       "longer series"},
       {"InstanceNorm2d_sizes", [] { InstanceNorm2d(0); }, "InstanceNorm2d: 0 channels; there must be at least 1"},
       {"BatchNorm1d_untracked_row",
        [] {
@@ -385,7 +386,7 @@ const std::vector<WrongCall>& wrong_calls() {
        [] {
          DataLoader({made({0, 2})}).rows({0});
        },
-       "DataLoader: row 0 was asked for, but the tensors have no rows; give it some"},
+       "DataLoader: row 0 was asked for, but there are no examples; give it some"},
       {"LayerNorm_undefined", [] { LayerNorm(3)(Tensor()); },
        "LayerNorm: tensor 1 is undefined (default-made, or a gradient nothing has added to); make it first"},
       {"Flatten_undefined", [] { Flatten()(Tensor()); },

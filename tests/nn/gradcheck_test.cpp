@@ -91,10 +91,11 @@ struct Unnamed : Layer {  // members() leaves its gain out
 TEST(ModuleGradcheck, PointsAtAMemberWithoutAName) {
   const Unnamed net;
   const Tensor x = randn({3, 2}, f64);
-  EXPECT_EQ(testing::error_of([&] { gradcheck(net, [&] { return net(x); }); }),
-            "gradcheck: with the module in f64, the loss ended in \"mul: got f64 and f32 tensors; all must have one "
-            "type, convert with to(DType)\"; tensors that it uses besides must be f64: an input, or a member that "
-            "members() does not name");
+  EXPECT_EQ(
+      testing::error_of([&] { gradcheck(net, [&] { return net(x); }); }),
+      "gradcheck: the module was converted to f64, and the loss threw \"mul: got f64 and f32 tensors; all must have "
+      "one type, convert with to(DType)\"; other tensors that it uses must be f64 too: an input, or a member that "
+      "members() does not name");
 }
 
 TEST(ModuleGradcheck, AFailingLossLeavesTheModuleAsItWas) {

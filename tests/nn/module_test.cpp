@@ -135,6 +135,31 @@ TEST(Module, WhatWantsNoGradientIsSavedAndCountedButNotTrained) {
   EXPECT_NE(net.out.bias.to_vector(), bias);
 }
 
+struct Powers : Layer {
+  std::vector<Tensor> w{parameter(ones({3})), parameter(ones({3}))};
+  Tensor operator()(const Tensor& x) const override { return w[0] * x + w[1] * x * x; }
+  void members(Visitor& visit) const override { visit("w", w); }
+};
+
+struct Sums : Module {
+  std::vector<Powers> powers{1};
+  std::vector<Tensor> own{parameter(ones({1}))};
+  void members(Visitor& visit) const override {
+    visit("powers", powers);
+    visit("own", own);
+  }
+};
+
+TEST(Summary, ListsOfParametersBelongToTheirModule) {
+  EXPECT_EQ(summary(Sums()),
+            "module      type    parameters        count\n"
+            "-------------------------------------------\n"
+            "(all)       Sums    own.0 (1)             1\n"
+            "  powers.0  Powers  w.0 (3), w.1 (3)      6\n"
+            "-------------------------------------------\n"
+            "7 parameters; 28 bytes with buffers\n");
+}
+
 struct Twins : Module {
   Linear a{1, 1}, b{1, 1};
   Tensor scale = parameter(ones({1})), shift = parameter(ones({1}));

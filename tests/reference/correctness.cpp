@@ -38,6 +38,11 @@ instruction sets of the machine ({isas}).
   calculus; the error is divided by the largest gradient in the same tensor. A difference of nearly equal numbers has few
   digits left, so these figures show the limits of differences, not of gradus.
 
+- **rule** compares the gradient that an op's rule on tensors gives with the gradient of its kernel, in f64: two
+  statements of one derivative, written apart.
+- **second derivative** compares the gradient of the gradient along a direction, by inputs and output weights, with
+  PyTorch's in f64. Higher derivatives are made of the rules.
+
 A dash means that there is nothing to compare. Tests limit the error of every case, in roundings, to about twice the error
 measured (`tests/reference/subjects.cpp`), and fail if an op, module, optimizer or schedule has no case or no line here.
 
@@ -57,7 +62,7 @@ struct Row {
   const Subject* subject;
   int cases = 0;
   std::optional<Errors> f64 = {}, f32 = {}, pytorch = {};
-  std::optional<double> differences = {};
+  std::optional<double> differences = {}, rules = {}, second = {};
 };
 
 void widen(std::optional<Errors>& all, const std::optional<Errors>& one) {
@@ -78,6 +83,8 @@ Row measure(const Subject& subject) {
     set_instruction_set(available_instruction_sets().front());
     widen(row.pytorch, pytorch_f32(c));
     if (const auto one = against_differences(c)) row.differences = std::max(row.differences.value_or(0), *one);
+    if (const auto one = rules_against_kernels(c)) row.rules = std::max(row.rules.value_or(0), *one);
+    if (const auto one = second_against_pytorch(c)) row.second = std::max(row.second.value_or(0), *one);
   }
   return row;
 }
@@ -115,12 +122,12 @@ void print_section(const std::vector<Row>& rows, const char* title, const char* 
   fmt::print("\n## {}\n\n{}\n\n", title, text);
   fmt::print(
       "| {} | cases | f64 result | f64 gradient | f32 result | f32 gradient | PyTorch f32 result "
-      "| PyTorch f32 gradient | differences |\n|---|---|---|---|---|---|---|---|---|\n",
+      "| PyTorch f32 gradient | differences | rule | second derivative |\n|---|---|---|---|---|---|---|---|---|---|---|\n",
       what);
   for (const Row& row : rows) {
     if (row.subject->section != section) continue;
-    fmt::print("| `{}` | {} | {} | {} | {} | {} |\n", row.subject->name, row.cases, both(row.f64), both(row.f32),
-               both(row.pytorch), number(row.differences));
+    fmt::print("| `{}` | {} | {} | {} | {} | {} | {} | {} |\n", row.subject->name, row.cases, both(row.f64),
+               both(row.f32), both(row.pytorch), number(row.differences), number(row.rules), number(row.second));
   }
 }
 

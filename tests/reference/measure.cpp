@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include <gradus/core/derivatives.h>
 #include <gradus/core/inspect/gradcheck.h>
 
 #include "reference_file.h"
@@ -31,6 +32,14 @@ NamedInputs inputs_of(const Case& c, DType dtype) {
 double compare(const Case& c, const std::string& what, const Tensor& ours, const Tensor& theirs, double least = 0) {
   check(ours.shape() == theirs.shape(), "{}: {} is {}, PyTorch's is {}", c.title(), what, ours.shape(), theirs.shape());
   return error(ours.to_vector(), theirs.to_vector(), least);
+}
+
+// The direction of second derivatives; store.py has the same.
+Tensor direction(const Shape& shape) {
+  Tensor u = zeros(shape, DType::f64);
+  Index i = 0;
+  for (double& value : u.data<double>()) value = static_cast<double>((i++ * 7 + 3) % 11) / 8 - 0.625;
+  return u;
 }
 
 double largest_of(const Tensor& x) {
@@ -145,6 +154,55 @@ std::optional<double> against_differences(const Case& c) {
     error = std::max(error, entry.largest_difference / scale);
   }
   return error;
+}
+
+std::optional<double> rules_against_kernels(const Case& c) {
+  if (inputs_with_gradient(c).empty()) return {};
+  const Tensor weight = recorded(c).at("weight").to(DType::f64);
+  const NamedInputs inputs = inputs_of(c, DType::f64);
+  std::map<std::string, Tensor> kernels, rules;
+  c.f(inputs).backward(weight);
+  for (const auto& [key, x] : inputs) {
+    if (x.grad().defined()) kernels.emplace(key, x.grad());
+    x.zero_grad();
+  }
+  c.f(inputs).backward(weight, {.create_graph = true});
+  for (const auto& [key, x] : inputs) {
+    if (x.grad().defined()) rules.emplace(key, x.grad().detach());
+    x.zero_grad();
+  }
+  return compare_gradients(c, rules, kernels);
+}
+
+std::optional<double> second_against_pytorch(const Case& c) {
+  const auto theirs = below(recorded(c), part(DType::f64, "second/"));
+  if (theirs.empty()) return {};
+  std::vector<std::string> keys;
+  std::vector<Tensor> wanted;
+  const NamedInputs inputs = inputs_of(c, DType::f64);
+  for (const auto& [key, x] : inputs) {
+    if (!x.requires_grad()) continue;
+    keys.push_back(key);
+    wanted.push_back(x);
+  }
+  const Tensor weight = recorded(c).at("weight").to(DType::f64).requires_grad(true);
+  const auto first = grad(c.f(inputs), wanted, {.weight = weight, .create_graph = true, .allow_unused = true});
+  Tensor along = zeros({}, DType::f64);
+  for (const Tensor& gradient : first) {
+    if (gradient.defined()) along = along + sum(gradient * direction(gradient.shape()));
+  }
+  keys.emplace_back("output_weight");
+  wanted.push_back(weight);
+  std::map<std::string, Tensor> ours;
+  if (along.requires_grad()) {
+    const auto second = grad(along, wanted, {.allow_unused = true});
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      ours.emplace(keys[i], second[i].defined() ? second[i] : zeros_like(wanted[i]));
+    }
+  } else {
+    for (std::size_t i = 0; i < keys.size(); ++i) ours.emplace(keys[i], zeros_like(wanted[i]));
+  }
+  return compare_gradients(c, ours, theirs);
 }
 
 std::vector<std::string> inputs_with_gradient(const Case& c) {

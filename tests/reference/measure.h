@@ -33,6 +33,11 @@ std::optional<Errors> pytorch_f32(const Case& c);
 /// where differences cannot judge.
 std::optional<double> against_differences(const Case& c);
 
+/// How far the gradients by the ops' rules are from those by their kernels, in f64; nothing where there are none.
+std::optional<double> rules_against_kernels(const Case& c);
+/// gradus's second derivatives along a direction against PyTorch's, in f64; nothing if PyTorch has none.
+std::optional<double> second_against_pytorch(const Case& c);
+
 /// The inputs (by number or name) that PyTorch has a gradient for.
 std::vector<std::string> inputs_with_gradient(const Case& c);
 

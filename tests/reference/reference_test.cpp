@@ -45,6 +45,23 @@ TEST_P(Pytorch, Agrees) {
   }
 }
 
+class SecondDerivatives : public ::testing::TestWithParam<Case> {};
+
+TEST_P(SecondDerivatives, AgreeWithPytorch) {
+  EXPECT_LE(rules_against_kernels(GetParam()).value_or(0), 1e-12);
+  EXPECT_LE(second_against_pytorch(GetParam()).value_or(0), 1e-10);
+}
+
+std::vector<Case> cases_with_second_derivatives() {
+  std::vector<Case> all;
+  std::copy_if(cases().begin(), cases().end(), std::back_inserter(all),
+               [](const Case& c) { return c.name.find('@') == std::string::npos && !inputs_with_gradient(c).empty(); });
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Reference, SecondDerivatives, ::testing::ValuesIn(cases_with_second_derivatives()),
+                         [](const auto& given) { return test_name(given.param); });
+
 std::vector<std::tuple<Case, DType>> cases_of_both_types() {
   std::vector<std::tuple<Case, DType>> all;
   for (const Case& c : cases()) {
@@ -117,7 +134,7 @@ void expect_cases(const std::string& file, const std::string& before, const std:
 
 TEST(Reference, HasACaseForEveryActivationAndSchedule) {
   expect_cases("modules", "MLP_", enumerators("nn/layers/activation.h", "enum class Activation {"), 6);
-  expect_cases("optimizers", "Schedule_", enumerators("nn/optim/schedule.h", "enum Kind {"), 3);
+  expect_cases("optimizers", "Schedule_", enumerators("nn/optim/warmup_schedule.h", "enum Kind {"), 3);
 }
 
 TEST(Reference, EverySubjectHasCases) {

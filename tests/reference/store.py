@@ -2,6 +2,8 @@
 
 A case NAME holds in/KEY for every input (F32: exact in both types) and, for each type it was computed in (f64, f32),
 out and grad/KEY for every input that has a gradient: that of sum(out * weight), with a random weight stored beside it.
+In f64 there is also second/KEY, for inputs and for output_weight: the gradient of sum over KEY of sum(grad/KEY * u), with
+directions u that follow from the shapes. Cases of further sizes and of edges, NAME@.., have none.
 """
 import json
 import random
@@ -35,6 +37,31 @@ def values(name, shape, domain="any"):
     return torch.tensor(numbers, dtype=torch.float64).reshape(shape)
 
 
+def direction(shape):
+    """tests/reference/measure.cpp has the same."""
+    return torch.tensor([(i * 7 + 3) % 11 / 8 - 0.625 for i in range(torch.Size(shape).numel())],
+                        dtype=torch.float64).reshape(shape)
+
+
+def second_gradients(f, x, weight):
+    """Second derivatives along a direction; nothing where PyTorch has none."""
+    x = {key: value.detach().requires_grad_(value.requires_grad) for key, value in x.items()}
+    weight = weight.double().requires_grad_()
+    wanted = {key: value for key, value in x.items() if value.requires_grad}
+    try:
+        first = torch.autograd.grad(f(*x.values()), list(wanted.values()), weight, create_graph=True, allow_unused=True)
+        along = sum((grad * direction(grad.shape)).sum() for grad in first if grad is not None)
+        wanted["output_weight"] = weight
+        second = torch.autograd.grad(along, list(wanted.values()), allow_unused=True)
+    except RuntimeError as error:
+        known = ("not implemented", "does not require grad", "undefined Tensor in C++")  # the last is a fault of PyTorch's
+        assert any(text in str(error) for text in known), error
+        return {}
+    # Adding to zeros also gives memory to a gradient that PyTorch only marks as zero.
+    return {key: torch.zeros_like(value) + (0 if grad is None else grad)
+            for (key, value), grad in zip(wanted.items(), second)}
+
+
 class Store:
     def __init__(self):
         self.tensors = {}
@@ -66,6 +93,9 @@ class Store:
             for key, value in x.items():
                 if key not in constants:
                     self.put(f"{name}/{number}/grad/{key}", torch.zeros_like(value) if value.grad is None else value.grad)
+            if number == "f64" and "@" not in name:
+                for key, value in second_gradients(f, x, self.tensors[f"{name}/weight"]).items():
+                    self.put(f"{name}/f64/second/{key}", value)
 
     def write(self, path):
         """safetensors: eight bytes of header length, the header, the numbers; everything in the order of the keys."""

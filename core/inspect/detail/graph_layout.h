@@ -1,5 +1,5 @@
-// Layers for the picture of a graph: each vertex lies one layer after the last of those it was computed from, and
-// vertices of a layer are ordered for few crossings (Sugiyama, Tagawa & Toda 1981).
+// Layers for the picture of a graph: each vertex lies one layer after the last of its inputs, or right before its first
+// user if it has none; vertices of a layer are ordered for few crossings (Sugiyama, Tagawa & Toda 1981).
 #pragma once
 
 #include <cstddef>

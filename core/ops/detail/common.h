@@ -73,11 +73,18 @@ Tensor composed(const char* op, const F& steps) {
   const detail::Within scope(op);
   Tensor y = steps();
   Node& node = y.node();
-  if (node.backward != nullptr && node.within == detail::called(op)) node.op = op;  // else an argument as it came
+  if (node.backward != nullptr && node.within == detail::called(op)) node.op = op;  // else `steps` returned an argument
   return y;
 }
 
-/// (outer, n, inner) around one dimension: how many lines, or blocks of `inner` numbers, lie along it.
+/// pow(x, exponent) for x >= 0; its gradient is 0 where x is 0, and not infinite.
+inline Tensor pow_flat_at_zero(const Tensor& x, double exponent) {
+  const Tensor positive = x != 0;
+  const Tensor inside = where(positive, x, 1);
+  return (exponent == 0.5 ? sqrt(inside) : pow(inside, exponent)) * positive;
+}
+
+/// A shape seen as (outer, n, inner) around one dimension: the products of the sizes before and after it.
 struct Blocks {
   Index outer = 1, inner = 1;
   Blocks(const Shape& shape, Index dim) {

@@ -1,5 +1,5 @@
-// The fields of GPTConfig. Both ways of JSON, the checks, and the command line's checks of its sizes walk this list, so
-// a new field is a member and a line here.
+// The fields of GPTConfig. to_json, from_json, validate and the command line's checks of sizes walk this list, so a new
+// field is a member and a line here.
 #pragma once
 
 #include <optional>
@@ -13,7 +13,7 @@ template <class T>
 struct ConfigField {
   const char* name;              // in JSON
   Range range = {};              // of numbers
-  std::optional<T> before = {};  // what files mean that do not have it; empty: all have it
+  std::optional<T> before = {};  // the value in older files, which lack the field; empty: it is required
 };
 
 /// Calls f(member, ConfigField of its type) for each.
@@ -36,6 +36,7 @@ void for_each_field(Config& config, const F& f) {
   f(config.init_std, {"init_std", {.low = 0}});
   f(config.scale_residual, {"scale_residual"});
   f(config.attn_dropout, {"attn_dropout", {.low = 0, .high = 1, .high_itself = false}, 0});
+  f(config.checkpoint_activations, {"checkpoint_activations", {}, false});
 }
 
 }  // namespace gradus::models::detail

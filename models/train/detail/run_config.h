@@ -7,7 +7,7 @@
 
 #include <gradus/models/gpt/gpt.h>
 #include <gradus/models/text/any_tokenizer.h>
-#include <gradus/models/train/run_data.h>
+#include <gradus/models/train/data_origin.h>
 #include <gradus/nn/files/safetensors.h>
 
 namespace gradus::models::detail {
@@ -25,11 +25,11 @@ struct RunConfig {
   std::string settings;
 };
 
-/// Both texts by the names of their files.
+/// The entries "config.json" and "tokenizer.json", with the texts of these files.
 nn::Metadata to_metadata(const GPTConfig& model, const Tokenizer& tokenizer, const RunData& data,
                          const std::string& settings);
-/// From a file's metadata or else from the files beside it, checked against each other and against the numbers in
-/// `tensors`. Throws Error that names the file in which something is wrong.
+/// From a file's metadata or else from the files beside it, checked against each other and against how many numbers
+/// `tensors` hold. Throws Error that names the file in which something is wrong.
 RunConfig read_config(const nn::Metadata& metadata, const nn::NamedTensors& tensors, const std::string& path);
 
 /// Entries "step" and "held_out_loss", those of them that are known.

@@ -1,4 +1,4 @@
-// Every count is held against the bytes that are left before memory is made for it.
+// Counts are compared with the bytes left in the file before memory is allocated.
 #include <gradus/nn/files/detail/input_file.h>
 
 #include <algorithm>

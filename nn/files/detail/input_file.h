@@ -1,4 +1,4 @@
-// InputFile: a file that is read front to back and not trusted. Its path begins every error.
+// InputFile: a file that is not trusted. Errors begin with the reader's name and the path.
 #pragma once
 
 #include <cstddef>
@@ -44,7 +44,7 @@ class InputFile : public Source {
   std::uint64_t size() const { return size_; }
   /// Goes on at byte `place`, which must be within the file.
   void seek(std::uint64_t place);
-  /// What the file is where it is of a well-known other kind, from its first bytes; empty if not.
+  /// file_kind() of the file's beginning: says which other format it has; empty if none is known.
   std::string kind();
 
  private:

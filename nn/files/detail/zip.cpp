@@ -1,4 +1,5 @@
-// The list at the archive's end says where entries are; each has a header of its own, of which only the length counts.
+// The list at the archive's end (the central directory) says where entries are; of an entry's own header only the
+// length is used.
 // Without zlib (GRADUS_HAS_ZLIB) entries that are deflated are an Error.
 #include <gradus/nn/files/detail/zip.h>
 
@@ -174,7 +175,7 @@ void Zip::read_list(std::uint64_t place, std::uint64_t size, std::uint64_t count
     file_.require((number(list, at + 8, 2) & 1) == 0, "its entry '{}' is encrypted", entry.name);
     file_.require(names.insert(entry.name).second, "its entry '{}' is there twice", entry.name);
     read_zip64(std::string_view(list).substr(at + list_bytes + name, extra), entry);
-    // Entries that share bytes would make much of a small file.
+    // Entries that overlap would let a small file unpack to a huge one (a zip bomb).
     file_.require(entry.packed <= file_.size() && (packed += entry.packed) <= file_.size(),
                   "its entries have more bytes than the file; it is damaged");
     entries_.push_back(std::move(entry));

@@ -35,7 +35,7 @@ class Zip {
   explicit Zip(InputFile& file);
   const std::vector<Entry>& entries() const { return entries_; }
 
-  /// f(source) of an entry, which reads all of it.
+  /// Returns f(source) for the entry; f must read it to its end.
   template <class F>
   auto with_entry(const Entry& entry, const F& f) const {
     const std::unique_ptr<EntrySource> source = open(entry);

@@ -1,4 +1,4 @@
-// What the constructors of optimizers look at.
+// Checks of options and saved values, for optimizers and schedulers; and one_group().
 #pragma once
 
 #include <fmt/format.h>
@@ -23,7 +23,7 @@ inline void check_number(const char* name, const char* what, double value, doubl
         std::isinf(below) ? std::string() : fmt::format(" and below {}", below));
 }
 
-// A count as a state holds it.
+// Converts a saved number to a count. Throws Error unless it is whole and at least 0.
 inline Index whole_number(const char* name, const char* what, double value) {
   check(value >= 0 && value < 0x1p53 && value == std::floor(value),
         "{}: the saved {} is {}; it must be a whole number of at least 0", name, what, value);

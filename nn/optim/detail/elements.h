@@ -1,4 +1,4 @@
-// The loop of an optimizer that has no kernel of its own.
+// The loop over elements of optimizers and clipping that have no kernel in core.
 #pragma once
 
 #include <gradus/core/runtime/parallel.h>

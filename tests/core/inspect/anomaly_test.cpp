@@ -41,8 +41,8 @@ TEST(AnomalyMode, TellsTheModuleAndTheStep) {
   AnomalyMode watch({{"h.3.mlp.c_fc.weight", weight}, {"wte.weight", other}});
   watch.set_step(17);
   expect_contains(error_of([&] { weight / 0.0; }), "; in h.3.mlp.c_fc; step 17;");
-  expect_contains(error_of([&] { log(relu(weight * -1 + 0 * other)); }), "; behind h.3.mlp.c_fc; step 17;");
-  expect_contains(error_of([&] { sum(sqrt(relu(weight * -1))).backward(); }), "behind h.3.mlp.c_fc");
+  expect_contains(error_of([&] { log(relu(weight * -1 + 0 * other)); }), "; after h.3.mlp.c_fc; step 17;");
+  expect_contains(error_of([&] { sum(sqrt(relu(weight * -1))).backward(); }), "after h.3.mlp.c_fc");
 }
 
 TEST(AnomalyMode, TellsWhatWasThereBefore) {

@@ -198,7 +198,7 @@ TEST(Gradcheck, TellsKinksAndTakesAnySlopeBetweenTheirSides) {
   EXPECT_TRUE(report);
   EXPECT_EQ(report.kinks, 2);
   EXPECT_EQ(report.kink_place, "input 0[1]");
-  expect_contains(to_string(report), "kinks     2 entries with two slopes, input 0[1] for one");
+  expect_contains(to_string(report), "kinks     2 entries with different slopes on both sides, such as input 0[1]");
   EXPECT_EQ(gradcheck([](In x) { return abs(x[0]); }, {zeros({3}, f64)}).kinks, 3);
   EXPECT_EQ(gradcheck([](In x) { return max(x[0]); }, {ones({3}, f64)}).kinks, 3);
   EXPECT_EQ(gradcheck([](In x) { return x[0] * x[0]; }, {zeros({3}, f64)}).kinks, 0);

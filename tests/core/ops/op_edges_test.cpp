@@ -134,6 +134,37 @@ TEST(Clamp, PassesTheGradientOnItsBorders) {
   });
 }
 
+// PyTorch 1.13's gradients, where a slope inside the formula is infinite.
+TEST(ComposedOps, HaveFiniteGradientsWhereAStepHasNone) {
+  const auto gradient = [](const std::vector<double>& at, const auto& f) {
+    const Tensor x = tensor(at, DType::f64).requires_grad(true);
+    sum(f(x)).backward();
+    return x.grad().to_vector();
+  };
+  using Numbers = std::vector<double>;
+  const Tensor target = tensor({0, 1, 1, 0, 1}, DType::f64);
+  EXPECT_EQ(gradient({0, 1, 0, 1, 0.5},
+                     [&](const Tensor& p) { return binary_cross_entropy(p, target, {.reduction = Reduction::sum}); }),
+            (Numbers{1, -1, -1e12, 1e12, -2}));  // PyTorch has 0 where the loss is 0
+  EXPECT_EQ(gradient({0, 0}, [](const Tensor& x) { return norm(x, 0.5); }), (Numbers{0, 0}));
+  EXPECT_EQ(gradient({0, 4}, [](const Tensor& x) { return norm(x, 0.5); }), (Numbers{0, 1}));
+  EXPECT_EQ(gradient({0, 0}, [](const Tensor& x) { return norm(x, 3); }), (Numbers{0, 0}));
+  EXPECT_EQ(gradient({0, 0}, [](const Tensor& x) { return lp_pool1d(reshape(x, {1, 2}), 2, 2); }), (Numbers{0, 0}));
+  const Tensor zero = zeros({1}, DType::f64);
+  EXPECT_EQ(gradient({0}, [&](const Tensor& var) { return gaussian_nll_loss(zero, zero, var, {.eps = 0.25}); }),
+            (Numbers{2}));
+}
+
+// Element o of the result is element floor(o / factor), also where the result happens to be twice or once as long.
+TEST(Interpolate, NearestFollowsTheFactor) {
+  const auto nearest = [](const std::vector<double>& x, double factor) {
+    return interpolate(tensor(x, {1, 1, static_cast<Index>(x.size())}), {.scale_factor = factor}).to_vector();
+  };
+  EXPECT_EQ(nearest({5, 7}, 2.3), (std::vector<double>{5, 5, 5, 7}));
+  EXPECT_EQ(nearest({5, 7, 9}, 1.2), (std::vector<double>{5, 5, 7}));
+  EXPECT_EQ(nearest({5, 7}, 2), (std::vector<double>{5, 5, 7, 7}));
+}
+
 TEST(MaximumAndMinimum, ShareATieHalfAndHalf) {
   everywhere([](DType dtype) {
     for (const bool larger : {true, false}) {

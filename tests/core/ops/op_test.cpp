@@ -231,11 +231,10 @@ TEST_P(EachOp, RulesEqualKernelsAtTheEdges) {
 
 TEST_P(EachOp, SecondGradientsEqualDifferences) {
   if (row().no_gradient.size() == row().shapes.size() || row().directions) return;
+  if (row().op == "to") return;  // whose gradient passes through f32: no difference has enough digits
   const std::vector<Tensor> x = make_tensors(row(), make_inputs(row(), row().shapes), DType::f64);
   if (!row().f(x).requires_grad()) return;
-  const GradcheckReport report =
-      gradgradcheck(row().f, x, {.step = row().gradcheck_step, .max_entries = 60, .taylor = row().op != "to"});
-  EXPECT_TRUE(report);
+  EXPECT_TRUE(gradgradcheck(row().f, x, {.step = row().gradcheck_step, .max_entries = 60}));
 }
 
 TEST_P(EachOp, F32GradientsEqualF64Gradients) {

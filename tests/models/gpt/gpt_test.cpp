@@ -1,10 +1,13 @@
 // GPT: names, counts, what may influence what, and that it learns.
 #include <gradus/models/gpt/gpt.h>
 
+#include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
+#include <gradus/core/watch.h>
 #include <gradus/models/gpt/cost.h>
 #include <gradus/nn/optim/adam.h>
 #include <gradus/nn/optim/sgd.h>
@@ -238,6 +241,116 @@ TEST(GPTConfig, OlderFilesHaveNoAttentionDropout) {
   EXPECT_EQ(GPTConfig::from_json(config.to_json()).attn_dropout, 0.25);
 }
 
+TEST(GPTConfig, OlderFilesCheckpointNoActivations) {
+  std::string text = small_config().to_json();
+  const std::string field = ",\n  \"checkpoint_activations\": false";
+  ASSERT_NE(text.find(field), std::string::npos) << text;
+  text.erase(text.find(field), field.size());
+  EXPECT_EQ(GPTConfig::from_json(text), small_config());
+  GPTConfig config = small_config();
+  config.checkpoint_activations = true;
+  EXPECT_TRUE(GPTConfig::from_json(config.to_json()).checkpoint_activations);
+}
+
+// Of the ops on this thread, how many had the name, and the most memory in use.
+struct Observer : OpWatcher {
+  explicit Observer(std::string_view op = "") : name(op) {}
+  void on_forward(const char* op, const Tensor&, Inputs) override {
+    if (op == name) ++count;
+    look();
+  }
+  void on_backward(const Node&, bool) override { look(); }
+  void look() { most = std::max(most, memory_stats().bytes_in_use); }
+
+  std::string name;
+  int count = 0;
+  std::size_t most = 0;
+};
+
+struct Outcome {
+  std::vector<std::vector<std::uint64_t>> bits;  // of the loss and of all gradients
+  std::size_t memory;
+};
+
+Outcome train_twice(const GPTConfig& config, Index B, Index T) {
+  manual_seed(4);
+  GPT model(config);
+  std::vector<std::int32_t> tokens(static_cast<std::size_t>(B * T));
+  for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>(i * i % 11);
+  Outcome outcome{};
+  const std::size_t before = memory_stats().bytes_in_use;
+  Observer observer;
+  for (int i = 0; i < 2; ++i) {  // the second adds to the gradients of the first
+    const Tensor loss = cross_entropy(model(tokens, B, T), tokens);
+    loss.backward();
+    outcome.bits.push_back(gradus::testing::bits(loss));
+  }
+  outcome.memory = observer.most - before;
+  for (const Tensor& parameter : model.parameters()) outcome.bits.push_back(gradus::testing::bits(parameter.grad()));
+  return outcome;
+}
+
+TEST(GPT, CheckpointedActivationsGiveTheSameBits) {
+  GPTConfig config = small_config();
+  const auto check = [&] {
+    config.checkpoint_activations = false;
+    const Outcome expected = train_twice(config, 3, 7);
+    config.checkpoint_activations = true;
+    EXPECT_EQ(train_twice(config, 3, 7).bits, expected.bits);
+  };
+  check();
+  config.dropout = 0.3;
+  check();
+  config.attn_dropout = 0.2;
+  check();
+  config = GPTConfig::microgpt(11);
+  check();
+}
+
+TEST(GPT, CheckpointedActivationsTakeLessMemory) {
+  GPTConfig config{.vocab_size = 11, .block_size = 64, .n_layer = 8, .n_head = 2, .n_embd = 32};
+  const Outcome plain = train_twice(config, 8, 64);
+  const double estimated = cost_of(config, DType::f32, 8 * 64).activations;
+  config.checkpoint_activations = true;
+  const Outcome again = train_twice(config, 8, 64);
+  EXPECT_EQ(again.bits, plain.bits);
+  EXPECT_LT(again.memory, plain.memory / 2);
+  // What is spared, as `gpt info` knows it.
+  const double spared = estimated - cost_of(config, DType::f32, 8 * 64).activations;
+  EXPECT_NEAR(static_cast<double>(plain.memory - again.memory) / spared, 1, 0.15);
+}
+
+TEST(GPT, ActivationsAreCheckpointedInTrainingOnly) {
+  GPTConfig config = small_config();
+  config.checkpoint_activations = true;
+  config.dropout = 0.5;
+  std::optional<GPT> model(config);
+  const std::vector<std::int32_t> tokens{1, 2, 3, 4};
+  const Tensor weight = model->wte.weight;
+  const auto checkpoints = [&] {
+    Observer observer("checkpoint");
+    (*model)(tokens, 1, 4);
+    return observer.count;
+  };
+  EXPECT_EQ(checkpoints(), config.n_layer);
+  model->eval();
+  EXPECT_EQ(checkpoints(), 0);
+  model->train();
+  {
+    const NoGrad off;
+    EXPECT_EQ(checkpoints(), 0);
+  }
+  model->set_checkpoint_activations(false);
+  EXPECT_EQ(checkpoints(), 0);
+  model->set_checkpoint_activations(true);
+  // backward() needs the model as it was, but not the model.
+  const Tensor loss = sum((*model)(tokens, 1, 4));
+  model->eval();
+  model.reset();
+  EXPECT_NO_THROW(loss.backward());
+  EXPECT_TRUE(weight.grad().defined());
+}
+
 TEST(GPT, MistakesInACall) {
   const GPT model(small_config());
   const std::vector<std::int32_t> nine(9, 1), outside{1, 11}, negative{-1};
@@ -313,6 +426,10 @@ TEST(Cost, MemoryAndWork) {
   const std::size_t before = memory_stats().bytes_in_use;
   const Tensor loss = cross_entropy(model(ids, sequences, 64), ids);
   const auto kept = static_cast<double>(memory_stats().bytes_in_use - before);
+  GPTConfig again = config;
+  again.checkpoint_activations = true;
+  EXPECT_EQ(cost_of(again, DType::f32, tokens).training_flops,
+            4 * cost.forward_flops - 2.0 * 100 * 64);  // the head is computed once
   const double logits = 4.0 * tokens * 100;  // counted twice: their gradient comes when the blocks' are still there
   EXPECT_NEAR(kept / (cost.activations - logits), 1.08, 0.08);  // the pool rounds sizes up
 }

@@ -3,7 +3,7 @@
 
 #include <gradus/core/ops.h>
 #include <gradus/models/generate/generate.h>
-#include <gradus/models/gpt/adapt.h>
+#include <gradus/models/gpt/change_vocabulary.h>
 #include <gradus/models/text/byte_tokenizer.h>
 #include <gradus/models/train/checkpoint.h>
 

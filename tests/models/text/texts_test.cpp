@@ -6,7 +6,7 @@
 
 #include <gradus/core/ops.h>
 #include <gradus/core/runtime/platform.h>
-#include <gradus/models/gpt/adapt.h>
+#include <gradus/models/gpt/change_vocabulary.h>
 #include <gradus/models/text/byte_tokenizer.h>
 #include <gradus/models/train/checkpoint.h>
 #include <gradus/models/train/run_folder.h>

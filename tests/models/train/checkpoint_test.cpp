@@ -155,7 +155,7 @@ TEST(Checkpoint, CarriesAnyOptimizer) {
     EXPECT_EQ(half.trainer.optimizer_name, name);
     Writing other(folder.path());
     EXPECT_THAT(error_of([&] { other.trainer->set_state(half.trainer); }),
-                AllOf(HasSubstr(fmt::format("state is one of {},", name)), HasSubstr("AdamW")));
+                AllOf(HasSubstr(fmt::format("state belongs to {},", name)), HasSubstr("AdamW")));
     Trainer resumed(half.model, other.data, options, make_optimizer(half.model));
     resumed.set_state(half.trainer);
     for (int i = 0; i < 3; ++i) resumed.step();

@@ -148,6 +148,39 @@ TEST_F(Settings, AreFlagsFieldsAndHelpAlike) {
   }
 }
 
+// How a step computes, not what: it may begin in the middle of a run, and what comes out has the same bits.
+TEST_F(Settings, CheckpointedActivationsMayBeginWhenARunIsResumed) {
+  const auto weights = [&](const std::string& run) {
+    std::vector<std::vector<std::uint64_t>> all;
+    for (const Tensor& parameter : load_run(folder / run).model.parameters()) {
+      all.push_back(gradus::testing::bits(parameter));
+    }
+    return all;
+  };
+  const auto in_model = [&](const std::string& run) { return load_run(folder / run).model.config(); };
+  const std::string flag = "--checkpoint-activations";
+  ASSERT_EQ(train({"--dropout", "0.2", "--out", "plain", "--quiet"}).status, 0);
+  ASSERT_EQ(train({"--dropout", "0.2", "--out", "again", "--quiet", flag}).status, 0);
+  EXPECT_FALSE(in_model("plain").checkpoint_activations);
+  EXPECT_TRUE(in_model("again").checkpoint_activations);
+  EXPECT_EQ(saved("again")["checkpoint-activations"], true);
+  EXPECT_EQ(weights("again"), weights("plain"));
+
+  const auto go_on = [&](std::vector<std::string> more, const char* steps = "9") {
+    more.insert(more.begin(), {"train", "--steps", steps, "--samples", "0", "--quiet"});
+    const Result resumed = gpt(more);
+    EXPECT_EQ(resumed.status, 0) << resumed.err;
+  };
+  go_on({"--resume", "plain", flag});
+  go_on({"--resume", "again"});  // the run has it
+  EXPECT_TRUE(in_model("plain").checkpoint_activations);
+  EXPECT_TRUE(in_model("again").checkpoint_activations);
+  EXPECT_EQ(weights("again"), weights("plain"));
+  write(folder / "off.json", R"({"checkpoint-activations": false})");
+  go_on({"--resume", "again", "--config", "off.json"}, "10");
+  EXPECT_FALSE(in_model("again").checkpoint_activations);
+}
+
 // Flags are the command line's words; errors of the library have a remedy() in their place.
 TEST_F(Settings, TheLibraryNamesNoFlag) {
   const std::regex flag("\"[^\"\\n]*(--[a-z]|gpt (train|sample))");

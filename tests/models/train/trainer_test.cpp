@@ -11,7 +11,7 @@
 #include <gradus/core/runtime/buffer.h>
 #include <gradus/core/runtime/parallel.h>
 #include <gradus/models/train/evaluate.h>
-#include <gradus/models/train/running_clock.h>
+#include <gradus/models/train/unsuspended_clock.h>
 #include <gradus/nn/optim/sgd.h>
 
 #include "../command.h"
@@ -402,6 +402,36 @@ TEST(Trainer, StopsBeforeANonFiniteStep) {
                 while (!wild.done()) wild.step();
               }),
               HasSubstr("1e+30"));
+}
+
+TEST(Trainer, CheckpointedActivationsChangeNoBit) {
+  for (const double dropout : {0.0, 0.3}) {
+    const auto run = [&](bool again) {
+      World world(DType::f32, dropout);
+      world.model.set_checkpoint_activations(again);
+      manual_seed(2);
+      Trainer trainer(world.model, world.data, {.steps = 4, .batch_size = 4, .accumulation = 3, .lr = 0.01});
+      std::vector<double> seen;
+      while (!trainer.done()) {
+        const StepReport report = trainer.step();
+        seen.insert(seen.end(), {report.loss, report.grad_norm});
+      }
+      const std::vector<double> weights = world.weights();
+      seen.insert(seen.end(), weights.begin(), weights.end());
+      return gradus::testing::bits(seen);
+    };
+    EXPECT_EQ(run(true), run(false));
+  }
+}
+
+TEST(Trainer, AnomaliesInCheckpointedBlocksNameOpAndModule) {
+  World world;
+  world.model.set_checkpoint_activations(true);
+  Trainer trainer(world.model, world.data, {.steps = 5, .batch_size = 4, .lr = 1e-3});
+  for (const auto& [name, parameter] : world.model.named_parameters()) {
+    if (name == "h.1.mlp.c_fc.weight") parameter.copy_(randn(parameter.shape()) * 1e38);
+  }
+  EXPECT_THAT(error_of([&] { trainer.step(); }), AllOf(HasSubstr("linear: its result"), HasSubstr("in h.1.mlp.c_fc")));
 }
 
 TEST(Trainer, ASteadyStepAsksTheSystemForNoMemory) {

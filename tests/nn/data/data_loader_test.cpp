@@ -91,8 +91,8 @@ TEST(Dataset, ExamplesThatDoNotFitAreAnError) {
   expect_contains(error([](Index) { return Tensor(); }), "DataLoader: tensor 1 is undefined");
   const auto with = [](DataLoaderOptions options) { return error_of([&] { DataLoader(Made{3, point}, options); }); };
   expect_contains(with({.batch_size = 0}), "batches of 0");
-  expect_contains(with({.workers = -1}), "-1 workers");
-  expect_contains(with({.prefetch = 0}), "0 batches ahead");
+  expect_contains(with({.workers = -1}), "workers is -1");
+  expect_contains(with({.prefetch = 0}), "prefetch is 0");
   expect_contains(error_of([] { DataLoader(Made{-1, point}); }), "the dataset's size is -1");
 }
 

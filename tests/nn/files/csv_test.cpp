@@ -99,8 +99,8 @@ TEST(Csv, ATextLateInAColumnMakesItOneOfCategories) {
 }
 
 TEST(Csv, ErrorsSayWhere) {
-  expect_contains(error_of_text("a,b\n1,2\n\n3\n"), "line 4, column 'b': the row has 1 fields, and the first line 2");
-  expect_contains(error_of_text("a,b\n1,2,3\n"), "line 2, column 2: the row has 3 fields, and the first line 2");
+  expect_contains(error_of_text("a,b\n1,2\n\n3\n"), "line 4, column 'b': the row has 1 fields, but the first line 2");
+  expect_contains(error_of_text("a,b\n1,2,3\n"), "line 2, column 2: the row has 3 fields, but the first line 2");
   expect_contains(error_of_text("a,b\n1,2\n3,x\n", {.numbers = {"b"}}), "line 3, column 'b': 'x' is no number");
   expect_contains(error_of_text("a,b\n1,1e999\n"), "line 2, column 'b': f64 does not hold 1e999");
   expect_contains(error_of_text("a,b\n\"x\ny\",1\n2,\"z\n\n"), "line 4, column 'b': the quote that begins here");

@@ -124,7 +124,7 @@ TEST(Clone, SaysWhatItCannotCopy) {
   };
   const Wider wider;
   const Linear& base = wider;
-  expect_contains(error_of([&] { clone(base); }), "came as its base");
+  expect_contains(error_of([&] { clone(base); }), "was passed as its base");
 }
 
 TEST(Sequential, LayersMayHaveNames) {

@@ -166,7 +166,7 @@ TEST(LBFGS, BadArgumentsAreErrors) {
   expect_contains(error_of([&] { LBFGS({p, nn::parameter(ones({1}, DType::f64))}); }), "all must have one dtype");
   LBFGS optimizer({p});
   expect_contains(error_of([&] { optimizer.add_param_group({.params = {nn::parameter(ones({1}))}}); }),
-                  "LBFGS: a second group came");
+                  "LBFGS: it has one group of parameters");
   expect_contains(error_of([&] { optimizer.step([] { return Tensor(); }); }), "the closure returned no loss");
   sum(p * p).backward();
   expect_contains(error_of([&] { static_cast<Optimizer&>(optimizer).step(); }), "step() came without a closure");

@@ -26,7 +26,36 @@ void add_dropout(std::vector<OpRow>& rows) {
                   .limits = {0, 0}});
 }
 
-const AddRows dropout_rows("dropout", add_dropout);
+// Outside of training, values stay as they are.
+void add_untrained(std::vector<OpRow>& rows) {
+  struct Row {
+    const char* op;
+    Tensor (*f)(const Tensor&);
+    const char* torch;
+  };
+  const Row table[] = {
+      {"dropout1d", [](const Tensor& x) { return dropout1d(x, 0.5, false); }, "F.dropout1d(x[0], 0.5, False)"},
+      {"dropout2d", [](const Tensor& x) { return dropout2d(x, 0.5, false); }, "F.dropout2d(x[0], 0.5, False)"},
+      {"alpha_dropout", [](const Tensor& x) { return alpha_dropout(x, 0.5, false); },
+       "F.alpha_dropout(x[0], 0.5, False)"},
+      {"feature_alpha_dropout", [](const Tensor& x) { return feature_alpha_dropout(x, 0.5, false); },
+       "F.feature_alpha_dropout(x[0], 0.5, False)"},
+  };
+  for (const Row& row : table) {
+    rows.push_back({.op = row.op,
+                    .variant = "none",
+                    .shapes = {{2, 3, 4}},
+                    .f = [f = row.f](In x) { return f(x[0]) * 1; },
+                    .reference = [](Arrays x) { return x[0]; },
+                    .torch = row.torch,
+                    .limits = {0, 0}});
+  }
+}
+
+const AddRows dropout_rows("dropout", [](std::vector<OpRow>& rows) {
+  add_dropout(rows);
+  add_untrained(rows);
+});
 
 }  // namespace
 }  // namespace gradus::testing

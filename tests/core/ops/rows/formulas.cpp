@@ -196,6 +196,13 @@ void add_made(std::vector<OpRow>& rows) {
                     .torch = fmt::format("x[0] * {}", row.torch),
                     .limits = {64, 64}});
   }
+  rows.push_back({.op = "normal",
+                  .variant = "none",
+                  .shapes = {{2, 3, 4}},
+                  .f = [](In x) { return normal(x[0], zeros_like(x[0])) * 1; },
+                  .reference = [](Arrays x) { return x[0]; },
+                  .torch = "x[0] + torch.normal(x[0].detach() * 0, 0)",
+                  .limits = {0, 0}});
 }
 
 const AddRows unary_formulas("formulas", add_unary);

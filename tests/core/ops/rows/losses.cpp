@@ -460,12 +460,50 @@ void add_rows_of_vectors(std::vector<OpRow>& rows) {
                   .f32_tolerance = 4e-6});
 }
 
+void add_margins_of_classes(std::vector<OpRow>& rows) {
+  rows.push_back({.op = "multi_margin_loss",
+                  .shapes = {{3, 4}},
+                  .f =
+                      [](In x) {
+                        return multi_margin_loss(x[0], {2, 0, 3}, {.p = 2});
+                      },
+                  .reference =
+                      [](Arrays x) {
+                        const Index targets[] = {2, 0, 3};
+                        double sum = 0;
+                        for (Index i = 0; i < 3; ++i) {
+                          for (Index j = 0; j < 4; ++j) {
+                            const double above = 1 - x[0].at({i, targets[i]}) + x[0].at({i, j});
+                            if (j != targets[i]) sum += std::pow(std::max(0.0, above), 2) / 12;
+                          }
+                        }
+                        return Array{{}, {sum}};
+                      },
+                  .torch = "F.multi_margin_loss(x[0], torch.tensor([2, 0, 3]), p=2)",
+                  .limits = {16, 64}});
+  rows.push_back({.op = "multilabel_soft_margin_loss",
+                  .shapes = {{3, 4}, {3, 4}},
+                  .f = [](In x) { return multilabel_soft_margin_loss(x[0], x[1]); },
+                  .reference =
+                      [](Arrays x) {
+                        double sum = 0;
+                        for (std::size_t i = 0; i < 12; ++i) {
+                          const double t = x[1].values[i], v = x[0].values[i];
+                          sum += (t * std::log(1 + std::exp(-v)) + (1 - t) * std::log(1 + std::exp(v))) / 12;
+                        }
+                        return Array{{}, {sum}};
+                      },
+                  .domains = {Domain::any, Domain::part},
+                  .limits = {16, 64}});
+}
+
 const AddRows losses_rows("losses", [](std::vector<OpRow>& rows) {
   add_losses(rows);
   add_mse_loss(rows);
   add_elementwise(rows);
   add_classes(rows);
   add_rows_of_vectors(rows);
+  add_margins_of_classes(rows);
 });
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "../op_table.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <string_view>
 
@@ -161,9 +162,27 @@ void add_group_norms(std::vector<OpRow>& rows) {
   }
 }
 
+void add_local_response_norm(std::vector<OpRow>& rows) {
+  rows.push_back({.op = "local_response_norm",
+                  .shapes = {{2, 5, 3}},
+                  .f = [](In x) { return local_response_norm(x[0], 3, 0.5); },
+                  .reference =
+                      [](Arrays x) {
+                        return ref::make({2, 5, 3}, [&](const ref::Indices& i) {
+                          double sum = 0;
+                          for (Index c = std::max<Index>(0, i[1] - 1); c < std::min<Index>(5, i[1] + 2); ++c)
+                            sum += std::pow(x[0].at({i[0], c, i[2]}), 2);
+                          return x[0].at(i) / std::pow(1 + 0.5 * sum / 3, 0.75);
+                        });
+                      },
+                  .torch = "F.local_response_norm(x[0], 3, 0.5)",
+                  .limits = {32, 64}});
+}
+
 void add_all(std::vector<OpRow>& rows) {
   add_norms(rows);
   add_group_norms(rows);
+  add_local_response_norm(rows);
 }
 
 const AddRows norm_rows("norm", add_all);

@@ -1,6 +1,7 @@
 #include "window.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <string_view>
 #include <tuple>
@@ -197,10 +198,41 @@ void add_adaptive(std::vector<OpRow>& rows) {
   }
 }
 
+void add_powers(std::vector<OpRow>& rows) {
+  rows.push_back({.op = "lp_pool1d",
+                  .shapes = {{1, 2, 6}},
+                  .f = [](In x) { return lp_pool1d(x[0], 3, 2); },
+                  .reference =
+                      [](Arrays x) {
+                        return ref::make({1, 2, 3}, [&](const ref::Indices& i) {
+                          return std::cbrt(std::pow(x[0].at({0, i[1], 2 * i[2]}), 3) +
+                                           std::pow(x[0].at({0, i[1], 2 * i[2] + 1}), 3));
+                        });
+                      },
+                  .domains = {Domain::positive},
+                  .torch = "F.lp_pool1d(x[0], 3, 2)",
+                  .limits = {32, 64}});
+  rows.push_back({.op = "lp_pool2d",
+                  .shapes = {{1, 2, 2, 4}},
+                  .f = [](In x) { return lp_pool2d(x[0], 2, 2); },
+                  .reference =
+                      [](Arrays x) {
+                        return ref::make({1, 2, 1, 2}, [&](const ref::Indices& i) {
+                          double sum = 0;
+                          for (Index k = 0; k < 4; ++k) sum += std::pow(x[0].at({0, i[1], k / 2, 2 * i[3] + k % 2}), 2);
+                          return std::sqrt(sum);
+                        });
+                      },
+                  .domains = {Domain::positive},
+                  .torch = "F.lp_pool2d(x[0], 2, 2)",
+                  .limits = {32, 64}});
+}
+
 void add_all(std::vector<OpRow>& rows) {
   add_pools(rows);
   add_lines(rows);
   add_adaptive(rows);
+  add_powers(rows);
 }
 
 const AddRows pool_rows("pool", add_all);

@@ -77,9 +77,21 @@ void add_softmin(std::vector<OpRow>& rows) {
        .limits = {8, 16}});
 }
 
+void add_gumbel_softmax(std::vector<OpRow>& rows) {
+  rows.push_back({.op = "gumbel_softmax",
+                  .variant = "hot",
+                  .shapes = {{3, 4}},
+                  .f = [](In x) { return gumbel_softmax(x[0], 1e30); },
+                  .reference = [](Arrays x) { return ref::map(x[0], [](double) { return 0.25; }); },
+                  .no_gradient = {0},
+                  .torch = "F.gumbel_softmax(x[0], 1e30)",
+                  .limits = {0, 0}});
+}
+
 const AddRows softmax_rows("softmax", [](std::vector<OpRow>& rows) {
   add_softmax(rows);
   add_softmin(rows);
+  add_gumbel_softmax(rows);
 });
 
 }  // namespace

@@ -1,5 +1,5 @@
 // MNIST's and CIFAR-10's files, made here byte by byte.
-#include <gradus/nn/data/image_files.h>
+#include <gradus/nn/data/mnist_cifar.h>
 
 #include <gradus/nn/data/data_loader.h>
 

@@ -1,5 +1,5 @@
-// Sizes are held against the bytes that the file has before memory is made for them.
-#include <gradus/nn/data/image_files.h>
+// Sizes are compared with the file's length before memory is allocated.
+#include <gradus/nn/data/mnist_cifar.h>
 
 #include <algorithm>
 #include <array>
@@ -149,7 +149,7 @@ LabelledImages read_cifar10(const std::vector<std::string>& paths) {
   Index count = 0;
   for (const std::string& path : paths) {
     InputFile& file = files.emplace_back("read_cifar10", path);
-    // Pictures may begin with any bytes, so that a file of whole records is taken for one.
+    // A label and pixels may look like another format's first bytes, so whole records are not asked for their format.
     if (file.size() % record != 0) refuse_other_kinds(file);
     file.require(file.size() % record == 0,
                  "it has {} bytes, and each image takes {} with its label; it is cut off, or not of the binary version",

@@ -1,4 +1,4 @@
-#include <gradus/models/train/run_data.h>
+#include <gradus/models/train/data_origin.h>
 
 namespace gradus::models {
 

@@ -1,5 +1,5 @@
 // Schedules at their corners.
-#include <gradus/nn/optim/schedule.h>
+#include <gradus/nn/optim/warmup_schedule.h>
 
 #include <cmath>
 #include <limits>

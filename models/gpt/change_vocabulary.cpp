@@ -1,5 +1,5 @@
-// Tokens are found by what they stand for: a new character moves the numbers of those behind it.
-#include <gradus/models/gpt/adapt.h>
+// Tokens are matched by their text: a new character shifts the ids of all that sort after it.
+#include <gradus/models/gpt/change_vocabulary.h>
 
 #include <algorithm>
 #include <string>
@@ -59,8 +59,10 @@ GPT adapt(const GPT& model, const Tokenizer& from, const GPTConfig& config, cons
         own.block_size);
   GPTConfig alike = config;
   alike.vocab_size = own.vocab_size, alike.block_size = own.block_size, alike.dropout = own.dropout;
+  alike.checkpoint_activations = own.checkpoint_activations;
   check(alike == own,
-        "adapt: the configurations differ in more than vocab_size, block_size and dropout; make them alike");
+        "adapt: the configurations differ in more than vocab_size, block_size, dropout and checkpoint_activations; "
+        "make them alike");
   GPT adapted(config);
   adapted.to(model.dtype());
   const std::vector<Index> tokens = same_tokens(from, to);

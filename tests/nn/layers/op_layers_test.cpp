@@ -1,6 +1,6 @@
 // Layers of functions.h and losses of loss.h: each is the op of its name.
-#include <gradus/nn/layers/functions.h>
 #include <gradus/nn/layers/loss.h>
+#include <gradus/nn/layers/op_layers.h>
 #include <gradus/nn/layers/sequential.h>
 
 #include "../../support.h"

@@ -1,5 +1,5 @@
 // A process cannot see that it was stopped, only that its threads, all of them, did nothing for a while.
-#include <gradus/models/train/running_clock.h>
+#include <gradus/models/train/unsuspended_clock.h>
 
 #include <limits>
 #include <system_error>

@@ -1,5 +1,5 @@
 // at() and at_fraction() both reduce to one question: how far has the decay come, from 0 to 1.
-#include <gradus/nn/optim/schedule.h>
+#include <gradus/nn/optim/warmup_schedule.h>
 
 #include <algorithm>
 #include <cmath>

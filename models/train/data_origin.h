@@ -23,16 +23,16 @@ struct RunData {
   std::vector<std::string> more_sources = {};      // texts that came behind the first
   std::vector<std::string> held_out_sources = {};  // texts that were held out, instead of a fraction
   std::string held_out_fingerprint = {};           // of those
-  bool distinct = true;                            // as DatasetOptions::distinct; false in folders that do not say
+  bool distinct = true;                            // as DatasetOptions::distinct; older folders do not say: false
   bool keep_space = false;                         // as SplitOptions::keep_space
-  Unknown unknown = Unknown::refuse;               // what became of characters that the tokenizer has not
+  Unknown unknown = Unknown::refuse;               // what became of characters without a token
 
   /// The source and those behind it.
   std::vector<std::string> sources() const;
   friend bool operator==(const RunData&, const RunData&) = default;
 };
 
-/// Of which moment of its training a model is, where that is known.
+/// The step at which a model was saved and its held-out loss, if known.
 struct Moment {
   std::optional<Index> step = {};
   std::optional<double> held_out_loss = {};

@@ -1,4 +1,4 @@
-// Time in which this process ran: what a budget in seconds means.
+// RunningClock: time in which this process was not suspended, which a budget in seconds counts.
 #pragma once
 
 #include <chrono>
@@ -9,8 +9,9 @@
 namespace gradus::models {
 #pragma GCC visibility push(default)
 
-/// Seconds since it was made, without those in which the process was stopped (Ctrl-Z, SIGSTOP) or the machine asleep.
-/// A thread of its own looks at the time every 50 ms: where a second or more has passed since it last did, nothing ran.
+/// Seconds since it was made, without those in which the process was stopped (Ctrl-Z, SIGSTOP) or the machine asleep. A
+/// thread of its own looks at the time every 50 ms: a gap of a second or more means that the process was suspended, and
+/// is not counted.
 class RunningClock {
  public:
   RunningClock();
@@ -29,7 +30,7 @@ class RunningClock {
   bool ended_ = false;
   Clock::time_point looked_ = Clock::now();
   double seconds_ = 0;
-  double stopped_from_ = 1;  // seconds; a thread of a busy machine may wait for a good part of one
+  double stopped_from_ = 1;  // the least gap, in seconds; on a busy machine a thread may wait almost as long
   std::thread thread_;
 };
 

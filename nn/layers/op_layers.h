@@ -1,4 +1,4 @@
-// Ops without parameters as layers for Sequential, beside those of activation.h, dropout.h and pool.h.
+// Layers that call one op and have no parameters, for Sequential. activation.h, dropout.h and pool.h have more.
 #pragma once
 
 #include <utility>
@@ -26,7 +26,7 @@ using LogSigmoid = FunctionLayer<logsigmoid>;
 using Hardswish = FunctionLayer<hardswish>;
 using Hardsigmoid = FunctionLayer<hardsigmoid>;
 
-/// f(x, a) with a number, or dimension, given once.
+/// f(x, a) with a number given once.
 template <Tensor (*f)(const Tensor&, double)>
 struct NumberLayer : ActivationLayer {
   explicit NumberLayer(double a) : a_(a) {}
@@ -73,6 +73,7 @@ struct RReLU : ActivationLayer {
   double lower_, upper_;
 };
 
+/// f(x, a) with a dimension or count given once.
 template <Tensor (*f)(const Tensor&, Index)>
 struct IndexLayer : ActivationLayer {
   explicit IndexLayer(Index a) : a_(a) {}
