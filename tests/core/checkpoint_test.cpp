@@ -92,9 +92,14 @@ TEST(Checkpoint, RunsFOnceForTheResultAndOnceForEachBackward) {
   EXPECT_EQ(bits(x.grad()), once);
   EXPECT_THAT(error_of([&] { sum(y).backward(); }), HasSubstr("the graph behind 'checkpoint' was released"));
 
-  const NoGrad off;
+  x.zero_grad();
   y = checkpoint(f, x);
-  EXPECT_EQ(runs, 4);
+  const NoGrad off;
+  y.backward(ones_like(y));
+  EXPECT_EQ(runs, 5);
+  EXPECT_EQ(bits(x.grad()), once);
+  y = checkpoint(f, x);
+  EXPECT_EQ(runs, 6);
   EXPECT_FALSE(y.requires_grad());
 }
 
