@@ -48,7 +48,7 @@ inline std::set<std::string> derived(const std::string& folder, const std::set<s
   std::set<std::string> names;
   for (const auto& entry :
        std::filesystem::recursive_directory_iterator(std::filesystem::path(GRADUS_SOURCE_DIR) / folder)) {
-    if (entry.path().extension() != ".h" || entry.path().filename() == "functions.h") continue;
+    if (entry.path().extension() != ".h" || entry.path().filename() == "op_layers.h") continue;
     std::ifstream file(entry.path());
     for (std::string line; std::getline(file, line);) {
       std::istringstream words(line);
@@ -61,7 +61,7 @@ inline std::set<std::string> derived(const std::string& folder, const std::set<s
   return names;
 }
 
-/// The modules that nn/ declares, but for the ops as layers of functions.h, which are drawn as ops.
+/// The modules that nn/ declares, but for the ops as layers of op_layers.h, which are drawn as ops.
 inline std::set<std::string> declared_modules() {
   const std::set<std::string> bases{"Layer",        "ActivationLayer", "Module",       "BatchNorm",
                                     "InstanceNorm", "Recurrent",       "RecurrentCell"};

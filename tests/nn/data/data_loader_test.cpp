@@ -80,7 +80,7 @@ TEST(Dataset, ExamplesOfEveryKindAreStacked) {
 
 TEST(Dataset, ExamplesThatDoNotFitAreAnError) {
   const auto error = [](auto f) { return error_of([&] { first_batch(Made{3, f}); }); };
-  expect_contains(error([](Index i) { return ones({i + 1}); }), "tensor 0 is (1) in f32 in example 0 and (2) in f32");
+  expect_contains(error([](Index i) { return ones({i + 1}); }), "tensor 0 is (1) in f32 in example 0, but (2) in f32");
   expect_contains(error([](Index i) { return ones({1}, i == 0 ? DType::f32 : DType::f64); }),
                   "(1) in f64 in example 1");
   expect_contains(error([](Index i) { return std::vector(static_cast<std::size_t>(i), point(i)); }),

@@ -1,4 +1,4 @@
-// Layers of functions.h and losses of loss.h: each is the op of its name.
+// Layers of op_layers.h and losses of loss.h: each is the op of its name.
 #include <gradus/nn/layers/loss.h>
 #include <gradus/nn/layers/op_layers.h>
 #include <gradus/nn/layers/sequential.h>
