@@ -213,9 +213,9 @@ Array linear(const Array& x, const Array& weight, const Array* bias) {
 }
 
 Array softmax(const Array& x, Index dim, bool logarithm) {
-  const Array largest = reduce(x, {dim}, true, max_of);
+  const Array largest = reference::reduce(x, {dim}, true, max_of);
   const Array shifted = binary(x, largest, [](double a, double b) { return a - b; });
-  const Array total = reduce(map(shifted, [](double a) { return std::exp(a); }), {dim}, true, sum_of);
+  const Array total = reference::reduce(map(shifted, [](double a) { return std::exp(a); }), {dim}, true, sum_of);
   return binary(shifted, total, [&](double a, double b) { return logarithm ? a - std::log(b) : std::exp(a) / b; });
 }
 
