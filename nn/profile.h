@@ -8,6 +8,7 @@
 #include <gradus/nn/module.h>
 
 namespace gradus {
+#pragma GCC visibility push(default)
 
 /// profile(f) with the parameters of `module`, so that the report has a table of its modules.
 ///     fmt::print("{}", profile(net, [&] { mse_loss(net(x), y).backward(); }));
@@ -16,4 +17,5 @@ inline ProfileReport profile(const nn::Module& module, const std::function<void(
   return profile(f, options);
 }
 
+#pragma GCC visibility pop
 }  // namespace gradus

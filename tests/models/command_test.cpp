@@ -407,7 +407,7 @@ TEST_F(Command, NumbersAreDecimal) {
   expect_error(train({"--lr", "0,5"}), 2, "such as 0.5");
   expect_error(train({"--steps", "99999999999999999999"}), 2, "write a smaller one");
   write(folder / "bad.json", R"({"steps": 010})");
-  expect_error(train({"--config", "bad.json"}), 1, "this is not JSON");
+  expect_error(train({"--config", "bad.json"}), 1, "it is not valid JSON");
 }
 
 TEST_F(Command, EmptyAndMissingValuesAndThoseGivenTwice) {

@@ -101,7 +101,7 @@ TEST(ModuleGradcheck, PointsAtAMemberWithoutAName) {
 TEST(ModuleGradcheck, AFailingLossLeavesTheModuleAsItWas) {
   const Linear layer(2, 2);
   const Tensor x = randn({3, 2});  // f32: does not fit
-  expect_contains(testing::error_of([&] { gradcheck(layer, [&] { return layer(x); }); }), "besides must be f64");
+  expect_contains(testing::error_of([&] { gradcheck(layer, [&] { return layer(x); }); }), "must be f64 too");
   EXPECT_EQ(layer.weight.dtype(), DType::f32);
 }
 

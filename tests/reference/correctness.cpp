@@ -122,7 +122,8 @@ void print_section(const std::vector<Row>& rows, const char* title, const char* 
   fmt::print("\n## {}\n\n{}\n\n", title, text);
   fmt::print(
       "| {} | cases | f64 result | f64 gradient | f32 result | f32 gradient | PyTorch f32 result "
-      "| PyTorch f32 gradient | differences | rule | second derivative |\n|---|---|---|---|---|---|---|---|---|---|---|\n",
+      "| PyTorch f32 gradient | differences | rule | second derivative "
+      "|\n|---|---|---|---|---|---|---|---|---|---|---|\n",
       what);
   for (const Row& row : rows) {
     if (row.subject->section != section) continue;

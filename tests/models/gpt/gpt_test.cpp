@@ -317,7 +317,7 @@ TEST(GPT, CheckpointedActivationsTakeLessMemory) {
   EXPECT_LT(again.memory, plain.memory / 2);
   // What is spared, as `gpt info` knows it.
   const double spared = estimated - cost_of(config, DType::f32, 8 * 64).activations;
-  EXPECT_NEAR(static_cast<double>(plain.memory - again.memory) / spared, 1, 0.15);
+  EXPECT_NEAR(static_cast<double>(plain.memory - again.memory) / spared, 1, 0.25);
 }
 
 TEST(GPT, ActivationsAreCheckpointedInTrainingOnly) {
