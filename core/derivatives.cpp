@@ -108,7 +108,8 @@ class OnlyFor {
       }
     }
     for (const Tensor& tensor : x) tensor.node().left_out = false;
-    for (const NodePtr& op : std::ranges::reverse_view(ops)) {
+    for (std::size_t i = ops.size(); i-- > 0;) {  // oldest first
+      const NodePtr& op = ops[i];
       op->left_out = op->left_out && std::ranges::none_of(op->inputs, [](const NodePtr& input) {
                        return input != nullptr && input->wants_grad();
                      });
