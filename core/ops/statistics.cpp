@@ -250,7 +250,7 @@ Ids bincount(const Ids& ids, Index minlength) {
 namespace {
 
 Tensor without_repeats(std::vector<double> values, DType dtype) {
-  values.erase(std::ranges::unique(values).begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
   return tensor(values, dtype);
 }
 
