@@ -1,5 +1,6 @@
-// The op's inputs are all that f's graph starts from: arguments and what f uses besides. Its backward runs f on them
-// once more and goes back through the new graph, which adds to their gradients as if it had been there all the time.
+// checkpoint() records one op. Its inputs are f's arguments and every other tensor that f uses. Its backward runs f on
+// them once more and goes back through the new graph, which adds to their gradients as if it had been there all the
+// time.
 #include <gradus/core/checkpoint.h>
 
 #include <algorithm>
@@ -28,7 +29,8 @@ bool is_one_of(const std::vector<Tensor>& tensors, const NodePtr& node) {
   return std::ranges::find(tensors, node, &Tensor::node_ptr) != tensors.end();
 }
 
-// What `ops`, all of which have ids from first_id on, were computed from, as far as it wants a gradient.
+// The tensors outside `ops` that they were computed from and that require a gradient. The ops have ids from first_id
+// on.
 std::vector<Tensor> sources_of(const NodeList& ops, std::uint64_t first_id) {
   std::vector<Tensor> sources;
   for (const NodePtr& op : ops) {
@@ -66,7 +68,7 @@ struct SecondRun {
     check(y.defined() && y.requires_grad() && !y.is_leaf() && y.node().id >= first_id &&
               (!kept || has_same_values(y, out)),
           "checkpoint: backward() ran f again and got another result (shape {}, the first time {}); f must use nothing "
-          "that changes in between, as variables it refers to, settings, or a generator other than the default one do; "
+          "that changes between the runs: no variables that change, no settings, no generator but the default one; "
           "call mark_written() if you wrote the first result through data()",
           y.defined() ? y.shape() : Shape{}, out.shape);
     NodeList ops = detail::ops_behind(y);
@@ -136,7 +138,7 @@ Tensor checkpoint(const TensorsFunction& f, const std::vector<Tensor>& x) {
   y = y.detach();  // frees the graph of f
   std::vector<Tensor> inputs;
   for (const Tensor& each : x) {
-    // As an input, one that y does not depend on would get a gradient of zeros.
+    // An argument that y does not depend on must get no gradient: as an input it would get zeros.
     const bool unused = each.defined() && each.requires_grad() && !is_one_of(sources, each.node_ptr());
     const Tensor input = unused ? each.detach() : each;
     const auto place = std::ranges::find(inputs, input.node_ptr(), &Tensor::node_ptr);

@@ -14,8 +14,8 @@ namespace gradus {
 /// tensors that f uses without having them as arguments, such as a module's parameters. Under NoGrad it is f(x).
 ///     x = checkpoint([block](const Tensor& h) { return block(h); }, x);
 /// What f refers to must live, and be the same, until backward() has run: let f hold modules and tensors by value, but
-/// never its own result. What f changes besides, such as a running mean, changes twice. Throws Error if f returns an
-/// undefined tensor; backward() throws Error if the second run has another result.
+/// never its own result, which would own itself. What f changes besides, such as a running mean, changes twice. Throws
+/// Error if f returns an undefined tensor; backward() throws Error if the second run has another result.
 Tensor checkpoint(const TensorFunction& f, const Tensor& x);
 Tensor checkpoint(const TensorsFunction& f, const std::vector<Tensor>& x);
 

@@ -50,7 +50,7 @@ void run_rule(const NodePtr& op) {
   }
 }
 
-// A gradient with a graph in an interior node would own itself.
+// The graph of a gradient leads back to the node that it belongs to: kept in that node, neither would be freed.
 struct DropGradients {
   const NodeList& ops;
   ~DropGradients() {
@@ -90,8 +90,8 @@ Tensor weight_of_number(const Tensor& y, const char* op) {
   return ones_like(y);
 }
 
-// While one lives, a backward() of `ops` gives gradients to `x` and to what leads to them, and to nothing else. What
-// x's tensors held before comes back at the end.
+// While one lives, a backward() of `ops` computes gradients for `x` and for the nodes between it and x only. The
+// gradients that x's tensors held come back at the end.
 class OnlyFor {
  public:
   OnlyFor(const NodeList& ops, const std::vector<Tensor>& x) : x_(x) {
@@ -116,7 +116,7 @@ class OnlyFor {
     }
     reached_ = ops.front()->wants_grad();
     if (reached_) return;
-    for (const NodePtr& op : ops) op->left_out = false;  // which backward() does otherwise
+    for (const NodePtr& op : ops) op->left_out = false;  // no backward() will
   }
   ~OnlyFor() {
     for (const NodePtr& node : left_out_) node->left_out = false;
@@ -150,7 +150,7 @@ class OnlyFor {
   bool reached_ = false;
 };
 
-// Leaves of their own with x's values; with create_graph tensors that lead back to x.
+// New leaves with x's values; with create_graph clones that are connected to x.
 std::vector<Tensor> inputs_of(const char* op, const std::vector<Tensor>& x, bool create_graph) {
   check(!x.empty(), "{}: no x was given; at least one tensor is needed", op);
   check_defined(op, detail::InputList(std::vector<std::reference_wrapper<const Tensor>>(x.begin(), x.end())));
@@ -188,7 +188,7 @@ Tensor detached_unless(bool create_graph, const Tensor& x) {
 }
 
 void check_directions(const char* op, const std::vector<Tensor>& x, const std::vector<Tensor>& v) {
-  check(v.size() == x.size(), "{}: {} directions v came for {} tensors x; one each", op, v.size(), x.size());
+  check(v.size() == x.size(), "{}: got {} directions v for {} tensors x; pass one for each", op, v.size(), x.size());
   for (std::size_t i = 0; i < x.size(); ++i) {
     check(v[i].shape() == x[i].shape() && v[i].dtype() == x[i].dtype(), "{}: v[{}] is {} {} but x[{}] is {} {}", op, i,
           v[i].dtype(), v[i].shape(), i, x[i].dtype(), x[i].shape());
@@ -278,7 +278,7 @@ std::pair<Tensor, Tensor> jvp(const TensorsFunction& f, const std::vector<Tensor
   const auto own = inputs_of("jvp", x, create_graph);
   check_directions("jvp", own, v);
   const Tensor y = result_of("jvp", f, own);
-  // The gradient is linear in its weight w: its derivative along v with respect to w is what is asked for.
+  // With the Jacobian J the gradient is J^T w, so the derivative of its dot product with v by w is J v.
   const Tensor w = zeros_like(y).requires_grad(true);
   const auto gradients = gradients_or_zeros(y, own, {.weight = w, .create_graph = true});
   const EnableGrad recording;

@@ -12,7 +12,7 @@ namespace gradus {
 #pragma GCC visibility push(default)
 
 struct GradOptions {
-  Tensor weight = {};         // of y's shape: the gradient is that of sum(y * weight). Left out: y is one number
+  Tensor weight = {};         // of y's shape: the gradient is that of sum(y * weight); needed unless y is one number
   bool retain_graph = false;  // keep the graph behind y, for another gradient
   bool create_graph = false;  // the gradients have derivatives themselves; keeps the graph too
   bool allow_unused = false;  // an x that y does not depend on has an undefined gradient, instead of an Error

@@ -1,6 +1,6 @@
 // OpWatcher, the base class of observers such as AnomalyMode and profile(): called after each op that can have a
-// gradient (comparisons and the like have none), and after its backward. Without a watcher an op pays for looks at a
-// pointer.
+// gradient (comparisons and the like have none), and after its backward. Without a watcher an op costs a few looks at
+// a pointer more.
 #pragma once
 
 #include <functional>
@@ -11,8 +11,8 @@
 namespace gradus {
 #pragma GCC visibility push(default)
 
-/// Watches the ops that have a gradient, on the thread that made it, for as long as it lives. Several may live at once
-/// and all are called; they must be destroyed in the reverse order of their making.
+/// Watches the ops that have a gradient, on the thread that constructed it, for as long as it lives. Several may live
+/// at once and all are called; they must be destroyed in the reverse order of their making.
 class OpWatcher {
  public:
   using Inputs = std::span<const std::reference_wrapper<const Tensor>>;
@@ -24,7 +24,7 @@ class OpWatcher {
 
   /// A training step begins.
   virtual void set_step(Index /*step*/) {}
-  /// The program calls this op. The steps of a composed op are not told, and one call may be told twice.
+  /// The program calls this op. The steps of a composed op are not reported; one call may be reported twice.
   virtual void on_call(const char* /*op*/) {}
   /// Before on_forward(): the FLOPs of the op's forward, where shapes do not tell them.
   virtual void on_flops(double /*flops*/) {}

@@ -7,7 +7,7 @@ namespace gradus::detail {
 
 using NodeList = std::vector<NodePtr, PoolAllocator<NodePtr>>;
 
-/// The ops that y was computed from, y's own first, each before those it was computed from. Clears what an earlier
+/// The ops behind y from the newest to the oldest, y's own first. Clears what an earlier
 /// backward() left in them. Throws Error if there is no graph, or no longer.
 NodeList ops_behind(const Tensor& y);
 
@@ -24,7 +24,7 @@ struct Inspection {
 inline constexpr std::size_t most_missing = 64;
 Inspection inspect(const Node& op);
 
-/// After an op's derivative has run: what nothing was added to is 0, and watchers are told.
+/// After an op's derivative has run: input gradients that nothing was added to become 0, and watchers are told.
 void finish(const Node& op, bool released);
 
 /// Adds the gradients of sum(y * weight), y being the first of `ops`, to those of the leaves, by the ops' kernels.
@@ -32,8 +32,8 @@ void run_kernels(NodeList ops, const Tensor& weight, bool retain_graph);
 /// The same where y already holds its gradient.
 void run_kernels(NodeList ops, bool retain_graph);
 
-/// While one lives, this thread's backward() and grad() take what has an id below `first_id` for leaves: they add to
-/// its gradient, and go no further. Several may live at once; the newest counts.
+/// While one lives, this thread's backward() and grad() treat every node with an id below `first_id` as a leaf: they
+/// add to its gradient, and go no further. Several may live at once; the newest counts.
 class OnlySince {
  public:
   explicit OnlySince(std::uint64_t first_id);

@@ -11,8 +11,8 @@ namespace gradus::detail {
 
 /// While one lives, the backward of `op`, which this thread runs, gets an Error if it reads values that were written
 /// after the op recorded them. Values that it does not read may change. An op's third and later inputs share one
-/// version counter: if one of them was written, reading any of them that was ever written is an Error. A backward that
-/// runs another one (checkpoint's) has the newest guard check; the guard before it is back when that one ends.
+/// version counter: if one of them changed after the op, all of them that were ever written count as changed. If a
+/// backward runs another one, as checkpoint's does, only the inner guard checks until that one ends.
 class ChangeGuard {
  public:
   explicit ChangeGuard(const Node& op);

@@ -18,7 +18,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// The best of the rounds that fit in some 15 ms, and of two at least; the first has the memory to touch.
+// The best of as many rounds as fit in some 15 ms, at least two: the first one also touches the memory.
 template <class F>
 double best_seconds(const F& f) {
   constexpr std::chrono::milliseconds enough{15};

@@ -20,7 +20,7 @@ bool only_moves(std::string_view op) {
   return std::ranges::find(names, op) != names.end();
 }
 
-// Multiply-adds for each element of `of`; empty for what is no product.
+// The FLOPs of a product, two per multiply-add; empty for other ops.
 std::optional<double> product_flops(const OpUse& use) {
   const auto per_element = [](const Operand& of, double terms) { return 2 * numel(of) * terms; };
   if (use.inputs.size() < 2) return std::nullopt;

@@ -166,7 +166,7 @@ GRADUS_INLINE void put(T* p, Vec<T> v, Index n) {
 
 /// Calls f with `flag` as a constant, std::true_type or std::false_type, so that a loop inside f is compiled for each.
 /// A bool that picks one of two vectors inside a loop is forbidden here: gcc 12.2 at -O3 turns it into a mask of lanes
-/// (AVX-512), in which only the first lane is right. What takes a std::bool_constant cannot be given a bool.
+/// (AVX-512), in which only the first lane is right. Flags are std::bool_constant, so that a bool does not compile.
 template <class F>
 GRADUS_INLINE void with_constant(bool flag, const F& f) {
   if (flag) {

@@ -122,8 +122,8 @@ GRADUS_INLINE auto is_whole(V x) {  // x >= 0
   return x >= V(no_digits) || (x + V(no_digits)) - V(no_digits) == x;
 }
 
-// Exponents 1 to 4, their negatives and +-1/2 multiply, divide or take a root: exact to an ulp or two, where
-// exp(b log(a)) gives 1000.0001 for 10^3 in f32.
+// Exponents 1 to 4, their negatives and +-1/2 are computed by products, quotients and roots: exact to an ulp or two,
+// where exp(b log(a)) gives 1000.0001 for 10^3 in f32.
 template <class V>
 GRADUS_INLINE V power(V a, V b) {
   using T = typename V::value_type;

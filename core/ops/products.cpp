@@ -141,7 +141,7 @@ Tensor pdist(const Tensor& x, double p) {
 }
 Tensor vander(const Tensor& x, Index count, bool increasing) {
   check_rank("vander", "x", x, 1);
-  check(count >= 0, "vander: {} columns; there must be at least 1, or 0 for as many as numbers", count);
+  check(count >= 0, "vander: {} columns; there must be at least 1, or 0 for as many as x has elements", count);
   const Index n = count == 0 ? x.numel() : count;
   std::vector<Tensor> powers;
   for (Index i = 0; i < n; ++i) powers.push_back(pow(x, static_cast<double>(increasing ? i : n - 1 - i)));

@@ -306,7 +306,7 @@ TEST(Functional, SayWhatIsWrong) {
   EXPECT_EQ(error_of([&] { vjp(square_of, x, tensor({1}, f64)); }),
             "backward: the weight is f64 (1) but the tensor is f64 (2); they must agree");
   EXPECT_EQ(error_of([&] { jvp(square_of, x, tensor({1}, f64)); }), "jvp: v[0] is f64 (1) but x[0] is f64 (2)");
-  EXPECT_EQ(error_of([&] { hvp(cubic, inputs(), {x}); }), "hvp: 1 directions v came for 2 tensors x; one each");
+  EXPECT_EQ(error_of([&] { hvp(cubic, inputs(), {x}); }), "hvp: got 1 directions v for 2 tensors x; pass one for each");
   EXPECT_EQ(error_of([&] { hessian(square_of, x); }),
             "hessian: needs one number, got shape (2); reduce it first, e.g. mean(x), or pass a weight");
   EXPECT_EQ(error_of([&] { jacobian(cubic, {}); }), "jacobian: no x was given; at least one tensor is needed");

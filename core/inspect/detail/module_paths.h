@@ -14,11 +14,11 @@ namespace gradus::detail {
 
 class ModulePaths {
  public:
-  /// Named parameters: "h.3.mlp.c_fc.weight" is of the module "h.3.mlp.c_fc", a name without a dot of itself.
+  /// Named parameters: "h.3.mlp.c_fc.weight" is of the module "h.3.mlp.c_fc", a name without a dot is its own module.
   explicit ModulePaths(std::vector<std::pair<std::string, Tensor>> names);
 
   bool empty() const { return modules_.empty(); }
-  /// The modules in the order of the names, and the number of the one that a parameter is of; empty for other tensors.
+  /// The modules in the order of the names, and the index of a parameter's module; empty for other tensors.
   const std::vector<std::string>& modules() const { return modules_; }
   std::optional<std::size_t> of(const Node& node) const;
 
@@ -31,7 +31,7 @@ class ModulePaths {
   std::optional<Nearest> nearest(std::span<const Node* const> inputs) const;
 
  private:
-  std::vector<std::pair<std::string, Tensor>> names_;  // kept, so that no address is used again
+  std::vector<std::pair<std::string, Tensor>> names_;  // kept alive: nodes are known by address
   std::vector<std::string> modules_;
   std::unordered_map<const Node*, std::size_t> of_parameter_;
 };

@@ -8,7 +8,7 @@
 
 namespace gradus {
 
-/// x summed over what broadcasting `shape` to x's shape repeats: the gradient of that broadcast. Undefined stays so.
+/// Sums x down to `shape`, over the dimensions that broadcasting expanded: its gradient. Undefined stays so.
 Tensor sum_to(const Tensor& x, const Shape& shape);
 
 /// Ids that both forms of an op's derivative hold.
