@@ -33,7 +33,7 @@ Tensor loss_of(const nn::Sequential& values, const nn::Sequential& target, const
   std::vector<int> actions;
   std::vector<double> goes_on;
   for (const int i : batch) {
-    const Step& step = memory[i];
+    const Step& step = memory.begin()[i];
     states.push_back(step.state);
     actions.push_back(step.action);
     nexts.push_back(step.next);
