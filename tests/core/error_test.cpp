@@ -241,8 +241,8 @@ const std::vector<WrongCall>& wrong_calls() {
          cross_entropy(f32(2, 3), {0, 1}, CrossEntropyOptions{.weight = f32(2)});
        },
        "cross_entropy: weight (2) for 3 classes; give one number per class"},
-      {"cross_entropy_probabilities", [] { cross_entropy(f32(2, 3), f32(2)); },
-       "cross_entropy: logits (2, 3) and probabilities (2) must have equal shapes; reshape one"},
+      {"cross_entropy_probabilities", [] { cross_entropy(f32(2, 3), f32(2, 4)); },
+       "cross_entropy: logits (2, 3) and probabilities (2, 4) must have equal shapes; reshape one"},
       {"smooth_l1_beta", [] { smooth_l1_loss(f32(2), f32(2), Reduction::mean, -1); },
        "smooth_l1_loss: beta is -1; it must be at least 0"},
       {"linspace_steps", [] { linspace(0, 1, -1); }, "linspace: -1 steps; there must be at least 0"},
