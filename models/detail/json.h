@@ -1,5 +1,5 @@
 // Fields of a JSON object read with errors that name file and field. It is not installed: users of the library need no
-// nlohmann_json. json.cpp holds what instantiates large templates of it, so that they compile once.
+// nlohmann_json. Code that instantiates its large templates is in json.cpp.
 #pragma once
 
 #include <cstdint>

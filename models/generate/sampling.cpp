@@ -43,7 +43,7 @@ std::vector<T> penalized(std::span<const T> logits, const GenerateOptions& optio
   for (const std::int32_t token : std::unordered_set<std::int32_t>(seen.begin(), seen.end())) {
     check(token >= 0 && std::cmp_less(token, logits.size()), "sample_token: token {} was seen, but there are {} logits",
           token, logits.size());
-    if (token == options.stop) continue;  // often the text's first token too: a penalty would make samples longer
+    if (token == options.stop) continue;  // often the context's first token too: a penalty would delay the end
     T& x = changed[static_cast<std::size_t>(token)];
     x = x > 0 ? x / factor : x * factor;
   }

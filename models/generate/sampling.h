@@ -22,7 +22,7 @@ struct GenerateOptions {
   double repetition_penalty = 1;          // above 1: tokens that stand in the context become less likely
   std::uint64_t seed = 42;                // of the first of several samples; see sample_seed()
   std::optional<std::int32_t> stop = {};  // ends a sample when drawn, and is not part of it
-  std::string stop_text = {};             // for texts: ends one before the first place with this
+  std::string stop_text = {};             // a text ends before the first occurrence of this
   bool use_cache = true;                  // keep keys and values; without, every token costs a pass over the context
 
   /// Throws Error that says which value is out of its range.

@@ -25,7 +25,7 @@ Cost cost_of(const GPTConfig& config, DType dtype, Index batch_tokens, bool ragg
   const auto H = static_cast<double>(config.n_head);
   const double stored = config.attn_dropout > 0 ? 7 * C + 12 * H * T : 0;
   const double block = (18 + 2 * dropout) * C + stored;
-  // With checkpoint_activations there are the sums that the blocks end with, and one block that is computed again.
+  // With checkpoint_activations only the output of each block is kept, and one block that is computed again.
   const double blocks = config.checkpoint_activations ? L * C + block : L * block;
   const double kept = blocks + (4 + dropout) * C + 2 * V;  // the logits' gradient counts too
   const double weights = static_cast<double>(config.num_parameters()) * bytes;

@@ -11,7 +11,7 @@ struct Cost {
   double forward_flops;  // a token: two for each weight it meets, and attention over half the context on average
   // Forward and backward, which costs twice the forward; with checkpoint_activations the blocks run forward twice.
   double training_flops;
-  double weights;      // bytes; gradients and AdamW's two moments are as many again, each
+  double weights;      // bytes; gradients and each of AdamW's two moments take as many again
   double cache;        // bytes: keys and values of one sequence of block_size tokens
   double activations;  // bytes that a step keeps for its gradients, at its peak
   // Peak memory of training in bytes: weights, gradients, moments, activations and temporaries, evaluation, and unused

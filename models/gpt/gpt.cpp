@@ -285,7 +285,7 @@ Tensor GPT::embed(std::span<const std::int32_t> tokens, std::span<const Index> l
           "with the tokenizer that the model was trained with",
           token, config_.vocab_size - 1);
   }
-  // A statement of its own: nodes are numbered as they are made, and C++ leaves open which side of + comes first.
+  // A statement of its own: C++ leaves open which side of + comes first, and nodes are numbered as they are made.
   const Tensor of_tokens = wte(tokens);
   const Tensor x = drop(of_tokens + wpe(positions));  // (N, C)
   return ln_emb ? (*ln_emb)(x) : x;

@@ -29,7 +29,7 @@ struct GPTConfig {
   Index n_layer = 12;
   Index n_head = 12;
   Index n_embd = 768;
-  double dropout = 0;  // on the embeddings and on what attention and MLP add
+  double dropout = 0;  // on the embeddings and on the outputs of attention and MLP, before they are added
   bool bias = true;    // in the blocks' Linears and every LayerNorm; lm_head has none
   NormKind norm = NormKind::layer;
   bool norm_gain = true;  // whether norms have a learned factor
@@ -38,7 +38,7 @@ struct GPTConfig {
   bool embedding_norm = false;  // one more norm right after the embeddings
   bool final_norm = true;       // ln_f
   double init_std = 0.02;       // every matrix starts as N(0, init_std)
-  bool scale_residual = true;   // c_proj weights start smaller by sqrt(2 n_layer), as GPT-2's
+  bool scale_residual = true;   // c_proj weights start as N(0, init_std / sqrt(2 n_layer)), as GPT-2's
   double attn_dropout = 0;      // on the attention weights, as nanoGPT's dropout is too; slower, and more memory
   // Training keeps only what goes into each block, and computes the block again for its gradients: much less memory,
   // about a third more time, the same bits (checkpoint() of core/checkpoint.h).
@@ -60,7 +60,7 @@ struct GPTConfig {
   static GPTConfig microgpt(Index vocab_size);
 
   /// An object with a field for each member, by the same name. from_json throws Error for anything else; only
-  /// attn_dropout may be absent, as in older files.
+  /// attn_dropout and checkpoint_activations may be absent, as in older files.
   std::string to_json() const;
   static GPTConfig from_json(std::string_view json, std::string_view name = "config.json");
 

@@ -43,8 +43,8 @@ struct DatasetState {
   Index position = 0;     // sequences already seen in this epoch
 };
 
-/// Sequences to train on and sequences to evaluate on, cut from one text. Training sees each sequence once per epoch; a
-/// TextDataset cuts other sequences for that than size(), tokens() and read() tell of.
+/// Sequences to train on and sequences to evaluate on, cut from one text. Training sees each sequence once per epoch. A
+/// TextDataset cuts new windows each epoch; size(), tokens() and read() describe another, fixed cut.
 class Dataset {
  public:
   virtual ~Dataset() = default;
@@ -108,8 +108,8 @@ class Dataset {
 /// a cut do not see those before it.
 class DocumentDataset : public Dataset {
  public:
-  /// Throws Error for a tokenizer without a boundary, a text that it has no tokens for, and, where a fraction below 1
-  /// is to be held out, fewer than two documents (with options.distinct: distinct ones).
+  /// Throws Error for a tokenizer without a boundary, a text that it has no tokens for, and, if
+  /// 0 < held_out < 1, for fewer than two documents (two different ones with options.distinct).
   DocumentDataset(std::span<const std::string> documents, AnyTokenizer tokenizer, const DatasetOptions& options = {},
                   const Progress& progress = {});
   /// Trains on all of `documents` and holds out all of `held_out`; options.held_out does not count.
@@ -153,8 +153,8 @@ class TextDataset : public Dataset {
   /// Throws Error for a text that the tokenizer has no tokens for, and when a part is too short.
   TextDataset(std::string_view text, AnyTokenizer tokenizer, const DatasetOptions& options = {},
               const Progress& progress = {});
-  /// Trains on all of `text` and holds out all of `held_out`. options.held_out only says whether one may be empty:
-  /// `text` if it is 1, `held_out` if it is 0.
+  /// Trains on all of `text` and holds out all of `held_out`. options.held_out splits nothing here: 1 allows an
+  /// empty `text`, 0 an empty `held_out`.
   TextDataset(std::string_view text, std::string_view held_out, AnyTokenizer tokenizer,
               const DatasetOptions& options = {}, const Progress& progress = {});
 

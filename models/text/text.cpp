@@ -1,4 +1,5 @@
-// utf8proc decodes and composes. This file adds where a text is wrong, and composes large texts block by block.
+// utf8proc decodes and composes. This file adds errors that say where a text is invalid, and composes large texts block
+// by block.
 #include <gradus/models/text/text.h>
 
 #include <utf8proc.h>
@@ -36,8 +37,8 @@ std::u32string compose(std::u32string_view characters) {
   return {buffer.begin(), buffer.begin() + composed};
 }
 
-// For each character (Annex 15, quick check): `may_change` if composing can change it or join it to the one before,
-// else its combining class. A block may start at a character of class 0.
+// For each character (Annex 15, quick check): `may_change` if composing may change it or merge it with the one
+// before, else its combining class. The text may be cut before a character of class 0.
 class ComposingClasses {
  public:
   static constexpr utf8proc_uint8_t may_change = 255;  // no combining class is that high

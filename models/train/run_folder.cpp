@@ -29,8 +29,8 @@ long writer_of(const std::string& name) {
   return error == std::errc{} && end == name.data() + number && pid > 0 ? pid : 0;
 }
 
-// A file with this process's number is of an earlier process with the same number, as in containers: this process has
-// written nothing yet.
+// A file with this process's number must be of a dead process that had the same number, as is common in containers:
+// this process has written nothing yet.
 bool is_left_behind(const std::string& name) {
   const long writer = writer_of(name);
   return writer > 0 && (writer == platform::process_id() || !platform::process_exists(writer));
@@ -69,7 +69,7 @@ FolderContents look_into(const fs::path& folder) {
   }
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename();
-    // What a training leaves that ended before its first save.
+    // Files left by a training that ended before its first save.
     const bool ours = name.starts_with('.') || name == std::string(detail::log_file) + ".new" || writer_of(name) > 0;
     if (!ours) return {.other = name};
   }

@@ -81,8 +81,8 @@ void save_run(const std::filesystem::path& folder, const GPT& model, const Token
 Moment moment_of(const std::filesystem::path& file);
 
 /// Reads a run; config.json and tokenizer.json are needed only where the model file carries no copy of them (weights
-/// from elsewhere). Throws Error that names the file that is missing, damaged or does not fit the others, and, of
-/// model.safetensors and best.safetensors, the one that was not asked for if it is whole.
+/// from elsewhere). Throws Error that names the file that is missing, damaged or does not fit the others, and the
+/// other one of model.safetensors and best.safetensors if that can be read.
 Run load_run(const std::filesystem::path& folder, const char* file = model_file);
 
 #pragma GCC visibility pop

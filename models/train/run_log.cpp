@@ -83,7 +83,7 @@ RunLog::RunLog(std::filesystem::path path, std::string_view settings) : path_(st
 void RunLog::go_on_after(const std::string& line) {
   last_ = line;
   if (line.empty()) return;
-  // A program that was killed between stage() and replace() left the log beside.
+  // A program that was killed between stage() and replace() left the new log in staged(), not in path_.
   for (const std::filesystem::path& place : {path_, staged()}) {
     const std::string text = text_of(place);
     std::size_t kept = 0;

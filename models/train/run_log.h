@@ -42,7 +42,7 @@ class RunLog {
   /// Continues after the line with the fingerprint `line`, see last(), and removes the lines after it. If the log has
   /// no such line, it is damaged or another run's: the next flush() or replace() then renames it to aside().
   void go_on_after(const std::string& line);
-  /// Empty, if the line was found.
+  /// Where the old log is moved; empty if it stays.
   const std::filesystem::path& aside() const { return aside_; }
 
   void write(const LogLine& line);

@@ -1,4 +1,4 @@
-// RunningClock: time in which this process was not suspended, which a budget in seconds counts.
+// RunningClock: time for a budget in seconds, without the time in which the process was suspended.
 #pragma once
 
 #include <chrono>
@@ -30,7 +30,8 @@ class RunningClock {
   bool ended_ = false;
   Clock::time_point looked_ = Clock::now();
   double seconds_ = 0;
-  double stopped_from_ = 1;  // the least gap, in seconds; on a busy machine a thread may wait almost as long
+  double stopped_from_ =
+      1;  // seconds: a longer gap counts as suspension; on a busy machine a thread may wait almost as long
   std::thread thread_;
 };
 

@@ -1,4 +1,4 @@
-// UTF-8 in stretches of composed characters, so that a large text never stands in memory as code points.
+// Decodes UTF-8 in blocks, so that a large text is never held whole as code points.
 #pragma once
 
 #include <functional>
