@@ -231,10 +231,11 @@ TEST(Checkpoint, NoticesWhatWasWrittenInBetween) {
   EXPECT_FALSE(w.grad().defined());
   y = loss();
   constant.fill_(7);  // no input of the op
-  EXPECT_EQ(error_of([&] { y.backward(); }),
-            "checkpoint: backward() ran f again and got another result (shape (2), the first time (2)); f must use "
-            "nothing that changes in between, as variables it refers to, settings, or a generator other than the "
-            "default one do; call mark_written() if you wrote the first result through data()");
+  EXPECT_EQ(
+      error_of([&] { y.backward(); }),
+      "checkpoint: backward() ran f again and got another result (shape (2), the first time (2)); f must use "
+      "nothing that changes between the runs: no variables that change, no settings, no generator but the default "
+      "one; call mark_written() if you wrote the first result through data()");
   EXPECT_FALSE(x.grad().defined());
   EXPECT_NO_THROW(loss().backward());
   EXPECT_EQ(x.grad().to_vector(), (Numbers{14, 14}));
