@@ -155,6 +155,7 @@ std::vector<Tensor> inputs_of(const char* op, const std::vector<Tensor>& x, bool
   check(!x.empty(), "{}: no x was given; at least one tensor is needed", op);
   check_defined(op, detail::InputList(std::vector<std::reference_wrapper<const Tensor>>(x.begin(), x.end())));
   std::vector<Tensor> own;
+  own.reserve(x.size());
   for (const Tensor& tensor : x) {
     own.push_back(create_graph && tensor.requires_grad() ? tensor.clone() : tensor.detach().requires_grad(true));
   }

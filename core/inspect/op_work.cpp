@@ -28,7 +28,8 @@ std::optional<double> product_flops(const OpUse& use) {
   if (use.op == "linear") return per_element(use.result, static_cast<double>(weight.shape[-1]));
   if (use.op == "matmul") {  // either of x's last two sizes may be the one that is summed over
     const Index rows = use.result.shape[-2];
-    return rows == 0 ? 0 : per_element(use.result, static_cast<double>(x.shape[-1] * x.shape[-2] / rows));
+    const Index summed = rows == 0 ? 0 : x.shape[-1] * x.shape[-2] / rows;
+    return per_element(use.result, static_cast<double>(summed));
   }
   const bool transposed = use.op == "conv_transpose2d";
   if (!transposed && use.op != "conv2d") return std::nullopt;
