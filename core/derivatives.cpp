@@ -154,6 +154,7 @@ class OnlyFor {
 std::vector<Tensor> inputs_of(const char* op, const std::vector<Tensor>& x, bool create_graph) {
   check(!x.empty(), "{}: no x was given; at least one tensor is needed", op);
   check_defined(op, detail::InputList(std::vector<std::reference_wrapper<const Tensor>>(x.begin(), x.end())));
+  const EnableGrad recording;  // a clone() that is not recorded would not be connected
   std::vector<Tensor> own;
   own.reserve(x.size());
   for (const Tensor& tensor : x) {
@@ -208,6 +209,7 @@ Shape joined(const Shape& a, const Shape& b) {
 
 // The derivatives of y's elements with respect to each x: of y's sizes, then x's.
 std::vector<Tensor> all_derivatives(const Tensor& y, const std::vector<Tensor>& x, bool create_graph) {
+  const EnableGrad recording;  // of what puts the rows together
   std::vector<std::vector<Tensor>> rows(x.size());
   for (Index i = 0; i < y.numel(); ++i) {
     const Tensor one = zeros_like(y);

@@ -298,6 +298,21 @@ TEST(Functional, ResultsHaveDerivativesIfAskedFor) {
   EXPECT_FALSE(x.grad().defined());
 }
 
+TEST(Functional, ResultsHaveDerivativesInsideNoGradToo) {
+  const Tensor x = leaf({1, 2}), v = tensor({1, 1}, f64);
+  const auto cube = [](const Tensor& a) { return sum(pow(a, 3)); };
+  const NoGrad guard;
+  for (const bool create_graph : {false, true}) {
+    EXPECT_EQ(numbers(vjp(cube, x, {}, create_graph).second), (Numbers{3, 12}));
+    EXPECT_EQ(jvp(cube, x, v, create_graph).second.item(), 15);
+    EXPECT_EQ(numbers(hvp(cube, x, v, create_graph).second), (Numbers{6, 12}));
+    EXPECT_EQ(numbers(jacobian(cube, x, create_graph)), (Numbers{3, 12}));
+    EXPECT_EQ(numbers(hessian(cube, x, create_graph)), (Numbers{6, 0, 0, 12}));
+  }
+  const Tensor all = jacobian([](const Tensor& a) { return a * a; }, x, true);
+  EXPECT_TRUE(all.requires_grad());
+}
+
 TEST(Functional, SayWhatIsWrong) {
   const auto square_of = [](const Tensor& x) { return x * x; };
   const Tensor x = tensor({1, 2}, f64);
