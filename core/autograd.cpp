@@ -14,7 +14,7 @@ namespace {
 
 thread_local int no_grad_depth = 0;
 thread_local const char* within = "";
-thread_local std::uint64_t first_id = 0;  // of the newest OnlySince
+thread_local std::uint64_t first_id = 0;  // the largest of the OnlySince that live
 
 using detail::Inspection;
 using detail::most_missing;
@@ -146,6 +146,11 @@ void run_backward(const Node& op) {
   }
 }
 
+// Not for an op behind which grad() looks for nothing.
+bool is_wanted(const Node& op) {
+  return std::ranges::any_of(op.inputs, [](const NodePtr& input) { return input != nullptr && input->wants_grad(); });
+}
+
 void release(Node& node) {
   node.released = true;
   node.backward.reset();
@@ -169,7 +174,7 @@ bool grad_enabled() {
   return no_grad_depth == 0;
 }
 
-detail::OnlySince::OnlySince(std::uint64_t first) : outer_(std::exchange(first_id, first)) {}
+detail::OnlySince::OnlySince(std::uint64_t first) : outer_(std::exchange(first_id, std::max(first_id, first))) {}
 detail::OnlySince::~OnlySince() {
   first_id = outer_;
 }
@@ -251,31 +256,35 @@ void detail::finish(const Node& op, bool released) {
   for_each_watcher([&](OpWatcher& watcher) { watcher.on_backward(op, released); });
 }
 
-detail::NodeList detail::ops_behind(const Tensor& y) {
+detail::NodeList detail::ops_behind(const char* name, const Tensor& y) {
   const Node& root = y.node();
   check(root.requires_grad,
-        "backward: nothing this value was computed from wants a gradient (or it was computed under NoGrad); call "
-        "requires_grad(true) on a leaf first");
+        "{}: nothing this value was computed from wants a gradient (or it was computed under NoGrad); call "
+        "requires_grad(true) on a leaf first",
+        name);
   NodeList nodes = reachable(y.node_ptr());
   for (const NodePtr& node : nodes) {
-    check(!node->released,
-          "backward: the graph behind {}'{}' was released by an earlier backward; call that one with "
-          "retain_graph = true, or compute the value again",
-          node.get() == &root ? "this " : "", node->called());
+    check(!node->released || ends_graph(*node),
+          "{}: the graph behind {}'{}' was released by an earlier backward; call that one with retain_graph = true, or "
+          "compute the value again",
+          name, node.get() == &root ? "this " : "", node->called());
   }
   const auto id = [](const NodePtr& node) { return node->id; };
   if (!std::ranges::is_sorted(nodes, std::ranges::greater{}, id)) std::ranges::sort(nodes, std::ranges::greater{}, id);
-  for (const NodePtr& node : nodes) {
-    if (node->is_leaf()) continue;
-    node->grad.reset();  // what an earlier, retained backward left
-    node->grad_node.reset();
-  }
   return nodes;
 }
 
-void detail::check_weight(const Tensor& y, const Tensor& weight) {
+void detail::clear_gradients(const NodeList& nodes) {
+  for (const NodePtr& node : nodes) {
+    if (node->is_leaf()) continue;
+    node->grad.reset();
+    node->grad_node.reset();
+  }
+}
+
+void detail::check_weight(const char* name, const Tensor& y, const Tensor& weight) {
   check(weight.shape() == y.shape() && weight.dtype() == y.dtype(),
-        "backward: the weight is {} {} but the tensor is {} {}; they must agree", weight.dtype(), weight.shape(),
+        "{}: the weight is {} {} but the tensor is {} {}; they must agree", name, weight.dtype(), weight.shape(),
         y.dtype(), y.shape());
   for_each_watcher([&](OpWatcher& watcher) { watcher.on_weight(weight); });
 }
@@ -305,10 +314,12 @@ void detail::run_kernels(NodeList nodes, bool retain_graph) {
   } const unmark{nodes};
   for (NodePtr& node : nodes) {
     if (node->backward == nullptr) continue;  // the root is a leaf: its gradient is the weight
-    run_backward(*node);
-    detail::finish(*node, !retain_graph);
+    if (is_wanted(*node)) {
+      run_backward(*node);
+      detail::finish(*node, !retain_graph);
+      if (!retain_graph) release(*node);
+    }
     node->left_out = false;
-    if (!retain_graph) release(*node);
     node.reset();  // frees the values too unless somebody else holds them
   }
 }

@@ -44,7 +44,7 @@ std::vector<Tensor> sources_of(const NodeList& ops, std::uint64_t first_id) {
 
 std::vector<Tensor> sources_behind(const Tensor& y, std::uint64_t first_id) {
   const detail::OnlySince here(first_id);
-  return sources_of(detail::ops_behind(y), first_id);
+  return sources_of(detail::ops_behind("checkpoint", y), first_id);
 }
 
 bool has_same_values(const Tensor& y, const Node& expected) {
@@ -71,7 +71,7 @@ struct SecondRun {
           "that changes between the runs: no variables that change, no settings, no generator but the default one; "
           "call mark_written() if you wrote the first result through data()",
           y.defined() ? y.shape() : Shape{}, out.shape);
-    NodeList ops = detail::ops_behind(y);
+    NodeList ops = detail::ops_behind("checkpoint", y);
     for (const Tensor& source : sources_of(ops, first_id)) {
       check(source.is_leaf() || std::ranges::find(out.inputs, source.node_ptr()) != out.inputs.end(),
             "checkpoint: f uses the result {} of '{}', which it did not use before or which another thread computed; "
@@ -117,6 +117,7 @@ Gradients gradients_with_graph(const SecondRun& run, const Node& out, const Tens
 }
 
 Tensor first_run(const TensorsFunction& f, const std::vector<Tensor>& x) {
+  check(f != nullptr, "checkpoint: f is an empty function; pass one that computes a tensor");
   Tensor y = f(x);
   check(y.defined(), "checkpoint: f returned an undefined tensor; it must return what it computed");
   return y;
@@ -158,6 +159,7 @@ Tensor checkpoint(const TensorsFunction& f, const std::vector<Tensor>& x) {
 }
 
 Tensor checkpoint(const TensorFunction& f, const Tensor& x) {
+  check(f != nullptr, "checkpoint: f is an empty function; pass one that computes a tensor");
   return checkpoint([f](const std::vector<Tensor>& arguments) { return f(arguments[0]); }, std::vector{x});
 }
 

@@ -84,22 +84,23 @@ void run(NodeList ops, const Tensor& weight, const BackwardOptions& options) {
   }
 }
 
-Tensor weight_of_number(const Tensor& y, const char* op) {
-  check(y.numel() == 1, "{}: needs one number, got shape {}; reduce it first, e.g. mean(x), or pass a weight", op,
-        y.shape());
+Tensor weight_of_number(const Tensor& y, const char* op, const char* instead = ", or pass a weight") {
+  check(y.numel() == 1, "{}: needs one number, got shape {}; reduce it first, e.g. mean(x){}", op, y.shape(), instead);
   return ones_like(y);
 }
 
-// While one lives, a backward() of `ops` computes gradients for `x` and for the nodes between it and x only. The
-// gradients that x's tensors held come back at the end.
+std::uint64_t oldest(const std::vector<Tensor>& x) {
+  return std::ranges::min(x, {}, [](const Tensor& tensor) { return tensor.node().id; }).node().id;
+}
+
+// While one lives, a backward() of `ops` computes gradients for `x` and for the nodes between it and x only, and keeps
+// those of x. At the end all tensors have the gradients again that they held before.
 class OnlyFor {
  public:
-  OnlyFor(const NodeList& ops, const std::vector<Tensor>& x) : x_(x) {
-    for (const Tensor& tensor : x) {
-      Node& node = tensor.node();
-      held_.push_back({std::move(node.grad), std::move(node.grad_node), node.keeps_grad});
-      node.grad.reset();
-      node.keeps_grad = !node.is_leaf();
+  OnlyFor(const NodeList& ops, const std::vector<Tensor>& x) {
+    for (const Tensor& tensor : x) hold(tensor.node_ptr(), !tensor.node().is_leaf());
+    for (const NodePtr& op : ops) {
+      if (op->keeps_grad && !is_held(op)) hold(op, false);
     }
     for (const NodePtr& op : ops) leave_out(op);
     for (const NodePtr& op : ops) {
@@ -120,8 +121,8 @@ class OnlyFor {
   }
   ~OnlyFor() {
     for (const NodePtr& node : left_out_) node->left_out = false;
-    for (std::size_t i = x_.size(); i-- > 0;) {
-      Node& node = x_[i].node();
+    for (std::size_t i = held_.size(); i-- > 0;) {
+      Node& node = *held_[i].node;
       node.grad = std::move(held_[i].grad);
       node.grad_node = std::move(held_[i].grad_node);
       node.keeps_grad = held_[i].keeps_grad;
@@ -134,18 +135,24 @@ class OnlyFor {
 
  private:
   struct Held {
+    NodePtr node;
     Buffer grad;
     std::unique_ptr<NodePtr> grad_node;
     bool keeps_grad;
   };
+  void hold(const NodePtr& node, bool keeps_grad) {
+    held_.push_back({node, std::move(node->grad), std::move(node->grad_node), node->keeps_grad});
+    node->grad.reset();
+    node->keeps_grad = keeps_grad;
+  }
+  bool is_held(const NodePtr& node) const { return std::ranges::find(held_, node, &Held::node) != held_.end(); }
   void leave_out(const NodePtr& node) {
     if (node->left_out) return;
     node->left_out = true;
     if (detail::ends_graph(*node)) left_out_.push_back(node);
   }
 
-  const std::vector<Tensor>& x_;
-  std::vector<Held> held_;
+  std::vector<Held> held_;  // one after another, so that a tensor may be there twice
   std::vector<NodePtr> left_out_;
   bool reached_ = false;
 };
@@ -163,7 +170,13 @@ std::vector<Tensor> inputs_of(const char* op, const std::vector<Tensor>& x, bool
   return own;
 }
 
+template <class Function>
+void check_function(const char* op, const Function& f) {
+  check(f != nullptr, "{}: f is an empty function; pass one that computes a tensor", op);
+}
+
 Tensor result_of(const char* op, const TensorsFunction& f, const std::vector<Tensor>& x) {
+  check_function(op, f);
   const EnableGrad recording;
   Tensor y = f(x);
   check(y.defined(), "{}: f returned an undefined tensor; it must return what it computed", op);
@@ -197,7 +210,8 @@ void check_directions(const char* op, const std::vector<Tensor>& x, const std::v
   }
 }
 
-TensorsFunction of_first(const TensorFunction& f) {
+TensorsFunction of_first(const char* op, const TensorFunction& f) {
+  check_function(op, f);
   return [&f](const std::vector<Tensor>& x) { return f(x[0]); };
 }
 
@@ -208,7 +222,12 @@ Shape joined(const Shape& a, const Shape& b) {
 }
 
 // The derivatives of y's elements with respect to each x: of y's sizes, then x's.
-std::vector<Tensor> all_derivatives(const Tensor& y, const std::vector<Tensor>& x, bool create_graph) {
+std::vector<Tensor> all_derivatives(const char* op, const Tensor& y, const std::vector<Tensor>& x, bool create_graph) {
+  for (const Tensor& each : x) {
+    check(y.rank() + each.rank() <= static_cast<Index>(Shape::max_rank),
+          "{}: a derivative of {} with respect to {} has {} dimensions, more than {}; merge some with reshape", op,
+          y.shape(), each.shape(), y.rank() + each.rank(), Shape::max_rank);
+  }
   const EnableGrad recording;  // of what puts the rows together
   std::vector<std::vector<Tensor>> rows(x.size());
   for (Index i = 0; i < y.numel(); ++i) {
@@ -228,8 +247,9 @@ std::vector<Tensor> all_derivatives(const Tensor& y, const std::vector<Tensor>& 
 }  // namespace
 
 void Tensor::backward(const Tensor& weight, const BackwardOptions& options) const {
-  NodeList ops = detail::ops_behind(*this);
-  detail::check_weight(*this, weight);
+  NodeList ops = detail::ops_behind("backward", *this);
+  detail::check_weight("backward", *this, weight);
+  detail::clear_gradients(ops);
   run(std::move(ops), weight, options);
 }
 void Tensor::backward(const BackwardOptions& options) const {
@@ -250,9 +270,12 @@ std::vector<Tensor> grad(const Tensor& y, const std::vector<Tensor>& x, const Gr
           x[i].defined() ? fmt::format("{} wants no gradient", x[i].shape()) : "is undefined");
   }
   const Tensor weight = options.weight.defined() ? options.weight : weight_of_number(y, "grad");
-  NodeList ops = detail::ops_behind(y);
-  detail::check_weight(y, weight);
+  // An op that is older than every x depends on none of them. The oldest itself is where the graph ends.
+  const detail::OnlySince oldest_x(x.empty() ? 0 : oldest(x) + 1);
+  NodeList ops = detail::ops_behind("grad", y);
+  detail::check_weight("grad", y, weight);
   const OnlyFor only(ops, x);
+  detail::clear_gradients(ops);
   if (only.reached()) {
     run(std::move(ops), weight, {.retain_graph = options.retain_graph, .create_graph = options.create_graph});
   }
@@ -270,8 +293,9 @@ std::pair<Tensor, std::vector<Tensor>> vjp(const TensorsFunction& f, const std::
                                            bool create_graph) {
   const auto own = inputs_of("vjp", x, create_graph);
   const Tensor y = result_of("vjp", f, own);
-  const Tensor weight = v.defined() ? v : weight_of_number(y, "vjp");
-  detail::check_weight(y, weight);
+  const Tensor weight = v.defined() ? v : weight_of_number(y, "vjp", ", or pass v");
+  check(weight.shape() == y.shape() && weight.dtype() == y.dtype(),
+        "vjp: v is {} {} but f returned {} {}; they must agree", weight.dtype(), weight.shape(), y.dtype(), y.shape());
   return {detached_unless(create_graph, y),
           gradients_or_zeros(y, own, {.weight = weight, .create_graph = create_graph})};
 }
@@ -295,7 +319,7 @@ std::pair<Tensor, std::vector<Tensor>> hvp(const TensorsFunction& f, const std::
   const auto own = inputs_of("hvp", x, create_graph);
   check_directions("hvp", own, v);
   const Tensor y = result_of("hvp", f, own);
-  const auto gradients = gradients_or_zeros(y, own, {.weight = weight_of_number(y, "hvp"), .create_graph = true});
+  const auto gradients = gradients_or_zeros(y, own, {.weight = weight_of_number(y, "hvp", ""), .create_graph = true});
   const EnableGrad recording;
   Tensor along = sum(gradients[0] * v[0]);
   for (std::size_t i = 1; i < v.size(); ++i) along = along + sum(gradients[i] * v[i]);
@@ -304,7 +328,7 @@ std::pair<Tensor, std::vector<Tensor>> hvp(const TensorsFunction& f, const std::
 
 std::vector<Tensor> jacobian(const TensorsFunction& f, const std::vector<Tensor>& x, bool create_graph) {
   const auto own = inputs_of("jacobian", x, create_graph);
-  return all_derivatives(result_of("jacobian", f, own), own, create_graph);
+  return all_derivatives("jacobian", result_of("jacobian", f, own), own, create_graph);
 }
 
 std::vector<std::vector<Tensor>> hessian(const TensorsFunction& f, const std::vector<Tensor>& x, bool create_graph) {
@@ -312,28 +336,28 @@ std::vector<std::vector<Tensor>> hessian(const TensorsFunction& f, const std::ve
   const Tensor y = result_of("hessian", f, own);
   std::vector<std::vector<Tensor>> rows;
   for (const Tensor& gradient :
-       gradients_or_zeros(y, own, {.weight = weight_of_number(y, "hessian"), .create_graph = true})) {
-    rows.push_back(all_derivatives(gradient, own, create_graph));
+       gradients_or_zeros(y, own, {.weight = weight_of_number(y, "hessian", ""), .create_graph = true})) {
+    rows.push_back(all_derivatives("hessian", gradient, own, create_graph));
   }
   return rows;
 }
 
 std::pair<Tensor, Tensor> vjp(const TensorFunction& f, const Tensor& x, const Tensor& v, bool create_graph) {
-  auto [y, gradients] = vjp(of_first(f), std::vector{x}, v, create_graph);
+  auto [y, gradients] = vjp(of_first("vjp", f), std::vector{x}, v, create_graph);
   return {y, gradients[0]};
 }
 std::pair<Tensor, Tensor> jvp(const TensorFunction& f, const Tensor& x, const Tensor& v, bool create_graph) {
-  return jvp(of_first(f), std::vector{x}, std::vector{v}, create_graph);
+  return jvp(of_first("jvp", f), std::vector{x}, std::vector{v}, create_graph);
 }
 std::pair<Tensor, Tensor> hvp(const TensorFunction& f, const Tensor& x, const Tensor& v, bool create_graph) {
-  auto [y, products] = hvp(of_first(f), std::vector{x}, std::vector{v}, create_graph);
+  auto [y, products] = hvp(of_first("hvp", f), std::vector{x}, std::vector{v}, create_graph);
   return {y, products[0]};
 }
 Tensor jacobian(const TensorFunction& f, const Tensor& x, bool create_graph) {
-  return jacobian(of_first(f), std::vector{x}, create_graph)[0];
+  return jacobian(of_first("jacobian", f), std::vector{x}, create_graph)[0];
 }
 Tensor hessian(const TensorFunction& f, const Tensor& x, bool create_graph) {
-  return hessian(of_first(f), std::vector{x}, create_graph)[0][0];
+  return hessian(of_first("hessian", f), std::vector{x}, create_graph)[0][0];
 }
 
 }  // namespace gradus

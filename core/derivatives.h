@@ -19,7 +19,9 @@ struct GradOptions {
 };
 
 /// The gradients of y with respect to each of x: dy/dx[i], of x[i]'s shape. x may be leaves or results of ops. No
-/// tensor's grad() changes. Throws Error if an x wants no gradient, or if y does not depend on it.
+/// tensor's grad() changes. Throws Error if an x wants no gradient, or if y does not depend on it. Without retain_graph
+/// the graph between y and x is released, and what is behind x stays. As with backward(), two threads must not do this
+/// at once for graphs that share a tensor that wants a gradient.
 ///     const Tensor u_x = grad(sum(u), {x}, {.create_graph = true})[0];
 std::vector<Tensor> grad(const Tensor& y, const std::vector<Tensor>& x, const GradOptions& options = {});
 

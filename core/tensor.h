@@ -104,7 +104,7 @@ struct Node {
   bool released = false;    // its backward has run and the graph behind it was released
   bool visited = false;     // used by backward() while it collects the graph
   bool converts = false;    // an input was of another dtype when the op was recorded
-  bool left_out = false;    // gradient() is running and asked for others: this one gets no gradient
+  bool left_out = false;    // grad() is running and asked for others: this one gets no gradient
   bool keeps_grad = false;  // retain_grad(): backward() leaves the gradient of this op's result
   std::uint64_t id = 0;     // order of creation on a thread: every input has a lower one than its output
   const char* op = "";      // "softmax": for printing, errors, the graph picture; empty for a leaf
@@ -230,7 +230,9 @@ class Tensor {
   /// with create_graph it is part of a graph itself.
   Tensor grad() const;
   void zero_grad() const;
-  /// Has backward() leave the gradient of this result of an op too, for grad(). On a leaf it changes nothing.
+  /// Has backward() leave the gradient of this result of an op too, for grad(). The next backward() replaces it. With
+  /// create_graph the gradient and this tensor hold each other: call zero_grad() to free them. On a leaf it changes
+  /// nothing.
   void retain_grad() const;
 
   /// Adds to the gradient of every leaf that this number was computed from. Releases the graph and the gradients inside

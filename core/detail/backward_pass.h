@@ -7,12 +7,15 @@ namespace gradus::detail {
 
 using NodeList = std::vector<NodePtr, PoolAllocator<NodePtr>>;
 
-/// The ops behind y from the newest to the oldest, y's own first. Clears what an earlier
-/// backward() left in them. Throws Error if there is no graph, or no longer.
-NodeList ops_behind(const Tensor& y);
+/// The ops behind y from the newest to the oldest, y's own first. Throws Error, in the name of the function `name`, if
+/// there is no graph, or no longer.
+NodeList ops_behind(const char* name, const Tensor& y);
+/// Clears what an earlier, retained backward() left in the ops' results.
+void clear_gradients(const NodeList& ops);
 
-/// Throws Error unless `weight` is of y's shape and type. Watchers are told that backward() begins.
-void check_weight(const Tensor& y, const Tensor& weight);
+/// Throws Error, in the name of the function `name`, unless `weight` is of y's shape and type. Watchers are told that
+/// backward() begins.
+void check_weight(const char* name, const Tensor& y, const Tensor& weight);
 
 /// What has to be known about an op's inputs before its derivative runs.
 struct Inspection {
@@ -33,7 +36,7 @@ void run_kernels(NodeList ops, const Tensor& weight, bool retain_graph);
 void run_kernels(NodeList ops, bool retain_graph);
 
 /// While one lives, this thread's backward() and grad() treat every node with an id below `first_id` as a leaf: they
-/// add to its gradient, and go no further. Several may live at once; the newest counts.
+/// add to its gradient, and go no further. Several may live at once; the largest counts.
 class OnlySince {
  public:
   explicit OnlySince(std::uint64_t first_id);

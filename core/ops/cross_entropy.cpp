@@ -95,9 +95,10 @@ Tensor cross_entropy(const Tensor& logits, Ids targets, std::int32_t ignore_inde
   const auto rule = [held, ignore_index, label_smoothing, count, size](const Tensor&, const Tensor& dy,
                                                                        const RuleInputs& in) {
     if (count == 0) return Tensor();
-    const Tensor x = reshape(in[0], {size.rows, size.cols});
-    const Tensor shares = target_shares(*held, size, ignore_index, label_smoothing, x.dtype());
-    return reshape((softmax(x) * sum(shares, -1, true) - shares) * (dy / static_cast<double>(count)), in[0].shape());
+    const Tensor shares = target_shares(*held, size, ignore_index, label_smoothing, in[0].dtype());
+    const Tensor counts = sum(shares, -1, true);  // 0 for a row that is ignored, whatever its logits are
+    const Tensor x = where(counts > 0, reshape(in[0], {size.rows, size.cols}), 0);
+    return reshape((softmax(x) * counts - shares) * (dy / static_cast<double>(count)), in[0].shape());
   };
   return record("cross_entropy", loss, {logits}, backward, rule);
 }

@@ -136,7 +136,11 @@ Tensor rrelu(const Tensor& x, double lower, double upper, bool training) {
 }
 
 Tensor hypot(const Tensor& a, const Tensor& b) {
-  return composed("hypot", [&] { return norm(paired(a, b), 2, 0); });
+  return composed("hypot", [&] {  // of numbers up to 1, whose squares do not overflow
+    const Tensor larger = maximum(abs(a), abs(b)).detach();
+    const Tensor scale = where(logical_and(larger > 0, isfinite(larger)), larger, 1);
+    return norm(paired(a / scale, b / scale), 2, 0) * scale;
+  });
 }
 Tensor logaddexp(const Tensor& a, const Tensor& b) {
   return composed("logaddexp", [&] { return logsumexp(paired(a, b), 0); });

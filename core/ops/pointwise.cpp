@@ -67,28 +67,50 @@ constexpr std::array second_reads{
 
 // ---- parts of the rules in unary.def and binary.def
 
-Tensor silu_slope(const Tensor& x) {
-  const Tensor s = sigmoid(x);
+// x where an activation has not reached its limit yet: past it 0 would meet infinity.
+Tensor bounded(const Tensor& x, double bound) {
+  return clamp(x, -bound, bound);
+}
+Tensor silu_slope(const Tensor& unbounded) {
+  const Tensor x = bounded(unbounded, 1000), s = sigmoid(x);
   return s * (x * (1 - s) + 1);
 }
-Tensor mish_slope(const Tensor& x) {
-  const Tensor t = tanh(softplus(x));
+Tensor mish_slope(const Tensor& unbounded) {
+  const Tensor x = bounded(unbounded, 1000), t = tanh(softplus(x));
   return t + x * sigmoid(x) * (1 - t * t);
 }
 Tensor hardswish_slope(const Tensor& x) {
   return where(x < -3, 0, where(x > 3, 1, x / 3 + 0.5));
 }
-Tensor gelu_erf_slope(const Tensor& x) {
+Tensor gelu_erf_slope(const Tensor& unbounded) {
+  const Tensor x = bounded(unbounded, 40);
   const Tensor phi = exp(x * x * -0.5) * (std::numbers::inv_sqrtpi / std::numbers::sqrt2);
   return erf(x * (-1 / std::numbers::sqrt2)) * -0.5 + 0.5 + x * phi;
 }
-Tensor gelu_tanh_slope(const Tensor& x) {  // x sigmoid(u), of which tanh(u / 2) makes gelu's usual form
+Tensor gelu_tanh_slope(const Tensor& unbounded) {  // x sigmoid(u), of which tanh(u / 2) makes gelu's usual form
   constexpr double c = 2 * std::numbers::sqrt2 * std::numbers::inv_sqrtpi, cubic = 0.044715;
-  const Tensor s = sigmoid(x * (x * x * cubic + 1) * c);
+  const Tensor x = bounded(unbounded, 40), s = sigmoid(x * (x * x * cubic + 1) * c);
   return s * (x * (1 - s) * (x * x * (3 * cubic) + 1) * c + 1);
 }
 Tensor power_rule(const Tensor& dy, const Tensor& x, double exponent) {
   return exponent == 0 ? Tensor() : dy * pow(x, exponent - 1) * exponent;
+}
+// Where b is 0 and a^-1 is infinite or NaN, a gets 0.
+Tensor power_base_rule(const Tensor& dy, const Tensor& a, const Tensor& b) {
+  const Tensor stops = logical_and(b == 0, logical_not(isfinite(1 / a)));
+  return where(stops, 0, dy * b * pow(where(stops, 1, a), b - 1));
+}
+Tensor power_exponent_rule(const Tensor& dy, const Tensor& a, const Tensor& b, const Tensor& y) {
+  const Tensor stops = logical_and(a == 0, b >= 0);
+  return where(stops, 0, dy * y * log(where(stops, 1, a)));
+}
+// How many times b was taken from a to leave y; `quotient`, a / b rounded, where y is infinite or NaN.
+Tensor whole_quotient(const Tensor& a, const Tensor& b, const Tensor& y, const Tensor& quotient) {
+  return where(isfinite(y), round((a - y) / b), quotient).detach();
+}
+Tensor atan2_slope(const Tensor& a, const Tensor& b) {
+  const Tensor r = hypot(a, b);
+  return b / r / r;
 }
 // The part of dy that a gets where a is the larger one: half of it in a tie.
 Tensor above(const Tensor& a, const Tensor& b, const Tensor& dy) {

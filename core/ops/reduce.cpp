@@ -207,7 +207,7 @@ Tensor max_core(const Tensor& x, Cut cut, const Shape& shape) {
   return record("max", y, {x}, backward, [cut](const Tensor& out, const Tensor& dy, const RuleInputs& in) {
     const Tensor values = reshape(in[0].detach(), cut.shape()), best = cut.reduced(out.detach());
     const Tensor is_best = logical_or(values == best, logical_and(isnan(values), isnan(best)));
-    return reshape(is_best * (cut.reduced(dy) / sum(is_best, 1, true)), in[0].shape());
+    return reshape(where(is_best, cut.reduced(dy) / sum(is_best, 1, true), 0), in[0].shape());
   });
 }
 

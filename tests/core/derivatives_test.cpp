@@ -2,6 +2,7 @@
 #include <gradus/core/derivatives.h>
 
 #include <cmath>
+#include <limits>
 
 #include <gradus/core/inspect/anomaly.h>
 #include <gradus/core/inspect/gradcheck.h>
@@ -73,8 +74,73 @@ TEST(Grad, ReleasesTheGraphUnlessToldOtherwise) {
   grad(y, {x}, {.retain_graph = true});
   grad(y, {x});
   EXPECT_EQ(error_of([&] { grad(y, {x}); }),
-            "backward: the graph behind this 'sum' was released by an earlier backward; call that one with "
+            "grad: the graph behind this 'sum' was released by an earlier backward; call that one with "
             "retain_graph = true, or compute the value again");
+}
+
+TEST(Grad, KeepsTheGraphBehindX) {
+  const Tensor w = leaf({1, 2}), x = leaf({3, 5}), h = w * w;
+  EXPECT_EQ(numbers(grad(sum(h * h), {h})[0]), (Numbers{2, 8}));
+  EXPECT_EQ(numbers(grad(sum(h * x), {x})[0]), (Numbers{1, 4}));
+  EXPECT_EQ(numbers(grad(sum(h * x), {h, x})[0]), (Numbers{3, 5}));
+  sum(h * 3).backward();
+  EXPECT_EQ(numbers(w.grad()), (Numbers{6, 12}));
+  // The graph behind h is released now: it may not be needed.
+  EXPECT_EQ(numbers(grad(sum(h * 3), {h})[0]), (Numbers{3, 3}));
+  EXPECT_EQ(numbers(grad(h, {h}, {.weight = ones_like(h)})[0]), (Numbers{1, 1}));
+  EXPECT_EQ(error_of([&] {
+              grad(sum(h * 3 + w), {h, w});
+            }),
+            "grad: the graph behind 'mul' was released by an earlier backward; call that one with retain_graph = true, "
+            "or compute the value again");
+}
+
+TEST(Grad, OfSeveralXBehindEachOtherCountsAllPaths) {
+  for (const bool create_graph : {false, true}) {
+    const Tensor w = leaf({1, 2}), h = w * w, k = h * 2, y = sum(k * h + w);
+    const auto gradients = grad(y, {k, w, h}, {.create_graph = create_graph});
+    EXPECT_EQ(numbers(gradients[0]), (Numbers{1, 4}));
+    EXPECT_EQ(numbers(gradients[1]), (Numbers{9, 65}));
+    EXPECT_EQ(numbers(gradients[2]), (Numbers{4, 16}));
+  }
+}
+
+TEST(Grad, LeavesRetainedGradientsAlone) {
+  for (const bool create_graph : {false, true}) {
+    const Tensor x = leaf({1, 2}), h = x * x;
+    h.retain_grad();
+    sum(h * 3).backward(true);
+    const Tensor y = sum(h * h);
+    EXPECT_EQ(numbers(grad(y, {x}, {.retain_graph = true, .create_graph = create_graph})[0]), (Numbers{4, 32}));
+    EXPECT_EQ(numbers(h.grad()), (Numbers{3, 3}));
+    EXPECT_EQ(numbers(grad(y, {h}, {.retain_graph = true, .create_graph = create_graph})[0]), (Numbers{2, 8}));
+    EXPECT_EQ(numbers(h.grad()), (Numbers{3, 3}));
+    y.backward();
+    EXPECT_EQ(numbers(h.grad()), (Numbers{2, 8}));
+  }
+}
+
+TEST(Grad, RulesStayFiniteWhereKernelsDo) {
+  const Tensor logits = leaf({{1, 2}, {std::numeric_limits<double>::infinity(), std::nan("")}});
+  const Tensor loss = cross_entropy(logits, Ids{1, -1});
+  const Tensor of_loss = grad(loss, {logits}, {.create_graph = true})[0];
+  EXPECT_NEAR(of_loss.to_vector()[1], -0.26894142136999512, 1e-15);
+  EXPECT_EQ(of_loss.to_vector()[2], 0);
+  EXPECT_EQ(of_loss.to_vector()[3], 0);
+
+  const Tensor far = leaf({3e200, -3e-200}), near = leaf({4e200, 4e-200});
+  EXPECT_NEAR(hypot(far, near).to_vector()[0], 5e200, 1e186);
+  EXPECT_NEAR(hypot(far, near).to_vector()[1], 5e-200, 1e-214);
+  EXPECT_NEAR(grad(sum(hypot(far, near)), {far})[0].to_vector()[1], -0.6, 1e-15);
+
+  const Tensor x = leaf({1, 3, 2}), top = max(x);
+  const double inf = std::numeric_limits<double>::infinity();
+  EXPECT_EQ(numbers(grad(top, {x}, {.weight = full({}, inf, f64), .create_graph = true})[0]), (Numbers{0, inf, 0}));
+
+  // d/db of b a^(b - 1), and d/da of a^b log(a): 1 / a where b is 0
+  const auto power = [](const Tensor& ab) { return pow(ab[0], ab[1]); };
+  EXPECT_EQ(numbers(hessian(power, leaf({2, 0}))), (Numbers{0, 0.5, 0.5, std::log(2) * std::log(2)}));
+  EXPECT_EQ(numbers(hessian(power, leaf({0, 2}))), (Numbers{2, 0, 0, 0}));
 }
 
 TEST(Grad, SaysWhatIsWrong) {
@@ -317,16 +383,30 @@ TEST(Functional, SayWhatIsWrong) {
   const auto square_of = [](const Tensor& x) { return x * x; };
   const Tensor x = tensor({1, 2}, f64);
   EXPECT_EQ(error_of([&] { vjp(square_of, x); }),
-            "vjp: needs one number, got shape (2); reduce it first, e.g. mean(x), or pass a weight");
+            "vjp: needs one number, got shape (2); reduce it first, e.g. mean(x), or pass v");
   EXPECT_EQ(error_of([&] { vjp(square_of, x, tensor({1}, f64)); }),
-            "backward: the weight is f64 (1) but the tensor is f64 (2); they must agree");
+            "vjp: v is f64 (1) but f returned f64 (2); they must agree");
   EXPECT_EQ(error_of([&] { jvp(square_of, x, tensor({1}, f64)); }), "jvp: v[0] is f64 (1) but x[0] is f64 (2)");
   EXPECT_EQ(error_of([&] { hvp(cubic, inputs(), {x}); }), "hvp: got 1 directions v for 2 tensors x; pass one for each");
   EXPECT_EQ(error_of([&] { hessian(square_of, x); }),
-            "hessian: needs one number, got shape (2); reduce it first, e.g. mean(x), or pass a weight");
+            "hessian: needs one number, got shape (2); reduce it first, e.g. mean(x)");
   EXPECT_EQ(error_of([&] { jacobian(cubic, {}); }), "jacobian: no x was given; at least one tensor is needed");
   EXPECT_EQ(error_of([&] { jacobian([](const Tensor&) { return Tensor(); }, x); }),
             "jacobian: f returned an undefined tensor; it must return what it computed");
+}
+
+TEST(Functional, RefuseAnEmptyFunctionAndTooManyDimensions) {
+  const Tensor x = leaf({1, 2});
+  const std::string empty = ": f is an empty function; pass one that computes a tensor";
+  EXPECT_EQ(error_of([&] { vjp(TensorFunction(), x); }), "vjp" + empty);
+  EXPECT_EQ(error_of([&] { jvp(TensorFunction(), x, x); }), "jvp" + empty);
+  EXPECT_EQ(error_of([&] { hvp(TensorsFunction(), {x}, {x}); }), "hvp" + empty);
+  EXPECT_EQ(error_of([&] { jacobian(TensorFunction(), x); }), "jacobian" + empty);
+  EXPECT_EQ(error_of([&] { hessian(TensorFunction(), x); }), "hessian" + empty);
+  const auto f = [](const Tensor& a) { return reshape(a, {1, 1, 1, 2, 1}); };
+  EXPECT_EQ(error_of([&] { jacobian(f, f(x)); }),
+            "jacobian: a derivative of (1, 1, 1, 2, 1) with respect to (1, 1, 1, 2, 1) has 10 dimensions, more than 8; "
+            "merge some with reshape");
 }
 
 TEST(Gradgradcheck, PassesForARightRuleAndFailsForAWrongOne) {

@@ -11,7 +11,7 @@
 #include <random>
 #include <set>
 
-#include <gradus/core/autograd.h>
+#include <gradus/core/derivatives.h>
 #include <gradus/core/kernels/kernels.h>
 #include <gradus/core/ops.h>
 
@@ -206,6 +206,44 @@ TEST(SpecialValues, EveryFormulaOfTwoArgumentsHasARow) {
   };
   for (const BinaryRow& row : binary_rows()) missing.erase(row.op);
   EXPECT_TRUE(missing.empty()) << *missing.begin();
+}
+
+// The gradient with respect to each of x by the kernels, and by the rules.
+void expect_rules_equal_kernels(const std::string& name, const Tensor& y, const std::vector<Tensor>& x, double least) {
+  const auto kernels = grad(y, x, {.weight = ones_like(y), .retain_graph = true});
+  const auto rules = grad(y, x, {.weight = ones_like(y), .create_graph = true});
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const std::vector<double> wanted = kernels[i].to_vector(), got = rules[i].to_vector();
+    int wrong = 0;
+    for (std::size_t j = 0; j < wanted.size() && wrong < 5; ++j) {
+      const bool same = got[j] == wanted[j] || (std::isnan(got[j]) && std::isnan(wanted[j])) ||
+                        std::abs(got[j] - wanted[j]) <= 1e-12 * std::abs(wanted[j]) + least;
+      const double at = x[0].data<double>()[j], other = x.back().data<double>()[j];
+      EXPECT_TRUE(same) << name << "'s rule at " << at << ", " << other << ": " << got[j] << ", not " << wanted[j];
+      wrong += same ? 0 : 1;
+    }
+  }
+}
+
+TEST(SpecialValues, RulesEqualKernels) {
+  const std::vector<double> values = arguments<double>();
+  for (const UnaryRow& row : unary_rows()) {
+    const Tensor x = tensor(values, DType::f64).requires_grad(true);
+    const Tensor y = row.f(x);
+    // Differences from 1 lose digits of what is near 0.
+    if (y.requires_grad()) expect_rules_equal_kernels(row.name(), y, {x}, 1e-15);
+  }
+  std::vector<double> all_a, all_b;
+  for (const double a : for_two<double>()) {
+    for (const double b : for_two<double>()) {
+      all_a.push_back(a);
+      all_b.push_back(b);
+    }
+  }
+  for (const BinaryRow& row : binary_rows()) {
+    const Tensor a = tensor(all_a, DType::f64).requires_grad(true), b = tensor(all_b, DType::f64).requires_grad(true);
+    expect_rules_equal_kernels(row.op, row.f(a, b), {a, b}, 1e-300);
+  }
 }
 
 TEST(SpecialValues, PowByANumberIsPowByATensor) {
