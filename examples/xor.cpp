@@ -1,7 +1,7 @@
 // XOR, the smallest problem that needs a hidden layer: no straight line separates 00 and 11 from 01 and 10.
 //
 //   build/bin/xor
-#include <fmt/ranges.h>
+#include <fmt/core.h>
 #include <gradus/gradus.h>
 
 int main() {
@@ -14,5 +14,5 @@ int main() {
     adam.zero_grad();
     binary_cross_entropy_with_logits(net(x), y).backward();
   }
-  fmt::print("00 01 10 11 -> {:.3f}\n", fmt::join(sigmoid(net(x)).to_vector(), " "));
+  fmt::print("00 01 10 11 -> {:.3f}\n", sigmoid(net(x)).flatten());
 }

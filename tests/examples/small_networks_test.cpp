@@ -46,7 +46,7 @@ TEST(Moons, PrintsTheSameAtAnyNumberOfThreads) {
 }
 
 TEST(Examples, PrintWhatTheyPromise) {
-  EXPECT_EQ(output_of("xor"), "00 01 10 11 -> 0.001 0.999 0.999 0.001\n");
+  EXPECT_EQ(output_of("xor"), "00 01 10 11 -> tensor([0.001, 0.999, 0.999, 0.001], shape (4))\n");
   const std::string custom = output_of("custom");
   EXPECT_NE(custom.find("gradcheck passed"), std::string::npos) << custom;
   EXPECT_NE(custom.find("gradcheck failed: 12 of 12"), std::string::npos) << custom;
