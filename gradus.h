@@ -29,6 +29,7 @@
 #include <gradus/models/text/dataset.h>
 #include <gradus/models/text/identity.h>
 #include <gradus/models/text/text.h>
+#include <gradus/models/text/token_stream.h>
 #include <gradus/models/text/tokenizer.h>
 #include <gradus/models/train/checkpoint.h>
 #include <gradus/models/train/data_origin.h>

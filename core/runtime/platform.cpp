@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #if defined(__GLIBC__)
 #include <malloc.h>
@@ -215,6 +216,31 @@ std::error_code File::sync() {
 void File::close() {
   if (descriptor_ >= 0) ::close(descriptor_);
   descriptor_ = -1;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(data_, size_);
+}
+
+std::error_code MappedFile::open(const std::filesystem::path& path) {
+  *this = MappedFile();
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0) return last_error();
+  struct stat about {};
+  std::error_code error = ::fstat(descriptor, &about) == 0 ? std::error_code() : last_error();
+  if (!error && !S_ISREG(about.st_mode)) error = std::make_error_code(std::errc::invalid_argument);
+  if (!error && about.st_size > 0) {
+    void* const memory =
+        ::mmap(nullptr, static_cast<std::size_t>(about.st_size), PROT_READ, MAP_PRIVATE, descriptor, 0);
+    if (memory == MAP_FAILED) {
+      error = last_error();
+    } else {
+      data_ = memory;
+      size_ = static_cast<std::size_t>(about.st_size);
+    }
+  }
+  ::close(descriptor);
+  return error;
 }
 
 void reserve_standard_streams() {

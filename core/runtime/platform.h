@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 namespace gradus::platform {
 #pragma GCC visibility push(default)
@@ -71,6 +72,31 @@ class File {
 
  private:
   int descriptor_ = -1;
+};
+
+/// A regular file's bytes as memory, read-only: the system reads them when they are used.
+class MappedFile {
+ public:
+  MappedFile() = default;
+  MappedFile(MappedFile&& other) noexcept { swap(other); }
+  MappedFile& operator=(MappedFile&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~MappedFile();
+
+  [[nodiscard]] std::error_code open(const std::filesystem::path& path);
+  const void* data() const { return data_; }  // null before open() and for an empty file
+  std::size_t size() const { return size_; }
+
+ private:
+  void swap(MappedFile& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+  }
+
+  void* data_ = nullptr;
+  std::size_t size_ = 0;
 };
 
 /// For the first line of a program: opens standard input, output and error if they are closed, on /dev/null for

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
+#include <numeric>
 #include <set>
 
 #include <gradus/models/text/text.h>
@@ -153,11 +155,36 @@ void check_known(const models::Tokenizer& tokenizer, const std::string& line, co
   }
 }
 
+std::size_t length_of(const Text& text) {
+  return std::accumulate(text.lines.begin(), text.lines.end(), text.running.size(),
+                         [](std::size_t sum, const std::string& line) { return sum + line.size(); });
+}
+
+// The user's folder for what can be made again (XDG Base Directory Specification); empty if there is none.
+fs::path cache_folder() {
+  const char* const cache = std::getenv("XDG_CACHE_HOME");
+  if (cache != nullptr && *cache == '/') return fs::path(cache) / "gradus";
+  const char* const home = std::getenv("HOME");
+  return home != nullptr && *home == '/' ? fs::path(home) / ".cache" / "gradus" : fs::path();
+}
+
+// Where the tokens of a long text are kept; empty for one that is tokenized in a moment.
+fs::path token_file(const Text& text, const std::optional<Text>& held_out, const models::AnyTokenizer& tokenizer) {
+  constexpr std::size_t long_text = 16'000'000;
+  const fs::path folder = cache_folder();
+  if (length_of(text) + (held_out ? length_of(*held_out) : 0) < long_text || folder.empty()) return {};
+  const std::string name = text.identity + (held_out ? held_out->identity : "") + tokenizer.to_json();
+  return folder / (models::fingerprint(name) + ".tokens");
+}
+
 std::unique_ptr<models::Dataset> make_dataset(const Text& text, const std::optional<Text>& held_out,
                                               const RunData& info, const models::AnyTokenizer& tokenizer,
                                               const models::Progress& progress) {
-  const models::DatasetOptions options{
-      .block_size = info.block_size, .held_out = info.held_out, .seed = info.seed, .distinct = info.distinct};
+  const models::DatasetOptions options{.block_size = info.block_size,
+                                       .held_out = info.held_out,
+                                       .seed = info.seed,
+                                       .distinct = info.distinct,
+                                       .token_file = token_file(text, held_out, tokenizer)};
   using Documents = models::DocumentDataset;
   using Running = models::TextDataset;
   if (info.format == models::TextFormat::lines) {

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <functional>
 
+#include <gradus/models/text/identity.h>
+
 namespace gradus::models {
 namespace {
 
@@ -24,6 +26,19 @@ Dataset::Dataset(AnyTokenizer tokenizer, const DatasetOptions& options)
         options.held_out);
 }
 
+void Dataset::make_stream(const std::string& texts, const std::function<void(TokenStream::Tokens&)>& add) {
+  const auto tokenize = [&] {
+    TokenStream::Tokens tokens;
+    add(tokens);
+    return tokens;
+  };
+  if (options_.token_file.empty()) {
+    stream_ = TokenStream(tokenize());
+  } else {
+    stream_ = TokenStream(options_.token_file, texts + " " + fingerprint(tokenizer_.to_json()), tokenize);
+  }
+}
+
 Index Dataset::tokens(Part part) const {
   Index count = 0;
   for (const Piece& piece : pieces(part)) count += piece.length;
@@ -40,7 +55,7 @@ Index Dataset::add_pieces(Part part, Index begin, Index targets) {
 }
 
 void Dataset::append(const Piece& piece, Batch& batch) const {
-  const auto begin = stream_.begin() + piece.begin;
+  const auto begin = stream_.tokens().begin() + piece.begin;
   batch.tokens.insert(batch.tokens.end(), begin, begin + piece.length);
   batch.targets.insert(batch.targets.end(), begin + 1, begin + 1 + piece.length);
   batch.lengths.push_back(piece.length);
@@ -108,7 +123,7 @@ void Dataset::set_state(const DatasetState& state) {
 DocumentDataset::DocumentDataset(std::span<const std::string> documents, AnyTokenizer tokenizer,
                                  const DatasetOptions& options, const Progress& progress)
     : Dataset(std::move(tokenizer), options) {
-  encode(documents, progress);
+  encode(documents, {}, progress);
   cut(split(find_kinds()));
 }
 
@@ -116,8 +131,7 @@ DocumentDataset::DocumentDataset(std::span<const std::string> documents, std::sp
                                  AnyTokenizer tokenizer, const DatasetOptions& options, const Progress& progress)
     : Dataset(std::move(tokenizer), options) {
   check(!held_out.empty(), "dataset: there are no documents to evaluate on; give at least one");
-  encode(documents, progress);
-  encode(held_out, {});
+  encode(documents, held_out, progress);
   const std::vector<Index> kind = find_kinds();
   std::vector<Part> part(kind.size(), Part::train);
   for (std::size_t i = documents.size(); i < kind.size(); ++i) {
@@ -127,28 +141,39 @@ DocumentDataset::DocumentDataset(std::span<const std::string> documents, std::sp
   cut(part);
 }
 
-void DocumentDataset::encode(std::span<const std::string> documents, const Progress& progress) {
+void DocumentDataset::encode(std::span<const std::string> documents, std::span<const std::string> held_out,
+                             const Progress& progress) {
   check(!documents.empty(), "dataset: there are no documents; give at least one");
   constexpr std::size_t between_reports = 1024;
   const std::int32_t boundary = tokenizer_.boundary();
-  if (stream_.empty()) {
-    stream_.push_back(boundary);
-    begins_.push_back(1);
-  }
-  for (std::size_t i = 0; i < documents.size(); ++i) {
-    tokenizer_.encode(documents[i], fmt::format("document {}", i + 1), stream_);
-    stream_.push_back(boundary);
-    begins_.push_back(static_cast<Index>(stream_.size()));
-    if (progress && i % between_reports == 0) {
-      progress(static_cast<double>(i) / static_cast<double>(documents.size()));
+  TextIdentity identity;
+  if (!options_.token_file.empty()) {
+    for (const auto part : {documents, held_out}) {
+      for (const std::string& document : part) identity.add(document);
     }
+  }
+  make_stream(identity.text(), [&](TokenStream::Tokens& tokens) {
+    tokens.all.push_back(boundary);
+    for (const auto part : {documents, held_out}) {
+      for (std::size_t i = 0; i < part.size(); ++i) {
+        tokenizer_.encode(part[i], fmt::format("document {}", i + 1), tokens.all);
+        tokens.all.push_back(boundary);
+        if (progress && i % between_reports == 0) {
+          progress(static_cast<double>(i) / static_cast<double>(part.size()));
+        }
+      }
+    }
+  });
+  const auto tokens = stream_.tokens();  // no document has a boundary in it
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens[i] == boundary) begins_.push_back(static_cast<Index>(i) + 1);
   }
 }
 
 std::span<const std::int32_t> DocumentDataset::document(Index i) const {
   const auto begin = static_cast<std::size_t>(begins_[static_cast<std::size_t>(i)]);
   const auto end = static_cast<std::size_t>(begins_[static_cast<std::size_t>(i) + 1]) - 1;  // without the boundary
-  return std::span(stream_).subspan(begin, end - begin);
+  return stream_.tokens().subspan(begin, end - begin);
 }
 
 std::size_t DocumentDataset::place_of(std::span<const std::int32_t> tokens) const {
@@ -222,8 +247,7 @@ bool DocumentDataset::contains(const std::string& text) const {
 TextDataset::TextDataset(std::string_view text, AnyTokenizer tokenizer, const DatasetOptions& options,
                          const Progress& progress)
     : Dataset(std::move(tokenizer), options) {
-  stream_.reserve(text.size());
-  tokenizer_.encode(text, "text", stream_, progress);
+  encode(text, {}, progress);
   const auto total = static_cast<Index>(stream_.size());
   train_tokens_ = total - static_cast<Index>(std::round(static_cast<double>(total) * options_.held_out));
   cut();
@@ -232,11 +256,23 @@ TextDataset::TextDataset(std::string_view text, AnyTokenizer tokenizer, const Da
 TextDataset::TextDataset(std::string_view text, std::string_view held_out, AnyTokenizer tokenizer,
                          const DatasetOptions& options, const Progress& progress)
     : Dataset(std::move(tokenizer), options) {
-  stream_.reserve(text.size() + held_out.size());
-  tokenizer_.encode(text, "text", stream_, progress);
-  train_tokens_ = static_cast<Index>(stream_.size());
-  tokenizer_.encode(held_out, "held-out text", stream_);
+  encode(text, held_out, progress);
+  train_tokens_ = static_cast<Index>(stream_.second());
   cut();
+}
+
+void TextDataset::encode(std::string_view text, std::string_view held_out, const Progress& progress) {
+  TextIdentity identity;
+  if (!options_.token_file.empty()) {
+    identity.add(text);
+    identity.add(held_out);
+  }
+  make_stream(identity.text(), [&](TokenStream::Tokens& tokens) {
+    tokens.all.reserve(text.size() + held_out.size());
+    tokenizer_.encode(text, "text", tokens.all, progress);
+    tokens.second = tokens.all.size();
+    tokenizer_.encode(held_out, "held-out text", tokens.all);
+  });
 }
 
 void TextDataset::cut() {

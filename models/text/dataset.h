@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +13,7 @@
 
 #include <gradus/core/runtime/random.h>
 #include <gradus/models/text/any_tokenizer.h>
+#include <gradus/models/text/token_stream.h>
 
 namespace gradus::models {
 #pragma GCC visibility push(default)
@@ -34,6 +37,8 @@ struct DatasetOptions {
   // true: documents that are alike go to the same part. false: each is assigned by itself, so that a held-out document
   // may also be trained on; only to resume older runs.
   bool distinct = true;
+  // Where the tokens of a long text are kept for later runs; empty: nowhere. See TokenStream.
+  std::filesystem::path token_file = {};
 };
 
 /// The position of a dataset, so that another one, made from the same text with the same options, can continue there.
@@ -65,6 +70,8 @@ class Dataset {
   Index read(Part part, Index first, Index max_tokens, Batch& batch) const;
   /// Appends sequence i of a part to a batch.
   void append(Part part, Index i, Batch& batch) const;
+  /// All tokens, and where they came from.
+  const TokenStream& stream() const { return stream_; }
   /// The number of tokens of sequence i.
   Index length(Part part, Index i) const { return pieces(part)[static_cast<std::size_t>(i)].length; }
 
@@ -79,6 +86,8 @@ class Dataset {
   };
 
   Dataset(AnyTokenizer tokenizer, const DatasetOptions& options);
+  // The tokens that `add` appends, or those kept of the same texts. `texts`: a name for them.
+  void make_stream(const std::string& texts, const std::function<void(TokenStream::Tokens&)>& add);
   // Cuts the `targets` targets after stream_[begin] into the fewest pieces of at most block_size, adds them to a part
   // and returns their number.
   Index add_pieces(Part part, Index begin, Index targets);
@@ -90,7 +99,7 @@ class Dataset {
   AnyTokenizer tokenizer_;
   DatasetOptions options_;
   Generator generator_;
-  std::vector<std::int32_t> stream_;  // all tokens
+  TokenStream stream_;  // all tokens
 
  private:
   void append(const Piece& piece, Batch& batch) const;
@@ -130,7 +139,7 @@ class DocumentDataset : public Dataset {
   bool contains(const std::string& text) const;
 
  private:
-  void encode(std::span<const std::string> documents, const Progress& progress);
+  void encode(std::span<const std::string> documents, std::span<const std::string> held_out, const Progress& progress);
   // For each document the index of its first copy, which may be itself.
   std::vector<Index> find_kinds();
   std::vector<Part> split(const std::vector<Index>& kind);
@@ -164,6 +173,7 @@ class TextDataset : public Dataset {
   Index num_characters() const { return num_tokens(); }
 
  private:
+  void encode(std::string_view text, std::string_view held_out, const Progress& progress);
   void cut();
   Index begin_epoch(Generator& generator) override;
   Piece training_piece(Index i) const override { return {offset_ + i * options_.block_size, options_.block_size}; }

@@ -224,6 +224,90 @@ TEST(TextDataset, TooShort) {
   EXPECT_THAT(batch.lengths, ElementsAre(8, 8, 8));
 }
 
+// A tokenizer that counts how often it is asked.
+class Counting : public ByteTokenizer {
+ public:
+  Counting(bool boundary, int& calls) : ByteTokenizer(boundary), boundary_(boundary), calls_(&calls) {}
+
+ private:
+  void add_tokens(std::string_view text, std::string_view name, std::vector<std::int32_t>& tokens,
+                  const Progress& progress) const override {
+    ++*calls_;
+    ByteTokenizer(boundary_).encode(text, name, tokens, progress);
+  }
+  bool boundary_;
+  int* calls_;
+};
+
+std::vector<std::int32_t> all_tokens(const Dataset& data) {
+  const auto tokens = data.stream().tokens();
+  return {tokens.begin(), tokens.end()};
+}
+
+TEST(Dataset, TokensOfATextAreKeptInAFile) {
+  const testing::TempFolder folder;
+  const std::filesystem::path file = folder.path() / "new" / "a.tokens";
+  const std::string text = "to be or not to be, that is the question";
+  const std::vector<std::string> lines{"ab", "c", "", "ab"}, others{"de"};
+  int calls = 0;
+  const DatasetOptions options{.block_size = 4, .token_file = file};
+  const auto of_text = [&] { return TextDataset(text, "held out", Counting(false, calls), options); };
+  const auto of_lines = [&] { return DocumentDataset(lines, others, Counting(true, calls), options); };
+
+  const TextDataset first = of_text();
+  EXPECT_EQ(calls, 2);
+  EXPECT_FALSE(first.stream().was_kept());
+  EXPECT_EQ(first.stream().problem(), "");
+  const TextDataset second = of_text();
+  EXPECT_EQ(calls, 2);
+  EXPECT_TRUE(second.stream().was_kept());
+  EXPECT_EQ(all_tokens(second), all_tokens(TextDataset(text, "held out", ByteTokenizer(false), {.block_size = 4})));
+  EXPECT_EQ(second.tokens(Part::train), first.tokens(Part::train));
+  EXPECT_EQ(second.tokens(Part::held_out), 7);
+
+  of_lines();  // another source: the file is written anew
+  EXPECT_EQ(calls, 7);
+  const DocumentDataset kept = of_lines();
+  EXPECT_EQ(calls, 7);
+  EXPECT_EQ(kept.num_documents(), 5);
+  EXPECT_EQ(all_tokens(kept), all_tokens(DocumentDataset(lines, others, ByteTokenizer(true), {.block_size = 4})));
+  DocumentDataset(others, lines, Counting(true, calls), options);
+  EXPECT_EQ(calls, 12);
+  DocumentDataset(others, lines, Counting(true, calls), options);
+  EXPECT_EQ(calls, 12);
+}
+
+TEST(Dataset, ADamagedTokenFileIsMadeAnew) {
+  const testing::TempFolder folder;
+  const std::filesystem::path file = folder.path() / "a.tokens";
+  const DatasetOptions options{.block_size = 4, .token_file = file};
+  const std::string text = "to be or not to be, that is the question";
+  int calls = 0;
+  const auto make = [&] { return TextDataset(text, Counting(false, calls), options); };
+  const std::vector<std::int32_t> tokens = all_tokens(make());
+  const std::string whole = testing::read(file);
+  ASSERT_EQ(whole.size(), 64 + 4 * text.size());
+  std::vector<std::string> damaged{"", whole.substr(0, 63), whole.substr(0, 64), whole.substr(0, whole.size() - 4),
+                                   whole + "1234"};
+  for (std::size_t i = 0; i < whole.size(); i += 5) {
+    if (i >= 56 && i < 64) continue;  // unused
+    damaged.push_back(whole);
+    damaged.back()[i] ^= 1;
+  }
+  for (const std::string& bytes : damaged) {
+    testing::write(file, bytes);
+    const int before = calls;
+    EXPECT_EQ(all_tokens(make()), tokens);
+    EXPECT_GT(calls, before);
+    EXPECT_EQ(testing::read(file), whole);
+  }
+  std::filesystem::remove(file);
+  std::filesystem::create_directory(file);
+  const TextDataset without = make();
+  EXPECT_EQ(all_tokens(without), tokens);
+  EXPECT_THAT(without.stream().problem(), HasSubstr(file.string()));
+}
+
 TEST(Dataset, StateResumesExactly) {
   const auto lines = words(30);
   const std::string text = running_text();
