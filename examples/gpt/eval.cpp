@@ -117,20 +117,26 @@ int eval(const EvalArguments& arguments) {
     return std::isnan(x) ? x : std::clamp(x, 0.0, 1.0);
   });
   const Interval perplexity = loss.map([](double x) { return std::exp(x); });
-  const Interval bits = loss.map([](double x) { return x / std::numbers::ln2; });
+  const auto bits_of = [&](const Estimate& nats) {
+    return interval(nats, result.sequences).map([](double x) { return x / std::numbers::ln2; });
+  };
+  const Interval bits = bits_of(result.loss_per_character), bits_of_byte = bits_of(result.loss_per_byte);
   if (arguments.json) {
     print(
-        "{{\"held_out_loss\": {}, \"perplexity\": {}, \"bits_per_character\": {}, \"accuracy\": {}, \"tokens\": {}, "
-        "\"sequences\": {}, \"whole_file\": {}, \"confidence\": 0.95, \"intervals\": {{\"held_out_loss\": {}, "
-        "\"perplexity\": {}, \"bits_per_character\": {}, \"accuracy\": {}}}}}\n",
-        loss.value, json_number(perplexity.value), bits.value, accuracy.value, result.tokens, result.sequences,
-        !subject.held_out, as_json(loss), as_json(perplexity), as_json(bits), as_json(accuracy));
+        "{{\"held_out_loss\": {}, \"perplexity\": {}, \"bits_per_character\": {}, \"bits_per_byte\": {}, "
+        "\"accuracy\": {}, \"tokens\": {}, \"characters\": {}, \"bytes\": {}, \"sequences\": {}, "
+        "\"whole_file\": {}, \"confidence\": 0.95, \"intervals\": {{\"held_out_loss\": {}, \"perplexity\": {}, "
+        "\"bits_per_character\": {}, \"bits_per_byte\": {}, \"accuracy\": {}}}}}\n",
+        loss.value, json_number(perplexity.value), json_number(bits.value), json_number(bits_of_byte.value),
+        accuracy.value, result.tokens, result.characters, result.bytes, result.sequences, !subject.held_out,
+        as_json(loss), as_json(perplexity), as_json(bits), as_json(bits_of_byte), as_json(accuracy));
     return 0;
   }
   const Index all = data.dataset->size(models::Part::held_out);
   const bool some_only = result.sequences < all;
-  print("evaluated on        {}: {}{} in {}{}\n", subject.what, counted(result.tokens, "character"),
+  print("evaluated on        {}: {}{}{} in {}{}\n", subject.what, counted(result.characters, "character"),
         run.data.format == models::TextFormat::lines ? " and ends of lines" : "",
+        result.tokens != result.characters ? fmt::format(" ({})", counted(result.tokens, "token")) : "",
         some_only ? grouped(result.sequences) + " of " : "", counted(some_only ? all : result.sequences, "sequence"));
   if (subject.trained_on) print("                    the model was trained on this text\n");
   if (data.changed > 0) print("                    {}\n", told_unknown(data));
@@ -140,6 +146,7 @@ int eval(const EvalArguments& arguments) {
   print_line("accuracy", accuracy);
   print_line("perplexity", perplexity);
   print_line("bits per character", bits);
+  print_line("bits per byte", bits_of_byte);
   print_line(subject.held_out ? "held-out loss" : "loss", loss);
   return 0;
 }
@@ -175,10 +182,15 @@ void add_eval(CLI::App& app, const std::string&, Action& action) {
   command.add_flag("--json", arguments->json, "Print one JSON object");
   add_threads(command);
   command.footer(
-      "The loss is the mean of -ln(probability given to the character that came), so lower is better;\n"
-      "perplexity is e^loss: among how many equally likely characters the model seems to choose. Accuracy is the part\n"
-      "of characters that the model found likeliest. An interval tells what other text of the same kind would give:\n"
-      "sequences count as independent, characters of one sequence do not. Fewer than 10 sequences give none.\n\n"
+      "The loss is the mean of -ln(probability given to the token that came), so lower is better; a token is a\n"
+      "character, a byte or a piece of a word, as the model's tokenizer has it. Perplexity is e^loss: among how many\n"
+      "equally likely tokens the model seems to choose. Accuracy is the part of tokens that the model found "
+      "likeliest.\n"
+      "Models with different tokenizers compare by bits per character or per byte. An interval tells what other text "
+      "of\n"
+      "the same kind would give: sequences count as independent, tokens of one sequence do not. Fewer than 10 "
+      "sequences\n"
+      "give none.\n\n"
       "Examples:\n"
       "  gpt eval runs/names\n"
       "  gpt eval runs/shakespeare --data sonnets.txt --json");

@@ -45,8 +45,13 @@ void each_batch(const GPT& model, const Dataset& dataset, Part part, const Evalu
 
 // Sums over the tokens of one sequence.
 struct Cluster {
-  double tokens = 0, loss = 0, right = 0;
+  double tokens = 0, loss = 0, right = 0, bytes = 0, characters = 0;
 };
+
+// Whether a byte of UTF-8 is the first of a character. A character that two tokens share counts where it begins.
+bool begins_character(char byte) {
+  return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U;
+}
 
 // Adds the sequences of a batch; `log_p` (N, V) is what the model says of it.
 void add_clusters(const Batch& batch, const Tensor& log_p, std::vector<Cluster>& clusters) {
@@ -64,15 +69,16 @@ void add_clusters(const Batch& batch, const Tensor& log_p, std::vector<Cluster>&
   });
 }
 
-Estimate estimate(const std::vector<Cluster>& clusters, double Cluster::*sum) {
-  double total = 0, tokens = 0, squares = 0;
-  for (const Cluster& cluster : clusters) total += cluster.*sum, tokens += cluster.tokens;
-  const double mean = total / tokens;
-  for (const Cluster& cluster : clusters) squares += std::pow(cluster.*sum - mean * cluster.tokens, 2);
+Estimate estimate(const std::vector<Cluster>& clusters, double Cluster::*sum,
+                  double Cluster::*count_of = &Cluster::tokens) {
+  double total = 0, units = 0, squares = 0;
+  for (const Cluster& cluster : clusters) total += cluster.*sum, units += cluster.*count_of;
+  const double mean = total / units;
+  for (const Cluster& cluster : clusters) squares += std::pow(cluster.*sum - mean * cluster.*count_of, 2);
   const auto count = static_cast<double>(clusters.size());
   constexpr double normal_95 = 1.959964;
   if (clusters.size() < 2) return {mean, std::numeric_limits<double>::quiet_NaN()};
-  return {mean, normal_95 * std::sqrt(squares * count / (count - 1)) / tokens};
+  return {mean, normal_95 * std::sqrt(squares * count / (count - 1)) / units};
 }
 
 }  // namespace
@@ -115,16 +121,26 @@ Judgement judge(GPT& model, const Dataset& dataset, Part part, const EvaluateOpt
     std::size_t sequence = clusters.size(), row = 0;
     add_clusters(batch, log_p, clusters);
     for (const Index length : batch.lengths) {
-      for (Index t = 0; t < length; ++t, ++row) {
-        clusters[sequence].right += likeliest[row] == batch.targets[row] ? 1 : 0;
-      }
-      ++sequence;
+      Cluster& cluster = clusters[sequence++];
+      const std::string text =
+          dataset.tokenizer().decode(std::span(batch.targets).subspan(row, static_cast<std::size_t>(length)));
+      cluster.bytes = static_cast<double>(text.size());
+      cluster.characters = static_cast<double>(std::ranges::count_if(text, begins_character));
+      for (Index t = 0; t < length; ++t, ++row) cluster.right += likeliest[row] == batch.targets[row] ? 1 : 0;
     }
   });
-  double tokens = 0;
-  for (const Cluster& cluster : clusters) tokens += cluster.tokens;
-  return {estimate(clusters, &Cluster::loss), estimate(clusters, &Cluster::right), static_cast<Index>(tokens),
-          static_cast<Index>(clusters.size())};
+  Cluster all;
+  for (const Cluster& cluster : clusters) {
+    all.tokens += cluster.tokens, all.bytes += cluster.bytes, all.characters += cluster.characters;
+  }
+  return {.loss = estimate(clusters, &Cluster::loss),
+          .accuracy = estimate(clusters, &Cluster::right),
+          .tokens = static_cast<Index>(all.tokens),
+          .sequences = static_cast<Index>(clusters.size()),
+          .loss_per_byte = estimate(clusters, &Cluster::loss, &Cluster::bytes),
+          .loss_per_character = estimate(clusters, &Cluster::loss, &Cluster::characters),
+          .bytes = static_cast<Index>(all.bytes),
+          .characters = static_cast<Index>(all.characters)};
 }
 
 }  // namespace gradus::models

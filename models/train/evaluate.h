@@ -30,7 +30,7 @@ Evaluation evaluate(GPT& model, const Dataset& dataset, Part part = Part::held_o
 /// How many sequences of a part have about `tokens` tokens together; 0, which means all, if the part has no more.
 Index sequences_of(const Dataset& dataset, Part part, Index tokens);
 
-/// A mean over tokens and half the width of its 95 % confidence interval; NaN where there is only one sequence.
+/// A mean and half the width of its 95 % confidence interval; NaN where there is only one sequence.
 struct Estimate {
   double value = 0, margin = 0;
 };
@@ -40,6 +40,10 @@ struct Judgement {
   Estimate loss;      // nats per token
   Estimate accuracy;  // share of the targets that the model ranked first
   Index tokens = 0, sequences = 0;
+  // Nats per byte and per character of the text that the targets stand for, a boundary being a line end: what models
+  // with different tokenizers are compared by.
+  Estimate loss_per_byte, loss_per_character;
+  Index bytes = 0, characters = 0;
 };
 
 /// Like evaluate(), with accuracy; the intervals are for new data of the same kind. Sequences count as independent, not

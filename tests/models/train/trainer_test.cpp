@@ -551,5 +551,30 @@ TEST(Judge, LossAccuracyAndIntervals) {
   EXPECT_TRUE(std::isnan(judge(s.model, one).loss.margin));
 }
 
+TEST(Judge, PerByteAndPerCharacterWhateverTheTokensAre) {
+  const std::string text = "가나다 abc, 하늘 땅 별 12\n가나 abc 땅 하늘 별별\n";
+  manual_seed(1);
+  const auto of = [&](const AnyTokenizer& tokenizer) {
+    const TextDataset data(text, tokenizer, {.block_size = 8, .held_out = 0});
+    GPT model(small_config(tokenizer.vocab_size()));
+    return judge(model, data, Part::train);
+  };
+  const Judgement characters = of(CharTokenizer::from_text(text)), bytes = of(ByteTokenizer(false));
+  EXPECT_EQ(characters.characters, characters.tokens);
+  EXPECT_EQ(characters.loss_per_character.value, characters.loss.value);
+  EXPECT_EQ(characters.loss_per_character.margin, characters.loss.margin);
+  // The first token is no target: a character, or the first byte of one, which counts where it begins.
+  EXPECT_EQ(characters.bytes, static_cast<Index>(text.size()) - 3);
+  EXPECT_EQ(bytes.bytes, static_cast<Index>(text.size()) - 1);
+  EXPECT_EQ(bytes.characters, characters.characters);
+  EXPECT_EQ(bytes.loss_per_byte.value, bytes.loss.value);
+  for (const Judgement& one : {characters, bytes}) {
+    const double all = one.loss.value * static_cast<double>(one.tokens);
+    EXPECT_NEAR(one.loss_per_byte.value * static_cast<double>(one.bytes), all, 1e-9);
+    EXPECT_NEAR(one.loss_per_character.value * static_cast<double>(one.characters), all, 1e-9);
+    EXPECT_GT(one.loss_per_byte.margin, 0);
+  }
+}
+
 }  // namespace
 }  // namespace gradus::models
