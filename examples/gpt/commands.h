@@ -29,6 +29,7 @@ void add_eval(CLI::App& app, const std::string& program, Action& action);
 void add_info(CLI::App& app, const std::string& program, Action& action);
 void add_check(CLI::App& app, const std::string& program, Action& action);
 void add_profile(CLI::App& app, const std::string& program, Action& action);
+void add_tokenize(CLI::App& app, const std::string& program, Action& action);
 
 /// Throws UsageError unless `condition` holds.
 template <class... Args>

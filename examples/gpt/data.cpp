@@ -26,7 +26,7 @@ namespace models = gradus::models;
 using gradus::Index;
 using models::RunData;
 
-std::string read_standard_input() {
+std::string read_standard_input(bool may_be_empty) {
   std::string bytes;
   constexpr std::size_t chunk = 1 << 16;
   const std::size_t most = models::longest_text();
@@ -40,7 +40,8 @@ std::string read_standard_input() {
                   most / 1'000'000);
   }
   gradus::check(std::ferror(stdin) == 0, "standard input cannot be read; give the text in a file");
-  gradus::check(!bytes.empty(), "standard input is empty; give a text, e.g. cat a.txt b.txt | gpt train --data -");
+  gradus::check(may_be_empty || !bytes.empty(),
+                "standard input is empty; give a text, e.g. cat a.txt b.txt | gpt train --data -");
   return bytes;
 }
 
@@ -195,20 +196,20 @@ std::unique_ptr<models::Dataset> make_dataset(const Text& text, const std::optio
                   : std::make_unique<Running>(text.running, tokenizer, options, progress);
 }
 
-Index characters_of(const models::Dataset& dataset) {
-  Index all = dataset.tokens(models::Part::train) + dataset.tokens(models::Part::held_out);
-  if (const auto* documents = dynamic_cast<const models::DocumentDataset*>(&dataset)) {
-    all -= documents->num_documents();  // the boundaries
-  } else if (const auto* running = dynamic_cast<const models::TextDataset*>(&dataset)) {
-    all = running->num_tokens();
-  }
+Index characters_of(const Text& text) {
+  Index all = characters_in(text.running);
+  for (const std::string& line : text.lines) all += characters_in(line);
   return all;
 }
 
 }  // namespace
 
-std::string read_source(const std::string& source) {
-  if (source == standard_input) return read_standard_input();
+Index characters_in(std::string_view text) {
+  return std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; });
+}
+
+std::string read_source(const std::string& source, bool may_be_empty) {
+  if (source == standard_input) return read_standard_input(may_be_empty);
   if (!source.starts_with(bundled_prefix)) return models::read_file(source);
   if (source == "bundled:names") return std::string(gradus::embedded::names);
   if (source == "bundled:korean_names") return std::string(gradus::embedded::korean_names);
@@ -309,7 +310,7 @@ Data make_data(Text text, std::optional<Text> held_out, const RunData& info,
     }
     gradus::fail("{}: {}", name_of(text.files), told(problem));
   }
-  data.characters = characters_of(*data.dataset);
+  data.characters = characters_of(text) + (held_out ? characters_of(*held_out) : 0);
   return data;
 }
 

@@ -14,8 +14,12 @@ namespace gpt {
 
 inline constexpr std::string_view standard_input = "-", bundled_prefix = "bundled:";
 
-/// The bytes of a file, of standard input ("-"), or of a bundled text.
-std::string read_source(const std::string& source);
+/// The bytes of a file, of standard input ("-"), or of a bundled text. Throws Error where there are none, but for
+/// standard input that may be empty.
+std::string read_source(const std::string& source, bool may_be_empty = false);
+
+/// How many characters a text in UTF-8 has.
+gradus::Index characters_in(std::string_view text);
 
 /// Texts as a model learns them: lines that are documents, or one running text.
 struct Text {

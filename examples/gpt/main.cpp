@@ -71,6 +71,7 @@ int run_command(int argc, char** argv) {
   gpt::add_info(app, program, action);
   gpt::add_check(app, program, action);
   gpt::add_profile(app, program, action);
+  gpt::add_tokenize(app, program, action);
   try {
     std::vector<std::string> arguments = gpt::checked_arguments(app, {argv + std::min(argc, 1), argv + argc});
     std::ranges::reverse(arguments);  // as CLI11 takes them

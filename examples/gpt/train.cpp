@@ -17,6 +17,7 @@
 #include "hints.h"
 #include "numbers.h"
 #include "output.h"
+#include "tokenizer_choice.h"
 #include "train_arguments.h"
 #include "train_header.h"
 #include "train_session.h"
@@ -174,6 +175,7 @@ TrainArguments with_config(const TrainArguments& given) {
     models::check_is_text(json, *arguments.config);
     arguments.fill_from(json, *arguments.config);
   }
+  if (arguments.tokenizer) arguments.tokenizer = full_choice(*arguments.tokenizer);
   return arguments;
 }
 

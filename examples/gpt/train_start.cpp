@@ -17,6 +17,7 @@
 #include "hints.h"
 #include "numbers.h"
 #include "run_text.h"
+#include "tokenizer_choice.h"
 
 namespace gpt {
 namespace {
@@ -123,9 +124,15 @@ std::optional<models::AnyTokenizer> start_tokenizer(const TrainArguments& argume
                                                     const Text& text, const std::optional<Text>& held_out,
                                                     const models::RunData& info) {
   if (!start.tokenizer || start.checkpoint) return start.tokenizer;
-  const auto* const characters = start.tokenizer->as<models::CharTokenizer>();
-  if (characters == nullptr) return start.tokenizer;  // of a kind that knows every text
+  gradus::check(!arguments.tokenizer,
+                "--tokenizer is '{}', but the weights of '{}' have learned their own tokens; leave it out",
+                arguments.tokenizer.value_or(""), *arguments.init_from);
   const bool documents = info.format == models::TextFormat::lines;
+  const auto* const characters = start.tokenizer->as<models::CharTokenizer>();
+  if (const auto* const bpe = start.tokenizer->as<models::BPETokenizer>(); bpe != nullptr && documents) {
+    return bpe->with_boundary(true);
+  }
+  if (characters == nullptr) return start.tokenizer;  // of a kind that knows every text
   const models::CharTokenizer known(characters->characters(), documents);
   if (*arguments.unknown != "refuse" && *arguments.unknown != "add") return known;
   const models::CharTokenizer own = make_tokenizer(text, held_out, info.format, arguments.quiet);
@@ -194,6 +201,9 @@ Data load_data(const TrainArguments& arguments, const Start& start) {
       "running text: --format text",
       name_of(*arguments.sources));
   std::optional<models::AnyTokenizer> tokenizer = start_tokenizer(arguments, start, text, held_out, info);
+  if (!tokenizer && arguments.tokenizer) {
+    tokenizer = chosen_tokenizer(*arguments.tokenizer, text, held_out, info.format, arguments.quiet);
+  }
   return make_data(std::move(text), std::move(held_out), info, std::move(tokenizer), arguments.quiet);
 }
 

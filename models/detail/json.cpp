@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <concepts>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -14,24 +15,66 @@ namespace {
 // of ours is nested deeper than three.
 constexpr int deepest = 16;
 
-}  // namespace
+// What parse_json() watches while the file is read: fields that are there twice, and those that are to lie apart.
+class Watcher {
+ public:
+  Watcher(std::string_view name, const Path* path, Fields* apart) : name_(name), path_(path), apart_(apart) {}
 
-Json parse_json(std::string_view text, std::string_view name) {
-  std::vector<std::set<std::string>> keys;  // of the objects that are open
-  const auto watch = [&](int depth, Json::parse_event_t event, const Json& value) {
-    check(depth <= deepest, "{}: the file is nested deeper than {} levels; it is damaged or something else", name,
+  // Whether `value` is to be part of the result.
+  bool operator()(int depth, Json::parse_event_t event, const Json& value) {
+    check(depth <= deepest, "{}: the file is nested deeper than {} levels; it is damaged or something else", name_,
           deepest);
-    if (event == Json::parse_event_t::object_start) keys.emplace_back();
-    if (event == Json::parse_event_t::object_end) keys.pop_back();
-    if (event == Json::parse_event_t::key) {
-      const auto& key = value.get_ref<const std::string&>();
-      check(keys.back().insert(key).second, "{}: there is a second field \"{}\"; remove one of them", name, key);
+    // The parser does not tell of the ends of what lies apart.
+    inside_.resize(static_cast<std::size_t>(depth));
+    keys_.resize(static_cast<std::size_t>(depth));
+    switch (event) {
+      case Json::parse_event_t::object_start:
+        check(++objects_ <= most_objects, "{}: the file has more than {} objects; it is damaged or something else",
+              name_, most_objects);
+        [[fallthrough]];
+      case Json::parse_event_t::array_start:
+        inside_.emplace_back();
+        keys_.emplace_back();
+        return true;
+      case Json::parse_event_t::key:
+        return add_key(value.get_ref<const std::string&>());
+      case Json::parse_event_t::value:
+        if (is_apart()) apart_->back().second = value;
+        return true;
+      default:
+        return true;
     }
-    return true;
-  };
+  }
+
+ private:
+  bool add_key(const std::string& key) {
+    check(keys_.back().insert(key).second, "{}: there is a second field \"{}\"; remove one of them", name_, key);
+    inside_.back() = key;
+    if (!is_apart()) return true;
+    apart_->emplace_back(key, Json());
+    return false;
+  }
+  // Whether this is about a field of the object at `path`.
+  bool is_apart() const {
+    return path_ != nullptr && inside_.size() == path_->size() + 1 && !keys_.back().empty() &&
+           std::equal(path_->begin(), path_->end(), inside_.begin());
+  }
+
+  // When an object ends, the parser looks through all that its parent has.
+  static constexpr int most_objects = 20'000;
+
+  std::string_view name_;
+  const Path* path_;
+  Fields* apart_;
+  Path inside_;                              // the key at which each open object or list is
+  std::vector<std::set<std::string>> keys_;  // of the open objects
+  int objects_ = 0;
+};
+
+Json parse(std::string_view text, std::string_view name, Watcher watcher) {
   Json json;
   try {
-    json = Json::parse(text, watch);
+    json = Json::parse(text, std::ref(watcher));
   } catch (const Json::parse_error& error) {
     const std::string_view before = text.substr(0, error.byte > 0 ? error.byte - 1 : 0);
     fail("{}: it is not valid JSON at line {}, byte {}; mend it there, or restore the file if it was cut short", name,
@@ -41,6 +84,16 @@ Json parse_json(std::string_view text, std::string_view name) {
   }
   check(json.is_object(), "{}: the file holds a JSON {}, an object is needed", name, json.type_name());
   return json;
+}
+
+}  // namespace
+
+Json parse_json(std::string_view text, std::string_view name) {
+  return parse(text, name, Watcher(name, nullptr, nullptr));
+}
+
+Json parse_json(std::string_view text, std::string_view name, const Path& path, Fields& fields) {
+  return parse(text, name, Watcher(name, &path, &fields));
 }
 
 std::optional<Json> try_parse_json(std::string_view text) {

@@ -8,6 +8,8 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include <gradus/core/tensor.h>
 
@@ -18,6 +20,15 @@ using Json = nlohmann::ordered_json;  // fields stay in the order in which they 
 
 /// A JSON object; throws Error with `name` for anything else.
 Json parse_json(std::string_view text, std::string_view name);
+
+/// The keys that lead to an object within others; none lead to the outermost.
+using Path = std::vector<std::string>;
+/// The fields of an object in the order of the file. What is an object or a list is null here.
+using Fields = std::vector<std::pair<std::string, Json>>;
+
+/// The same, but the fields of the object at `path` are put into `fields` and not into the result: Json looks through
+/// all fields that an object has when it adds one, which takes minutes with a vocabulary.
+Json parse_json(std::string_view text, std::string_view name, const Path& path, Fields& fields);
 
 /// Any JSON value, or std::nullopt if `text` is none.
 std::optional<Json> try_parse_json(std::string_view text);

@@ -25,6 +25,18 @@ constexpr std::array<Kind, sizeof...(Kinds)> kinds_of(std::tuple<Kinds...>*) {
 
 constexpr auto kinds = kinds_of(static_cast<TokenizerKinds*>(nullptr));
 
+// What a file calls its kind; null for nothing. Files with a "model" are laid out as Hugging Face's tokenizers have it.
+detail::Json type_in(std::string_view json, std::string_view name) {
+  detail::Fields fields;
+  detail::parse_json(json, name, {}, fields);
+  detail::Json type;
+  for (const auto& [key, value] : fields) {
+    if (key == "model") return BPETokenizer::type;
+    if (key == "type") type = value.is_null() ? "null" : value;
+  }
+  return type;
+}
+
 }  // namespace
 
 AnyTokenizer::operator const CharTokenizer&() const {
@@ -35,20 +47,28 @@ AnyTokenizer::operator const CharTokenizer&() const {
 }
 
 AnyTokenizer AnyTokenizer::from_json(std::string_view json, std::string_view name) {
-  const detail::Json object = detail::parse_json(json, name);
-  const auto type = detail::JsonReader(object, std::string(name)).get<std::string>("type");
-  const auto* const known =
-      std::ranges::find(kinds, type, [](const Kind& kind) { return std::string_view(kind.type); });
+  const detail::Json type = type_in(json, name);
+  check(!type.is_null(), "{}: the field \"type\" is missing; add it, or write the file anew", name);
+  const auto* const known = std::ranges::find_if(kinds, [&](const Kind& kind) { return type == kind.type; });
   if (known == kinds.end()) {
     std::string types;
     for (const Kind& kind : kinds) types += fmt::format("{}\"{}\"", types.empty() ? "" : ", ", kind.type);
-    fail("{}: \"type\" is \"{}\", this version knows only {}", name, type, types);
+    fail("{}: \"type\" is {}, this version knows only {}", name, detail::dump(type), types);
   }
   return known->read(json, name);
 }
 
 AnyTokenizer AnyTokenizer::load(const std::filesystem::path& path) {
-  return from_json(read_file(path), path.native());
+  constexpr const char* usual = "tokenizer.json";
+  std::error_code error;
+  const bool is_folder = std::filesystem::is_directory(path, error);
+  const std::filesystem::path file = is_folder ? path / usual : path;
+  if (is_folder && !std::filesystem::exists(file, error)) return BPETokenizer::load(path);
+  const std::string text = read_file(file), name = file.native();
+  const std::size_t begin = text.find_first_not_of(" \t\r\n");
+  const bool is_object = begin != std::string::npos && text[begin] == '{';
+  const bool is_ours = file.filename() == usual || (is_object && !type_in(text, name).is_null());
+  return is_ours ? from_json(text, name) : BPETokenizer::load(path);
 }
 
 }  // namespace gradus::models

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <type_traits>
 
+#include <gradus/models/text/bpe_tokenizer.h>
 #include <gradus/models/text/byte_tokenizer.h>
 #include <gradus/models/text/char_tokenizer.h>
 
@@ -13,7 +14,7 @@ namespace gradus::models {
 #pragma GCC visibility push(default)
 
 /// Every kind that a file may name. A kind has `type`, the name, and from_json().
-using TokenizerKinds = std::tuple<CharTokenizer, ByteTokenizer>;
+using TokenizerKinds = std::tuple<CharTokenizer, ByteTokenizer, BPETokenizer>;
 
 /// Copies share the tokenizer, which never changes.
 class AnyTokenizer final : public Tokenizer {
@@ -39,6 +40,8 @@ class AnyTokenizer final : public Tokenizer {
 
   /// Reads what to_json() of any kind wrote. Throws Error, with `name`, for anything else.
   static AnyTokenizer from_json(std::string_view json, std::string_view name = "tokenizer.json");
+  /// The same from a file, or whatever BPETokenizer::load() reads: a folder with a tokenizer in it, or one of its
+  /// files.
   static AnyTokenizer load(const std::filesystem::path& path);
 
  private:

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <system_error>
 
 #include <gradus/core/check.h>
@@ -116,13 +117,6 @@ std::u32string decode_leniently(std::string_view text) {
   return characters;
 }
 
-bool is_space(char32_t c) {
-  if (c < 0x80) return c == ' ' || (c >= '\t' && c <= '\r');
-  const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
-  return c == 0x85 || category == UTF8PROC_CATEGORY_ZS || category == UTF8PROC_CATEGORY_ZL ||
-         category == UTF8PROC_CATEGORY_ZP;
-}
-
 // A carriage return alone ends lines where nothing else does, as in files of the first Macintosh systems.
 char end_of_line(std::string_view text) {
   const bool returns_alone = text.find('\n') == std::string_view::npos && text.find('\r') != std::string_view::npos;
@@ -130,8 +124,8 @@ char end_of_line(std::string_view text) {
 }
 
 std::u32string_view strip(std::u32string_view line) {
-  while (!line.empty() && is_space(line.front())) line.remove_prefix(1);
-  while (!line.empty() && is_space(line.back())) line.remove_suffix(1);
+  while (!line.empty() && detail::is_space(line.front())) line.remove_prefix(1);
+  while (!line.empty() && detail::is_space(line.back())) line.remove_suffix(1);
   return line;
 }
 
@@ -194,6 +188,43 @@ void write_text(const std::filesystem::path& path, std::string_view text) {
 }
 
 namespace detail {
+namespace {
+
+[[noreturn]] void fail_at(std::size_t offset, std::string_view text, std::string_view name) {
+  fail(
+      "{}: byte 0x{:02x} at offset {} (line {}) is not UTF-8; if it is text in another encoding, such as CP949 "
+      "(Korean, EUC-KR), convert it to UTF-8: iconv -f CP949 -t UTF-8",
+      name, static_cast<unsigned char>(text[offset]), offset,
+      1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(offset), '\n'));
+}
+
+}  // namespace
+
+bool is_space(char32_t c) {
+  if (c < 0x80) return c == ' ' || (c >= '\t' && c <= '\r');
+  const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
+  return c == 0x85 || category == UTF8PROC_CATEGORY_ZS || category == UTF8PROC_CATEGORY_ZL ||
+         category == UTF8PROC_CATEGORY_ZP;
+}
+
+void check_utf8(std::string_view text, std::string_view name) {
+  for (std::size_t i = 0; i < text.size();) {
+    std::uint64_t eight = 0;
+    if (i + sizeof eight <= text.size()) {
+      constexpr std::uint64_t high_bits = 0x8080808080808080;
+      std::memcpy(&eight, text.data() + i, sizeof eight);
+      if ((eight & high_bits) == 0) {
+        i += sizeof eight;
+        continue;
+      }
+    }
+    utf8proc_int32_t c = 0;
+    const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data()) + i;
+    const utf8proc_ssize_t length = utf8proc_iterate(bytes, static_cast<utf8proc_ssize_t>(text.size() - i), &c);
+    if (length <= 0) fail_at(i, text, name);
+    i += static_cast<std::size_t>(length);
+  }
+}
 
 void decode_blocks(std::string_view text, std::string_view name, const std::function<void(std::u32string_view)>& take,
                    const Progress& progress) {
@@ -216,12 +247,7 @@ void decode_blocks(std::string_view text, std::string_view name, const std::func
     if (c >= 0x80) {
       const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data()) + i;
       length = utf8proc_iterate(bytes, static_cast<utf8proc_ssize_t>(text.size() - i), &c);
-      if (length <= 0) {
-        fail(
-            "{}: byte 0x{:02x} at offset {} (line {}) is not UTF-8; if it is text in another encoding, such as CP949 "
-            "(Korean, EUC-KR), convert it to UTF-8: iconv -f CP949 -t UTF-8",
-            name, *bytes, i, 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(i), '\n'));
-      }
+      if (length <= 0) fail_at(i, text, name);
     }
     i += static_cast<std::size_t>(length);
     const auto character = static_cast<char32_t>(c);
@@ -336,7 +362,7 @@ std::vector<std::string> split_documents(std::string_view text, std::string_view
 
 std::string without_leading_space(std::string_view text) {
   const std::u32string characters = decode_utf8(text);
-  return encode_utf8({std::ranges::find_if_not(characters, is_space), characters.end()});
+  return encode_utf8({std::ranges::find_if_not(characters, detail::is_space), characters.end()});
 }
 
 std::string read_text(const std::filesystem::path& path) {

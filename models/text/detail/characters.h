@@ -1,4 +1,4 @@
-// Decodes UTF-8 in blocks, so that a large text is never held whole as code points.
+// UTF-8 checked, and decoded in blocks, so that a large text is never held whole as code points.
 #pragma once
 
 #include <functional>
@@ -12,6 +12,12 @@ namespace gradus::models::detail {
 /// Passes on what decode_utf8() would give, some thousand characters at a time.
 void decode_blocks(std::string_view text, std::string_view name, const std::function<void(std::u32string_view)>& take,
                    const Progress& progress = {});
+
+/// Throws Error with `name`, offset and line of the first byte that is not UTF-8, as decode_blocks() does.
+void check_utf8(std::string_view text, std::string_view name);
+
+/// Whether a character has Unicode's property White_Space.
+bool is_space(char32_t c);
 
 /// The characters that were added, each once and sorted.
 class CharacterSet {
