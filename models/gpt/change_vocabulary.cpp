@@ -59,9 +59,10 @@ GPT adapt(const GPT& model, const Tokenizer& from, const GPTConfig& config, cons
         own.block_size);
   GPTConfig alike = config;
   alike.vocab_size = own.vocab_size, alike.block_size = own.block_size, alike.dropout = own.dropout;
+  alike.attn_dropout = own.attn_dropout, alike.embd_dropout = own.embd_dropout;
   alike.checkpoint_activations = own.checkpoint_activations;
   check(alike == own,
-        "adapt: the configurations differ in more than vocab_size, block_size, dropout and checkpoint_activations; "
+        "adapt: the configurations differ in more than vocab_size, block_size, dropouts and checkpoint_activations; "
         "make them alike");
   GPT adapted(config);
   adapted.to(model.dtype());

@@ -10,7 +10,7 @@ namespace gradus::models {
 /// A model of `config` for the tokenizer `to`, with the weights of `model`, whose tokenizer is `from`. Tokens that both
 /// have keep their rows in embedding and head. New tokens begin as in a new model, drawn from the default generator.
 /// Positions from config.block_size on are left out. Throws Error for a configuration that differs in more than
-/// vocab_size, block_size, dropout and checkpoint_activations, and for a larger block_size.
+/// vocab_size, block_size, dropouts and checkpoint_activations, and for a larger block_size.
 GPT adapt(const GPT& model, const Tokenizer& from, const GPTConfig& config, const Tokenizer& to);
 
 #pragma GCC visibility pop
