@@ -278,7 +278,8 @@ std::vector<std::string> save_gpt2(const fs::path& folder, const GPT& model,
                                    const std::optional<AnyTokenizer>& tokenizer, nn::SaveOptions options) {
   const GPTConfig& config = model.config();
   const std::string reason = detail::why_no_gpt2(config);
-  check(reason.empty(), "save_gpt2: this model has no form in GPT-2's files: {}; train one with --preset gpt2's parts",
+  check(reason.empty(),
+        "save_gpt2: this model has no form in GPT-2's files: {}; keep it as it is, or train one of GPT-2's form",
         reason);
   check(!tokenizer || tokenizer->vocab_size() <= config.vocab_size,
         "save_gpt2: the tokenizer has {} tokens, the model {}; give the model's own",
