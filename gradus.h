@@ -23,6 +23,7 @@
 #include <gradus/models/gpt/change_vocabulary.h>
 #include <gradus/models/gpt/cost.h>
 #include <gradus/models/gpt/gpt.h>
+#include <gradus/models/gpt/gpt2.h>
 #include <gradus/models/text/any_tokenizer.h>
 #include <gradus/models/text/byte_tokenizer.h>
 #include <gradus/models/text/char_tokenizer.h>

@@ -5,10 +5,10 @@
 
 #include <gradus/core/ops.h>
 #include <gradus/core/runtime/random.h>
-#include <gradus/models/train/run_folder.h>
 #include <gradus/nn/gradcheck.h>
 
 #include "commands.h"
+#include "model.h"
 #include "numbers.h"
 #include "output.h"
 #include "run_text.h"
@@ -38,7 +38,7 @@ struct Subject {
 
 // The model of a run, on its own text or another.
 Subject trained(const CheckArguments& given) {
-  models::Run run = models::load_run(given.folder, given.best ? models::best_file : models::model_file);
+  models::Run run = load_model(given.folder, given.best);
   const Data data = read_data_of_run(given.sources, given.folder, run.data, run.tokenizer);
   Subject subject{given.folder, std::move(run.model), {}};
   data.dataset->next(given.sequences, subject.batch);

@@ -27,6 +27,7 @@ void add_train(CLI::App& app, const std::string& program, Action& action);
 void add_sample(CLI::App& app, const std::string& program, Action& action);
 void add_eval(CLI::App& app, const std::string& program, Action& action);
 void add_info(CLI::App& app, const std::string& program, Action& action);
+void add_export(CLI::App& app, const std::string& program, Action& action);
 void add_check(CLI::App& app, const std::string& program, Action& action);
 void add_profile(CLI::App& app, const std::string& program, Action& action);
 void add_tokenize(CLI::App& app, const std::string& program, Action& action);

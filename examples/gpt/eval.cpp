@@ -7,9 +7,9 @@
 #include <numbers>
 
 #include <gradus/models/train/evaluate.h>
-#include <gradus/models/train/run_folder.h>
 
 #include "commands.h"
+#include "model.h"
 #include "numbers.h"
 #include "output.h"
 #include "run_text.h"
@@ -97,7 +97,7 @@ Subject subject_of(const EvalArguments& arguments, const models::Run& run) {
 
 int eval(const EvalArguments& arguments) {
   const EndsTold early("\ngpt: stopped before all was evaluated\n");
-  models::Run run = models::load_run(arguments.folder, arguments.best ? models::best_file : models::model_file);
+  models::Run run = load_model(arguments.folder, arguments.best);
   const Subject subject = subject_of(arguments, run);
   const Data& data = subject.data;
   constexpr Index most_tokens = 1'000'000;
@@ -156,7 +156,10 @@ int eval(const EvalArguments& arguments) {
 void add_eval(CLI::App& app, const std::string&, Action& action) {
   auto arguments = std::make_shared<EvalArguments>();
   CLI::App& command = *app.add_subcommand("eval", "Judge a trained model on text it has not seen");
-  command.add_option("DIR", arguments->folder, "The folder that gpt train wrote")->required();
+  command
+      .add_option("DIR", arguments->folder,
+                  "The folder that gpt train wrote, or a GPT-2's with config.json and model.safetensors")
+      ->required();
   command
       .add_option(
           "--data", arguments->sources,

@@ -13,6 +13,7 @@
 
 #include "commands.h"
 #include "data.h"
+#include "model.h"
 #include "numbers.h"
 #include "output.h"
 #include "train_arguments.h"
@@ -115,11 +116,17 @@ void print_run(const std::string& folder, const models::Moment& moment) {
 
 int info(const InfoArguments& arguments) {
   const std::string& folder = arguments.folder;
-  const models::Run run = models::load_run(folder, arguments.best ? models::best_file : models::model_file);
+  const models::Run run = load_model(folder, arguments.best);
   const models::GPTConfig& config = run.model.config();
   print("model            {}, width {}, {}, context {}, vocabulary {}, dropout {:g}\n",
         counted(config.n_layer, "layer"), config.n_embd, counted(config.n_head, "head"), config.block_size,
         config.vocab_size, config.dropout);
+  if (is_foreign(run)) {
+    print("data             not known: it is a GPT-2 from elsewhere\n");
+    print_parameters(run.model);
+    print_cost(run.model, run.data.block_size, run.data.format);
+    return 0;
+  }
   print("data             {}, {}\n", name_of(run.data.sources()),
         run.data.format == models::TextFormat::lines ? "documents" : "running text");
   if (run.data.block_size < config.block_size) {
@@ -145,7 +152,10 @@ int info(const InfoArguments& arguments) {
 void add_info(CLI::App& app, const std::string&, Action& action) {
   auto arguments = std::make_shared<InfoArguments>();
   CLI::App& command = *app.add_subcommand("info", "Show what a model consists of and how its training went");
-  command.add_option("DIR", arguments->folder, "The folder that gpt train wrote")->required();
+  command
+      .add_option("DIR", arguments->folder,
+                  "The folder that gpt train wrote, or a GPT-2's with config.json and model.safetensors")
+      ->required();
   command.add_flag("--best", arguments->best, "Show the model with the lowest held-out loss, not the last one");
   add_threads(command);
   command.footer(

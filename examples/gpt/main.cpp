@@ -69,6 +69,7 @@ int run_command(int argc, char** argv) {
   gpt::add_sample(app, program, action);
   gpt::add_eval(app, program, action);
   gpt::add_info(app, program, action);
+  gpt::add_export(app, program, action);
   gpt::add_check(app, program, action);
   gpt::add_profile(app, program, action);
   gpt::add_tokenize(app, program, action);

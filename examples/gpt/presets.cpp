@@ -77,7 +77,29 @@ const Preset shakespeare = {
     .temperature = 0.8,
 };
 
-const std::array<Preset, 3> all = {names, microgpt, shakespeare};
+// After nanoGPT's config/finetune_shakespeare.py.
+const Preset finetune = {
+    .name = "finetune",
+    .summary = "running text for a GPT-2 that --init-from names: ten minutes at a small learning rate",
+    .source = nullptr,
+    .format = TextFormat::text,
+    .model = GPTConfig::gpt2("124M"),
+    .train = {.seconds = 600,
+              .batch_size = 1,
+              .accumulation = 8,
+              .lr = 3e-5,
+              .min_lr = 3e-6,
+              .warmup = 10,
+              .schedule = Schedule::cosine,
+              .weight_decay = 0.1,
+              .beta1 = 0.9,
+              .beta2 = 0.95,
+              .clip = 1},
+    .epochs = 0,
+    .temperature = 0.8,
+};
+
+const std::array<Preset, 4> all = {names, microgpt, shakespeare, finetune};
 
 }  // namespace
 

@@ -6,11 +6,11 @@
 #include <sstream>
 
 #include <gradus/models/text/text.h>
-#include <gradus/models/train/run_folder.h>
 #include <gradus/models/train/trainer.h>
 #include <gradus/nn/profile.h>
 
 #include "commands.h"
+#include "model.h"
 #include "numbers.h"
 #include "output.h"
 #include "run_text.h"
@@ -47,7 +47,7 @@ models::TrainOptions options_of(const models::Run& run, const std::string& folde
 int profile(const ProfileArguments& arguments) {
   const EndsTold early("\ngpt: stopped before the steps were measured\n");
   constexpr Index warmup = 3;  // memory, threads and caches are then as in the middle of a training
-  models::Run run = models::load_run(arguments.folder, arguments.best ? models::best_file : models::model_file);
+  models::Run run = load_model(arguments.folder, arguments.best);
   const Data data = read_data_of_run(arguments.sources, arguments.folder, run.data, run.tokenizer);
   const models::TrainOptions options = options_of(run, arguments.folder, warmup + arguments.steps);
   models::Trainer trainer(run.model, *data.dataset, options);

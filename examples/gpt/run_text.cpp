@@ -14,6 +14,7 @@ namespace models = gradus::models;
 Text read_texts_of_run(const std::vector<std::string>& sources, bool named, const std::string& folder,
                        const models::RunData& info, const std::string& fingerprint, bool quiet, const char* flag) {
   if (named) return read_texts(sources, info, fingerprint, quiet);
+  gradus::check(sources.front() != "", "'{}' does not say what it has learned from; name a text with {}", folder, flag);
   gradus::check(std::ranges::find(sources, standard_input) == sources.end(),
                 "the run in '{}' read its text from standard input, which cannot be read again; give it once more with "
                 "{}: the file, or -",

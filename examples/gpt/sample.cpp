@@ -6,10 +6,10 @@
 
 #include <gradus/models/generate/generate.h>
 #include <gradus/models/text/text.h>
-#include <gradus/models/train/run_folder.h>
 
 #include "commands.h"
 #include "data.h"
+#include "model.h"
 #include "output.h"
 
 namespace gpt {
@@ -101,7 +101,7 @@ int sample(SampleArguments arguments) {
   if (!arguments.prompt.empty() && !arguments.prompt_file.empty()) {
     throw UsageError("--prompt and --prompt-file both say what samples begin with; leave one out");
   }
-  models::Run run = models::load_run(arguments.folder, arguments.best ? models::best_file : models::model_file);
+  models::Run run = load_model(arguments.folder, arguments.best);
   const bool documents = run.tokenizer.has_boundary();
   arguments.prompt = normalized_prompt(arguments, run);
   options.stop_text = run.tokenizer.normalize(options.stop_text, "--stop");
@@ -132,7 +132,10 @@ int sample(SampleArguments arguments) {
 void add_sample(CLI::App& app, const std::string&, Action& action) {
   auto arguments = std::make_shared<SampleArguments>();
   CLI::App& command = *app.add_subcommand("sample", "Invent new text with a trained model");
-  command.add_option("DIR", arguments->folder, "The folder that gpt train wrote")->required();
+  command
+      .add_option("DIR", arguments->folder,
+                  "The folder that gpt train wrote, or a GPT-2's with config.json and model.safetensors")
+      ->required();
   const auto option = [&command](const char* name, auto& value, const char* help, const char* type) {
     return command.add_option(name, value, help)->type_name(type);
   };

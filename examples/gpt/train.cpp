@@ -192,9 +192,19 @@ void check_usage(const TrainArguments& arguments) {
                     "new model learns all there are; name weights with --init-from, or leave it out",
                     *arguments.unknown));
   }
+  if (arguments.preset == "finetune" && !arguments.init_from && !arguments.resume) {
+    throw UsageError("--preset finetune trains weights further; name them with --init-from");
+  }
   if (arguments.overwrite && !arguments.out) {
     throw UsageError("--overwrite replaces the run in a folder; name that with --out");
   }
+}
+
+// Everywhere where the model has some.
+void set_dropouts(models::GPTConfig& model, double dropout) {
+  model.dropout = dropout;
+  model.embd_dropout.reset();
+  if (model.attn_dropout > 0) model.attn_dropout = dropout;
 }
 
 // What is still open, from the preset and the weights.
@@ -203,7 +213,7 @@ Preset plan_of(TrainArguments& arguments, const Start& start) {
   if (start.config) {
     const double dropout = plan.model.dropout;
     plan.model = *start.config;
-    plan.model.dropout = dropout;
+    if (dropout != plan.model.dropout) set_dropouts(plan.model, dropout);
     plan.model.checkpoint_activations = *arguments.checkpoint_activations;
     if (!start.checkpoint) plan.model.block_size = *arguments.context;
   }
@@ -295,6 +305,7 @@ void add_train(CLI::App& app, const std::string& program, Action& action) {
       "  gpt train --data towns.txt --seconds 300 --layers 4 --width 128\n"
       "  gpt train --resume runs/towns --seconds 600      resumes where it stopped\n"
       "  gpt train --preset shakespeare --data tinyshakespeare.txt\n"
+      "  gpt train --init-from gpt2 --data my.txt         fine-tunes a GPT-2 of Hugging Face's\n"
       "  gpt train --preset microgpt                      the 200-line Python program's model");
   command.callback([arguments, &action] { action = [arguments] { return train(*arguments); }; });
 }

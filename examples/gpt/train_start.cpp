@@ -10,11 +10,13 @@
 
 #include <gradus/core/runtime/random.h>
 #include <gradus/models/gpt/change_vocabulary.h>
+#include <gradus/models/gpt/gpt2.h>
 #include <gradus/models/text/text.h>
 #include <gradus/nn/files/safetensors.h>
 
 #include "commands.h"
 #include "hints.h"
+#include "model.h"
 #include "numbers.h"
 #include "run_text.h"
 #include "tokenizer_choice.h"
@@ -61,9 +63,23 @@ void begin_with_checkpoint(TrainArguments& arguments, Start& start) {
   arguments.adopt(*start.config, start.checkpoint->data.format);
 }
 
+// A GPT-2. Its attention weights are dropped only if that was asked for, since it takes much memory.
+void take_foreign_weights(TrainArguments& arguments, Start& start) {
+  if (!arguments.preset) arguments.preset = "finetune";
+  arguments.init_from = fs::absolute(*arguments.init_from).string();  // valid in any folder
+  models::Run run = load_model(*arguments.init_from);
+  start.config = run.model.config();
+  if (!arguments.dropout) start.config->attn_dropout = 0;
+  start.tokenizer = std::move(run.tokenizer);
+  start.format = run.data.format;
+  if (!arguments.dtype && run.model.dtype() == gradus::DType::f64) arguments.dtype = "f64";
+  start.weights = std::move(run.model);
+}
+
 // The weights of --init-from, and what their file says of them.
 void take_weights(TrainArguments& arguments, Start& start) {
   fs::path path = *arguments.init_from;
+  if (models::is_gpt2(path)) return take_foreign_weights(arguments, start);
   gradus::check(!fs::is_directory(path), "'{}' is a folder; name a file of weights, such as '{}'", path.native(),
                 (path / models::model_file).native());
   path = fs::absolute(path);
@@ -222,7 +238,9 @@ models::GPT make_model(const TrainArguments& arguments, const models::GPTConfig&
   }
   models::GPT model(config);
   model.to(dtype);
-  if (arguments.init_from) {
+  if (start.weights) {
+    gradus::nn::load_state(model, {start.weights->named_state(), {}}, fmt::format("'{}'", *arguments.init_from));
+  } else if (arguments.init_from) {
     gradus::nn::load_safetensors(*arguments.init_from, model);
     models::check_loaded(model, *arguments.init_from);
   }

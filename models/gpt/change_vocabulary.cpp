@@ -2,6 +2,7 @@
 #include <gradus/models/gpt/change_vocabulary.h>
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 #include <unordered_map>
 
@@ -10,8 +11,16 @@
 namespace gradus::models {
 namespace {
 
+// 0, 1, .. count - 1
+std::vector<Index> first_rows(Index count) {
+  std::vector<Index> rows(static_cast<std::size_t>(count));
+  std::iota(rows.begin(), rows.end(), Index{0});
+  return rows;
+}
+
 // For each token of `to` the one of `from` that means the same, or -1.
 std::vector<Index> same_tokens(const Tokenizer& from, const Tokenizer& to) {
+  if (from == to) return first_rows(to.vocab_size());
   // A boundary reads as a line break, which may be a token of its own.
   const auto is_text = [](const Tokenizer& tokenizer, std::int32_t token) {
     return token != tokenizer.boundary_token();
@@ -46,6 +55,21 @@ void copy_rows(const Tensor& from, const Tensor& to, const std::vector<Index>& r
   });
 }
 
+// Rows of both tables by `tokens`, as many positions as there are, and all else as it is.
+void copy_weights(const GPT& from, const GPT& to, const std::vector<Index>& tokens) {
+  const nn::NamedTensors old = from.named_parameters(), fresh = to.named_parameters();
+  for (std::size_t i = 0; i < fresh.size(); ++i) {
+    const auto& [name, parameter] = fresh[i];
+    if (name == "wte.weight" || name == "lm_head.weight") {
+      copy_rows(old[i].second, parameter, tokens);
+    } else if (name == "wpe.weight") {
+      copy_rows(old[i].second, parameter, first_rows(to.config().block_size));
+    } else {
+      parameter.copy_(old[i].second);
+    }
+  }
+}
+
 }  // namespace
 
 GPT adapt(const GPT& model, const Tokenizer& from, const GPTConfig& config, const Tokenizer& to) {
@@ -59,27 +83,27 @@ GPT adapt(const GPT& model, const Tokenizer& from, const GPTConfig& config, cons
         own.block_size);
   GPTConfig alike = config;
   alike.vocab_size = own.vocab_size, alike.block_size = own.block_size, alike.dropout = own.dropout;
+  alike.attn_dropout = own.attn_dropout, alike.embd_dropout = own.embd_dropout;
   alike.checkpoint_activations = own.checkpoint_activations;
   check(alike == own,
-        "adapt: the configurations differ in more than vocab_size, block_size, dropout and checkpoint_activations; "
+        "adapt: the configurations differ in more than vocab_size, block_size, dropouts and checkpoint_activations; "
         "make them alike");
   GPT adapted(config);
   adapted.to(model.dtype());
   const std::vector<Index> tokens = same_tokens(from, to);
-  std::vector<Index> positions(static_cast<std::size_t>(config.block_size));
-  for (std::size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<Index>(i);
-  const nn::NamedTensors old = model.named_parameters(), fresh = adapted.named_parameters();
-  for (std::size_t i = 0; i < fresh.size(); ++i) {
-    const auto& [name, parameter] = fresh[i];
-    if (name == "wte.weight" || name == "lm_head.weight") {
-      copy_rows(old[i].second, parameter, tokens);
-    } else if (name == "wpe.weight") {
-      copy_rows(old[i].second, parameter, positions);
-    } else {
-      parameter.copy_(old[i].second);
-    }
-  }
+  copy_weights(model, adapted, tokens);
   return adapted;
+}
+
+GPT cut_vocabulary(const GPT& model, Index vocab_size) {
+  GPTConfig config = model.config();
+  check(vocab_size >= 1 && vocab_size <= config.vocab_size,
+        "cut_vocabulary: {} tokens were asked for; choose from 1 to the model's {}", vocab_size, config.vocab_size);
+  config.vocab_size = vocab_size;
+  GPT cut(config);
+  cut.to(model.dtype());
+  copy_weights(model, cut, first_rows(vocab_size));
+  return cut;
 }
 
 }  // namespace gradus::models

@@ -14,17 +14,18 @@ Cost cost_of(const GPTConfig& config, DType dtype, Index batch_tokens, bool ragg
   const auto C = static_cast<double>(config.n_embd), L = static_cast<double>(config.n_layer),
              T = static_cast<double>(config.block_size), V = static_cast<double>(config.vocab_size);
   const auto bytes = static_cast<double>(size_of(dtype));
-  const double matrices = L * 12 * C * C + V * C;        // c_attn 3, c_proj 1, c_fc 4, c_proj 4; the head
-  const double attention = L * 2 * 2 * C * (T + 1) / 2;  // scores and their weighted sum
+  const auto F = static_cast<double>(config.hidden());
+  const double matrices = L * (4 * C * C + 2 * C * F) + V * C;  // c_attn 3, c_proj 1, c_fc and c_proj; the head
+  const double attention = L * 2 * 2 * C * (T + 1) / 2;         // scores and their weighted sum
   const double forward = 2 * matrices + attention;
-  // A block keeps the outputs of ln_1 C, c_attn 3 C, attention C, c_proj C, sum C, ln_2 C, c_fc 4 C, activation 4 C,
+  // A block keeps the outputs of ln_1 C, c_attn 3 C, attention C, c_proj C, sum C, ln_2 C, c_fc F, activation F,
   // c_proj C, sum C; around them stand the embeddings and their sum, the last norm, and the logits.
   const double dropout = config.dropout > 0 ? 1 : 0;
   // With dropout on attention weights a block also keeps, for each token, q, k and v by themselves (7 C), and a dozen
   // steps between scores and weights in each head (12 H T).
   const auto H = static_cast<double>(config.n_head);
   const double stored = config.attn_dropout > 0 ? 7 * C + 12 * H * T : 0;
-  const double block = (18 + 2 * dropout) * C + stored;
+  const double block = (10 + 2 * dropout) * C + 2 * F + stored;
   // With checkpoint_activations only the output of each block is kept, and one block that is computed again.
   const double blocks = config.checkpoint_activations ? L * C + block : L * block;
   const double kept = blocks + (4 + dropout) * C + 2 * V;  // the logits' gradient counts too

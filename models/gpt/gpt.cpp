@@ -44,6 +44,8 @@ Json json_of(Value value) {
       if (known == value) return name;
     }
     fail("GPTConfig: {} is not one of the named values of its field", static_cast<int>(value));
+  } else if constexpr (detail::is_optional<Value>) {
+    return value ? Json(*value) : Json();
   } else {
     return value;
   }
@@ -59,13 +61,16 @@ Value value_in(detail::JsonReader& reader, const char* key) {
       known.emplace_back(name);
     }
     fail("{}: \"{}\" is \"{}\", it must be one of {}", reader.name(), key, text, fmt::join(known, ", "));
+  } else if constexpr (detail::is_optional<Value>) {
+    if (reader.field(key).is_null()) return {};
+    return reader.get<typename Value::value_type>(key);
   } else {
     return reader.get<Value>(key);
   }
 }
 
 nn::LayerNormOptions layer_norm_options(const GPTConfig& config) {
-  return {.weight = config.norm_gain, .bias = config.bias};
+  return {.eps = config.norm_eps, .weight = config.norm_gain, .bias = config.bias};
 }
 
 // A tied head shares wte's table. It is made with one output, since a whole matrix would be filled only to be dropped.
@@ -89,10 +94,14 @@ Tensor checkpointed(const Block& block, const Tensor& x, std::span<const Index> 
 }  // namespace
 
 void GPTConfig::validate() const {
-  detail::for_each_field(*this, []<class T>(const T& value, const ConfigField<T>& field) {
-    if constexpr (std::is_arithmetic_v<T>) {
-      check(field.range.has(static_cast<double>(value)), "GPTConfig: {} is {}, it must be {}", field.name, value,
-            field.range.text());
+  const auto check_range = [](const auto& value, const auto& field) {
+    check(field.range.has(static_cast<double>(value)), "GPTConfig: {} is {}, it must be {}", field.name, value,
+          field.range.text());
+  };
+  detail::for_each_field(*this, [&]<class T>(const T& value, const ConfigField<T>& field) {
+    if constexpr (std::is_arithmetic_v<T>) check_range(value, field);
+    if constexpr (detail::is_optional<T>) {
+      if (value) check_range(*value, field);
     }
   });
   check(n_head <= n_embd, "GPTConfig: n_head is {}, it must be from 1 to {}", n_head, n_embd);
@@ -110,8 +119,8 @@ void GPTConfig::validate() const {
 
 Index GPTConfig::num_parameters() const {
   const Index norm_size = n_embd * ((norm_gain ? 1 : 0) + (norm == NormKind::layer && bias ? 1 : 0));
-  const Index biases = bias ? (3 + 1 + 4 + 1) * n_embd : 0;  // c_attn, c_proj, c_fc, c_proj
-  const Index block = (3 + 1 + 4 + 4) * n_embd * n_embd + biases + 2 * norm_size;
+  const Index biases = bias ? (3 + 1) * n_embd + hidden() + n_embd : 0;  // c_attn, c_proj, c_fc, c_proj
+  const Index block = (3 + 1) * n_embd * n_embd + 2 * n_embd * hidden() + biases + 2 * norm_size;
   const Index tables = (vocab_size * (tie_weights ? 1 : 2) + block_size) * n_embd;
   return tables + n_layer * block + ((embedding_norm ? 1 : 0) + (final_norm ? 1 : 0)) * norm_size;
 }
@@ -192,7 +201,9 @@ GPTConfig GPTConfig::from_json(std::string_view json, std::string_view name) {
 }
 
 Norm::Norm(const GPTConfig& config) : norm(nn::LayerNorm(config.n_embd, layer_norm_options(config))) {
-  if (config.norm == NormKind::rms) norm = nn::RMSNorm(config.n_embd, {.weight = config.norm_gain});
+  if (config.norm == NormKind::rms) {
+    norm = nn::RMSNorm(config.n_embd, {.eps = config.norm_eps, .weight = config.norm_gain});
+  }
 }
 
 Tensor Norm::operator()(const Tensor& x) const {
@@ -208,7 +219,9 @@ Block::Block(const GPTConfig& config)
       attn(config.n_embd, config.n_head,
            {.bias = config.bias, .dropout = config.dropout, .attn_dropout = config.attn_dropout}),
       ln_2(config),
-      mlp(config.n_embd, {.bias = config.bias, .activation = config.activation, .dropout = config.dropout}) {}
+      mlp(config.n_embd,
+          {.hidden = config.n_inner, .bias = config.bias, .activation = config.activation, .dropout = config.dropout}) {
+}
 
 Tensor Block::operator()(const Tensor& x, std::span<const Index> lengths) const {  // (N, C)
   const Tensor y = x + attn(ln_1(x), lengths);
@@ -230,7 +243,7 @@ void Block::members(nn::Visitor& visit) const {
 GPT::GPT(const GPTConfig& config)
     : wte(validated(config).vocab_size, config.n_embd),
       wpe(config.block_size, config.n_embd),
-      drop(config.dropout),
+      drop(config.embd_dropout.value_or(config.dropout)),
       lm_head(make_head(config, wte)),
       config_(config) {
   if (config.embedding_norm) ln_emb.emplace(config);

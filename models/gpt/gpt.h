@@ -43,7 +43,12 @@ struct GPTConfig {
   // Training keeps only what goes into each block, and computes the block again for its gradients: much less memory,
   // about a third more time, the same bits (checkpoint() of core/checkpoint.h).
   bool checkpoint_activations = false;
+  Index n_inner = 0;                        // width of the MLP's hidden layer; 0: four times n_embd
+  double norm_eps = 1e-5;                   // what every norm adds to the variance
+  std::optional<double> embd_dropout = {};  // on the embeddings; empty: dropout
 
+  /// Width of the MLP's hidden layer.
+  Index hidden() const { return n_inner != 0 ? n_inner : 4 * n_embd; }
   /// Throws Error that says which size does not fit and what would.
   void validate() const;
   /// How many trainable numbers a GPT of this configuration has, without making one. Tied weights count once.
@@ -59,8 +64,8 @@ struct GPTConfig {
   /// the end; ReLU, no biases, a head of its own, every matrix N(0, 0.08).
   static GPTConfig microgpt(Index vocab_size);
 
-  /// An object with a field for each member, by the same name. from_json throws Error for anything else; only
-  /// attn_dropout and checkpoint_activations may be absent, as in older files.
+  /// An object with a field for each member, by the same name. from_json throws Error for anything else; the
+  /// fields from attn_dropout on may be absent, as in older files.
   std::string to_json() const;
   static GPTConfig from_json(std::string_view json, std::string_view name = "config.json");
 

@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 
 #include <gradus/nn/files/atomic_file.h>
+#include <gradus/nn/files/detail/half.h>
 #include <gradus/nn/files/detail/input_file.h>
 #include <gradus/nn/files/detail/zip.h>
 
@@ -223,17 +224,6 @@ class Places {
   std::array<Index, Shape::max_rank> strides_{}, at_{};
 };
 
-// IEEE 754's half precision, 1 + 5 + 10 bits; float holds each exactly.
-float half_to_float(std::uint16_t bits) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(bits >> 15) << 31;
-  const std::uint32_t exponent = bits >> 10 & 0x1fU, fraction = bits & 0x3ffU;
-  if (exponent == 0) {
-    const float value = static_cast<float>(fraction) * 0x1p-24F;
-    return std::bit_cast<float>(std::bit_cast<std::uint32_t>(value) | sign);
-  }
-  return std::bit_cast<float>(sign | (exponent == 0x1f ? 0xffU : exponent + 112) << 23 | fraction << 13);
-}
-
 // f(place, number) for every number; T is the file's type, f16 as uint16_t.
 template <class T, class F>
 void each_number(Source& source, const Header& header, const F& f) {
@@ -289,7 +279,8 @@ bool fits_in_f64(T n) {
 template <class To>
 void fill_floats(Source& source, const Header& header, std::span<To> to) {
   if (header.size == 2) {
-    each_number<std::uint16_t>(source, header, [&](std::size_t i, std::uint16_t n) { to[i] = half_to_float(n); });
+    each_number<std::uint16_t>(source, header,
+                               [&](std::size_t i, std::uint16_t n) { to[i] = detail::half_to_float(n); });
   } else {
     each_number<To>(source, header, [&](std::size_t i, To n) { to[i] = n; });
   }

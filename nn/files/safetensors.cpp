@@ -9,6 +9,7 @@
 #include <array>
 #include <bit>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -21,6 +22,8 @@
 
 #include <gradus/core/autograd.h>
 #include <gradus/nn/files/atomic_file.h>
+#include <gradus/nn/files/detail/half.h>
+#include <gradus/nn/files/detail/shard_index.h>
 #include <gradus/nn/files/file_kind.h>
 
 namespace gradus::nn {
@@ -34,14 +37,20 @@ constexpr std::uint64_t max_header = 100'000'000;  // the reference implementati
 constexpr const char* metadata_key = "__metadata__";
 constexpr const char* checksum_key = "checksum";
 
-// Types that a file may hold: those that are read, and integers, of which only the size is needed to skip them.
+// Types that a file may hold: those that are read, in 16 bits into f32, and integers, of which only the size is needed
+// to skip them.
 struct Type {
   std::string_view name;
   std::uint64_t size;
   std::optional<DType> dtype;
+
+  bool is_narrow() const { return dtype && size < size_of(*dtype); }
 };
-constexpr std::array<Type, 11> types{{{"F32", 4, DType::f32},
+constexpr std::string_view half_name = "F16", bfloat16_name = "BF16";
+constexpr std::array<Type, 13> types{{{"F32", 4, DType::f32},
                                       {"F64", 8, DType::f64},
+                                      {half_name, 2, DType::f32},
+                                      {bfloat16_name, 2, DType::f32},
                                       {"BOOL", 1, {}},
                                       {"I8", 1, {}},
                                       {"U8", 1, {}},
@@ -54,6 +63,47 @@ constexpr std::array<Type, 11> types{{{"F32", 4, DType::f32},
 
 std::span<std::byte> bytes_of(const Tensor& x) {
   return dispatch(x.dtype(), [&]<class T>() { return std::span<std::byte>(std::as_writable_bytes(x.data<T>())); });
+}
+
+// f(numbers of x, room for their 16 bits), some at a time.
+template <class F>
+void each_piece(const Tensor& x, const F& f) {
+  constexpr std::size_t piece = 1 << 16;
+  std::vector<std::uint16_t> bits(piece);
+  for (std::span<float> left = x.data<float>(); !left.empty(); left = left.subspan(std::min(piece, left.size()))) {
+    const std::size_t count = std::min(piece, left.size());
+    f(left.first(count), std::span(bits).first(count));
+  }
+}
+
+// Rounds to 16 bits.
+void narrow(std::span<const float> from, Storage storage, std::span<std::uint16_t> to) {
+  std::ranges::transform(from, to.begin(), storage == Storage::f16 ? detail::float_to_half : detail::float_to_bfloat16);
+}
+
+void widen(std::span<const std::uint16_t> from, std::string_view type, std::span<float> to) {
+  std::ranges::transform(from, to.begin(), type == half_name ? detail::half_to_float : detail::bfloat16_to_float);
+}
+
+std::string_view type_of(const Tensor& x, Storage storage) {
+  if (storage == Storage::same) return x.dtype() == DType::f32 ? "F32" : "F64";
+  return storage == Storage::f16 ? half_name : bfloat16_name;
+}
+
+// `x` with the numbers that a file in 16 bits holds.
+Tensor rounded(const std::string& path, const std::string& name, const Tensor& x, Storage storage) {
+  const Tensor y = x.detach().to(DType::f32).clone();
+  each_piece(y, [&](std::span<float> numbers, std::span<std::uint16_t> bits) {
+    narrow(numbers, storage, bits);
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      const float before = numbers[i];
+      widen(bits.subspan(i, 1), type_of(y, storage), numbers.subspan(i, 1));
+      check(std::isfinite(numbers[i]) || !std::isfinite(before),
+            "save: '{}': '{}' holds {}, more than {} can; choose BF16, or leave the numbers as they are", path, name,
+            before, type_of(y, storage));
+    }
+  });
+  return y;
 }
 
 // Every step is invertible, so a change of one word always changes the hash.
@@ -140,7 +190,12 @@ class Reader {
         continue;
       }
       const Tensor x = Tensor::empty(entry.shape, *entry.dtype);
-      read_bytes(bytes_of(x));
+      if (entry.narrow) {
+        read_narrow(entry, x);
+        file.narrow.emplace(entry.name, entry.type);
+      } else {
+        read_bytes(bytes_of(x));
+      }
       file.tensors.emplace_back(entry.name, x);
     }
     verify(file, entries);
@@ -162,7 +217,8 @@ class Reader {
  private:
   struct Entry {
     std::string name, type;
-    std::optional<DType> dtype;  // of the types that are read
+    std::optional<DType> dtype;  // of the types that are read,
+    bool narrow;                 // and whether the file has them in 16 bits
     Shape shape;
     std::uint64_t begin, end;
   };
@@ -228,6 +284,13 @@ class Reader {
   void read_bytes(std::span<std::byte> bytes) {
     stream_.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
     require_got(bytes.size());
+  }
+
+  void read_narrow(const Entry& entry, const Tensor& x) {
+    each_piece(x, [&](std::span<float> numbers, std::span<std::uint16_t> bits) {
+      read_bytes(std::as_writable_bytes(bits));
+      widen(bits, entry.type, numbers);
+    });
   }
 
   void skip(std::uint64_t count) {
@@ -297,9 +360,10 @@ class Reader {
     require(dtype != value.end() && dtype->is_string(), "tensor '{}' has no dtype", name);
     const auto& type = dtype->get_ref<const std::string&>();
     const auto known = std::ranges::find(types, type, &Type::name);
-    require(known != types.end(), "tensor '{}' is {}; only F32 and F64 can be read, convert it first", name, type);
+    require(known != types.end(), "tensor '{}' is {}; only F32, F64, F16 and BF16 can be read, convert it first", name,
+            type);
 
-    Entry entry{name, type, known->dtype, {}, 0, 0};
+    Entry entry{name, type, known->dtype, known->is_narrow(), {}, 0, 0};
     const std::vector<std::uint64_t> sizes = numbers("shape"), offsets = numbers("data_offsets");
     require(sizes.size() <= Shape::max_rank, "tensor '{}' has {} dimensions; {} is the most", name, sizes.size(),
             Shape::max_rank);
@@ -329,10 +393,50 @@ class Reader {
   std::uint64_t size_ = 0, data_size_ = 0;
 };
 
+// The files that an index names, as one.
+TensorFile read_shards(const std::string& path) {
+  TensorFile all;
+  std::map<std::string, std::string> file_of;  // by the names of tensors
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  for (const auto& [shard, names] : detail::read_shard_index(path)) {
+    const std::string place = (folder / shard).string();
+    std::error_code error;
+    check(std::filesystem::exists(place, error),
+          "read: '{}': it names '{}', which is not beside it; a part of the model is missing, fetch it too", path,
+          shard);
+    TensorFile part = Reader(place).read();
+    const auto add = [&, &shard = shard, &names = names](const std::string& name) {
+      const auto [other, is_new] = file_of.emplace(name, shard);
+      check(is_new, "read: '{}': both '{}' and '{}' have '{}'; they are not of one model", path, other->second, shard,
+            name);
+      check(names.contains(name), "read: '{}': '{}' has '{}', which is not said there; they are not of one model", path,
+            shard, name);
+    };
+    for (auto& [name, tensor] : part.tensors) {
+      add(name);
+      all.tensors.emplace_back(name, std::move(tensor));
+    }
+    for (const auto& [name, type] : part.skipped) add(name);
+    for (const std::string& name : names) {
+      check(file_of.contains(name), "read: '{}': '{}' should have '{}', and has not; they are not of one model", path,
+            shard, name);
+    }
+    all.metadata.merge(part.metadata);
+    all.skipped.merge(part.skipped);
+    all.narrow.merge(part.narrow);
+  }
+  return all;
+}
+
 }  // namespace
 
-void save_tensors(const std::string& path, const NamedTensors& tensors, const Metadata& metadata) {
-  NamedTensors ordered = tensors;  // the wider type first, so that every tensor's data are aligned
+void save_tensors(const std::string& path, const NamedTensors& tensors, const Metadata& metadata, SaveOptions options) {
+  const bool is_narrow = options.storage != Storage::same;
+  NamedTensors ordered = tensors;
+  if (is_narrow) {
+    for (auto& [name, x] : ordered) x = rounded(path, name, x, options.storage);
+  }
+  // The wider type first, so that every tensor's data are aligned.
   std::ranges::stable_sort(ordered, std::ranges::greater{},
                            [](const auto& entry) { return size_of(entry.second.dtype()); });
   json header = json::object();
@@ -340,7 +444,7 @@ void save_tensors(const std::string& path, const NamedTensors& tensors, const Me
         checksum_key);
   header[metadata_key] = metadata;
   std::string sums;
-  for (const auto& [name, sum] : checksums(tensors, metadata)) {
+  for (const auto& [name, sum] : checksums(ordered, metadata)) {
     sums += (sums.empty() ? "" : " ") + as_hex(sum);
   }
   header[metadata_key][checksum_key] = sums;
@@ -349,8 +453,8 @@ void save_tensors(const std::string& path, const NamedTensors& tensors, const Me
   for (const auto& [name, x] : ordered) {
     check(names.insert(name).second, "save: '{}': two tensors are to be named '{}' (or it is reserved); rename one",
           path, name);
-    const std::size_t end = offset + bytes_of(x).size();
-    header[name] = {{"dtype", x.dtype() == DType::f32 ? "F32" : "F64"},
+    const std::size_t end = offset + bytes_of(x).size() / (is_narrow ? 2 : 1);
+    header[name] = {{"dtype", type_of(x, options.storage)},
                     {"shape", std::vector<Index>(x.shape().begin(), x.shape().end())},
                     {"data_offsets", {offset, end}}};
     offset = end;
@@ -367,12 +471,21 @@ void save_tensors(const std::string& path, const NamedTensors& tensors, const Me
   const std::uint64_t header_size = text.size();
   file.write(&header_size, sizeof header_size);
   file.write(text);
-  for (const auto& [name, x] : ordered) file.write(bytes_of(x).data(), bytes_of(x).size());
+  for (const auto& [name, x] : ordered) {
+    if (is_narrow) {
+      each_piece(x, [&](std::span<float> numbers, std::span<std::uint16_t> bits) {
+        narrow(numbers, options.storage, bits);
+        file.write(bits.data(), bits.size_bytes());
+      });
+    } else {
+      file.write(bytes_of(x).data(), bytes_of(x).size());
+    }
+  }
   file.commit();
 }
 
 TensorFile read_tensors(const std::string& path) {
-  return Reader(path).read();
+  return detail::is_shard_index(path) ? read_shards(path) : Reader(path).read();
 }
 
 Metadata read_metadata(const std::string& path) {

@@ -16,6 +16,11 @@ struct ConfigField {
   std::optional<T> before = {};  // the value in older files, which lack the field; empty: it is required
 };
 
+template <class T>
+inline constexpr bool is_optional = false;
+template <class T>
+inline constexpr bool is_optional<std::optional<T>> = true;
+
 /// Calls f(member, ConfigField of its type) for each.
 template <class Config, class F>
 void for_each_field(Config& config, const F& f) {
@@ -37,6 +42,9 @@ void for_each_field(Config& config, const F& f) {
   f(config.scale_residual, {"scale_residual"});
   f(config.attn_dropout, {"attn_dropout", {.low = 0, .high = 1, .high_itself = false}, 0});
   f(config.checkpoint_activations, {"checkpoint_activations", {}, false});
+  f(config.n_inner, {"n_inner", {.low = 0, .high = 4 * most_width, .meaning = " (0: four times n_embd)"}, 0});
+  f(config.norm_eps, {"norm_eps", {.low = 0, .high = 1}, 1e-5});
+  f(config.embd_dropout, {"embd_dropout", {.low = 0, .high = 1, .high_itself = false}, std::optional<double>()});
 }
 
 }  // namespace gradus::models::detail

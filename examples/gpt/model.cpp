@@ -1,0 +1,54 @@
+#include "model.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include <gradus/models/gpt/change_vocabulary.h>
+#include <gradus/models/gpt/gpt2.h>
+
+#include "hints.h"
+#include "numbers.h"
+
+namespace gpt {
+namespace {
+
+namespace models = gradus::models;
+using gradus::Index;
+
+void note(const std::string& text) {
+  std::fflush(stdout);
+  std::fputs(fmt::format("gpt: note: {}\n", text).c_str(), stderr);
+}
+
+models::Run load_foreign(const std::string& path) {
+  models::GPT2 loaded = models::load_gpt2(path);
+  for (const std::string& warning : loaded.warnings) note(warning);
+  gradus::check(loaded.tokenizer.has_value(),
+                "'{}' has no tokenizer that can be read; it needs tokenizer.json, or vocab.json and merges.txt", path);
+  models::check_loaded(loaded.model, path);
+  const Index known = loaded.tokenizer->vocab_size(), all = loaded.model.config().vocab_size;
+  if (known < all) {
+    note(fmt::format("the model has {}, its tokenizer {}; those that no text has were left out", counted(all, "token"),
+                     grouped(known)));
+    loaded.model = models::cut_vocabulary(loaded.model, known);
+  }
+  gradus::check(known <= all, "'{}': the tokenizer has {} tokens, the model {}; they are not of one model", path, known,
+                all);
+  models::RunData data;
+  // Documents end with the boundary; GPT-2 saw running text, in which it stands between texts.
+  const bool documents = loaded.tokenizer->as<models::CharTokenizer>() != nullptr && loaded.tokenizer->has_boundary();
+  data.format = documents ? models::TextFormat::lines : models::TextFormat::text;
+  data.block_size = loaded.model.config().block_size;
+  return {std::move(loaded.model), *std::move(loaded.tokenizer), std::move(data), "{}", {}};
+}
+
+}  // namespace
+
+models::Run load_model(const std::string& path, bool best) {
+  if (!models::is_gpt2(path)) return models::load_run(path, best ? models::best_file : models::model_file);
+  gradus::check(!best, "'{}' is no run, so it has no best model; leave --best out", path);
+  return load_foreign(path);
+}
+
+}  // namespace gpt

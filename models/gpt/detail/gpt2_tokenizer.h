@@ -1,0 +1,21 @@
+// The tokenizer's files in a folder of Hugging Face's libraries.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <gradus/models/text/any_tokenizer.h>
+
+namespace gradus::models::detail {
+
+/// The folder's tokenizer; nothing where it has none, or one of a kind that is not known here. Throws Error for a
+/// damaged file.
+std::optional<AnyTokenizer> load_tokenizer(const std::filesystem::path& folder);
+
+/// Writes the files from which Python's tokenizers make the same tokenizer. Returns sentences about what has no such
+/// form.
+std::vector<std::string> save_tokenizer(const std::filesystem::path& folder, const AnyTokenizer& tokenizer);
+
+}  // namespace gradus::models::detail

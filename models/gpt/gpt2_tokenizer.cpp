@@ -1,0 +1,117 @@
+// A character tokenizer is a BPE without merges there: its pieces are then single characters.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <span>
+#include <system_error>
+#include <utility>
+
+#include <gradus/models/detail/json.h>
+#include <gradus/models/gpt/detail/gpt2_tokenizer.h>
+#include <gradus/models/text/text.h>
+
+namespace gradus::models::detail {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char *tokenizer_name = "tokenizer.json", *settings_name = "tokenizer_config.json",
+                     *boundary_text = "<|endoftext|>";
+
+Json json_of(const CharTokenizer& tokenizer) {
+  Json vocabulary = Json::object(), added = Json::array();
+  std::int32_t token = 0;
+  for (const char32_t c : tokenizer.characters()) vocabulary[encode_utf8({&c, 1})] = token++;
+  if (const auto boundary = tokenizer.boundary_token()) {
+    vocabulary[boundary_text] = *boundary;
+    added.push_back({{"id", *boundary},
+                     {"content", boundary_text},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
+                     {"special", true}});
+  }
+  return {{"version", "1.0"},
+          {"truncation", nullptr},
+          {"padding", nullptr},
+          {"added_tokens", added},
+          {"normalizer", {{"type", "NFC"}}},
+          {"pre_tokenizer", nullptr},
+          {"post_processor", nullptr},
+          {"decoder", {{"type", "Fuse"}}},
+          {"model",
+           {{"type", "BPE"},
+            {"dropout", nullptr},
+            {"unk_token", nullptr},
+            {"continuing_subword_prefix", nullptr},
+            {"end_of_word_suffix", nullptr},
+            {"fuse_unk", false},
+            {"byte_fallback", false},
+            {"vocab", vocabulary},
+            {"merges", Json::array()}}}};
+}
+
+// transformers would otherwise take it for GPT-2's own, which is of bytes.
+Json settings_of(const CharTokenizer& tokenizer) {
+  Json json = {{"tokenizer_class", "PreTrainedTokenizerFast"}, {"clean_up_tokenization_spaces", false}};
+  if (tokenizer.has_boundary()) json["bos_token"] = json["eos_token"] = boundary_text;
+  return json;
+}
+
+// For reading: it finds a key without a look at all others, and there may be 50,000.
+using SortedJson = nlohmann::json;
+
+const SortedJson& at(const SortedJson& object, const char* key) {
+  static const SortedJson none;
+  const auto found = object.is_object() ? object.find(key) : object.end();
+  return found == object.end() ? none : *found;
+}
+
+// What json_of() makes of a tokenizer, and nothing else.
+std::optional<CharTokenizer> characters_of(const SortedJson& json, const std::string& name) {
+  const SortedJson &model = at(json, "model"), &vocabulary = at(model, "vocab"), &merges = at(model, "merges");
+  if (at(model, "type") != "BPE" || !at(json, "pre_tokenizer").is_null() || !merges.is_array() || !merges.empty() ||
+      !vocabulary.is_object()) {
+    return {};
+  }
+  std::u32string characters;
+  for (const auto& [text, token] : vocabulary.items()) {
+    if (text == boundary_text) continue;
+    const std::u32string one = decode_utf8(text, name);
+    if (one.size() != 1) return {};
+    characters += one;
+  }
+  if (characters.empty()) return {};
+  CharTokenizer tokenizer(std::move(characters), vocabulary.contains(boundary_text));
+  if (std::cmp_not_equal(vocabulary.size(), tokenizer.vocab_size())) return {};
+  for (std::int32_t token = 0; token < tokenizer.vocab_size(); ++token) {
+    const bool is_boundary = tokenizer.boundary_token() == token;
+    const std::string text = is_boundary ? boundary_text : tokenizer.decode(std::span(&token, 1));
+    if (at(vocabulary, text.c_str()) != token) return {};
+  }
+  return tokenizer;
+}
+
+}  // namespace
+
+std::optional<AnyTokenizer> load_tokenizer(const fs::path& folder) {
+  const fs::path path = folder / tokenizer_name;
+  std::error_code error;
+  if (!fs::exists(path, error)) return {};
+  const SortedJson json = SortedJson::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  check(json.is_object(), "'{}' is not a JSON object; it was cut off or damaged, so fetch it anew", path.native());
+  if (auto characters = characters_of(json, path.native())) return *std::move(characters);
+  return {};
+}
+
+std::vector<std::string> save_tokenizer(const fs::path& folder, const AnyTokenizer& tokenizer) {
+  if (const auto* const characters = tokenizer.as<CharTokenizer>()) {
+    write_text(folder / tokenizer_name, dump(json_of(*characters), 2) + "\n");
+    write_text(folder / settings_name, dump(settings_of(*characters), 2) + "\n");
+    return {};
+  }
+  return {fmt::format("the tokenizer has no form that Python's tokenizers read, so '{}' has none", folder.native())};
+}
+
+}  // namespace gradus::models::detail
