@@ -260,7 +260,7 @@ GPT2 load_gpt2(const fs::path& path) {
     warnings.push_back(
         fmt::format("{}: left out what a GPT-2 does not have: {}", place.weights.native(), some_of(rest)));
   }
-  std::optional<AnyTokenizer> tokenizer = detail::load_tokenizer(place.folder);
+  std::optional<AnyTokenizer> tokenizer = detail::load_tokenizer(place.folder, warnings);
   return {std::move(model), std::move(tokenizer), std::move(warnings), weights.storage()};
 }
 

@@ -22,7 +22,7 @@ constexpr std::array<std::pair<std::string_view, nn::Activation>, 9> activations
      {"gelu_fast", nn::Activation::gelu_tanh},
      {"swish", nn::Activation::silu}}};
 
-// Fields that change the result unless they have this value, or null.
+// ConfigFields that change the result unless they have this value, or null.
 struct Fixed {
   const char *name, *value, *what;
 };
@@ -35,7 +35,7 @@ constexpr std::array fixed_fields{
     Fixed{"quantization_config", "null", "weights in another form"},
 };
 
-// Fields that change nothing here: they are about files, training heads, how text is generated.
+// ConfigFields that change nothing here: they are about files, training heads, how text is generated.
 constexpr std::array harmless_fields{"_attn_implementation",
                                      "_attn_implementation_autoset",
                                      "_name_or_path",
@@ -102,9 +102,9 @@ constexpr std::array harmless_fields{"_attn_implementation",
                                      "use_cache"};
 
 // Takes fields out of a config.json; a field that is not there has a default.
-class Fields {
+class ConfigFields {
  public:
-  Fields(const Json& object, std::string_view name) : object_(object), reader_(object, std::string(name)) {}
+  ConfigFields(const Json& object, std::string_view name) : object_(object), reader_(object, std::string(name)) {}
 
   template <class T>
   T get(const char* key, T otherwise) {
@@ -140,7 +140,7 @@ class Fields {
   std::set<std::string> seen_;
 };
 
-void check_kind(Fields& fields) {
+void check_kind(ConfigFields& fields) {
   const auto kind = fields.get<std::string>("model_type", "gpt2");
   check(kind == "gpt2", "{}: it is of a model of type \"{}\"; only GPT-2's (\"gpt2\") can be read", fields.name(),
         kind);
@@ -152,7 +152,7 @@ void check_kind(Fields& fields) {
   }
 }
 
-nn::Activation activation_of(Fields& fields) {
+nn::Activation activation_of(ConfigFields& fields) {
   const auto text = fields.get<std::string>("activation_function", "gelu_new");
   const auto* const known = std::ranges::find(activations, text, [](const auto& entry) { return entry.first; });
   if (known != activations.end()) return known->second;
@@ -162,7 +162,7 @@ nn::Activation activation_of(Fields& fields) {
        fmt::join(names, ", "));
 }
 
-GPTConfig model_of(Fields& fields) {
+GPTConfig model_of(ConfigFields& fields) {
   constexpr double dropped = 0.1;  // transformers' default
   GPTConfig model;
   model.vocab_size = fields.get("vocab_size", model.vocab_size);
@@ -194,7 +194,7 @@ bool is_transformers_config(std::string_view json) {
 
 GPT2Config read_gpt2_config(std::string_view json, std::string_view name) {
   const Json object = parse_json(json, name);
-  Fields fields(object, name);
+  ConfigFields fields(object, name);
   check_kind(fields);
   GPT2Config config{model_of(fields), {}};
   GPTConfig& model = config.model;

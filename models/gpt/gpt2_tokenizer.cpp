@@ -52,9 +52,9 @@ Json json_of(const CharTokenizer& tokenizer) {
             {"merges", Json::array()}}}};
 }
 
-// transformers would otherwise take it for GPT-2's own, which is of bytes.
-Json settings_of(const CharTokenizer& tokenizer) {
-  Json json = {{"tokenizer_class", "PreTrainedTokenizerFast"}, {"clean_up_tokenization_spaces", false}};
+// transformers would otherwise take any tokenizer for GPT-2's own.
+Json settings_of(const char* kind, const AnyTokenizer& tokenizer) {
+  Json json = {{"tokenizer_class", kind}, {"clean_up_tokenization_spaces", false}};
   if (tokenizer.has_boundary()) json["bos_token"] = json["eos_token"] = boundary_text;
   return json;
 }
@@ -95,20 +95,34 @@ std::optional<CharTokenizer> characters_of(const SortedJson& json, const std::st
 
 }  // namespace
 
-std::optional<AnyTokenizer> load_tokenizer(const fs::path& folder) {
-  const fs::path path = folder / tokenizer_name;
-  std::error_code error;
-  if (!fs::exists(path, error)) return {};
-  const SortedJson json = SortedJson::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  check(json.is_object(), "'{}' is not a JSON object; it was cut off or damaged, so fetch it anew", path.native());
-  if (auto characters = characters_of(json, path.native())) return *std::move(characters);
-  return {};
+std::optional<AnyTokenizer> load_tokenizer(const fs::path& folder, std::vector<std::string>& warnings) {
+  const auto has = [&](const char* name) {
+    std::error_code error;
+    return fs::exists(folder / name, error);
+  };
+  if (!has(tokenizer_name) && !has("vocab.json") && !has("encoder.json")) return {};
+  try {
+    if (has(tokenizer_name)) {
+      const fs::path path = folder / tokenizer_name;
+      const SortedJson json = SortedJson::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+      if (auto characters = characters_of(json, path.native())) return *std::move(characters);
+    }
+    return BPETokenizer::load(folder);
+  } catch (const Error& error) {
+    warnings.push_back(fmt::format("the tokenizer was left out: {}", error.what()));
+    return {};
+  }
 }
 
 std::vector<std::string> save_tokenizer(const fs::path& folder, const AnyTokenizer& tokenizer) {
   if (const auto* const characters = tokenizer.as<CharTokenizer>()) {
     write_text(folder / tokenizer_name, dump(json_of(*characters), 2) + "\n");
-    write_text(folder / settings_name, dump(settings_of(*characters), 2) + "\n");
+    write_text(folder / settings_name, dump(settings_of("PreTrainedTokenizerFast", tokenizer), 2) + "\n");
+    return {};
+  }
+  if (const auto* const bpe = tokenizer.as<BPETokenizer>()) {
+    bpe->save_files(folder);
+    write_text(folder / settings_name, dump(settings_of("GPT2TokenizerFast", tokenizer), 2) + "\n");
     return {};
   }
   return {fmt::format("the tokenizer has no form that Python's tokenizers read, so '{}' has none", folder.native())};

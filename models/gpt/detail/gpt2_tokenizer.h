@@ -10,9 +10,9 @@
 
 namespace gradus::models::detail {
 
-/// The folder's tokenizer; nothing where it has none, or one of a kind that is not known here. Throws Error for a
-/// damaged file.
-std::optional<AnyTokenizer> load_tokenizer(const std::filesystem::path& folder);
+/// The folder's tokenizer; nothing where it has none. For one that is damaged or of a kind that is not known here a
+/// sentence is added to `warnings`.
+std::optional<AnyTokenizer> load_tokenizer(const std::filesystem::path& folder, std::vector<std::string>& warnings);
 
 /// Writes the files from which Python's tokenizers make the same tokenizer. Returns sentences about what has no such
 /// form.
