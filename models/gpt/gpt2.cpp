@@ -270,7 +270,13 @@ bool is_gpt2(const fs::path& path) {
   const fs::path folder = is_folder ? path : path.parent_path(), config = folder / config_name;
   if (!is_folder && !fs::is_regular_file(path, error)) return false;
   if (!is_folder && is_pickle_name(path)) return true;
-  if (fs::exists(config, error)) return detail::is_transformers_config(read_file(config));
+  if (fs::exists(config, error)) {
+    try {
+      return detail::is_transformers_config(read_file(config));
+    } catch (const Error&) {
+      return false;  // empty, or not to be read
+    }
+  }
   return is_folder && !pickle_in(path).empty();
 }
 

@@ -64,8 +64,9 @@ std::map<std::string, std::set<std::string>> read_shard_index(const std::string&
   for (const auto& [name, shard] : map->items()) {
     file.require(shard.is_string(), "the file of '{}' is not a text; it is damaged", name);
     const auto& beside = shard.get_ref<const std::string&>();
-    file.require(is_beside(beside), "'{}' is to be in '{}'; all files must lie beside the index, so give a name only",
-                 name, beside);
+    file.require(is_beside(beside),
+                 "all files must lie beside the index, so a name alone can be given; '{}' is to be in '{}'", name,
+                 beside);
     shards[beside].insert(name);
   }
   return shards;

@@ -2,6 +2,8 @@
 // loops.
 #include <gradus/models/gpt/gpt2.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -630,6 +632,8 @@ TEST(GPT2Files, PicklesAreNeverRead) {
   EXPECT_TRUE(is_gpt2(folder / "ckpt.pt"));
   EXPECT_FALSE(is_gpt2(folder / "model.safetensors"));
   EXPECT_FALSE(is_gpt2(folder / "none"));
+  write(folder / "config.json", "");
+  EXPECT_FALSE(is_gpt2(folder / "model.safetensors"));
 }
 
 TEST(GPT2Files, FewerTokens) {

@@ -2,6 +2,7 @@
 // file.
 #include <gradus/nn/files/safetensors.h>
 
+#include <gradus/nn/files/detail/half.h>
 #include <gradus/nn/layers/batch_norm.h>
 #include <gradus/nn/layers/embedding.h>
 #include <gradus/nn/layers/linear.h>
@@ -11,9 +12,12 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <cstring>
 #include <fstream>
+#include <limits>
+#include <tuple>
 
 #include "../support.h"
 
@@ -140,6 +144,139 @@ TEST(Safetensors, TensorsOfWholeNumbersArePassedBy) {
   write_file(path, raw(R"({"weight":{"dtype":"I32","shape":[1,1],"data_offsets":[0,4]}})", "1234"));
   expect_contains(error_of([&] { load_safetensors(path, Linear(1, 1, {.bias = false}), {.strict = false}); }),
                   "module; 1 that do not fit: weight is I32 and should be f32");
+}
+
+TEST(Safetensors, SixteenBitsAreReadAsF32) {
+  const TempFolder folder;
+  // 1, -2, the smallest, infinity, and NaN; of BF16 pi's first bits too.
+  const std::uint16_t halves[] = {0x3c00, 0xc000, 0x0001, 0x7c00, 0x7e00}, brains[] = {0x3f80, 0xc000, 0x4049};
+  std::string data(16, '\0');
+  std::memcpy(data.data(), halves, 10);
+  std::memcpy(data.data() + 10, brains, 6);
+  write_file(folder / "t", raw(R"({"h":{"dtype":"F16","shape":[5],"data_offsets":[0,10]},)"
+                               R"("b":{"dtype":"BF16","shape":[3,1],"data_offsets":[10,16]}})",
+                               data));
+  const TensorFile file = read_tensors(folder / "t");
+  EXPECT_EQ(file.narrow, (std::map<std::string, std::string>{{"h", "F16"}, {"b", "BF16"}}));
+  ASSERT_EQ(names_of(file.tensors), (Names{"h", "b"}));
+  const std::vector<double> h = file.tensors[0].second.to_vector(), b = file.tensors[1].second.to_vector();
+  EXPECT_EQ(file.tensors[0].second.dtype(), DType::f32);
+  EXPECT_EQ(std::vector<double>(h.begin(), h.begin() + 4),
+            (std::vector<double>{1, -2, 0x1p-24, std::numeric_limits<double>::infinity()}));
+  EXPECT_TRUE(std::isnan(h[4]));
+  EXPECT_EQ(b, (std::vector<double>{1, -2, 3.140625}));
+  EXPECT_EQ(file.tensors[1].second.shape(), (Shape{3, 1}));
+}
+
+// Every number of 16 bits comes back, what lies between two goes to the nearer, from the middle to the even one.
+TEST(Safetensors, SixteenBitsAreWrittenRounded) {
+  const TempFolder folder;
+  const std::string path = folder / "t";
+  for (const auto& [storage, type, widened] :
+       {std::tuple{Storage::f16, "F16", &detail::half_to_float}, {Storage::bf16, "BF16", &detail::bfloat16_to_float}}) {
+    SCOPED_TRACE(type);
+    std::vector<float> all;
+    for (std::uint32_t i = 0; i < 0x10000; ++i) all.push_back(widened(static_cast<std::uint16_t>(i)));
+    const Tensor x = Tensor::empty({0x10000});
+    std::ranges::copy(all, x.data<float>().begin());
+    save_tensors(path, {{"x", x}, {"empty", zeros({0})}}, {{"a", "b"}}, {.storage = storage});
+    const TensorFile file = read_tensors(path);  // its checksums are right too
+    EXPECT_EQ(file.narrow.at("x"), type);
+    EXPECT_EQ(file.metadata, (Metadata{{"a", "b"}}));
+    EXPECT_EQ(bits(file.tensors[file.tensors[0].first == "x" ? 0 : 1].second), bits(x));
+    EXPECT_LT(std::filesystem::file_size(path), 0x20000 + 400U);
+
+    std::vector<double> between, expected;
+    for (std::uint32_t i = 0; i < (storage == Storage::f16 ? 0x7bffU : 0x7f7fU); i += 7) {
+      const double low = all[i], high = all[i + 1], even = i % 2 == 0 ? low : high;
+      for (const auto& [part, nearest] : {std::pair{0.25, low}, {0.5, even}, {0.75, high}}) {
+        const auto value = static_cast<float>(low + part * (high - low));
+        if (static_cast<double>(value) != low + part * (high - low)) continue;  // f32 ends there
+        between.push_back(value), expected.push_back(nearest);
+        between.push_back(-value), expected.push_back(-nearest);
+      }
+    }
+    EXPECT_GT(between.size(), 10'000U);
+    save_tensors(path, {{"x", tensor(between)}}, {}, {.storage = storage});
+    EXPECT_EQ(read_tensors(path).tensors[0].second.to_vector(), expected);
+  }
+  save_tensors(path, {{"x", tensor({65519.0, 1.0 / 3}, DType::f64)}}, {}, {.storage = Storage::f16});
+  EXPECT_EQ(read_tensors(path).tensors[0].second.to_vector(), (std::vector<double>{65504, 0.333251953125}));
+  const std::string before = contents(path);
+  expect_contains(error_of([&] {
+                    save_tensors(path, {{"x", tensor({65520.0})}}, {}, {.storage = Storage::f16});
+                  }),
+                  "'x' holds 65520, more than F16 can; choose BF16");
+  EXPECT_EQ(contents(path), before);
+}
+
+// An index and two files, and what may be wrong with them.
+struct Shards : ::testing::Test {
+  Shards() {
+    save_tensors(folder / "one", {{"a", ones({2})}, {"b", ones({1})}}, {{"who", "one"}});
+    save_tensors(folder / "two", {{"c", zeros({3})}});
+  }
+  void index(const std::string& map) const {
+    write_file(path, R"({"metadata": {"total_size": 24}, "weight_map": )" + map + "}");
+  }
+  std::string error() const {
+    std::string message = error_of([&] { read_tensors(path); });
+    expect_contains(message, "read: '");
+    return message;
+  }
+
+  const TempFolder folder;
+  const std::string path = folder / "model.safetensors.index.json";
+  const std::string good = R"({"a": "one", "b": "one", "c": "two"})";
+};
+
+TEST_F(Shards, AreReadAsOneFile) {
+  index(good);
+  const TensorFile file = read_tensors(path);
+  EXPECT_EQ(names_of(file.tensors), (Names{"a", "b", "c"}));
+  EXPECT_EQ(file.metadata, (Metadata{{"who", "one"}}));
+  std::filesystem::rename(path, folder / "index");  // known by its beginning
+  EXPECT_EQ(read_tensors(folder / "index").tensors.size(), 3U);
+}
+
+TEST_F(Shards, WhatIsWrongIsSaid) {
+  struct Case {
+    std::string map, message;
+  };
+  for (const auto& [map, message] :
+       {Case{R"({"a": "one", "b": "one", "c": "two", "d": "two"})", "'two' should have 'd', and has not"},
+        {R"({"a": "one", "c": "two"})", "'one' has 'b', which is not said there"},
+        {R"({"a": "one", "b": "two", "c": "two"})", "'one' has 'b', which is not said there"},
+        {R"({"a": "one", "b": "one", "c": "three"})", "it names 'three', which is not beside it"},
+        {R"({"a": "../one"})", "must lie beside the index"},
+        {R"({"a": "/etc/passwd"})", "must lie beside the index"},
+        {R"({"a": "x\\y"})", "must lie beside the index"},
+        {R"({"a": "one\u0000"})", "must lie beside the index"},
+        {R"({"a": ".."})", "must lie beside the index"},
+        {R"({"a": ""})", "must lie beside the index"},
+        {R"({"a": 1})", "is not a text"},
+        {R"({"a": "one", "a": "two"})", "it names 'a' twice"},
+        {R"({"a": "."})", "must lie beside the index"},
+        {R"({"a": "model.safetensors.index.json"})", "it is an index of several files"},
+        {"{}", "no \"weight_map\""},
+        {"[]", "no \"weight_map\""},
+        {"1", "no \"weight_map\""},
+        {std::string(100, '['), "nested too deeply"},
+        {R"({"a": "one")", "not proper JSON"}}) {
+    index(map);
+    expect_contains(error(), message);
+  }
+  save_tensors(folder / "two", {{"c", zeros({3})}, {"a", zeros({2})}});
+  index(good);
+  expect_contains(error(), "both 'one' and 'two' have 'a'");
+  testing::write(folder / "two", contents(folder / "one").substr(0, 100));
+  expect_contains(error(), "two'");
+  for (std::size_t size = 0; size < contents(path).size(); size += 3) {
+    testing::write(folder / "cut.index.json", contents(path).substr(0, size));
+    error_of([&] { read_tensors(folder / "cut.index.json"); });
+  }
+  std::filesystem::remove(path);
+  expect_contains(error(), "no such file");
 }
 
 TEST(Safetensors, MetadataAreReadWithoutTheData) {
@@ -332,7 +469,9 @@ TEST(Safetensors, HostileHeadersAreErrorsThatSayWhatIsWrong) {
       {raw(R"({"x":{}})", ""), "no dtype"},
       {raw(R"({"__metadata__":[]})", ""), "'__metadata__' is not an object"},
       {raw(R"({"__metadata__":{"a":1}})", ""), "metadata 'a'"},
-      {raw(x("BF16", "[2]", "[0,4]"), four), "is BF16; only F32 and F64"},
+      {raw(x("F8_E4M3", "[4]", "[0,4]"), four), "is F8_E4M3; only F32, F64, F16 and BF16 can be read"},
+      {raw(x("BF16", "[4]", "[0,4]"), four), "in BF16 needs 8 bytes, but has 4"},
+      {raw(x("F16", "[1]", "[0,4]"), four), "in F16 needs 2 bytes, but has 4"},
       {raw(x("f32", "[1]", "[0,4]"), four), "is f32"},
       {raw(x("I64", "[1]", "[0,4]"), four), "in I64 needs 8 bytes, but has 4"},
       {raw(x("F32", "1", "[0,4]"), four), "'shape' of tensor 'x'"},
