@@ -99,7 +99,37 @@ const Preset finetune = {
     .temperature = 0.8,
 };
 
-const std::array<Preset, 4> all = {names, microgpt, shakespeare, finetune};
+GPTConfig within_4_gb() {
+  GPTConfig config = GPTConfig::gpt2("124M");
+  config.dropout = 0;
+  config.checkpoint_activations = true;
+  return config;
+}
+
+// nanoGPT's config/train_gpt2.py, with steps of 16 windows where it has 480 on eight GPUs, and half its rate.
+const Preset gpt2 = {
+    .name = "gpt2",
+    .summary = "running text for GPT-2's 124M parameters from scratch: 20,000 steps of 16 windows of 1,024 tokens",
+    .source = nullptr,
+    .format = TextFormat::text,
+    .model = within_4_gb(),
+    .train = {.steps = 20'000,
+              .batch_size = 1,
+              .accumulation = 16,
+              .lr = 3e-4,
+              .min_lr = 3e-5,
+              .warmup = 500,
+              .schedule = Schedule::cosine,
+              .weight_decay = 0.1,
+              .beta1 = 0.9,
+              .beta2 = 0.95,
+              .clip = 1},
+    .epochs = 0,
+    .temperature = 0.8,
+    .tokenizer = "bpe:50257",
+};
+
+const std::array<Preset, 5> all = {names, microgpt, shakespeare, gpt2, finetune};
 
 }  // namespace
 

@@ -19,8 +19,9 @@ struct Preset {
   gradus::models::TextFormat format;  // of its texts
   gradus::models::GPTConfig model;    // its vocab_size comes from the data
   gradus::models::TrainOptions train;
-  double epochs;       // at most so many times through the data, unless told how long; 0: no limit
-  double temperature;  // of the samples that `gpt train` shows
+  double epochs;                    // at most so many times through the data, unless told how long; 0: no limit
+  double temperature;               // of the samples that `gpt train` shows
+  const char* tokenizer = nullptr;  // as --tokenizer; null: characters
 };
 
 std::span<const Preset> presets();

@@ -217,6 +217,7 @@ Preset plan_of(TrainArguments& arguments, const Start& start) {
     plan.model.checkpoint_activations = *arguments.checkpoint_activations;
     if (!start.checkpoint) plan.model.block_size = *arguments.context;
   }
+  if (plan.tokenizer != nullptr && !arguments.tokenizer && !start.config) arguments.tokenizer = plan.tokenizer;
   if (!arguments.sources && plan.source == nullptr) {
     throw UsageError(fmt::format("the preset {} needs a text to learn from; name one with --data FILE", plan.name));
   }
