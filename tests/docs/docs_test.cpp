@@ -121,7 +121,8 @@ TEST_P(Page, InKoreanHasTheBlocksOfTheEnglishOne) {
 void make_gpt2(const fs::path& folder, const std::string& text) {
   using namespace gradus::models;
   const CharTokenizer tokenizer = CharTokenizer::from_text(text);
-  save_gpt2(folder, GPT({.vocab_size = tokenizer.vocab_size(), .block_size = 256, .n_layer = 2, .n_head = 2, .n_embd = 8}),
+  save_gpt2(folder,
+            GPT({.vocab_size = tokenizer.vocab_size(), .block_size = 256, .n_layer = 2, .n_head = 2, .n_embd = 8}),
             tokenizer);
 }
 

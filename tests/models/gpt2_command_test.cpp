@@ -3,6 +3,8 @@
 #include <gradus/models/train/checkpoint.h>
 #include <nlohmann/json.hpp>
 
+#include <fmt/format.h>
+
 #include "command.h"
 
 namespace gradus::models {
@@ -125,7 +127,7 @@ TEST_F(GPT2Command, NewCharactersAndAShorterContext) {
   const Result added = gpt({"train", "--init-from", "hf", "--data", "greek.txt", "--steps", "1", "--unknown", "add",
                             "--context", "16", "--lora", "2", "--out", "greek"});
   EXPECT_EQ(added.status, 0) << added.err;
-  const Run run = load_run(folder / "greek");
+  const models::Run run = load_run(folder / "greek");
   EXPECT_EQ(run.model.config().vocab_size, load_gpt2(folder / "hf").model.config().vocab_size + 1);
   EXPECT_EQ(run.model.config().block_size, 16);
 }
