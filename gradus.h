@@ -56,6 +56,7 @@
 #include <gradus/nn/layers/dropout.h>
 #include <gradus/nn/layers/embedding.h>
 #include <gradus/nn/layers/linear.h>
+#include <gradus/nn/layers/lora.h>
 #include <gradus/nn/layers/loss.h>
 #include <gradus/nn/layers/mlp.h>
 #include <gradus/nn/layers/module_list.h>

@@ -195,6 +195,17 @@ void check_usage(const TrainArguments& arguments) {
   if (arguments.preset == "finetune" && !arguments.init_from && !arguments.resume) {
     throw UsageError("--preset finetune trains weights further; name them with --init-from");
   }
+  const char* const part = arguments.lora ? "--lora" : arguments.train_last ? "--train-last" : nullptr;
+  if (part != nullptr && !arguments.init_from && !arguments.resume) {
+    throw UsageError(
+        fmt::format("{} trains a part of a model that has learned; name its weights with --init-from", part));
+  }
+  if (arguments.lora && arguments.train_last) {
+    throw UsageError("--lora and --train-last both say which part is trained; leave one out");
+  }
+  if (arguments.lora_alpha && !arguments.lora && !arguments.resume) {
+    throw UsageError("--lora-alpha scales what --lora adds; give --lora too, or leave it out");
+  }
   if (arguments.overwrite && !arguments.out) {
     throw UsageError("--overwrite replaces the run in a folder; name that with --out");
   }
@@ -216,6 +227,10 @@ Preset plan_of(TrainArguments& arguments, const Start& start) {
     if (dropout != plan.model.dropout) set_dropouts(plan.model, dropout);
     plan.model.checkpoint_activations = *arguments.checkpoint_activations;
     if (!start.checkpoint) plan.model.block_size = *arguments.context;
+    if (!start.checkpoint && arguments.lora) {
+      if (!arguments.lora_alpha) arguments.lora_alpha = 2 * static_cast<double>(*arguments.lora);
+      plan.model.lora_rank = *arguments.lora, plan.model.lora_alpha = *arguments.lora_alpha;
+    }
   }
   if (plan.tokenizer != nullptr && !arguments.tokenizer && !start.config) arguments.tokenizer = plan.tokenizer;
   if (!arguments.sources && plan.source == nullptr) {
@@ -268,6 +283,11 @@ int train(const TrainArguments& given) {
   arguments.warmup = plan.train.warmup;
   const double need = memory_need(arguments, plan, data);
   models::GPT model = make_model(arguments, plan.model, start, data.dataset->tokenizer());
+  if (arguments.train_last) {
+    require(*arguments.train_last <= plan.model.n_layer, "--train-last is {}, the model has {} blocks",
+            *arguments.train_last, plan.model.n_layer);
+    model.train_last(*arguments.train_last);
+  }
   models::Trainer trainer(model, *data.dataset, plan.train);
   const std::string out = folder_to_train_in(arguments, "runs/" + name, lock);
   const SessionOptions options = session_options(arguments, plan, data, out);

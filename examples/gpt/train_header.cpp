@@ -99,6 +99,12 @@ void print_recipe(const Preset& plan, const models::Dataset& dataset) {
   }
 }
 
+Index numbers_that_train(const models::GPT& model) {
+  Index count = 0;
+  for (const gradus::Tensor& parameter : model.parameters()) count += parameter.requires_grad() ? parameter.numel() : 0;
+  return count;
+}
+
 }  // namespace
 
 void print_header(const Preset& plan, const Data& data, const models::GPT& model, double need, const std::string& out) {
@@ -107,6 +113,12 @@ void print_header(const Preset& plan, const Data& data, const models::GPT& model
   say("model    {}, width {}, {}, context {}, dropout {:g}: {} ({})\n", counted(config.n_layer, "layer"), config.n_embd,
       counted(config.n_head, "head"), config.block_size, config.dropout, counted(model.num_parameters(), "parameter"),
       model.dtype());
+  const Index trained = numbers_that_train(model);
+  if (trained < model.num_parameters()) {
+    say("         {} of them trained: {}\n", grouped(trained),
+        config.lora_rank > 0 ? fmt::format("additions of rank {} to the matrices of all blocks", config.lora_rank)
+                             : "the last blocks, the last norm and a head of its own");
+  }
   if (const auto* documents = data.documents()) print_context(config.block_size, *documents);
   say("time     {}, on {} ({}); Ctrl-C ends it sooner and saves\n", budget(plan.train),
       counted(gradus::num_threads(), "thread"), gradus::instruction_set());

@@ -66,6 +66,7 @@ void begin_with_checkpoint(TrainArguments& arguments, Start& start) {
 // A GPT-2. Its attention weights are dropped only if that was asked for, since it takes much memory.
 void take_foreign_weights(TrainArguments& arguments, Start& start) {
   if (!arguments.preset) arguments.preset = "finetune";
+  if (arguments.lora && !arguments.lr) arguments.lr = 3e-4;           // new numbers, of which there are few
   arguments.init_from = fs::absolute(*arguments.init_from).string();  // valid in any folder
   models::Run run = load_model(*arguments.init_from);
   start.config = run.model.config();
@@ -185,6 +186,27 @@ void check_is_same_text(const Text& text, const std::vector<std::string>& source
                run, std::string_view(flag) == data_flag ? "learned from it" : "was evaluated on it", flag, anew);
 }
 
+// Without LoRAs.
+models::GPT make_whole_model(const TrainArguments& arguments, const models::GPTConfig& config, Start& start,
+                             const models::Tokenizer& tokenizer) {
+  const gradus::DType dtype = *arguments.dtype == "f64" ? gradus::DType::f64 : gradus::DType::f32;
+  gradus::manual_seed(*arguments.seed);
+  const bool changes = start.weights && (start.tokenizer != tokenizer || config.block_size != start.config->block_size);
+  if (changes) {
+    start.weights->to(dtype);
+    return models::adapt(*start.weights, *start.tokenizer, config, tokenizer);
+  }
+  models::GPT model(config);
+  model.to(dtype);
+  if (start.weights) {
+    gradus::nn::load_state(model, {start.weights->named_state(), {}}, fmt::format("'{}'", *arguments.init_from));
+  } else if (arguments.init_from) {
+    gradus::nn::load_safetensors(*arguments.init_from, model);
+    models::check_loaded(model, *arguments.init_from);
+  }
+  return model;
+}
+
 }  // namespace
 
 Start make_start(TrainArguments& arguments) {
@@ -223,27 +245,16 @@ Data load_data(const TrainArguments& arguments, const Start& start) {
   return make_data(std::move(text), std::move(held_out), info, std::move(tokenizer), arguments.quiet);
 }
 
-models::GPT make_model(const TrainArguments& arguments, const models::GPTConfig& config, Start& start,
+models::GPT make_model(const TrainArguments& arguments, const models::GPTConfig& wanted, Start& start,
                        const models::Tokenizer& tokenizer) {
   if (start.checkpoint) {
-    start.checkpoint->model.set_checkpoint_activations(config.checkpoint_activations);
+    start.checkpoint->model.set_checkpoint_activations(wanted.checkpoint_activations);
     return std::move(start.checkpoint->model);
   }
-  const gradus::DType dtype = *arguments.dtype == "f64" ? gradus::DType::f64 : gradus::DType::f32;
-  gradus::manual_seed(*arguments.seed);
-  const bool changes = start.weights && (start.tokenizer != tokenizer || config.block_size != start.config->block_size);
-  if (changes) {
-    start.weights->to(dtype);
-    return models::adapt(*start.weights, *start.tokenizer, config, tokenizer);
-  }
-  models::GPT model(config);
-  model.to(dtype);
-  if (start.weights) {
-    gradus::nn::load_state(model, {start.weights->named_state(), {}}, fmt::format("'{}'", *arguments.init_from));
-  } else if (arguments.init_from) {
-    gradus::nn::load_safetensors(*arguments.init_from, model);
-    models::check_loaded(model, *arguments.init_from);
-  }
+  models::GPTConfig config = wanted;
+  config.lora_rank = 0, config.lora_alpha = models::GPTConfig().lora_alpha;
+  models::GPT model = make_whole_model(arguments, config, start, tokenizer);
+  if (wanted.lora_rank > 0) model.add_lora(wanted.lora_rank, wanted.lora_alpha);
   return model;
 }
 

@@ -85,6 +85,7 @@ GPT adapt(const GPT& model, const Tokenizer& from, const GPTConfig& config, cons
   alike.vocab_size = own.vocab_size, alike.block_size = own.block_size, alike.dropout = own.dropout;
   alike.attn_dropout = own.attn_dropout, alike.embd_dropout = own.embd_dropout;
   alike.checkpoint_activations = own.checkpoint_activations;
+  check(own.lora_rank == 0 && config.lora_rank == 0, "adapt: a model with LoRAs came or was asked for; use merged()");
   check(alike == own,
         "adapt: the configurations differ in more than vocab_size, block_size, dropouts and checkpoint_activations; "
         "make them alike");

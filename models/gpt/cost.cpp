@@ -36,7 +36,10 @@ Cost cost_of(const GPTConfig& config, DType dtype, Index batch_tokens, bool ragg
   // batches have buffers of several sizes. The factors 1.15 and 14 C were measured.
   const double sizes = ragged ? 1.5 : 1, unused = 1.15, program = 25e6;
   const double step = sizes * activations + 14 * C * tokens * bytes, judging = (18 * C + 3 * V) * judged * bytes;
-  const double training = program + unused * (4 * weights + step + judging);
+  // Gradients and moments are of what is trained.
+  const auto rank = static_cast<double>(config.lora_rank);
+  const double trained = rank > 0 ? L * rank * (8 * C + 2 * F) * bytes : weights;
+  const double training = program + unused * (weights + 3 * trained + step + judging);
   const double again = config.checkpoint_activations ? forward - 2 * V * C : 0;
   return {forward, 3 * forward + again, weights, 2 * L * T * C * bytes, activations, training};
 }

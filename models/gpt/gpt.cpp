@@ -85,6 +85,10 @@ const GPTConfig& validated(const GPTConfig& config) {
   return config;
 }
 
+std::array<nn::Linear*, 4> linears_of(Block& block) {
+  return {&block.attn.c_attn, &block.attn.c_proj, &block.mlp.c_fc, &block.mlp.c_proj};
+}
+
 // The copy of the block shares its parameters. The model may be gone, or in evaluation mode, when backward() runs.
 Tensor checkpointed(const Block& block, const Tensor& x, std::span<const Index> lengths) {
   const std::vector<Index> own(lengths.begin(), lengths.end());
@@ -104,6 +108,8 @@ void GPTConfig::validate() const {
       if (value) check_range(*value, field);
     }
   });
+  check(lora_rank <= std::min(n_embd, hidden()), "GPTConfig: lora_rank is {}, it must be at most {}, the smaller width",
+        lora_rank, std::min(n_embd, hidden()));
   check(n_head <= n_embd, "GPTConfig: n_head is {}, it must be from 1 to {}", n_head, n_embd);
   if (n_embd % n_head != 0) {
     Index fits = n_head;
@@ -120,7 +126,8 @@ void GPTConfig::validate() const {
 Index GPTConfig::num_parameters() const {
   const Index norm_size = n_embd * ((norm_gain ? 1 : 0) + (norm == NormKind::layer && bias ? 1 : 0));
   const Index biases = bias ? (3 + 1) * n_embd + hidden() + n_embd : 0;  // c_attn, c_proj, c_fc, c_proj
-  const Index block = (3 + 1) * n_embd * n_embd + 2 * n_embd * hidden() + biases + 2 * norm_size;
+  const Index block = (3 + 1) * n_embd * n_embd + 2 * n_embd * hidden() + biases + 2 * norm_size +
+                      lora_rank * (8 * n_embd + 2 * hidden());
   const Index tables = (vocab_size * (tie_weights ? 1 : 2) + block_size) * n_embd;
   return tables + n_layer * block + ((embedding_norm ? 1 : 0) + (final_norm ? 1 : 0)) * norm_size;
 }
@@ -252,6 +259,46 @@ GPT::GPT(const GPTConfig& config)
   if (config.final_norm) ln_f.emplace(config);
 
   nn::init::gpt2_(*this, config.n_layer, default_generator(), config.init_std, config.scale_residual);
+  if (config.lora_rank > 0) {
+    config_.lora_rank = 0;
+    add_lora(config.lora_rank, config.lora_alpha);
+  }
+}
+
+void GPT::add_lora(Index rank, double alpha) {
+  check(config_.lora_rank == 0, "GPT: it has LoRAs of rank {}; use merged() first", config_.lora_rank);
+  GPTConfig config = config_;
+  config.lora_rank = rank, config.lora_alpha = alpha;
+  config.validate();
+  check(rank > 0, "GPT: LoRAs of rank {}; it must be at least 1", rank);
+  for (Tensor& parameter : parameters()) parameter.requires_grad(false);
+  for (Block& block : h) {
+    for (nn::Linear* const linear : linears_of(block)) linear->add_lora({.rank = rank, .alpha = alpha});
+  }
+  config_ = config;
+}
+
+GPT GPT::merged() const {
+  if (config_.lora_rank == 0) return *this;
+  GPT copy = nn::clone(*this);
+  for (Block& block : copy.h) {
+    for (nn::Linear* const linear : linears_of(block)) linear->merge_lora();
+  }
+  for (Tensor& parameter : copy.parameters()) parameter.requires_grad(true);
+  copy.config_.lora_rank = 0, copy.config_.lora_alpha = GPTConfig().lora_alpha;
+  return copy;
+}
+
+void GPT::train_last(Index blocks) {
+  check(blocks >= 1 && blocks <= config_.n_layer, "GPT: the last {} blocks are to be trained; choose from 1 to {}",
+        blocks, config_.n_layer);
+  const auto set = [](const nn::Module& module, bool trains) {
+    for (Tensor& parameter : module.parameters()) parameter.requires_grad(trains);
+  };
+  set(*this, false);
+  for (std::size_t i = h.size() - static_cast<std::size_t>(blocks); i < h.size(); ++i) set(h[i], true);
+  if (ln_f) set(*ln_f, true);
+  if (!config_.tie_weights) set(lm_head, true);
 }
 
 void GPT::members(nn::Visitor& visit) const {

@@ -46,12 +46,15 @@ struct GPTConfig {
   Index n_inner = 0;                        // width of the MLP's hidden layer; 0: four times n_embd
   double norm_eps = 1e-5;                   // what every norm adds to the variance
   std::optional<double> embd_dropout = {};  // on the embeddings; empty: dropout
+  // With a rank above 0 every Linear of the blocks has a LoRA (nn/layers/lora.h), and only these are trained.
+  Index lora_rank = 0;
+  double lora_alpha = 16;  // what a LoRA adds is scaled by lora_alpha / lora_rank
 
   /// Width of the MLP's hidden layer.
   Index hidden() const { return n_inner != 0 ? n_inner : 4 * n_embd; }
   /// Throws Error that says which size does not fit and what would.
   void validate() const;
-  /// How many trainable numbers a GPT of this configuration has, without making one. Tied weights count once.
+  /// How many numbers the parameters of a GPT of this configuration have, without making one. Tied weights count once.
   Index num_parameters() const;
 
   /// GPT-2; `size` is "124M", "350M" (released as 355M), "774M" or "1558M". Radford et al. 2019, table 2.
@@ -120,6 +123,15 @@ class GPT : public nn::Module {
   Tensor features(std::span<const std::int32_t> tokens, std::span<const Index> lengths,
                   std::span<Cache* const> caches) const;
   Tensor head(const Tensor& features) const { return lm_head(features); }  // (.., C) -> (.., V)
+
+  /// Gives every Linear of the blocks a LoRA, which adds nothing at first, and freezes everything else. Throws Error if
+  /// they have some, and for a rank that is above the width.
+  void add_lora(Index rank, double alpha);
+  /// A copy whose weights have what the LoRAs have learned, and no LoRAs; without any, one that shares all tensors.
+  GPT merged() const;
+  /// Freezes all parameters but those of the last `blocks` blocks, of ln_f and of a head of its own. Throws Error
+  /// unless blocks is from 1 to n_layer.
+  void train_last(Index blocks);
 
   const GPTConfig& config() const { return config_; }
   /// Sets that option of the configuration anew: unlike the others it may change while a model is trained.

@@ -280,8 +280,9 @@ bool is_gpt2(const fs::path& path) {
   return is_folder && !pickle_in(path).empty();
 }
 
-std::vector<std::string> save_gpt2(const fs::path& folder, const GPT& model,
+std::vector<std::string> save_gpt2(const fs::path& folder, const GPT& given,
                                    const std::optional<AnyTokenizer>& tokenizer, nn::SaveOptions options) {
+  const GPT model = given.merged();
   const GPTConfig& config = model.config();
   const std::string reason = detail::why_no_gpt2(config);
   check(reason.empty(),

@@ -33,8 +33,9 @@ bool is_gpt2(const std::filesystem::path& path);
 
 /// Writes config.json, model.safetensors and the tokenizer's files into the folder, which is made if it is not there;
 /// Python's transformers reads them, and load_gpt2. Biases and gains that the model does not have are written as 0 and
-/// 1. Returns sentences about what could not be written: some tokenizers have no form there. Throws Error for a model
-/// that is no GPT-2 (RMSNorm, a norm after the embeddings, none before the head), and when the disk does not allow it.
+/// 1, LoRAs are merged. Returns sentences about what could not be written: some tokenizers have no form there. Throws
+/// Error for a model that is no GPT-2 (RMSNorm, a norm after the embeddings, none before the head), and when the disk
+/// does not allow it.
 std::vector<std::string> save_gpt2(const std::filesystem::path& folder, const GPT& model,
                                    const std::optional<AnyTokenizer>& tokenizer = {}, nn::SaveOptions options = {});
 

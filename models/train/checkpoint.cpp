@@ -253,9 +253,9 @@ void RunWriter::set_best_aside(Resumed& resumed) {
     resumed.other_best = false;
   }
   if (resumed.own_best) {
-    nn::TensorFile weights = read_state_file(last_->file.string()).weights;
-    detail::add_moment(weights.metadata, {last_->step, resumed.own_best});
-    nn::save_tensors(best.string(), weights.tensors, weights.metadata);
+    const Checkpoint last = load_file(last_->file.string());
+    save_run(folder_, last.model.merged(), last.tokenizer, last.data, last.settings, best_file,
+             {last_->step, resumed.own_best});
     resumed.own_best.reset();
   }
 }
@@ -284,7 +284,8 @@ void RunWriter::save(const GPT& model, const TrainerState& trainer, const HeldOu
 }
 
 // best.safetensors, if this step was the best, and model.safetensors.
-void RunWriter::save_models(const GPT& model, const HeldOut& held_out, Index step) {
+void RunWriter::save_models(const GPT& trained, const HeldOut& held_out, Index step) {
+  const GPT model = trained.merged();
   Moment moment{.step = step};
   if (held_out.best_step == step && step > 0) {
     moment.held_out_loss = held_out.best;

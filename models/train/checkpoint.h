@@ -2,6 +2,7 @@
 // file, replaced in one move, so that its parts are always of the same step. Older ones stay in checkpoints/.
 // - tensors "model.<parameter>", and "optimizer.<number>.step" and the optimizer's moments, with AdamW
 //   "optimizer.<number>.exp_avg" and "optimizer.<number>.exp_avg_sq" (numbered in the optimizer's order of parameters)
+//   (the model's LoRAs stand here by themselves; model.safetensors and best.safetensors have them merged)
 // - metadata "config.json" and "tokenizer.json" as in model.safetensors, and "state": steps, tokens, seconds, the
 //   dataset's position, the generators, what the held-out loss has been, a fingerprint of the log's last line, the
 //   unmeasured line if there is one, and which optimizer it is if not AdamW

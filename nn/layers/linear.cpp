@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
 #include <gradus/nn/init.h>
 
@@ -20,12 +21,29 @@ Linear::Linear(Index in, Index out, LinearOptions options) {
 }
 
 Tensor Linear::operator()(const Tensor& x) const {
-  return linear(x, weight, bias);
+  const Tensor y = linear(x, weight, bias);
+  return lora ? y + (*lora)(x) : y;
 }
 
 void Linear::members(Visitor& visit) const {
   visit("weight", weight);
   visit("bias", bias);
+  if (lora) visit("lora", *lora);
+}
+
+void Linear::add_lora(LoRAOptions options) {
+  check(!lora, "Linear: it has a LoRA already; merge it first");
+  options.dtype = weight.dtype();
+  lora.emplace(weight.size(1), weight.size(0), options);
+  weight.requires_grad(false);
+  if (bias.defined()) bias.requires_grad(false);
+}
+
+void Linear::merge_lora() {
+  if (!lora) return;
+  const NoGrad no_grad;
+  weight.copy_(weight + lora->delta());
+  lora.reset();
 }
 
 }  // namespace gradus::nn

@@ -1,6 +1,9 @@
 // Linear: x W^T + b, the layer that most others are made of.
 #pragma once
 
+#include <optional>
+
+#include <gradus/nn/layers/lora.h>
 #include <gradus/nn/module.h>
 
 namespace gradus::nn {
@@ -19,8 +22,15 @@ struct Linear : Layer {
   Tensor operator()(const Tensor& x) const override;
   void members(Visitor& visit) const override;
 
+  /// Adds a LoRA, and freezes weight and bias. Throws Error if there is one already.
+  void add_lora(LoRAOptions options = {});
+  /// Adds what the LoRA has learned to the weight, in place, and drops it; without one nothing happens. Weight and bias
+  /// stay frozen.
+  void merge_lora();
+
   Tensor weight;  // (out, in)
   Tensor bias;    // (out), or undefined
+  std::optional<LoRA> lora;
 };
 
 #pragma GCC visibility pop

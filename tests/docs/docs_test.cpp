@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include <gradus/models/gpt/gpt2.h>
+
 #include "../support.h"
 
 namespace {
@@ -115,6 +117,15 @@ TEST_P(Page, InKoreanHasTheBlocksOfTheEnglishOne) {
   }
 }
 
+// In the place of a download: a small GPT-2 that knows the characters of a text.
+void make_gpt2(const fs::path& folder, const std::string& text) {
+  using namespace gradus::models;
+  const CharTokenizer tokenizer = CharTokenizer::from_text(text);
+  save_gpt2(folder,
+            GPT({.vocab_size = tokenizer.vocab_size(), .block_size = 256, .n_layer = 2, .n_head = 2, .n_embd = 8}),
+            tokenizer);
+}
+
 // The commands of a page in their order, on texts of the names that they use; trainings make two more steps each.
 TEST_P(Page, CommandsWork) {
   if (is_korean(GetParam())) return;  // they are those of the English page
@@ -127,6 +138,7 @@ TEST_P(Page, CommandsWork) {
   for (const char* const file : {"towns.txt", "names.txt", "tinyshakespeare.txt"}) {
     gradus::testing::write(folder / file, names + "ROMEO:\n");
   }
+  make_gpt2(folder / "gpt2", names + "ROMEO:\n");
   const std::string makefile = read(root / "Makefile");
   int steps = 0;
   std::istringstream lines(joined(GetParam(), "sh"));

@@ -45,6 +45,8 @@ void for_each_field(Config& config, const F& f) {
   f(config.n_inner, {"n_inner", {.low = 0, .high = 4 * most_width, .meaning = " (0: four times n_embd)"}, 0});
   f(config.norm_eps, {"norm_eps", {.low = 0, .high = 1}, 1e-5});
   f(config.embd_dropout, {"embd_dropout", {.low = 0, .high = 1, .high_itself = false}, std::optional<double>()});
+  f(config.lora_rank, {"lora_rank", {.low = 0, .high = most_width, .meaning = " (0: none)"}, 0});
+  f(config.lora_alpha, {"lora_alpha", {.low = 0, .low_itself = false}, 16});
 }
 
 }  // namespace gradus::models::detail
