@@ -17,9 +17,9 @@ clang_dir := build-clang
 arm_dir := build-arm
 fuzz_dir := build-fuzz
 
-.PHONY: help build train examples test check test-arm bench bench-peers filled debug asan tsan clang baseline reference correctness
+.PHONY: help build train examples test check test-arm bench bench-peers bench-tokenizer filled debug asan tsan clang baseline reference correctness
 .PHONY: graphs isa install-test soak docs fuzz mutants format format-check tidy tidy-changed clean setup setup-clang setup-arm setup-format
-.PHONY: setup-check setup-tidy setup-baseline setup-reference setup-peers setup-docs setup-fuzz setup-mutants
+.PHONY: setup-judge setup-check setup-tidy setup-baseline setup-reference setup-peers setup-docs setup-fuzz setup-mutants
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -62,6 +62,14 @@ bench-peers: $(release_dir)/build.ninja | setup-peers ## time gradus beside PyTo
 	cmake --build --preset release -j $(JOBS) --target benchmarks peers
 	/usr/bin/python3 benchmarks/peers/compare.py $(ARGS)
 
+bench-tokenizer: $(release_dir)/build.ninja | setup-judge ## time byte-level BPE beside OpenAI's tiktoken: ARGS="tinyshakespeare.txt"
+	cmake --build --preset release -j $(JOBS) --target bench_tokenizer
+	node benchmarks/peers/tokenizer.mjs build/judge $(or $(ARGS),docs/getting-started.md docs/how-it-works.ko.md)
+
+# OpenAI's own tokenizer, compiled for node.
+setup-judge:
+	@[ -d build/judge/node_modules/tiktoken ] || npm install --silent --no-audit --no-fund --prefix build/judge tiktoken@1.0.22
+
 define test_preset
 	cmake --build --preset $@ -j $(JOBS)
 	ctest --preset $@ $(ARGS)
@@ -82,11 +90,12 @@ tsan: $(tsan_dir)/build.ninja ## run all tests under ThreadSanitizer
 clang: $(clang_dir)/build.ninja ## run all tests in a build with clang++
 	$(test_preset)
 
-reference: $(release_dir)/build.ninja | setup-reference ## have PyTorch write tests/reference/*.safetensors again; git diff must then be empty
+reference: $(release_dir)/build.ninja | setup-reference setup-judge ## have PyTorch and tiktoken write tests/reference/* again; git diff must then be empty
 	cmake --build --preset release -j $(JOBS) --target correctness
 	build/bin/correctness --rows > tests/reference/ops.json.new
 	mv tests/reference/ops.json.new tests/reference/ops.json
 	/usr/bin/python3 tests/reference/generate.py
+	node tests/reference/tiktoken.mjs build/judge
 
 correctness: $(release_dir)/build.ninja ## measure the errors against PyTorch and write docs/correctness.md
 	cmake --build --preset release -j $(JOBS) --target correctness gpt

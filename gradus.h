@@ -25,6 +25,7 @@
 #include <gradus/models/gpt/gpt.h>
 #include <gradus/models/gpt/gpt2.h>
 #include <gradus/models/text/any_tokenizer.h>
+#include <gradus/models/text/bpe_tokenizer.h>
 #include <gradus/models/text/byte_tokenizer.h>
 #include <gradus/models/text/char_tokenizer.h>
 #include <gradus/models/text/dataset.h>

@@ -37,7 +37,7 @@ std::string in_quotes(std::string_view text) {
 
 Token id_of(const std::string& token, const Json& value, std::size_t tokens, std::string_view name) {
   const bool fits = value.is_number_unsigned() && value.get<std::uint64_t>() < tokens;
-  check(fits, "{}: the token {} has the number {}; {} tokens have the numbers 0 to {}", name, in_quotes(token),
+  check(fits, "{}: the token {} has the number {}; a vocabulary of {} has the numbers 0 to {}", name, in_quotes(token),
         value.is_null() ? "of no kind" : dump(value), tokens, tokens - 1);
   return static_cast<Token>(value.get<std::uint64_t>());
 }
@@ -304,7 +304,7 @@ std::vector<std::string> ranked_tokens(std::string_view ranks, std::string_view 
   for (auto& [bytes, rank] : lines) {
     if (rank == lines.size()) tokens.resize(rank + 1);
     check(rank < tokens.size(),
-          "{}: a token has the number {}; {} tokens have the numbers 0 to {}, and one may be free", name, rank,
+          "{}: a token has the number {}; a vocabulary of {} has the numbers 0 to {}, of which one may be free", name, rank,
           lines.size(), lines.size());
     check(tokens[rank].empty(), "{}: two tokens have the number {}; each needs its own", name, rank);
     tokens[rank] = std::move(bytes);

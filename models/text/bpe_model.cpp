@@ -90,10 +90,10 @@ void BPEModel::add_merges(std::string_view name) {
       return vocabulary_.tokens[static_cast<std::size_t>(token)];
     };
     const std::string both = fmt::format("{} and {}", shown(text(merge.left)), shown(text(merge.right)));
-    check(text(merge.left) + text(merge.right) == text(merge.result), "{}: merge {}, {}, does not make its token", name,
-          number, both);
     check(!is_special(merge.left) && !is_special(merge.right) && !is_special(merge.result),
           "{}: merge {}, {}, is about a special token, which no text becomes; leave it out", name, number, both);
+    check(text(merge.left) + text(merge.right) == text(merge.result), "{}: merge {}, {}, does not make its token", name,
+          number, both);
     const std::optional<std::uint32_t> earlier = merges_.add(merge);
     check(!earlier, "{}: merge {} is merge {} again, {}; each may stand once", name, number, earlier.value_or(0) + 1,
           both);

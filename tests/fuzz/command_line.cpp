@@ -29,6 +29,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   gpt::add_eval(app, "gpt", run);
   gpt::add_info(app, "gpt", run);
   gpt::add_check(app, "gpt", run);
+  gpt::add_profile(app, "gpt", run);
+  gpt::add_tokenize(app, "gpt", run);
   try {
     arguments = gpt::checked_arguments(app, arguments);
     std::ranges::reverse(arguments);

@@ -334,7 +334,7 @@ TEST_F(Command, MistakesInTheCommandLine) {
   expect_error(gpt({"train", "towns.txt"}), 2, "write --data towns.txt");
   expect_error(gpt({"sample"}), 2, "gpt sample needs DIR, the folder of a run");
   expect_error(gpt({"sample", "a", "b"}), 2, "'b' is one argument too many");
-  for (const char* command : {"train", "sample", "eval", "info", "check", "profile"}) {
+  for (const char* command : {"train", "sample", "eval", "info", "check", "profile", "tokenize"}) {
     const Result help = gpt({command, "--help"});
     EXPECT_EQ(help.status, 0);
     EXPECT_THAT(help.out, AllOf(HasSubstr("Examples:"), HasSubstr("--threads")));
@@ -413,7 +413,7 @@ TEST_F(Command, NumbersAreDecimal) {
 TEST_F(Command, EmptyAndMissingValuesAndThoseGivenTwice) {
   ASSERT_EQ(train({"--out", "run", "--quiet"}).status, 0);
   for (const char* flag :
-       {"--data", "--out", "--config", "--resume", "--init-from", "--preset", "--format", "--steps"}) {
+       {"--data", "--out", "--config", "--resume", "--init-from", "--preset", "--format", "--steps", "--tokenizer"}) {
     expect_error(gpt({"train", flag, ""}), 2, fmt::format("{} is empty", flag));
     expect_error(gpt({"train", fmt::format("{}=", flag), "x"}), 2, fmt::format("{} is empty", flag));
     expect_error(gpt({"train", flag}), 2, fmt::format("{} needs a value", flag));
