@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <optional>
+#include <utility>
 
 #include <gradus/models/gpt/gpt2.h>
 
@@ -35,18 +37,30 @@ void check_may_be_written(const ExportArguments& arguments) {
                 arguments.out, found.other);
 }
 
+// A GPT-2 may come without a tokenizer.
+std::pair<models::GPT, std::optional<models::AnyTokenizer>> load(const ExportArguments& arguments) {
+  if (!arguments.best && models::is_gpt2(arguments.folder)) {
+    models::GPT2 loaded = load_foreign(arguments.folder);
+    return {std::move(loaded.model), std::move(loaded.tokenizer)};
+  }
+  models::Run run = load_model(arguments.folder, arguments.best);
+  return {std::move(run.model), std::move(run.tokenizer)};
+}
+
 int export_model(const ExportArguments& arguments) {
   check_may_be_written(arguments);
-  models::Run run = load_model(arguments.folder, arguments.best);
+  auto [model, tokenizer] = load(arguments);
   if (arguments.numbers == "f32" || arguments.numbers == "f64") {
-    run.model.to(arguments.numbers == "f32" ? gradus::DType::f32 : gradus::DType::f64);
+    model.to(arguments.numbers == "f32" ? gradus::DType::f32 : gradus::DType::f64);
   }
   gradus::nn::SaveOptions options;
   if (arguments.numbers == "f16") options.storage = gradus::nn::Storage::f16;
   if (arguments.numbers == "bf16") options.storage = gradus::nn::Storage::bf16;
-  const std::vector<std::string> warnings = models::save_gpt2(arguments.out, run.model, run.tokenizer, options);
-  print("exported to {}: {}, vocabulary {}\n", arguments.out, counted(run.model.num_parameters(), "parameter"),
-        grouped(run.model.config().vocab_size));
+  std::vector<std::string> warnings = models::save_gpt2(arguments.out, model, tokenizer, options);
+  if (!tokenizer)
+    warnings.push_back(fmt::format("'{}' has no tokenizer that can be read, so none was written", arguments.folder));
+  print("exported to {}: {}, vocabulary {}\n", arguments.out, counted(model.num_parameters(), "parameter"),
+        grouped(model.config().vocab_size));
   for (const std::string& warning : warnings) print("{}\n", warning);
   print("in Python: transformers.AutoModelForCausalLM.from_pretrained(\"{}\")\n", arguments.out);
   return 0;

@@ -33,7 +33,7 @@ std::string flag_for(const RunError& problem) {
 
 std::string told(const std::exception& problem) {
   std::string_view text = problem.what();
-  for (const std::string_view name : {"read: ", "dataset: ", "schedule: "}) {
+  for (const std::string_view name : {"read: ", "dataset: ", "schedule: ", "load_gpt2: ", "save_gpt2: "}) {
     if (text.starts_with(name)) text.remove_prefix(name.size());
   }
   const auto* const of_run = dynamic_cast<const RunError*>(&problem);

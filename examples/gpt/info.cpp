@@ -114,19 +114,26 @@ void print_run(const std::string& folder, const models::Moment& moment) {
   print("  learning rate  {:.3g} at last; gradient norm {:.3g}\n", log.back().lr, log.back().grad_norm);
 }
 
-int info(const InfoArguments& arguments) {
-  const std::string& folder = arguments.folder;
-  const models::Run run = load_model(folder, arguments.best);
-  const models::GPTConfig& config = run.model.config();
+void print_model(const models::GPTConfig& config) {
   print("model            {}, width {}, {}, context {}, vocabulary {}, dropout {:g}\n",
         counted(config.n_layer, "layer"), config.n_embd, counted(config.n_head, "head"), config.block_size,
         config.vocab_size, config.dropout);
-  if (is_foreign(run)) {
-    print("data             not known: it is a GPT-2 from elsewhere\n");
-    print_parameters(run.model);
-    print_cost(run.model, run.data.block_size, run.data.format);
+}
+
+int info(const InfoArguments& arguments) {
+  const std::string& folder = arguments.folder;
+  if (models::is_gpt2(folder)) {
+    const models::GPT2 loaded = load_foreign(folder);
+    print_model(loaded.model.config());
+    print("data             not known: it is a GPT-2 from elsewhere{}\n",
+          loaded.tokenizer ? "" : ", without a tokenizer that can be read");
+    print_parameters(loaded.model);
+    print_cost(loaded.model, loaded.model.config().block_size, models::TextFormat::text);
     return 0;
   }
+  const models::Run run = load_model(folder, arguments.best);
+  const models::GPTConfig& config = run.model.config();
+  print_model(config);
   print("data             {}, {}\n", name_of(run.data.sources()),
         run.data.format == models::TextFormat::lines ? "documents" : "running text");
   if (run.data.block_size < config.block_size) {

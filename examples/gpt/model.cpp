@@ -5,7 +5,6 @@
 #include <cstdio>
 
 #include <gradus/models/gpt/change_vocabulary.h>
-#include <gradus/models/gpt/gpt2.h>
 
 #include "hints.h"
 #include "numbers.h"
@@ -21,12 +20,10 @@ void note(const std::string& text) {
   std::fputs(fmt::format("gpt: note: {}\n", text).c_str(), stderr);
 }
 
-models::Run load_foreign(const std::string& path) {
-  models::GPT2 loaded = models::load_gpt2(path);
-  for (const std::string& warning : loaded.warnings) note(warning);
+models::Run foreign_run(const std::string& path) {
+  models::GPT2 loaded = load_foreign(path);
   gradus::check(loaded.tokenizer.has_value(),
                 "'{}' has no tokenizer that can be read; it needs tokenizer.json, or vocab.json and merges.txt", path);
-  models::check_loaded(loaded.model, path);
   const Index known = loaded.tokenizer->vocab_size(), all = loaded.model.config().vocab_size;
   if (known < all) {
     note(fmt::format("the model has {}, its tokenizer {}; those that no text has were left out", counted(all, "token"),
@@ -45,10 +42,17 @@ models::Run load_foreign(const std::string& path) {
 
 }  // namespace
 
+models::GPT2 load_foreign(const std::string& path) {
+  models::GPT2 loaded = models::load_gpt2(path);
+  for (const std::string& warning : loaded.warnings) note(warning);
+  models::check_loaded(loaded.model, path);
+  return loaded;
+}
+
 models::Run load_model(const std::string& path, bool best) {
   if (!models::is_gpt2(path)) return models::load_run(path, best ? models::best_file : models::model_file);
   gradus::check(!best, "'{}' is no run, so it has no best model; leave --best out", path);
-  return load_foreign(path);
+  return foreign_run(path);
 }
 
 }  // namespace gpt

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include <gradus/models/gpt/gpt2.h>
 #include <gradus/models/train/run_folder.h>
 
 namespace gpt {
@@ -12,9 +13,7 @@ namespace gpt {
 /// for a GPT-2 without a tokenizer too.
 gradus::models::Run load_model(const std::string& path, bool best = false);
 
-/// Whether the run is a GPT-2 from elsewhere, of which nobody knows what it learned.
-inline bool is_foreign(const gradus::models::Run& run) {
-  return run.data.source.empty();
-}
+/// models::load_gpt2(), whose warnings are told on stderr. Throws Error for weights that are not finite.
+gradus::models::GPT2 load_foreign(const std::string& path);
 
 }  // namespace gpt

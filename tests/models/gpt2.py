@@ -165,7 +165,7 @@ def run(command, place, *rest):
         make(place, rest)
     elif command == "logits":
         with open(os.path.join(place, "config.json")) as file:
-            config = json.load(file)
+            config = {**CONFIG, **json.load(file)}
         tensors = in_f64(load(os.path.join(place, "model.safetensors")))
         for row in logits(config, tensors, [int(word) for word in rest[0].split(",")]).tolist():
             print(*(repr(value) for value in row))

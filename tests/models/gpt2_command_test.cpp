@@ -182,6 +182,9 @@ TEST_F(GPT2Command, WhatCannotBeDoneIsSaid) {
   expect_error(gpt({"train", "--resume", "tuned", "--lora", "3"}), 1, "--lora cannot change");
   std::filesystem::remove(folder / "hf/tokenizer.json");
   expect_error(gpt({"sample", "hf"}), 1, "'hf' has no tokenizer that can be read");
+  EXPECT_THAT(gpt({"info", "hf"}).out, HasSubstr("without a tokenizer"));
+  EXPECT_THAT(gpt({"export", "hf", "--to", "bare"}).out, HasSubstr("so none was written"));
+  EXPECT_EQ(read(folder / "bare/model.safetensors"), read(folder / "hf/model.safetensors"));
   std::filesystem::remove(folder / "hf/model.safetensors");
   write(folder / "hf/pytorch_model.bin", "PK");
   for (const char* const path : {"hf", "hf/pytorch_model.bin"}) {
