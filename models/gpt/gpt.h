@@ -116,6 +116,11 @@ class GPT : public nn::Module {
                   std::span<Cache* const> caches) const;
   Tensor head(const Tensor& features) const { return lm_head(features); }  // (.., C) -> (.., V)
 
+  /// The same model with the matrices of its blocks and its head in fewer bits, for generation and evaluation: a token
+  /// reads fewer bytes. Everything else is shared with this one, the embeddings too, a row of which is read for a
+  /// token. The result can be neither trained nor saved. Throws Error for a model in f64.
+  GPT narrowed(NarrowType type) const;
+
   const GPTConfig& config() const { return config_; }
   /// Sets that option of the configuration anew: unlike the others it may change while a model is trained.
   void set_checkpoint_activations(bool on) { config_.checkpoint_activations = on; }

@@ -20,12 +20,18 @@ Linear::Linear(Index in, Index out, LinearOptions options) {
 }
 
 Tensor Linear::operator()(const Tensor& x) const {
-  return linear(x, weight, bias);
+  return narrow_weight.defined() ? linear(x, narrow_weight, bias) : linear(x, weight, bias);
 }
 
 void Linear::members(Visitor& visit) const {
   visit("weight", weight);
+  visit("weight", narrow_weight);
   visit("bias", bias);
+}
+
+void Linear::narrow(NarrowType type) {
+  narrow_weight = NarrowMatrix(weight, type);
+  weight = {};
 }
 
 }  // namespace gradus::nn

@@ -18,9 +18,13 @@ struct Linear : Layer {
   Linear(Index in, Index out, std::same_as<bool> auto with_bias) : Linear(in, out, LinearOptions{.bias = with_bias}) {}
   Tensor operator()(const Tensor& x) const override;
   void members(Visitor& visit) const override;
+  /// From now on computes with its weight in fewer bits, which reads less memory: narrow_weight takes weight's place,
+  /// which becomes undefined. What is left can be neither trained nor saved. Throws Error for a weight that is not f32.
+  void narrow(NarrowType type);
 
   Tensor weight;  // (out, in)
   Tensor bias;    // (out), or undefined
+  NarrowMatrix narrow_weight;
 };
 
 #pragma GCC visibility pop
