@@ -105,7 +105,6 @@ void Visitor::visit_tensor(std::string_view name, const Tensor& tensor, bool is_
 }
 
 void Visitor::operator()(std::string_view name, const NarrowMatrix& weights) {
-  if (!weights.defined()) return;
   const std::size_t outer = enter(name);
   const std::string_view path(path_.data(), path_.size() - 1);
   on_member(path);

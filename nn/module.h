@@ -31,7 +31,7 @@ class Visitor {
   void operator()(std::string_view name, const Tensor& parameter) { visit_tensor(name, parameter, true); }
   /// A tensor that belongs to the module's state but is not trained (a running mean, say).
   void buffer(std::string_view name, const Tensor& tensor) { visit_tensor(name, tensor, false); }
-  /// Weights in narrow numbers, which are not a tensor: neither trained nor saved. Undefined ones are skipped.
+  /// Weights in narrow numbers, which are not a tensor: neither trained nor saved.
   void operator()(std::string_view name, const NarrowMatrix& weights);
   void operator()(std::string_view name, const Module& child);
   /// A list of parameters or modules, named "name.0", "name.1", ..

@@ -24,8 +24,11 @@ Tensor Linear::operator()(const Tensor& x) const {
 }
 
 void Linear::members(Visitor& visit) const {
-  visit("weight", weight);
-  visit("weight", narrow_weight);
+  if (narrow_weight.defined()) {
+    visit("weight", narrow_weight);
+  } else {
+    visit("weight", weight);
+  }
   visit("bias", bias);
 }
 
