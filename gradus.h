@@ -11,6 +11,7 @@
 #include <gradus/core/inspect/profile.h>
 #include <gradus/core/ops.h>
 #include <gradus/core/ops/cached_attention.h>
+#include <gradus/core/ops/narrow.h>
 #include <gradus/core/ops/update.h>
 #include <gradus/core/runtime/cpu.h>
 #include <gradus/core/runtime/parallel.h>

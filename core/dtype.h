@@ -1,4 +1,5 @@
-// The two element types of a tensor, and the step from a run-time DType to a compile-time C++ type.
+// The two element types of a tensor, the step from a run-time DType to a compile-time C++ type, and the types that
+// weights are narrowed to for generation.
 #pragma once
 
 #include <cstddef>
@@ -34,8 +35,23 @@ decltype(auto) dispatch(DType dtype, F&& f) {
   return std::forward<F>(f).template operator()<double>();
 }
 
+/// What the weights of a NarrowMatrix (core/ops/narrow.h) are stored in: bfloat16, or whole numbers of 8 or 4 bits with
+/// a scale for every 32.
+enum class NarrowType : unsigned char { bf16, int8, int4 };
+
+constexpr std::string_view name_of(NarrowType type) {
+  return type == NarrowType::bf16 ? "bf16" : type == NarrowType::int8 ? "int8" : "int4";
+}
+
 #pragma GCC visibility pop
 }  // namespace gradus
+
+template <>
+struct fmt::formatter<gradus::NarrowType> : fmt::formatter<std::string_view> {
+  auto format(gradus::NarrowType type, fmt::format_context& context) const {
+    return gradus::write_text(*this, gradus::name_of(type), context);
+  }
+};
 
 template <>
 struct fmt::formatter<gradus::DType> : fmt::formatter<std::string_view> {

@@ -104,6 +104,14 @@ void Visitor::visit_tensor(std::string_view name, const Tensor& tensor, bool is_
   leave(outer);
 }
 
+void Visitor::operator()(std::string_view name, const NarrowMatrix& weights) {
+  const std::size_t outer = enter(name);
+  const std::string_view path(path_.data(), path_.size() - 1);
+  on_member(path);
+  on_narrow(path, weights);
+  leave(outer);
+}
+
 std::size_t Visitor::enter(std::string_view name) {
   const std::size_t outer = path_.size();
   check(!name.empty() && name.find('.') == name.npos,
@@ -119,6 +127,14 @@ NamedTensors Module::named_parameters(bool remove_duplicate) const {
 }
 
 NamedTensors Module::named_state(bool remove_duplicate) const {
+  struct NoNarrow final : Visitor {
+    void on_narrow(std::string_view name, const NarrowMatrix& weights) override {
+      fail("{} is in {}, which is for computing only; save or average the module that it was narrowed from", name,
+           weights.type());
+    }
+  };
+  NoNarrow visit;
+  members(visit);
   return named_tensors(*this, true, remove_duplicate);
 }
 

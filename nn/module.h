@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <gradus/core/ops/narrow.h>
 #include <gradus/core/tensor.h>
 
 namespace gradus::nn {
@@ -30,6 +31,8 @@ class Visitor {
   void operator()(std::string_view name, const Tensor& parameter) { visit_tensor(name, parameter, true); }
   /// A tensor that belongs to the module's state but is not trained (a running mean, say).
   void buffer(std::string_view name, const Tensor& tensor) { visit_tensor(name, tensor, false); }
+  /// Weights in narrow numbers, which are not a tensor: neither trained nor saved.
+  void operator()(std::string_view name, const NarrowMatrix& weights);
   void operator()(std::string_view name, const Module& child);
   /// A list of parameters or modules, named "name.0", "name.1", ..
   template <class T>
@@ -44,6 +47,7 @@ class Visitor {
   /// Every member: an undefined parameter too, and a list as a whole.
   virtual void on_member(std::string_view /*name*/) {}
   virtual void on_tensor(std::string_view /*name*/, const Tensor&, bool /*is_parameter*/) {}
+  virtual void on_narrow(std::string_view /*name*/, const NarrowMatrix&) {}
   virtual void on_module(std::string_view /*name*/, const Module&) {}
 
  private:
@@ -77,7 +81,8 @@ class Module {
   /// its first name, unless remove_duplicate is false. Throws Error if two members have one name.
   NamedTensors named_parameters(bool remove_duplicate = true) const;
   std::vector<Tensor> parameters() const;
-  /// Parameters and buffers: what a file of this module holds.
+  /// Parameters and buffers: what a file of this module holds. Throws Error if there are narrow weights, which no file
+  /// can hold.
   NamedTensors named_state(bool remove_duplicate = true) const;
   /// This module (named "") and everything below it, each object once.
   std::vector<std::pair<std::string, const Module*>> named_modules() const;

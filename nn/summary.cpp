@@ -41,10 +41,15 @@ struct Row {
   std::string name, type, shapes, count;
 };
 
-// The names of all modules: one that stands at two places has two, of which named_modules() lists the first.
-struct ModuleNames final : Visitor {
+// The names of all modules (one that stands at two places has two, of which named_modules() lists the first), and what
+// they hold.
+struct Members final : Visitor {
   std::unordered_set<std::string> names;
+  NamedTensors tensors;
+  std::vector<std::pair<std::string, NarrowMatrix>> narrow;
   void on_module(std::string_view name, const Module&) override { names.emplace(name); }
+  void on_tensor(std::string_view name, const Tensor& tensor, bool) override { tensors.emplace_back(name, tensor); }
+  void on_narrow(std::string_view name, const NarrowMatrix& weights) override { narrow.emplace_back(name, weights); }
 };
 
 }  // namespace
@@ -57,14 +62,22 @@ std::string summary(const Module& module) {
   std::map<std::string, Own> own;
   std::unordered_set<const Node*> parameters, seen;
   for (const Tensor& parameter : module.parameters()) parameters.insert(&parameter.node());
-  ModuleNames modules;
-  module.members(modules);
-  Index bytes = 0, frozen = 0;
-  for (const auto& [name, tensor] : module.named_state(false)) {
+  Members members;
+  module.members(members);
+  const auto owner = [&](const std::string& name) {
     std::size_t dot = name.rfind('.');
-    while (dot != std::string::npos && !modules.names.contains(name.substr(0, dot))) dot = name.rfind('.', dot - 1);
-    const std::string last = dot == std::string::npos ? name : name.substr(dot + 1);
-    Own& mine = own[dot == std::string::npos ? "" : name.substr(0, dot)];
+    while (dot != std::string::npos && !members.names.contains(name.substr(0, dot))) dot = name.rfind('.', dot - 1);
+    return std::pair(dot == std::string::npos ? "" : name.substr(0, dot), name.substr(dot + 1));  // npos + 1 is 0
+  };
+  Index bytes = 0, frozen = 0;
+  for (const auto& [name, weights] : members.narrow) {
+    const auto [path, last] = owner(name);
+    own[path].shapes = fmt::format("{} {} in {}", last, weights.shape(), weights.type());
+    bytes += weights.bytes();
+  }
+  for (const auto& [name, tensor] : members.tensors) {
+    const auto [path, last] = owner(name);
+    Own& mine = own[path];
     const bool is_new = seen.insert(&tensor.node()).second, is_parameter = parameters.contains(&tensor.node());
     if (is_new) bytes += tensor.numel() * static_cast<Index>(size_of(tensor.dtype()));
     if (is_new && is_parameter) mine.count += tensor.numel();

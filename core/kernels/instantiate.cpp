@@ -1,4 +1,5 @@
-// Compiled once per instruction set, with that set's compiler flags and GRADUS_ISA_NAME: fills the kernel tables.
+// Compiled once per instruction set, with that set's compiler flags and GRADUS_ISA_NAME: fills the kernel tables but
+// for instantiate_narrow.cpp's.
 #include <gradus/core/kernels/attention.h>
 #include <gradus/core/kernels/cached_attention.h>
 #include <gradus/core/kernels/cross_entropy.h>

@@ -4,7 +4,10 @@
 // arguments takes a struct, so that the call names each.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+
+#include <gradus/core/dtype.h>
 
 namespace gradus {
 
@@ -270,21 +273,66 @@ struct Kernels {
 template <class T>
 const Kernels<T>& kernels();
 
+// A narrow matrix (n, k) in memory, as core/ops/narrow.h describes it: rows in groups, a group's inputs in runs.
+inline constexpr Index narrow_group = 16, narrow_run = 64, narrow_block = 32;
+
+/// What a group of rows takes for each run of inputs: scales, where there are any, and then the numbers.
+constexpr Index narrow_run_bytes(NarrowType type) {
+  return type == NarrowType::bf16 ? 2048 : type == NarrowType::int8 ? 64 + 1024 : 64 + 512;
+}
+
+/// A block of x for a product of whole numbers: x = scale q. offset: the sum of q times minus the number that stands
+/// for 0 in the matrix.
+struct NarrowBlock {
+  std::int8_t q[narrow_block];
+  float scale;
+  std::int32_t offset;
+};
+
+/// Y (rows, n) = X (rows, k) W^T + bias. x: what `input` made of each row, x_stride bytes apart.
+struct NarrowProduct {
+  NarrowType type;
+  const std::byte *weight, *x;
+  const float* bias;  // (n), or null
+  float* y;
+  Index x_stride, y_stride, rows, n, k;
+};
+
+/// The kernels for narrow matrices.
+struct NarrowKernels {
+  /// A row x (k), filled up with zeros to whole runs: floats for bf16, else NarrowBlocks.
+  void (*input)(NarrowType type, const float* x, Index k, std::byte* to);
+  /// The columns of Y that groups g0 .. g1-1 of W give.
+  void (*product)(const NarrowProduct& p, Index g0, Index g1);
+  /// `runs` runs of one group as floats, from `weight` on: to[l * stride + j] is input l of the group's row j.
+  void (*widen)(NarrowType type, const std::byte* weight, Index runs, float* to, Index stride);
+};
+
+/// The ones for this CPU. AVX-512 has two, with the same results: one for CPUs with VNNI.
+const NarrowKernels& narrow_kernels();
+
 namespace sse2 {
 extern const Kernels<float> table_f32;
 extern const Kernels<double> table_f64;
+extern const NarrowKernels table_narrow;
 }  // namespace sse2
 namespace avx2 {
 extern const Kernels<float> table_f32;
 extern const Kernels<double> table_f64;
+extern const NarrowKernels table_narrow;
 }  // namespace avx2
 namespace avx512 {
 extern const Kernels<float> table_f32;
 extern const Kernels<double> table_f64;
+extern const NarrowKernels table_narrow;
 }  // namespace avx512
+namespace avx512vnni {
+extern const NarrowKernels table_narrow;
+}  // namespace avx512vnni
 namespace neon {
 extern const Kernels<float> table_f32;
 extern const Kernels<double> table_f64;
+extern const NarrowKernels table_narrow;
 }  // namespace neon
 
 }  // namespace kernels

@@ -17,12 +17,22 @@ struct InstructionSet {
   std::string_view name;
   const kernels::Kernels<float>* f32;
   const kernels::Kernels<double>* f64;
+  const kernels::NarrowKernels* (*narrow)();
   bool (*has)();
 };
 
+#ifdef GRADUS_HAVE_AVX512
+const kernels::NarrowKernels* narrow_avx512() {
+#ifdef GRADUS_HAVE_AVX512VNNI
+  if (__builtin_cpu_supports("avx512vnni")) return &kernels::avx512vnni::table_narrow;
+#endif
+  return &kernels::avx512::table_narrow;
+}
+#endif
+
 constexpr std::array sets{
 #ifdef GRADUS_HAVE_AVX512
-    InstructionSet{"avx512", &kernels::avx512::table_f32, &kernels::avx512::table_f64,
+    InstructionSet{"avx512", &kernels::avx512::table_f32, &kernels::avx512::table_f64, narrow_avx512,
                    [] {
                      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
                             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
@@ -31,13 +41,16 @@ constexpr std::array sets{
 #endif
 #ifdef GRADUS_HAVE_AVX2
     InstructionSet{"avx2", &kernels::avx2::table_f32, &kernels::avx2::table_f64,
+                   [] { return &kernels::avx2::table_narrow; },
                    [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }},
 #endif
 #ifdef GRADUS_HAVE_SSE2
-    InstructionSet{"sse2", &kernels::sse2::table_f32, &kernels::sse2::table_f64, [] { return true; }},
+    InstructionSet{"sse2", &kernels::sse2::table_f32, &kernels::sse2::table_f64,
+                   [] { return &kernels::sse2::table_narrow; }, [] { return true; }},
 #endif
 #ifdef GRADUS_HAVE_NEON
-    InstructionSet{"neon", &kernels::neon::table_f32, &kernels::neon::table_f64, [] { return true; }},
+    InstructionSet{"neon", &kernels::neon::table_f32, &kernels::neon::table_f64,
+                   [] { return &kernels::neon::table_narrow; }, [] { return true; }},
 #endif
 };
 
@@ -86,6 +99,10 @@ const kernels::Kernels<float>& kernels::kernels<float>() {
 template <>
 const kernels::Kernels<double>& kernels::kernels<double>() {
   return *current().load(std::memory_order_relaxed)->f64;
+}
+
+const kernels::NarrowKernels& kernels::narrow_kernels() {
+  return *current().load(std::memory_order_relaxed)->narrow();
 }
 
 }  // namespace gradus

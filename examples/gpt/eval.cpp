@@ -14,6 +14,7 @@
 #include "output.h"
 #include "run_text.h"
 #include "waiting.h"
+#include "weights.h"
 
 namespace gpt {
 namespace {
@@ -23,7 +24,7 @@ using gradus::Index;
 using models::Estimate;
 
 struct EvalArguments {
-  std::string folder, unknown = "refuse";
+  std::string folder, unknown = "refuse", weights = "f32";
   std::vector<std::string> sources;
   gradus::Index sequences = -1;  // not said
   bool json = false, best = false;
@@ -98,6 +99,7 @@ Subject subject_of(const EvalArguments& arguments, const models::Run& run) {
 int eval(const EvalArguments& arguments) {
   const EndsTold early("\ngpt: stopped before all was evaluated\n");
   models::Run run = load_model(arguments.folder, arguments.best);
+  run.model = with_weights(std::move(run.model), arguments.weights);
   const Subject subject = subject_of(arguments, run);
   const Data& data = subject.data;
   constexpr Index most_tokens = 1'000'000;
@@ -183,6 +185,7 @@ void add_eval(CLI::App& app, const std::string&, Action& action) {
       ->check(range("--sequences", 0, 1'000'000'000'000));
   command.add_flag("--best", arguments->best, "Judge the model with the lowest held-out loss, not the last one");
   command.add_flag("--json", arguments->json, "Print one JSON object");
+  add_weights(command, arguments->weights);
   add_threads(command);
   command.footer(
       "The loss is the mean of -ln(probability given to the token that came), so lower is better; a token is a\n"

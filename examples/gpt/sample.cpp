@@ -11,6 +11,7 @@
 #include "data.h"
 #include "model.h"
 #include "output.h"
+#include "weights.h"
 
 namespace gpt {
 namespace {
@@ -19,7 +20,7 @@ namespace models = gradus::models;
 using gradus::Index;
 
 struct SampleArguments {
-  std::string folder, prompt, prompt_file, unknown = "refuse";
+  std::string folder, prompt, prompt_file, unknown = "refuse", weights = "f32";
   Index count = 0, alternatives = 4;
   bool best = false, show_probs = false, no_cache = false;
   models::GenerateOptions generate{.max_tokens = 300, .temperature = 0.8};
@@ -102,6 +103,7 @@ int sample(SampleArguments arguments) {
     throw UsageError("--prompt and --prompt-file both say what samples begin with; leave one out");
   }
   models::Run run = load_model(arguments.folder, arguments.best);
+  run.model = with_weights(std::move(run.model), arguments.weights);
   const bool documents = run.tokenizer.has_boundary();
   arguments.prompt = normalized_prompt(arguments, run);
   options.stop_text = run.tokenizer.normalize(options.stop_text, "--stop");
@@ -178,6 +180,7 @@ void add_sample(CLI::App& app, const std::string&, Action& action) {
       ->capture_default_str();
   command.add_flag("--no-cache", arguments->no_cache,
                    "Compute every character from all that came before, to compare: the same text, slower");
+  add_weights(command, arguments->weights);
   add_threads(command);
   command.footer(
       "A text longer than the model's context slides: once that is full, its oldest quarter is forgotten. Of a prompt\n"

@@ -311,6 +311,17 @@ void GPT::members(nn::Visitor& visit) const {
   visit("lm_head", lm_head);
 }
 
+GPT GPT::narrowed(NarrowType type) const {
+  GPT result(*this);
+  for (Block& block : result.h) {
+    for (nn::Linear* const layer : {&block.attn.c_attn, &block.attn.c_proj, &block.mlp.c_fc, &block.mlp.c_proj}) {
+      layer->narrow(type);
+    }
+  }
+  result.lm_head.narrow(type);
+  return result;
+}
+
 Tensor GPT::operator()(std::span<const std::int32_t> tokens, Index B, Index T) const {
   check(B >= 1 && T >= 1 && std::cmp_less_equal(B, tokens.size()) && std::cmp_less_equal(T, tokens.size()) &&
             std::cmp_equal(B * T, tokens.size()),

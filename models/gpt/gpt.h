@@ -132,6 +132,10 @@ class GPT : public nn::Module {
   /// Freezes all parameters but those of the last `blocks` blocks, of ln_f and of a head of its own. Throws Error
   /// unless blocks is from 1 to n_layer.
   void train_last(Index blocks);
+  /// The same model with the matrices of its blocks and its head in fewer bits, for generation and evaluation: a token
+  /// reads fewer bytes. Everything else is shared with this one, the embeddings too, a row of which is read for a
+  /// token. The result can be neither trained nor saved. Throws Error for a model in f64.
+  GPT narrowed(NarrowType type) const;
 
   const GPTConfig& config() const { return config_; }
   /// Sets that option of the configuration anew: unlike the others it may change while a model is trained.

@@ -21,12 +21,16 @@ Linear::Linear(Index in, Index out, LinearOptions options) {
 }
 
 Tensor Linear::operator()(const Tensor& x) const {
-  const Tensor y = linear(x, weight, bias);
+  const Tensor y = narrow_weight.defined() ? linear(x, narrow_weight, bias) : linear(x, weight, bias);
   return lora ? y + (*lora)(x) : y;
 }
 
 void Linear::members(Visitor& visit) const {
-  visit("weight", weight);
+  if (narrow_weight.defined()) {
+    visit("weight", narrow_weight);
+  } else {
+    visit("weight", weight);
+  }
   visit("bias", bias);
   if (lora) visit("lora", *lora);
 }
@@ -43,6 +47,13 @@ void Linear::merge_lora() {
   if (!lora) return;
   const NoGrad no_grad;
   weight.copy_(weight + lora->delta());
+  lora.reset();
+}
+
+void Linear::narrow(NarrowType type) {
+  const NoGrad no_grad;
+  narrow_weight = NarrowMatrix(lora ? weight + lora->delta() : weight, type);
+  weight = {};
   lora.reset();
 }
 

@@ -21,6 +21,10 @@ struct Linear : Layer {
   Linear(Index in, Index out, std::same_as<bool> auto with_bias) : Linear(in, out, LinearOptions{.bias = with_bias}) {}
   Tensor operator()(const Tensor& x) const override;
   void members(Visitor& visit) const override;
+  /// From now on computes with its weight in fewer bits, which reads less memory: narrow_weight takes weight's place,
+  /// which becomes undefined; a LoRA is merged into it. What is left can be neither trained nor saved. Throws Error for
+  /// a weight that is not f32.
+  void narrow(NarrowType type);
 
   /// Adds a LoRA, and freezes weight and bias. Throws Error if there is one already.
   void add_lora(LoRAOptions options = {});
@@ -31,6 +35,7 @@ struct Linear : Layer {
   Tensor weight;  // (out, in)
   Tensor bias;    // (out), or undefined
   std::optional<LoRA> lora;
+  NarrowMatrix narrow_weight;
 };
 
 #pragma GCC visibility pop
