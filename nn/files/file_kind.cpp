@@ -54,6 +54,11 @@ bool is_pickle(std::string_view bytes) {
   return bytes.size() >= 2 && bytes[0] == '\x80' && bytes[1] >= 2 && bytes[1] <= 5;
 }
 
+// model.safetensors.index.json: which of several files has which tensor.
+bool is_index(std::string_view bytes) {
+  return bytes.starts_with('{') && bytes.find("\"weight_map\"") != std::string_view::npos;
+}
+
 // Whether the bytes are text in characters of `width` bytes: no control characters, no lone surrogate, and at least one
 // space or line end.
 bool is_text_of(std::string_view bytes, std::size_t width, bool little_endian) {
@@ -99,7 +104,7 @@ std::string file_kind(std::string_view beginning) {
     if (bytes.substr(std::min(kind.offset, bytes.size())).starts_with(kind.bytes)) return std::string(kind.sentence);
   }
   if (is_pickle(bytes)) return "it is a pickle, as older versions of PyTorch write" + std::string(to_weights);
-  if (is_weights_index(bytes)) {
+  if (is_index(bytes)) {
     return "it is an index of several files of weights; one file that holds all of them is needed";
   }
   return wide_text(bytes);
@@ -111,11 +116,6 @@ bool is_plain_text(std::string_view beginning) {
     return byte < ' ' && c != '\t' && c != '\n' && c != '\r';
   };
   return beginning.find('\n') != std::string_view::npos && std::ranges::none_of(beginning, is_control);
-}
-
-bool is_weights_index(std::string_view beginning) {
-  const std::string_view bytes = beginning.substr(0, file_kind_bytes);
-  return bytes.starts_with('{') && bytes.find("\"weight_map\"") != std::string_view::npos;
 }
 
 bool is_safetensors(std::string_view beginning) {

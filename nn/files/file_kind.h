@@ -19,9 +19,6 @@ std::string file_kind(std::string_view beginning);
 /// True if there is a line end and no control character besides tab, CR and LF.
 bool is_plain_text(std::string_view beginning);
 
-/// Whether it is the beginning of an index of several files of weights: model.safetensors.index.json.
-bool is_weights_index(std::string_view beginning);
-
 /// Whether it is the beginning of a safetensors file.
 bool is_safetensors(std::string_view beginning);
 

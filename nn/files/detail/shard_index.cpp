@@ -1,13 +1,11 @@
 // The index is not trusted: a file that it names must lie beside it.
 #include <gradus/nn/files/detail/shard_index.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 
 #include <gradus/nn/files/detail/input_file.h>
-#include <gradus/nn/files/file_kind.h>
 
 namespace gradus::nn::detail {
 namespace {
@@ -44,12 +42,7 @@ bool is_beside(const std::string& name) {
 }  // namespace
 
 bool is_shard_index(const std::string& path) {
-  if (path.ends_with(".index.json")) return true;
-  std::string beginning(file_kind_bytes, '\0');
-  std::ifstream stream(path, std::ios::binary);
-  stream.read(beginning.data(), static_cast<std::streamsize>(beginning.size()));
-  beginning.resize(static_cast<std::size_t>(stream.gcount()));
-  return is_weights_index(beginning);
+  return path.ends_with(".index.json");
 }
 
 std::map<std::string, std::set<std::string>> read_shard_index(const std::string& path) {

@@ -7,7 +7,7 @@
 
 namespace gradus::nn::detail {
 
-/// Whether the file at `path` is such an index, by its name or its beginning.
+/// Whether `path` has the name of such an index.
 bool is_shard_index(const std::string& path);
 
 /// The names of the tensors that each file should have. Throws Error for anything that is not such an index, and for a

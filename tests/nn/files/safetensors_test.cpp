@@ -235,8 +235,8 @@ TEST_F(Shards, AreReadAsOneFile) {
   const TensorFile file = read_tensors(path);
   EXPECT_EQ(names_of(file.tensors), (Names{"a", "b", "c"}));
   EXPECT_EQ(file.metadata, (Metadata{{"who", "one"}}));
-  std::filesystem::rename(path, folder / "index");  // known by its beginning
-  EXPECT_EQ(read_tensors(folder / "index").tensors.size(), 3U);
+  std::filesystem::rename(path, folder / "model.safetensors");  // in the place of weights it is a mistake
+  expect_contains(error_of([&] { read_tensors(folder / "model.safetensors"); }), "it is an index of several files");
 }
 
 TEST_F(Shards, WhatIsWrongIsSaid) {
