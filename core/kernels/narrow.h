@@ -5,6 +5,7 @@
 
 #include <gradus/core/kernels/kernels.h>
 #include <gradus/core/kernels/loops.h>
+#include <gradus/core/kernels/transpose.h>
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 
@@ -308,6 +309,118 @@ inline void narrow_input(NarrowType type, const float* x, Index k, std::byte* to
     const Index n = k - i;
     round_block(x + i, n < 0 ? 0 : at_most(n, narrow_block), zero, blocks[i / narrow_block]);
   }
+}
+
+/// bf16 in the upper halves of the lanes: rounded to nearest, to even, but never to infinity.
+GRADUS_INLINE Lanes rounded_to_bf16(Vec<float> x) {
+  const Lanes bits = __builtin_bit_cast(Lanes, x);
+  const Lanes rounded = bits + Lanes(0x7fffU) + ((bits >> 16) & Lanes(1U));
+  const Vec<float> size = xsimd::abs(__builtin_bit_cast(Vec<float>, rounded & Lanes(0xffff0000U)));
+  const Vec<float> kept = xsimd::select(size <= Vec<float>(__FLT_MAX__), __builtin_bit_cast(Vec<float>, rounded), x);
+  return __builtin_bit_cast(Lanes, kept) & Lanes(0xffff0000U);
+}
+
+/// A block of 16 rows, or of as many as a vector has lanes: x[l * narrow_group], rounded with one scale a row.
+struct RoundedBlock {
+  Lanes scale;  // bf16 in the upper halves
+  Vec<float> q[narrow_block];
+  Vec<float> error;  // the sum of squares
+};
+
+/// Weights so small that 1 / scale may be infinite become 0.
+GRADUS_INLINE void round_weights(const float* x, Vec<float> scale, float least, float most, RoundedBlock& to) {
+  using V = Vec<float>;
+  to.scale = rounded_to_bf16(scale);
+  const V near = __builtin_bit_cast(V, to.scale), inverse = quotient(V(1), near);
+  const auto is_normal = xsimd::abs(near) >= V(1e-36F);
+  const V kept = xsimd::select(is_normal, near, V(0)), factor = xsimd::select(is_normal, inverse, V(0));
+  to.scale = __builtin_bit_cast(Lanes, kept);
+  to.error = V(0);
+  for (Index l = 0; l < narrow_block; ++l) {
+    const V w = load(x + l * narrow_group), bounded = xsimd::min(V(most), xsimd::max(V(least), w * factor));
+    to.q[l] = rounded(bounded + V(0x1.8p23F)) - V(0x1.8p23F);
+    const V off = subtract_product(w, kept, to.q[l]);
+    to.error = multiply_add(off, off, to.error);
+  }
+}
+
+/// The number of largest size becomes 127 or -127.
+GRADUS_INLINE void round_to_8_bits(const float* x, RoundedBlock& to) {
+  Vec<float> most(0);
+  for (Index l = 0; l < narrow_block; ++l) most = xsimd::max(most, xsimd::abs(load(x + l * narrow_group)));
+  round_weights(x, most * Vec<float>(1.0F / 127), -127, 127, to);
+}
+
+/// The number of largest size becomes -8, and the others follow; or it becomes another end of the range, where that
+/// fits the others so much better that the sum of squared errors is smaller.
+GRADUS_INLINE void round_to_4_bits(const float* x, RoundedBlock& to) {
+  using V = Vec<float>;
+  V extreme(0);
+  for (Index l = 0; l < narrow_block; ++l) {
+    const V w = load(x + l * narrow_group);
+    extreme = xsimd::select(xsimd::abs(w) > xsimd::abs(extreme), w, extreme);
+  }
+  constexpr float ends[] = {-8, -7.5F, -7, -8.5F, -9};
+  V best = extreme * V(1 / ends[0]), least_error(__builtin_inff());
+  for (const float end : ends) {
+    const V scale = extreme * V(1 / end);
+    round_weights(x, scale, -8, 7, to);
+    best = xsimd::select(to.error < least_error, scale, best);
+    least_error = xsimd::min(to.error, least_error);
+  }
+  round_weights(x, best, -8, 7, to);
+}
+
+/// A run of a group: x[l * narrow_group + row].
+template <NarrowType type>
+GRADUS_INLINE void pack_run(const float* x, std::byte* to) {
+  for (int v = 0; v < group_vectors; ++v, x += width<float>, to += 4 * width<float>) {
+    const auto put_cell = [&](Index cell, Lanes lanes) {
+      lanes.store_unaligned(reinterpret_cast<std::uint32_t*>(to + 64 * cell));
+    };
+    if constexpr (type == NarrowType::bf16) {
+      for (Index l = 0; l < narrow_run; l += 2) {
+        put_cell(l / 2, (rounded_to_bf16(load(x + l * narrow_group)) >> 16) |
+                            rounded_to_bf16(load(x + (l + 1) * narrow_group)));
+      }
+    } else {
+      constexpr bool four_bits = type == NarrowType::int4;
+      constexpr Index inputs = four_bits ? 8 : 4, cells = narrow_block / inputs;
+      Lanes scales(0U);
+      for (int b = 0; b < 2; ++b) {
+        RoundedBlock block;
+        if constexpr (four_bits) {
+          round_to_4_bits(x + b * narrow_block * narrow_group, block);
+        } else {
+          round_to_8_bits(x + b * narrow_block * narrow_group, block);
+        }
+        scales = scales | (b == 0 ? block.scale >> 16 : block.scale);
+        for (Index c = 0; c < cells; ++c) {
+          Lanes cell(0U);
+          for (int i = 0; i < inputs; ++i) {
+            const Vec<float> number = block.q[c * inputs + i] + Vec<float>(0x1p23F + (four_bits ? 8 : 128));
+            const Lanes bits = __builtin_bit_cast(Lanes, number) & Lanes(255U);
+            cell = cell | bits << (8 * (i % 4) + 4 * (i / 4));
+          }
+          put_cell(1 + b * cells + c, cell);
+        }
+      }
+      put_cell(0, scales);
+    }
+  }
+}
+
+/// A group of the matrix: `rows` of its 16 rows are there, k numbers each, one after another.
+inline void narrow_pack(NarrowType type, const float* weight, Index rows, Index k, std::byte* to) {
+  with_type(type, [&](auto constant) GRADUS_INLINED {
+    for (Index l = 0; l < k; l += narrow_run, to += narrow_run_bytes(constant.value)) {
+      alignas(64) float x[narrow_run * narrow_group];
+      const Index cols = at_most(k - l, narrow_run);
+      transpose_block(x, narrow_group, narrow_group, weight + l, k, rows, cols);
+      for (Index i = cols * narrow_group; i < narrow_run * narrow_group; ++i) x[i] = 0;
+      pack_run<constant.value>(x, to);
+    }
+  });
 }
 
 /// Cells of whole numbers as floats: (numbers - zero) scale.
