@@ -320,55 +320,34 @@ GRADUS_INLINE Lanes rounded_to_bf16(Vec<float> x) {
   return __builtin_bit_cast(Lanes, kept) & Lanes(0xffff0000U);
 }
 
-/// A block of 16 rows, or of as many as a vector has lanes: x[l * narrow_group], rounded with one scale a row.
+/// A block of as many rows as a vector has lanes: x[l * narrow_group], rounded with one scale a row.
 struct RoundedBlock {
   Lanes scale;  // bf16 in the upper halves
   Vec<float> q[narrow_block];
-  Vec<float> error;  // the sum of squares
+
+  /// `end` becomes `divisor`, and all others a whole number from `least` to `most`. Weights so small that 1 / scale may
+  /// be infinite become 0.
+  GRADUS_INLINE RoundedBlock(const float* x, Vec<float> end, float divisor, float least, float most) {
+    using V = Vec<float>;
+    const V near = __builtin_bit_cast(V, rounded_to_bf16(end * V(1 / divisor)));
+    const auto is_normal = xsimd::abs(near) >= V(1e-36F);
+    const V factor = xsimd::select(is_normal, quotient(V(1), near), V(0)), to_integer(0x1.8p23F);
+    scale = __builtin_bit_cast(Lanes, xsimd::select(is_normal, near, V(0)));
+    for (Index l = 0; l < narrow_block; ++l) {
+      const V share = rounded(load(x + l * narrow_group) * factor);
+      q[l] = rounded(xsimd::min(V(most), xsimd::max(V(least), share)) + to_integer) - to_integer;
+    }
+  }
 };
 
-/// Weights so small that 1 / scale may be infinite become 0.
-GRADUS_INLINE void round_weights(const float* x, Vec<float> scale, float least, float most, RoundedBlock& to) {
-  using V = Vec<float>;
-  to.scale = rounded_to_bf16(scale);
-  const V near = __builtin_bit_cast(V, to.scale), inverse = quotient(V(1), near);
-  const auto is_normal = xsimd::abs(near) >= V(1e-36F);
-  const V kept = xsimd::select(is_normal, near, V(0)), factor = xsimd::select(is_normal, inverse, V(0));
-  to.scale = __builtin_bit_cast(Lanes, kept);
-  to.error = V(0);
-  for (Index l = 0; l < narrow_block; ++l) {
-    const V w = load(x + l * narrow_group), bounded = xsimd::min(V(most), xsimd::max(V(least), w * factor));
-    to.q[l] = rounded(bounded + V(0x1.8p23F)) - V(0x1.8p23F);
-    const V off = subtract_product(w, kept, to.q[l]);
-    to.error = multiply_add(off, off, to.error);
-  }
-}
-
-/// The number of largest size becomes 127 or -127.
-GRADUS_INLINE void round_to_8_bits(const float* x, RoundedBlock& to) {
+/// The number of largest size, with its sign.
+GRADUS_INLINE Vec<float> extreme(const float* x) {
   Vec<float> most(0);
-  for (Index l = 0; l < narrow_block; ++l) most = xsimd::max(most, xsimd::abs(load(x + l * narrow_group)));
-  round_weights(x, most * Vec<float>(1.0F / 127), -127, 127, to);
-}
-
-/// The number of largest size becomes -8, and the others follow; or it becomes another end of the range, where that
-/// fits the others so much better that the sum of squared errors is smaller.
-GRADUS_INLINE void round_to_4_bits(const float* x, RoundedBlock& to) {
-  using V = Vec<float>;
-  V extreme(0);
   for (Index l = 0; l < narrow_block; ++l) {
-    const V w = load(x + l * narrow_group);
-    extreme = xsimd::select(xsimd::abs(w) > xsimd::abs(extreme), w, extreme);
+    const Vec<float> w = load(x + l * narrow_group);
+    most = xsimd::select(xsimd::abs(w) > xsimd::abs(most), w, most);
   }
-  constexpr float ends[] = {-8, -7.5F, -7, -8.5F, -9};
-  V best = extreme * V(1 / ends[0]), least_error(__builtin_inff());
-  for (const float end : ends) {
-    const V scale = extreme * V(1 / end);
-    round_weights(x, scale, -8, 7, to);
-    best = xsimd::select(to.error < least_error, scale, best);
-    least_error = xsimd::min(to.error, least_error);
-  }
-  round_weights(x, best, -8, 7, to);
+  return most;
 }
 
 /// A run of a group: x[l * narrow_group + row].
@@ -388,12 +367,9 @@ GRADUS_INLINE void pack_run(const float* x, std::byte* to) {
       constexpr Index inputs = four_bits ? 8 : 4, cells = narrow_block / inputs;
       Lanes scales(0U);
       for (int b = 0; b < 2; ++b) {
-        RoundedBlock block;
-        if constexpr (four_bits) {
-          round_to_4_bits(x + b * narrow_block * narrow_group, block);
-        } else {
-          round_to_8_bits(x + b * narrow_block * narrow_group, block);
-        }
+        const float* const from = x + b * narrow_block * narrow_group;
+        const RoundedBlock block = four_bits ? RoundedBlock(from, extreme(from), -8, -8, 7)
+                                             : RoundedBlock(from, extreme(from), 127, -127, 127);
         scales = scales | (b == 0 ? block.scale >> 16 : block.scale);
         for (Index c = 0; c < cells; ++c) {
           Lanes cell(0U);
