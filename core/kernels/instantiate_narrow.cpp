@@ -3,6 +3,7 @@
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 
-constexpr NarrowKernels table_narrow{.input = narrow_input, .product = narrow_product, .widen = narrow_widen};
+constexpr NarrowKernels table_narrow{
+    .pack = narrow_pack, .input = narrow_input, .product = narrow_product, .widen = narrow_widen};
 
 }  // namespace gradus::kernels::GRADUS_ISA_NAME

@@ -300,6 +300,8 @@ struct NarrowProduct {
 
 /// The kernels for narrow matrices.
 struct NarrowKernels {
+  /// A group of W: `rows` of its rows are there (the others become 0), k floats each, one after another.
+  void (*pack)(NarrowType type, const float* weight, Index rows, Index k, std::byte* to);
   /// A row x (k), filled up with zeros to whole runs: floats for bf16, else NarrowBlocks.
   void (*input)(NarrowType type, const float* x, Index k, std::byte* to);
   /// The columns of Y that groups g0 .. g1-1 of W give.

@@ -5,6 +5,7 @@
 
 #include <gradus/core/kernels/kernels.h>
 #include <gradus/core/kernels/loops.h>
+#include <gradus/core/kernels/transpose.h>
 
 namespace gradus::kernels::GRADUS_ISA_NAME {
 
@@ -308,6 +309,94 @@ inline void narrow_input(NarrowType type, const float* x, Index k, std::byte* to
     const Index n = k - i;
     round_block(x + i, n < 0 ? 0 : at_most(n, narrow_block), zero, blocks[i / narrow_block]);
   }
+}
+
+/// bf16 in the upper halves of the lanes: rounded to nearest, to even, but never to infinity.
+GRADUS_INLINE Lanes rounded_to_bf16(Vec<float> x) {
+  const Lanes bits = __builtin_bit_cast(Lanes, x);
+  const Lanes rounded = bits + Lanes(0x7fffU) + ((bits >> 16) & Lanes(1U));
+  const Vec<float> size = xsimd::abs(__builtin_bit_cast(Vec<float>, rounded & Lanes(0xffff0000U)));
+  const Vec<float> kept = xsimd::select(size <= Vec<float>(__FLT_MAX__), __builtin_bit_cast(Vec<float>, rounded), x);
+  return __builtin_bit_cast(Lanes, kept) & Lanes(0xffff0000U);
+}
+
+/// A block of as many rows as a vector has lanes: x[l * narrow_group], rounded with one scale a row.
+struct RoundedBlock {
+  Lanes scale;  // bf16 in the upper halves
+  Vec<float> q[narrow_block];
+
+  /// `end` becomes `divisor`, and all others a whole number from `least` to `most`. Weights so small that 1 / scale may
+  /// be infinite become 0.
+  GRADUS_INLINE RoundedBlock(const float* x, Vec<float> end, float divisor, float least, float most) {
+    using V = Vec<float>;
+    const V near = __builtin_bit_cast(V, rounded_to_bf16(end * V(1 / divisor)));
+    const auto is_normal = xsimd::abs(near) >= V(1e-36F);
+    const V factor = xsimd::select(is_normal, quotient(V(1), near), V(0)), to_integer(0x1.8p23F);
+    scale = __builtin_bit_cast(Lanes, xsimd::select(is_normal, near, V(0)));
+    for (Index l = 0; l < narrow_block; ++l) {
+      const V share = rounded(load(x + l * narrow_group) * factor);
+      q[l] = rounded(xsimd::min(V(most), xsimd::max(V(least), share)) + to_integer) - to_integer;
+    }
+  }
+};
+
+/// The number of largest size, with its sign.
+GRADUS_INLINE Vec<float> extreme(const float* x) {
+  Vec<float> most(0);
+  for (Index l = 0; l < narrow_block; ++l) {
+    const Vec<float> w = load(x + l * narrow_group);
+    most = xsimd::select(xsimd::abs(w) > xsimd::abs(most), w, most);
+  }
+  return most;
+}
+
+/// A run of a group: x[l * narrow_group + row].
+template <NarrowType type>
+GRADUS_INLINE void pack_run(const float* x, std::byte* to) {
+  for (int v = 0; v < group_vectors; ++v, x += width<float>, to += 4 * width<float>) {
+    const auto put_cell = [&](Index cell, Lanes lanes) {
+      lanes.store_unaligned(reinterpret_cast<std::uint32_t*>(to + 64 * cell));
+    };
+    if constexpr (type == NarrowType::bf16) {
+      for (Index l = 0; l < narrow_run; l += 2) {
+        put_cell(l / 2, (rounded_to_bf16(load(x + l * narrow_group)) >> 16) |
+                            rounded_to_bf16(load(x + (l + 1) * narrow_group)));
+      }
+    } else {
+      constexpr bool four_bits = type == NarrowType::int4;
+      constexpr Index inputs = four_bits ? 8 : 4, cells = narrow_block / inputs;
+      Lanes scales(0U);
+      for (int b = 0; b < 2; ++b) {
+        const float* const from = x + b * narrow_block * narrow_group;
+        const RoundedBlock block = four_bits ? RoundedBlock(from, extreme(from), -8, -8, 7)
+                                             : RoundedBlock(from, extreme(from), 127, -127, 127);
+        scales = scales | (b == 0 ? block.scale >> 16 : block.scale);
+        for (Index c = 0; c < cells; ++c) {
+          Lanes cell(0U);
+          for (int i = 0; i < inputs; ++i) {
+            const Vec<float> number = block.q[c * inputs + i] + Vec<float>(0x1p23F + (four_bits ? 8 : 128));
+            const Lanes bits = __builtin_bit_cast(Lanes, number) & Lanes(255U);
+            cell = cell | bits << (8 * (i % 4) + 4 * (i / 4));
+          }
+          put_cell(1 + b * cells + c, cell);
+        }
+      }
+      put_cell(0, scales);
+    }
+  }
+}
+
+/// A group of the matrix: `rows` of its 16 rows are there, k numbers each, one after another.
+inline void narrow_pack(NarrowType type, const float* weight, Index rows, Index k, std::byte* to) {
+  with_type(type, [&](auto constant) GRADUS_INLINED {
+    for (Index l = 0; l < k; l += narrow_run, to += narrow_run_bytes(constant.value)) {
+      alignas(64) float x[narrow_run * narrow_group];
+      const Index cols = at_most(k - l, narrow_run);
+      transpose_block(x, narrow_group, narrow_group, weight + l, k, rows, cols);
+      for (Index i = cols * narrow_group; i < narrow_run * narrow_group; ++i) x[i] = 0;
+      pack_run<constant.value>(x, to);
+    }
+  });
 }
 
 /// Cells of whole numbers as floats: (numbers - zero) scale.

@@ -2,10 +2,6 @@
 // floats, in a cache, and go into the matrix product of floats.
 #include <gradus/core/ops/narrow.h>
 
-#include <array>
-#include <bit>
-#include <cstring>
-
 #include <gradus/core/ops/detail/common.h>
 #include <gradus/core/ops/detail/gemm.h>
 
@@ -23,111 +19,6 @@ Index blocks(Index n, Index size) {
 
 Index group_bytes(NarrowType type, Index in) {
   return blocks(in, narrow_run) * kernels::narrow_run_bytes(type);
-}
-
-// The upper 16 bits of a finite float, rounded to nearest, to even; the largest bf16 instead of infinity.
-std::uint16_t to_bf16(float x) {
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  const std::uint32_t rounded = bits + 0x7fff + (bits >> 16 & 1), infinity = 0x7f800000;
-  return static_cast<std::uint16_t>(((rounded & infinity) == infinity ? rounded - 0x10000 : rounded) >> 16);
-}
-
-float from_bf16(std::uint16_t x) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(x) << 16);
-}
-
-// The nearest whole number, for |x| < 2^22, without a call.
-float nearest(float x) {
-  constexpr float to_integer = 0x1.8p23F;
-  return x + to_integer - to_integer;
-}
-
-// A block of a row, rounded: q and scale.
-struct Rounded {
-  std::array<std::int8_t, narrow_block> q{};
-  std::uint16_t scale = 0;
-};
-
-void round_with(std::uint16_t scale, const float* x, float least, float most, Rounded& to) {
-  to.scale = scale;
-  const float size = from_bf16(scale);
-  if (size == 0) return;
-  for (std::size_t i = 0; i < to.q.size(); ++i) {
-    to.q[i] = static_cast<std::int8_t>(std::clamp(nearest(std::clamp(x[i] / size, 2 * least, 2 * most)), least, most));
-  }
-}
-
-Rounded rounded_to_8_bits(const float* x) {
-  float most = 0;
-  for (Index i = 0; i < narrow_block; ++i) most = std::max(most, std::abs(x[i]));
-  constexpr float largest = 127;
-  Rounded result;
-  round_with(to_bf16(most / largest), x, -largest, largest, result);
-  return result;
-}
-
-// The number of largest size becomes -8, and the others follow; or a little less than it, where that fits the others
-// so much better that the sum of squared errors is smaller.
-Rounded rounded_to_4_bits(const float* x) {
-  float extreme = 0;
-  for (Index i = 0; i < narrow_block; ++i) extreme = std::abs(x[i]) > std::abs(extreme) ? x[i] : extreme;
-  constexpr float lowest = -8, highest = 7;
-  Rounded best;
-  double least_error = HUGE_VAL;
-  for (const float end : {-8.0F, -7.5F, -7.0F, -8.5F, -9.0F, -9.5F}) {
-    Rounded tried;
-    round_with(to_bf16(extreme / end), x, lowest, highest, tried);
-    const float scale = from_bf16(tried.scale);
-    double error = 0;
-    for (std::size_t i = 0; i < tried.q.size(); ++i) {
-      const double off = static_cast<double>(x[i]) - static_cast<double>(scale) * tried.q[i];
-      error += off * off;
-    }
-    if (error < least_error) {
-      least_error = error;
-      best = tried;
-    }
-  }
-  return best;
-}
-
-void put_16(std::byte* to, std::uint16_t x) {
-  std::memcpy(to, &x, sizeof x);
-}
-
-// One row's run of 64 inputs; `to` is where the row's lane in the run's first cell is.
-void store_run(NarrowType type, const float* x, std::byte* to) {
-  constexpr Index cell = 64;
-  if (type == NarrowType::bf16) {
-    for (Index l = 0; l < narrow_run; ++l) put_16(to + l / 2 * cell + l % 2 * 2, to_bf16(x[l]));
-    return;
-  }
-  for (Index b = 0; b < narrow_run / narrow_block; ++b) {
-    const Rounded block =
-        type == NarrowType::int8 ? rounded_to_8_bits(x + b * narrow_block) : rounded_to_4_bits(x + b * narrow_block);
-    put_16(to + 2 * b, block.scale);
-    for (Index i = 0; i < narrow_block; ++i) {
-      const Index l = b * narrow_block + i;
-      const int q = block.q[static_cast<std::size_t>(i)];
-      if (type == NarrowType::int8) {
-        to[(1 + l / 4) * cell + l % 4] = static_cast<std::byte>(q + 128);
-      } else {
-        to[(1 + l / 8) * cell + l % 4] |= static_cast<std::byte>((q + 8) << (l / 4 % 2 * 4));
-      }
-    }
-  }
-}
-
-// A whole group of 16 rows, of which `rows` are there.
-void store_group(NarrowType type, const float* weight, Index rows, Index in, std::byte* to) {
-  std::memset(to, 0, static_cast<std::size_t>(group_bytes(type, in)));
-  for (Index l = 0; l < in; l += narrow_run, to += kernels::narrow_run_bytes(type)) {
-    for (Index r = 0; r < narrow_group; ++r) {
-      std::array<float, narrow_run> run{};
-      if (r < rows) std::copy_n(weight + r * in + l, std::min(narrow_run, in - l), run.begin());
-      store_run(type, run.data(), to + 4 * r);
-    }
-  }
 }
 
 // What `input` makes of each row of x.
@@ -237,17 +128,19 @@ NarrowMatrix::NarrowMatrix(const Tensor& weight, NarrowType type) : type_(type) 
       weight.shape(), weight.dtype());
   out_ = weight.size(0), in_ = weight.size(1);
   const float* const from = weight.node().values<float>();
-  for (Index i = 0; i < weight.numel(); ++i) {
-    check(std::isfinite(from[i]), "NarrowMatrix: the weight at row {}, column {} is {}; all must be finite", i / in_,
-          i % in_, from[i]);
+  constexpr float largest = 0x1p127F;  // a scale times the last whole number is then finite too
+  const float* const bad =
+      std::find_if_not(from, from + weight.numel(), [](float x) { return std::abs(x) <= largest; });
+  if (const Index i = bad - from; i < weight.numel()) {
+    fail("NarrowMatrix: the weight at row {}, column {} is {}; all must be within +-2^127", i / in_, i % in_, *bad);
   }
   const Index bytes_of_group = group_bytes(type, in_);
   memory_ = Buffer(saturating_product({groups(), bytes_of_group}) / static_cast<Index>(sizeof(float)), DType::f32);
   parallel_for(groups(), row_grain(narrow_group * in_), [&](Index begin, Index end) {
     for (Index g = begin; g < end; ++g) {
       const Index row = g * narrow_group;
-      store_group(type, from + row * in_, std::min(narrow_group, out_ - row), in_,
-                  memory_.as<std::byte>() + g * bytes_of_group);
+      kernels::narrow_kernels().pack(type, from + row * in_, std::min(narrow_group, out_ - row), in_,
+                                     memory_.as<std::byte>() + g * bytes_of_group);
     }
   });
 }

@@ -22,7 +22,7 @@ namespace gradus {
 class NarrowMatrix {
  public:
   NarrowMatrix() = default;  // undefined
-  /// Throws Error unless `weight` is a matrix in f32 of finite numbers.
+  /// Throws Error unless `weight` is a matrix in f32 of numbers within +-2^127.
   NarrowMatrix(const Tensor& weight, NarrowType type);
 
   bool defined() const { return static_cast<bool>(memory_); }
