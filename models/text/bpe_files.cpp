@@ -304,8 +304,8 @@ std::vector<std::string> ranked_tokens(std::string_view ranks, std::string_view 
   for (auto& [bytes, rank] : lines) {
     if (rank == lines.size()) tokens.resize(rank + 1);
     check(rank < tokens.size(),
-          "{}: a token has the number {}; a vocabulary of {} has the numbers 0 to {}, of which one may be free", name, rank,
-          lines.size(), lines.size());
+          "{}: a token has the number {}; a vocabulary of {} has the numbers 0 to {}, of which one may be free", name,
+          rank, lines.size(), lines.size());
     check(tokens[rank].empty(), "{}: two tokens have the number {}; each needs its own", name, rank);
     tokens[rank] = std::move(bytes);
   }

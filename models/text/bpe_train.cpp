@@ -62,8 +62,8 @@ class Symbols {
     return std::nullopt;
   }
   void merge(Pair pair, Token result) {
-    std::vector<Place> places = std::move(pairs_[pair].places);
-    std::ranges::sort(places);  // leftmost first: of three alike the first two become one
+    // From left to right, as they were found: of three alike the first two become one.
+    const std::vector<Place> places = std::move(pairs_[pair].places);
     for (const Place place : places) {
       if (symbols_[place] != left_of(pair)) continue;
       const Place second = after_[place];
