@@ -254,6 +254,7 @@ models::GPT make_model(const TrainArguments& arguments, const models::GPTConfig&
   models::GPTConfig config = wanted;
   config.lora_rank = 0, config.lora_alpha = models::GPTConfig().lora_alpha;
   models::GPT model = make_whole_model(arguments, config, start, tokenizer);
+  start.weights.reset();  // their memory is for the training
   if (wanted.lora_rank > 0) model.add_lora(wanted.lora_rank, wanted.lora_alpha);
   return model;
 }

@@ -25,7 +25,9 @@ Cost cost_of(const GPTConfig& config, DType dtype, Index batch_tokens, bool ragg
   // steps between scores and weights in each head (12 H T).
   const auto H = static_cast<double>(config.n_head);
   const double stored = config.attn_dropout > 0 ? 7 * C + 12 * H * T : 0;
-  const double block = (10 + 2 * dropout) * C + 2 * F + stored;
+  // A LoRA's part and its sum with what the Linear gives, behind c_attn 3 C, both c_proj and c_fc F.
+  const double additions = config.lora_rank > 0 ? 2 * (5 * C + F) : 0;
+  const double block = (10 + 2 * dropout) * C + 2 * F + stored + additions;
   // With checkpoint_activations only the output of each block is kept, and one block that is computed again.
   const double blocks = config.checkpoint_activations ? L * C + block : L * block;
   const double kept = blocks + (4 + dropout) * C + 2 * V;  // the logits' gradient counts too
@@ -36,10 +38,11 @@ Cost cost_of(const GPTConfig& config, DType dtype, Index batch_tokens, bool ragg
   // batches have buffers of several sizes. The factors 1.15 and 14 C were measured.
   const double sizes = ragged ? 1.5 : 1, unused = 1.15, program = 25e6;
   const double step = sizes * activations + 14 * C * tokens * bytes, judging = (18 * C + 3 * V) * judged * bytes;
-  // Gradients and moments are of what is trained.
+  // Gradients and moments are of what is trained; with LoRAs there is a merged copy of the weights while they are
+  // saved.
   const auto rank = static_cast<double>(config.lora_rank);
   const double trained = rank > 0 ? L * rank * (8 * C + 2 * F) * bytes : weights;
-  const double training = program + unused * (weights + 3 * trained + step + judging);
+  const double training = program + unused * ((rank > 0 ? 2 : 1) * weights + 3 * trained + step + judging);
   const double again = config.checkpoint_activations ? forward - 2 * V * C : 0;
   return {forward, 3 * forward + again, weights, 2 * L * T * C * bytes, activations, training};
 }

@@ -20,7 +20,7 @@ LoRA::LoRA(Index in, Index out, LoRAOptions options) : scale_(options.alpha / st
 }
 
 Tensor LoRA::operator()(const Tensor& x) const {
-  return linear(linear(x, A), B) * scale_;
+  return linear(linear(x, A) * scale_, B);  // the narrow one is scaled: less to keep
 }
 
 void LoRA::members(Visitor& visit) const {

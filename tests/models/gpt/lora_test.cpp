@@ -1,4 +1,5 @@
 // A part of a GPT that is trained: LoRAs, or its last blocks.
+#include <gradus/models/gpt/cost.h>
 #include <gradus/models/gpt/gpt.h>
 #include <gradus/models/gpt/gpt2.h>
 #include <gradus/models/train/checkpoint.h>
@@ -173,6 +174,14 @@ TEST(PartlyTrained, LoRAsAreExportedMerged) {
   save_gpt2(folder.path(), training.model);
   GPT loaded = load_gpt2(folder.path()).model, merged = training.model.merged();
   EXPECT_EQ(logits(loaded), logits(merged));
+}
+
+TEST(PartlyTrained, CostsLessMemory) {
+  GPTConfig config = GPTConfig::gpt2("124M");
+  const double whole = cost_of(config, DType::f32, 256).training;
+  config.lora_rank = 8;
+  const double weights = cost_of(config, DType::f32, 256).weights;
+  EXPECT_LT(cost_of(config, DType::f32, 256).training, whole - weights);
 }
 
 TEST(PartlyTrained, WhatMakesNoSenseIsAnError) {
