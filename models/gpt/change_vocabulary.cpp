@@ -8,6 +8,8 @@
 
 #include <gradus/core/ops.h>
 
+#include <gradus/models/detail/keep_generator.h>
+
 namespace gradus::models {
 namespace {
 
@@ -101,6 +103,7 @@ GPT cut_vocabulary(const GPT& model, Index vocab_size) {
   check(vocab_size >= 1 && vocab_size <= config.vocab_size,
         "cut_vocabulary: {} tokens were asked for; choose from 1 to the model's {}", vocab_size, config.vocab_size);
   config.vocab_size = vocab_size;
+  const detail::KeepGenerator keep;
   GPT cut(config);
   cut.to(model.dtype());
   copy_weights(model, cut, first_rows(vocab_size));

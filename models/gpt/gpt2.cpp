@@ -12,6 +12,7 @@
 
 #include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
+#include <gradus/models/detail/keep_generator.h>
 #include <gradus/models/gpt/detail/gpt2_config.h>
 #include <gradus/models/gpt/detail/gpt2_tokenizer.h>
 #include <gradus/models/text/text.h>
@@ -247,6 +248,7 @@ GPT2 load_gpt2(const fs::path& path) {
   const std::vector<Part> parts = parts_of(config.model);
   weights.check_parts(parts);
 
+  const detail::KeepGenerator keep;
   GPT model(config.model);
   model.to(dtype);
   const NoGrad no_grad;

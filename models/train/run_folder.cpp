@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include <gradus/models/detail/json.h>
+#include <gradus/models/detail/keep_generator.h>
 #include <gradus/models/text/text.h>
 #include <gradus/models/train/detail/run_config.h>
 
@@ -151,6 +152,7 @@ namespace {
 Run read_run(const std::string& path) {
   const nn::TensorFile tensors = nn::read_tensors(path);
   detail::RunConfig config = detail::read_config(tensors.metadata, tensors.tensors, path);
+  const detail::KeepGenerator keep;
   GPT model(config.model);
   const auto is_f64 = [](const auto& entry) { return entry.second.dtype() == DType::f64; };
   if (std::ranges::any_of(tensors.tensors, is_f64)) model.to(DType::f64);

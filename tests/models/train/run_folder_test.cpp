@@ -1,6 +1,8 @@
 // Run folders: what is saved comes back, and what is damaged is named.
 #include <gradus/models/train/run_folder.h>
 
+#include <gradus/models/gpt/change_vocabulary.h>
+#include <gradus/models/gpt/gpt2.h>
 #include <gradus/nn/files/safetensors.h>
 
 #include <set>
@@ -47,6 +49,22 @@ TEST(RunFolder, RoundTrip) {
   std::set<std::string> files;
   for (const auto& entry : std::filesystem::directory_iterator(folder / "a/b")) files.insert(entry.path().filename());
   EXPECT_EQ(files, (std::set<std::string>{"config.json", "model.safetensors", "tokenizer.json"}));
+}
+
+// A resumed training that looks into a file must drop what it would have dropped.
+TEST(RunFolder, ReadingAModelDrawsNoNumbers) {
+  const TempFolder folder;
+  GPT model(small_config());
+  prepare_run_folder(folder / "run");
+  save_run(folder / "run", model, tokenizer, data);
+  save_gpt2(folder / "gpt2", model, tokenizer);
+  const std::string before = default_generator().state();
+  load_run(folder / "run");
+  EXPECT_EQ(default_generator().state(), before);
+  const GPT2 loaded = load_gpt2(folder / "gpt2");
+  EXPECT_EQ(default_generator().state(), before);
+  cut_vocabulary(loaded.model, 5);
+  EXPECT_EQ(default_generator().state(), before);
 }
 
 // GPT-2's names, shapes and values, as Python reads them from the file.
