@@ -63,7 +63,7 @@ BPEVocabulary assemble(const Parts& parts, Special special, std::string_view nam
   std::vector<bool> made(parts.spelled.size());
   std::string both;
   for (const auto& [left, right] : parts.merges) {
-    const auto find = [&](std::string_view text) {
+    const auto find = [&, &left = left, &right = right](std::string_view text) {
       const auto found = tokens.find(text);
       check(
           found != tokens.end(),
