@@ -7,7 +7,6 @@
 #include <unordered_map>
 
 #include <gradus/core/ops.h>
-
 #include <gradus/models/detail/keep_generator.h>
 
 namespace gradus::models {
