@@ -5,8 +5,8 @@
 // int8, int4: a row's inputs are cut into blocks of 32, and a weight is stored as a whole number q that stands for
 // scale q. With e the weight of largest size in the block, scale is e / 127 or -e / 8 rounded to bfloat16, and q the
 // whole number nearest to w / scale from -127 to 127, or from -8 to 7. In products x is rounded too, block by block, to
-// scale q with scale = max|x| / 127 in f32 and q from -127 to 127, so that whole numbers are multiplied, four at a time,
-// and summed up in 32 bits.
+// scale q with scale = max|x| / 127 in f32 and q from -127 to 127, so that whole numbers are multiplied, four at a
+// time, and summed up in 32 bits.
 //
 // In memory, rows are in groups of 16 and inputs in runs of 64, both filled up with zeros. Group after group and run
 // after run there are cells of 64 bytes with four bytes for each row of the group: first, for whole numbers, the two
@@ -36,7 +36,6 @@ class NarrowMatrix {
 
  private:
   friend Tensor linear(const Tensor& x, const NarrowMatrix& weight, const Tensor& bias);
-  const std::byte* group(Index g) const;
   Index groups() const;
 
   Buffer memory_;
