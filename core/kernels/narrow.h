@@ -242,17 +242,23 @@ GRADUS_INLINE void product_of_groups(const NarrowProduct& p, Index g, Index r) {
   }
 }
 
-// Every element of Y is summed up in the same order, whatever the number of rows.
+// Groups are taken a few at a time, which stay in a cache while all rows go by. Every element of Y is summed up in the
+// same order, whatever the number of rows.
 template <NarrowType type>
 void product_of_type(const NarrowProduct& p, Index g0, Index g1) {
-  Index g = g0;
-  if (p.rows == 1) {
-    for (; g + narrow_groups <= g1; g += narrow_groups) product_of_groups<type, 1, narrow_groups>(p, g, 0);
-  }
-  for (; g < g1; ++g) {
+  for (Index g = g0; g < g1; g += narrow_groups) {
+    const Index groups = at_most(g1 - g, narrow_groups);
     Index r = 0;
-    for (; r + narrow_rows <= p.rows; r += narrow_rows) product_of_groups<type, narrow_rows, 1>(p, g, r);
-    for (; r < p.rows; ++r) product_of_groups<type, 1, 1>(p, g, r);
+    for (; r + narrow_rows <= p.rows && narrow_rows > 1; r += narrow_rows) {
+      for (Index i = 0; i < groups; ++i) product_of_groups<type, narrow_rows, 1>(p, g + i, r);
+    }
+    for (; r < p.rows; ++r) {
+      if (groups == narrow_groups) {
+        product_of_groups<type, 1, narrow_groups>(p, g, r);
+      } else {
+        for (Index i = 0; i < groups; ++i) product_of_groups<type, 1, 1>(p, g + i, r);
+      }
+    }
   }
 }
 

@@ -4,7 +4,6 @@
 #include <gradus/core/ops/detail/gemm.h>
 
 #include <algorithm>
-#include <array>
 
 #include <gradus/core/ops/detail/common.h>
 
@@ -43,29 +42,6 @@ Blocks cut(Index m, Index n, Index k, Index tile_rows, Index group_cols) {
 }  // namespace
 
 template <class T>
-Buffer pack_first(kernels::Product<T>& product) {
-  const auto [m, n, k] = std::array{product.m, product.n, product.k};
-  const kernels::Kernels<T>& kernel = kernels::kernels<T>();
-  if (n <= kernel.group_cols || m < kernel.tile_rows || k < 16) return {};
-  Buffer packed(round_up(m, kernel.tile_rows) * k, dtype_of<T>());
-  // A task packs 16,384 elements or somewhat more. A transposed A is cut along k too, and a task takes at least six
-  // cache lines of each of its rows in memory: a line that two tasks share is fetched by both.
-  constexpr Index six_lines = 6 * 64 / static_cast<Index>(sizeof(T)), task = 16384;
-  const bool transposed = product.a.col != 1;
-  const Index high = round_up(std::max(transposed ? six_lines : Index{1}, task / k), kernel.tile_rows);
-  const Index deep = transposed ? round_up(task / six_lines, kernels::product_depth) : k;
-  const Index across = blocks(m, high);
-  parallel_for(across * blocks(k, deep), 1, [&](Index begin, Index end) {
-    for (Index t = begin; t < end; ++t) {
-      const Index i = t % across * high, l = t / across * deep;
-      kernel.pack_a(packed.as<T>(), product, i, std::min(m, i + high), l, std::min(k, l + deep));
-    }
-  });
-  product.packed_a = packed.as<T>();
-  return packed;
-}
-
-template <class T>
 void gemm(T* c, kernels::Factor<T> a, kernels::Factor<T> b, Index m, Index n, Index k, bool accumulate, const T* bias) {
   if (m == 0 || n == 0) return;
   if (constexpr Index deep = 256 * kernels::product_depth; k > deep) {  // more slices of k than may be added in a row
@@ -89,7 +65,24 @@ void gemm(T* c, kernels::Factor<T> a, kernels::Factor<T> b, Index m, Index n, In
                               .accumulate = accumulate,
                               .bias = bias,
                               .packed_a = nullptr};
-  const Buffer packed = pack_first(product);
+  Buffer packed;
+  if (n > kernel.group_cols && m >= kernel.tile_rows && k >= 16) {
+    packed = Buffer(round_up(m, kernel.tile_rows) * k, dtype_of<T>());
+    // A task packs 16,384 elements or somewhat more. A transposed A is cut along k too, and a task takes at least six
+    // cache lines of each of its rows in memory: a line that two tasks share is fetched by both.
+    constexpr Index six_lines = 6 * 64 / static_cast<Index>(sizeof(T)), task = 16384;
+    const bool transposed = a.col != 1;
+    const Index high = round_up(std::max(transposed ? six_lines : Index{1}, task / k), kernel.tile_rows);
+    const Index deep = transposed ? round_up(task / six_lines, kernels::product_depth) : k;
+    const Index across = blocks(m, high);
+    parallel_for(across * blocks(k, deep), 1, [&](Index begin, Index end) {
+      for (Index t = begin; t < end; ++t) {
+        const Index i = t % across * high, l = t / across * deep;
+        kernel.pack_a(packed.as<T>(), product, i, std::min(m, i + high), l, std::min(k, l + deep));
+      }
+    });
+    product.packed_a = packed.as<T>();
+  }
   const auto [down, across] = cut(m, n, k, kernel.tile_rows, kernel.group_cols);
   const Index rows = round_up(blocks(m, down), kernel.tile_rows), cols = round_up(blocks(n, across), kernel.group_cols);
   const Index rows_of_blocks = blocks(m, rows);
@@ -101,8 +94,6 @@ void gemm(T* c, kernels::Factor<T> a, kernels::Factor<T> b, Index m, Index n, In
   });
 }
 
-template Buffer pack_first<float>(kernels::Product<float>&);
-template Buffer pack_first<double>(kernels::Product<double>&);
 template void gemm<float>(float*, kernels::Factor<float>, kernels::Factor<float>, Index, Index, Index, bool,
                           const float*);
 template void gemm<double>(double*, kernels::Factor<double>, kernels::Factor<double>, Index, Index, Index, bool,

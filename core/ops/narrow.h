@@ -36,7 +36,6 @@ class NarrowMatrix {
 
  private:
   friend Tensor linear(const Tensor& x, const NarrowMatrix& weight, const Tensor& bias);
-  const std::byte* group(Index g) const;
   Index groups() const;
 
   Buffer memory_;

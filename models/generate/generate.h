@@ -31,7 +31,8 @@ using OnToken = std::function<bool(const Drawn&)>;
 
 /// What follows each prompt (not the prompt itself). Prompts may differ in length but not be empty. Runs in eval mode
 /// and records nothing. The cache changes logits by less than 1e-4 (f32) or 1e-12 (f64) of the largest one, so the
-/// drawn tokens are the same unless a draw falls that close to the border between two.
+/// drawn tokens are the same unless a draw falls that close to the border between two. (In a model narrowed to whole
+/// numbers such a difference may grow, where it turns a number into its neighbour.)
 std::vector<std::vector<std::int32_t>> generate(GPT& model, std::span<const std::vector<std::int32_t>> prompts,
                                                 const GenerateOptions& options = {}, const OnToken& on_token = {});
 std::vector<std::int32_t> generate(GPT& model, std::span<const std::int32_t> prompt,

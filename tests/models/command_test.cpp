@@ -174,6 +174,28 @@ TEST_F(Command, SamplesInEveryWay) {
   }
 }
 
+TEST_F(Command, WeightsMayBeNarrow) {
+  ASSERT_EQ(train({"--out", "run", "--quiet"}).status, 0);
+  const auto sampled = [&](const char* weights) {
+    return gpt({"sample", "run", "--count", "9", "--weights", weights});
+  };
+  const auto loss = [&](const char* weights) {
+    const Result result = gpt({"eval", "run", "--json", "--weights", weights});
+    EXPECT_EQ(result.status, 0) << result.err;
+    return figure(result.out, "held_out_loss");
+  };
+  const double whole = loss("f32");
+  EXPECT_EQ(sampled("f32").out, gpt({"sample", "run", "--count", "9"}).out);
+  for (const char* weights : {"bf16", "int8", "int4"}) {
+    const Result result = sampled(weights);
+    EXPECT_EQ(result.status, 0) << result.err;
+    EXPECT_EQ(std::ranges::count(result.out, '\n'), 9);
+    EXPECT_NE(loss(weights), whole);
+    EXPECT_NEAR(loss(weights), whole, 0.05);
+  }
+  expect_error(sampled("int3"), 2, "bf16");
+}
+
 // A model so sure of the wrong characters that e^loss is infinite, which JSON cannot say.
 TEST_F(Command, APerplexityWithoutEndIsNullInJson) {
   ASSERT_EQ(train({"--out", "run", "--quiet"}).status, 0);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <gradus/core/kernels/kernels.h>
-#include <gradus/core/runtime/buffer.h>
 #include <gradus/core/shape.h>
 
 namespace gradus {
@@ -17,10 +16,5 @@ kernels::Factor<T> factor(const T* p, Index cols, bool transposed = false) {
 template <class T>
 void gemm(T* c, kernels::Factor<T> a, kernels::Factor<T> b, Index m, Index n, Index k, bool accumulate,
           const T* bias = nullptr);
-
-/// Packs all of a product's A, for all the calls of the kernel, if that pays. The product holds a pointer into the
-/// result.
-template <class T>
-Buffer pack_first(kernels::Product<T>& product);
 
 }  // namespace gradus
