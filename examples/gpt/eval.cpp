@@ -95,6 +95,25 @@ Subject subject_of(const EvalArguments& arguments, const models::Run& run) {
   }
 }
 
+// What the held-out tokens stand for; the end of a line counts as one character.
+struct Length {
+  double tokens = 0, characters = 0, bytes = 0;
+};
+
+Length held_out_length(const models::Dataset& dataset) {
+  constexpr Index together = 1 << 16;
+  Length length;
+  models::Batch batch;
+  for (Index i = 0; i < dataset.size(models::Part::held_out);) {
+    i = dataset.read(models::Part::held_out, i, together, batch);
+    const std::string text = dataset.tokenizer().decode(batch.targets);
+    length.tokens += static_cast<double>(batch.targets.size());
+    length.characters += static_cast<double>(characters_in(text));
+    length.bytes += static_cast<double>(text.size());
+  }
+  return length;
+}
+
 int eval(const EvalArguments& arguments) {
   const EndsTold early("\ngpt: stopped before all was evaluated\n");
   models::Run run = models::load_run(arguments.folder, arguments.best ? models::best_file : models::model_file);
@@ -117,19 +136,26 @@ int eval(const EvalArguments& arguments) {
     return std::isnan(x) ? x : std::clamp(x, 0.0, 1.0);
   });
   const Interval perplexity = loss.map([](double x) { return std::exp(x); });
-  const Interval bits = loss.map([](double x) { return x / std::numbers::ln2; });
+  const Length length = held_out_length(*data.dataset);
+  const auto bits_per = [&](double units) {
+    return loss.map([&](double x) { return x / std::numbers::ln2 * length.tokens / units; });
+  };
+  const Interval bits = bits_per(length.characters), byte_bits = bits_per(length.bytes);
   if (arguments.json) {
     print(
-        "{{\"held_out_loss\": {}, \"perplexity\": {}, \"bits_per_character\": {}, \"accuracy\": {}, \"tokens\": {}, "
-        "\"sequences\": {}, \"whole_file\": {}, \"confidence\": 0.95, \"intervals\": {{\"held_out_loss\": {}, "
-        "\"perplexity\": {}, \"bits_per_character\": {}, \"accuracy\": {}}}}}\n",
-        loss.value, json_number(perplexity.value), bits.value, accuracy.value, result.tokens, result.sequences,
-        !subject.held_out, as_json(loss), as_json(perplexity), as_json(bits), as_json(accuracy));
+        "{{\"held_out_loss\": {}, \"perplexity\": {}, \"bits_per_character\": {}, \"bits_per_byte\": {}, \"accuracy\": "
+        "{}, "
+        "\"tokens\": {}, \"sequences\": {}, \"whole_file\": {}, \"confidence\": 0.95, \"intervals\": "
+        "{{\"held_out_loss\": {}, "
+        "\"perplexity\": {}, \"bits_per_character\": {}, \"bits_per_byte\": {}, \"accuracy\": {}}}}}\n",
+        loss.value, json_number(perplexity.value), bits.value, byte_bits.value, accuracy.value, result.tokens,
+        result.sequences, !subject.held_out, as_json(loss), as_json(perplexity), as_json(bits), as_json(byte_bits),
+        as_json(accuracy));
     return 0;
   }
   const Index all = data.dataset->size(models::Part::held_out);
   const bool some_only = result.sequences < all;
-  print("evaluated on        {}: {}{} in {}{}\n", subject.what, counted(result.tokens, "character"),
+  print("evaluated on        {}: {}{} in {}{}\n", subject.what, counted(result.tokens, unit_of(run.tokenizer)),
         run.data.format == models::TextFormat::lines ? " and ends of lines" : "",
         some_only ? grouped(result.sequences) + " of " : "", counted(some_only ? all : result.sequences, "sequence"));
   if (subject.trained_on) print("                    the model was trained on this text\n");
@@ -140,6 +166,7 @@ int eval(const EvalArguments& arguments) {
   print_line("accuracy", accuracy);
   print_line("perplexity", perplexity);
   print_line("bits per character", bits);
+  print_line("bits per byte", byte_bits);
   print_line(subject.held_out ? "held-out loss" : "loss", loss);
   return 0;
 }
@@ -168,17 +195,20 @@ void add_eval(CLI::App& app, const std::string&, Action& action) {
   command
       .add_option("--sequences", arguments->sequences,
                   "Judge on N sequences spread over the text; 0: on all of it (default: all of it up to 1,000,000 "
-                  "characters)")
+                  "tokens)")
       ->type_name("N")
       ->check(range("--sequences", 0, 1'000'000'000'000));
   command.add_flag("--best", arguments->best, "Judge the model with the lowest held-out loss, not the last one");
   command.add_flag("--json", arguments->json, "Print one JSON object");
   add_threads(command);
   command.footer(
-      "The loss is the mean of -ln(probability given to the character that came), so lower is better;\n"
-      "perplexity is e^loss: among how many equally likely characters the model seems to choose. Accuracy is the part\n"
-      "of characters that the model found likeliest. An interval tells what other text of the same kind would give:\n"
-      "sequences count as independent, characters of one sequence do not. Fewer than 10 sequences give none.\n\n"
+      "The loss is the mean of -ln(probability given to the token that came), so lower is better; a token is a "
+      "character\n"
+      "unless the model was trained with --tokenizer. Bits per character and per byte compare models with different\n"
+      "tokens. Perplexity is e^loss: among how many equally likely tokens the model seems to choose. Accuracy is the "
+      "part\n"
+      "of tokens that the model found likeliest. An interval tells what other text of the same kind would give:\n"
+      "sequences count as independent, tokens of one sequence do not. Fewer than 10 sequences give none.\n\n"
       "Examples:\n"
       "  gpt eval runs/names\n"
       "  gpt eval runs/shakespeare --data sonnets.txt --json");
