@@ -208,6 +208,10 @@ Index characters_in(std::string_view text) {
   return std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; });
 }
 
+const char* unit_of(const models::AnyTokenizer& tokenizer) {
+  return tokenizer.as<models::CharTokenizer>() != nullptr ? "character" : "token";
+}
+
 std::string read_source(const std::string& source, bool may_be_empty) {
   if (source == standard_input) return read_standard_input(may_be_empty);
   if (!source.starts_with(bundled_prefix)) return models::read_file(source);

@@ -21,6 +21,9 @@ std::string read_source(const std::string& source, bool may_be_empty = false);
 /// How many characters a text in UTF-8 has.
 gradus::Index characters_in(std::string_view text);
 
+/// What a token is called: "character" where each is one, else "token".
+const char* unit_of(const gradus::models::AnyTokenizer& tokenizer);
+
 /// Texts as a model learns them: lines that are documents, or one running text.
 struct Text {
   std::vector<std::string> lines;

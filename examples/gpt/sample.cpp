@@ -43,7 +43,7 @@ void print_probabilities(models::Run& run, const SampleArguments& arguments, mod
       const auto chosen = std::ranges::find(likely, drawn.token, &models::Likely::token);
       const double probability = chosen->probability;
       likely.erase(chosen);
-      // Where the character is not among them, there is one too many.
+      // Where the token is not among them, there is one too many.
       likely.resize(std::min(likely.size(), static_cast<std::size_t>(arguments.alternatives)));
       std::string others;
       for (const models::Likely& other : likely) {
@@ -59,8 +59,8 @@ void print_probabilities(models::Run& run, const SampleArguments& arguments, mod
 
 // The library checks this too, under its own names; a user knows those of the flags.
 void check_options(const models::GenerateOptions& options) {
-  require(options.temperature >= 0,
-          "--temperature is {}, it must be at least 0 (0 always takes the likeliest character)", options.temperature);
+  require(options.temperature >= 0, "--temperature is {}, it must be at least 0 (0 always takes the likeliest token)",
+          options.temperature);
   require(options.top_k >= 0, "--top-k is {}, it must be at least 0 (0: among all)", options.top_k);
   require(options.top_p > 0 && options.top_p <= 1, "--top-p is {}, it must be above 0 and at most 1 (1: among all)",
           options.top_p);
@@ -155,14 +155,14 @@ void add_sample(CLI::App& app, const std::string&, Action& action) {
   option("--max-tokens", generate.max_tokens, "Length of the longest sample, without the prompt", "N")
       ->check(range("--max-tokens", 1, 1'000'000'000))
       ->capture_default_str();
-  option("--temperature", generate.temperature, "Below 1 safer, above 1 wilder; 0 always takes the likeliest character",
+  option("--temperature", generate.temperature, "Below 1 safer, above 1 wilder; 0 always takes the likeliest token",
          "X")
       ->capture_default_str();
-  option("--top-k", generate.top_k, "Choose among the N likeliest characters only; 0: among all", "N")
+  option("--top-k", generate.top_k, "Choose among the N likeliest tokens only; 0: among all", "N")
       ->capture_default_str();
-  option("--top-p", generate.top_p, "Choose among the likeliest characters that together have probability P", "P")
+  option("--top-p", generate.top_p, "Choose among the likeliest tokens that together have probability P", "P")
       ->capture_default_str();
-  option("--min-p", generate.min_p, "Leave out characters less likely than P times the likeliest one", "P")
+  option("--min-p", generate.min_p, "Leave out tokens less likely than P times the likeliest one", "P")
       ->capture_default_str();
   option("--repetition-penalty", generate.repetition_penalty,
          "Above 1: what is there already, as far back as the model sees, becomes less likely", "X")
@@ -173,13 +173,13 @@ void add_sample(CLI::App& app, const std::string&, Action& action) {
       ->capture_default_str();
   command.add_flag("--best", arguments->best, "Use the model with the lowest held-out loss, not the last one");
   command.add_flag("--show-probs", arguments->show_probs,
-                   "Print every character with its probability and the likeliest others; the probabilities are the "
+                   "Print every token with its probability and the likeliest others; the probabilities are the "
                    "model's own, before temperature and the limits above");
   option("--alternatives", arguments->alternatives, "How many others --show-probs shows", "N")
       ->check(range("--alternatives", 0, 1000))
       ->capture_default_str();
   command.add_flag("--no-cache", arguments->no_cache,
-                   "Compute every character from all that came before, to compare: the same text, slower");
+                   "Compute every token from all that came before, to compare: the same text, slower");
   add_weights(command, arguments->weights);
   add_threads(command);
   command.footer(

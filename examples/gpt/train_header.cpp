@@ -80,7 +80,7 @@ void print_context(Index context, const models::DocumentDataset& documents) {
   constexpr Index many = 8;
   if (context / many <= documents.longest()) return;
   say("         the longest document has {} with its end; --context {} does as well and takes less memory\n",
-      counted(documents.longest(), "character"), documents.longest());
+      counted(documents.longest(), unit_of(documents.tokenizer())), documents.longest());
 }
 
 void print_recipe(const Preset& plan, const models::Dataset& dataset) {

@@ -124,13 +124,14 @@ void BPEModel::check_parts(std::string_view name) const {
 // Whether a text that is a token becomes that token, merging tells.
 void BPEModel::add_words() {
   words_.resize(table_size(vocabulary_.tokens.size()));
-  BPEWorkspace workspace;
+  std::vector<Token> symbols;
+  MergeScratch scratch;
   for (Token token = 0; std::cmp_less(token, vocabulary_.tokens.size()); ++token) {
     const std::string& bytes = vocabulary_.tokens[static_cast<std::size_t>(token)];
     const auto has_token = [&](char c) { return byte_token(static_cast<unsigned char>(c)) >= 0; };
     if (is_special(token) || !std::ranges::all_of(bytes, has_token)) continue;
-    merge(bytes, workspace);
-    if (workspace.symbols.size() != 1) continue;
+    merge(bytes, symbols, scratch);
+    if (symbols.size() != 1) continue;
     const auto hash = static_cast<std::uint32_t>(hash_of(bytes));
     std::size_t place = hash & (words_.size() - 1);
     while (words_[place].token >= 0) place = (place + 1) & (words_.size() - 1);
@@ -170,7 +171,7 @@ void BPEModel::encode(std::string_view piece, std::vector<Token>& tokens, BPEWor
     tokens.insert(tokens.end(), entry.tokens.begin(), entry.tokens.begin() + entry.count);
     return;
   }
-  merge(piece, workspace);
+  merge(piece, workspace.symbols, workspace.scratch);
   const std::vector<Token>& merged = workspace.symbols;
   tokens.insert(tokens.end(), merged.begin(), merged.end());
   if (piece.size() > BPEWorkspace::longest_piece || merged.size() > BPEWorkspace::most_tokens) return;
@@ -180,11 +181,11 @@ void BPEModel::encode(std::string_view piece, std::vector<Token>& tokens, BPEWor
   std::ranges::copy(merged, entry.tokens.begin());
 }
 
-// The tokens of the piece are then in workspace.symbols.
-void BPEModel::merge(std::string_view piece, BPEWorkspace& workspace) const {
-  workspace.symbols.clear();
-  for (const char c : piece) workspace.symbols.push_back(byte_token(static_cast<unsigned char>(c)));
-  merges_.apply(workspace.symbols, workspace.scratch);
+// Puts the tokens of the piece in the place of what `symbols` held.
+void BPEModel::merge(std::string_view piece, std::vector<Token>& symbols, MergeScratch& scratch) const {
+  symbols.clear();
+  for (const char c : piece) symbols.push_back(byte_token(static_cast<unsigned char>(c)));
+  merges_.apply(symbols, scratch);
 }
 
 BPEModel::Loan BPEModel::borrow() const {

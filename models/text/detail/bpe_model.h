@@ -75,7 +75,7 @@ class BPEModel {
   void check_parts(std::string_view name) const;
   void add_words();
   Token word(std::string_view piece, std::uint64_t hash) const;
-  void merge(std::string_view piece, BPEWorkspace& workspace) const;
+  void merge(std::string_view piece, std::vector<Token>& symbols, MergeScratch& scratch) const;
 
   BPEVocabulary vocabulary_;
   std::array<Token, byte_values> byte_tokens_{};
