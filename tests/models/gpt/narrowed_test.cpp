@@ -93,7 +93,9 @@ TEST_F(Narrowed, DrawsTheSameInEveryWay) {
     }
     GenerateOptions whole = options;
     whole.use_cache = false;
-    if (type == NarrowType::bf16) EXPECT_EQ(generate(narrow, prompts, whole), together);
+    if (type == NarrowType::bf16) {
+      EXPECT_EQ(generate(narrow, prompts, whole), together);
+    }
     const gradus::testing::WithThreads use(3);
     EXPECT_EQ(generate(narrow, prompts, options), together) << name_of(type);
   }
