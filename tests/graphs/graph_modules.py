@@ -49,6 +49,20 @@ def linear(g):
 module("Linear", linear, lambda x, _: F.linear(*x))
 
 
+def lora(g):
+    x = g.tensor(low=1)
+    out, n = g.size(), g.shape_of(x)[-1]
+    if out == 0 or n == 0:
+        raise Rejected("a LoRA has at least one input and one output")
+    rank = g.rng.randint(1, min(out, n, 4))
+    shapes = [[rank, n], [out, rank]]
+    fits(g, *shapes)
+    return [x] + parameters(g, *shapes), {"out": out, "rank": rank, "alpha": g.rng.choice([1.0, 4.0, 16.0])}
+
+
+module("LoRA", lora, lambda x, o: F.linear(F.linear(x[0], x[1]), x[2]) * (o["alpha"] / o["rank"]), hides=True)
+
+
 def norm(g, bias):
     x = g.tensor(low=1)
     options = {"eps": g.rng.choice([1e-5, 1e-2]), "weight": g.coin(0.7)}
