@@ -126,9 +126,10 @@ void call_backward(const Node& op, const Inspection& found) {
   (*op.backward)(op, Inputs(op.inputs));
 }
 
-void run_backward(const Node& op) {
+// Whether the op was to give a gradient.
+bool run_backward(const Node& op) {
   const Inspection found = detail::inspect(op);
-  if (!found.wanted) return;
+  if (!found.runs) return found.wanted;
   try {
     if (op.inputs.size() > 2 || (op.inputs.size() == 2 && op.inputs[0] == op.inputs[1])) start_repeated_inputs(op);
     if (found.shared) {
@@ -144,11 +145,7 @@ void run_backward(const Node& op) {
     }
     throw;
   }
-}
-
-// Not for an op behind which grad() looks for nothing.
-bool is_wanted(const Node& op) {
-  return std::ranges::any_of(op.inputs, [](const NodePtr& input) { return input != nullptr && input->wants_grad(); });
+  return true;
 }
 
 void release(Node& node) {
@@ -244,7 +241,7 @@ detail::Inspection detail::inspect(const Node& op) {
   }
   // A result without elements adds nothing to its inputs. An op that loops over its result would leave their gradients
   // uninitialized.
-  found.wanted = found.wanted && !has_no_elements(op.shape);
+  found.runs = found.wanted && !has_no_elements(op.shape);
   found.changed = versions != op.versions.sum();  // they only grow
   return found;
 }
@@ -314,8 +311,7 @@ void detail::run_kernels(NodeList nodes, bool retain_graph) {
   } const unmark{nodes};
   for (NodePtr& node : nodes) {
     if (node->backward == nullptr) continue;  // the root is a leaf: its gradient is the weight
-    if (is_wanted(*node)) {
-      run_backward(*node);
+    if (run_backward(*node)) {
       detail::finish(*node, !retain_graph);
       if (!retain_graph) release(*node);
     }

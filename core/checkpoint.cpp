@@ -117,7 +117,7 @@ Gradients gradients_with_graph(const SecondRun& run, const Node& out, const Tens
 }
 
 Tensor first_run(const TensorsFunction& f, const std::vector<Tensor>& x) {
-  check(f != nullptr, "checkpoint: f is an empty function; pass one that computes a tensor");
+  detail::check_function("checkpoint", f);
   Tensor y = f(x);
   check(y.defined(), "checkpoint: f returned an undefined tensor; it must return what it computed");
   return y;
@@ -159,7 +159,7 @@ Tensor checkpoint(const TensorsFunction& f, const std::vector<Tensor>& x) {
 }
 
 Tensor checkpoint(const TensorFunction& f, const Tensor& x) {
-  check(f != nullptr, "checkpoint: f is an empty function; pass one that computes a tensor");
+  detail::check_function("checkpoint", f);
   return checkpoint([f](const std::vector<Tensor>& arguments) { return f(arguments[0]); }, std::vector{x});
 }
 

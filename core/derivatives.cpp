@@ -24,7 +24,7 @@ void add_share(Node& node, const Tensor& so_far, const Tensor& share) {
 
 void run_rule(const NodePtr& op) {
   const detail::Inspection found = detail::inspect(*op);
-  if (!found.wanted) return;
+  if (!found.runs) return;
   check(op->backward->has_rule(),
         "backward: '{}' has no second derivative, because it was recorded without a rule; give record() a fifth "
         "argument, rule(y, dy, x), which returns the gradients of the inputs as tensors made with ops",
@@ -170,13 +170,8 @@ std::vector<Tensor> inputs_of(const char* op, const std::vector<Tensor>& x, bool
   return own;
 }
 
-template <class Function>
-void check_function(const char* op, const Function& f) {
-  check(f != nullptr, "{}: f is an empty function; pass one that computes a tensor", op);
-}
-
 Tensor result_of(const char* op, const TensorsFunction& f, const std::vector<Tensor>& x) {
-  check_function(op, f);
+  detail::check_function(op, f);
   const EnableGrad recording;
   Tensor y = f(x);
   check(y.defined(), "{}: f returned an undefined tensor; it must return what it computed", op);
@@ -211,7 +206,7 @@ void check_directions(const char* op, const std::vector<Tensor>& x, const std::v
 }
 
 TensorsFunction of_first(const char* op, const TensorFunction& f) {
-  check_function(op, f);
+  detail::check_function(op, f);
   return [&f](const std::vector<Tensor>& x) { return f(x[0]); };
 }
 

@@ -2,9 +2,11 @@
 #pragma once
 
 namespace gradus {
+#pragma GCC visibility push(default)
 
 /// What the weights of a NarrowMatrix (core/ops/narrow.h) are stored in: bfloat16, or whole numbers of 8 or 4 bits with
 /// a scale for every 32.
 enum class NarrowType : unsigned char { bf16, int8, int4 };
 
+#pragma GCC visibility pop
 }  // namespace gradus

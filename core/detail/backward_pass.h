@@ -19,13 +19,20 @@ void check_weight(const char* name, const Tensor& y, const Tensor& weight);
 
 /// What has to be known about an op's inputs before its derivative runs.
 struct Inspection {
-  bool wanted = false;        // an input wants a gradient, and the op's result has elements
+  bool wanted = false;        // an input wants a gradient: not where grad() looks for nothing behind the op
+  bool runs = false;          // and the op's result has elements
   bool shared = false;        // a gradient that the op will change is also a tensor of the caller (x.grad())
   bool changed = false;       // one of the op's values was written since it recorded them
   std::uint64_t missing = 0;  // a bit for each of the first 64 that has no gradient yet
 };
 inline constexpr std::size_t most_missing = 64;
 Inspection inspect(const Node& op);
+
+/// Throws Error, in the name of the function `name`, for an empty function.
+template <class Function>
+void check_function(const char* name, const Function& f) {
+  check(f != nullptr, "{}: f is an empty function; pass one that computes a tensor", name);
+}
 
 /// After an op's derivative has run: input gradients that nothing was added to become 0, and watchers are told.
 void finish(const Node& op, bool released);

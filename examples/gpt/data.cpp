@@ -197,16 +197,12 @@ std::unique_ptr<models::Dataset> make_dataset(const Text& text, const std::optio
 }
 
 Index characters_of(const Text& text) {
-  Index all = characters_in(text.running);
-  for (const std::string& line : text.lines) all += characters_in(line);
+  Index all = models::characters_in(text.running);
+  for (const std::string& line : text.lines) all += models::characters_in(line);
   return all;
 }
 
 }  // namespace
-
-Index characters_in(std::string_view text) {
-  return std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; });
-}
 
 const char* unit_of(const models::AnyTokenizer& tokenizer) {
   return tokenizer.as<models::CharTokenizer>() != nullptr ? "character" : "token";

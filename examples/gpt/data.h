@@ -18,9 +18,6 @@ inline constexpr std::string_view standard_input = "-", bundled_prefix = "bundle
 /// standard input that may be empty.
 std::string read_source(const std::string& source, bool may_be_empty = false);
 
-/// How many characters a text in UTF-8 has.
-gradus::Index characters_in(std::string_view text);
-
 /// What a token is called: "character" where each is one, else "token".
 const char* unit_of(const gradus::models::AnyTokenizer& tokenizer);
 

@@ -113,7 +113,7 @@ std::string shown(std::string_view piece) {
   std::string result;
   for (std::size_t i = 0; i < piece.size();) {
     std::size_t length = 1;
-    while (i + length < piece.size() && (static_cast<unsigned char>(piece[i + length]) & 0xC0U) == 0x80U) ++length;
+    while (i + length < piece.size() && models::continues_character(piece[i + length])) ++length;
     const std::string_view character = piece.substr(i, length);
     i += length;
     const auto first = static_cast<unsigned char>(character.front());
@@ -153,7 +153,7 @@ int show(const TokenizeArguments& arguments) {
     print("{:<24} {:>12}  {:.2f} bytes each\n", kind, counted(count, "token"), bytes);
   };
   print("\n");
-  row("as characters", characters_in(text));
+  row("as characters", models::characters_in(text));
   row("as bytes", std::ssize(text));
   row(fmt::format("here, of {}", grouped(tokenizer.vocab_size())), std::ssize(tokens));
   return 0;

@@ -116,7 +116,7 @@ std::string name_of_run(const std::string& source) {
   if (source.starts_with(bundled_prefix)) name = source.substr(bundled_prefix.size());
   if (name.size() <= longest) return name;
   std::size_t end = longest;
-  while ((static_cast<unsigned char>(name[end]) & 0xC0U) == 0x80U) --end;  // not within a character
+  while (models::continues_character(name[end])) --end;  // not within a character
   return name.substr(0, end);
 }
 

@@ -14,7 +14,7 @@ std::size_t incomplete(std::string_view text) {
   constexpr std::size_t longest = 4;
   for (std::size_t back = 1; back <= std::min(longest, text.size()); ++back) {
     const auto byte = static_cast<unsigned char>(text[text.size() - back]);
-    if ((byte & 0xC0) == 0x80) continue;  // within a character
+    if (continues_character(text[text.size() - back])) continue;
     const std::size_t length = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1;
     return length > back ? back : 0;
   }

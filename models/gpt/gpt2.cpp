@@ -293,11 +293,7 @@ std::vector<std::string> save_gpt2(const fs::path& folder, const GPT& given,
   check(!tokenizer || tokenizer->vocab_size() <= config.vocab_size,
         "save_gpt2: the tokenizer has {} tokens, the model {}; give the model's own",
         tokenizer ? tokenizer->vocab_size() : 0, config.vocab_size);
-  std::error_code error;
-  fs::create_directories(folder, error);
-  check(!error && fs::is_directory(folder, error), "save_gpt2: cannot make the folder '{}': {}; choose another place",
-        folder.native(), error ? error.message() : "a file of this name is in the way");
-
+  make_folder(folder);
   const NoGrad no_grad;
   const std::map<std::string, Tensor> parameters = parameters_of(model);
   nn::NamedTensors tensors;

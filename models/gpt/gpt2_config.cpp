@@ -22,7 +22,7 @@ constexpr std::array<std::pair<std::string_view, nn::Activation>, 9> activations
      {"gelu_fast", nn::Activation::gelu_tanh},
      {"swish", nn::Activation::silu}}};
 
-// ConfigFields that change the result unless they have this value, or null.
+// Fields that change the result unless they have this value, or null.
 struct Fixed {
   const char *name, *value, *what;
 };
@@ -35,7 +35,7 @@ constexpr std::array fixed_fields{
     Fixed{"quantization_config", "null", "weights in another form"},
 };
 
-// ConfigFields that change nothing here: they are about files, training heads, how text is generated.
+// Fields that change nothing here: they are about files, training heads, how text is generated.
 constexpr std::array harmless_fields{"_attn_implementation",
                                      "_attn_implementation_autoset",
                                      "_name_or_path",

@@ -8,6 +8,7 @@
 
 #include <gradus/models/detail/json.h>
 #include <gradus/models/gpt/detail/gpt2_tokenizer.h>
+#include <gradus/models/text/detail/bpe_files.h>
 #include <gradus/models/text/text.h>
 
 namespace gradus::models::detail {
@@ -15,22 +16,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char *tokenizer_name = "tokenizer.json", *settings_name = "tokenizer_config.json",
-                     *boundary_text = "<|endoftext|>";
+constexpr const char *tokenizer_name = "tokenizer.json", *settings_name = "tokenizer_config.json";
 
 Json json_of(const CharTokenizer& tokenizer) {
   Json vocabulary = Json::object(), added = Json::array();
   std::int32_t token = 0;
   for (const char32_t c : tokenizer.characters()) vocabulary[encode_utf8({&c, 1})] = token++;
   if (const auto boundary = tokenizer.boundary_token()) {
-    vocabulary[boundary_text] = *boundary;
-    added.push_back({{"id", *boundary},
-                     {"content", boundary_text},
-                     {"single_word", false},
-                     {"lstrip", false},
-                     {"rstrip", false},
-                     {"normalized", false},
-                     {"special", true}});
+    vocabulary[end_of_text] = *boundary;
+    added.push_back(added_token(*boundary, end_of_text));
   }
   return {{"version", "1.0"},
           {"truncation", nullptr},
@@ -55,7 +49,7 @@ Json json_of(const CharTokenizer& tokenizer) {
 // transformers would otherwise take any tokenizer for GPT-2's own.
 Json settings_of(const char* kind, const AnyTokenizer& tokenizer) {
   Json json = {{"tokenizer_class", kind}, {"clean_up_tokenization_spaces", false}};
-  if (tokenizer.has_boundary()) json["bos_token"] = json["eos_token"] = boundary_text;
+  if (tokenizer.has_boundary()) json["bos_token"] = json["eos_token"] = end_of_text;
   return json;
 }
 
@@ -77,17 +71,17 @@ std::optional<CharTokenizer> characters_of(const SortedJson& json, const std::st
   }
   std::u32string characters;
   for (const auto& [text, token] : vocabulary.items()) {
-    if (text == boundary_text) continue;
+    if (text == end_of_text) continue;
     const std::u32string one = decode_utf8(text, name);
     if (one.size() != 1) return {};
     characters += one;
   }
   if (characters.empty()) return {};
-  CharTokenizer tokenizer(std::move(characters), vocabulary.contains(boundary_text));
+  CharTokenizer tokenizer(std::move(characters), vocabulary.contains(end_of_text));
   if (std::cmp_not_equal(vocabulary.size(), tokenizer.vocab_size())) return {};
   for (std::int32_t token = 0; token < tokenizer.vocab_size(); ++token) {
     const bool is_boundary = tokenizer.boundary_token() == token;
-    const std::string text = is_boundary ? boundary_text : tokenizer.decode(std::span(&token, 1));
+    const std::string text = is_boundary ? end_of_text : tokenizer.decode(std::span(&token, 1));
     if (at(vocabulary, text.c_str()) != token) return {};
   }
   return tokenizer;

@@ -440,7 +440,7 @@ std::string spelling_of(const BPEVocabulary& vocabulary, Token token) {
   return std::ranges::binary_search(vocabulary.special, token) ? bytes : spelled(bytes);
 }
 
-// `format` gets the parts of a merge.
+// Calls f(both parts with a space between them) for each merge.
 template <class F>
 void each_merge(const BPEVocabulary& vocabulary, const F& f) {
   for (const BPEMerge& merge : vocabulary.merges) {
@@ -464,17 +464,16 @@ std::string merges_txt(const BPEVocabulary& vocabulary) {
   return text;
 }
 
+Json added_token(std::int32_t token, std::string_view text) {
+  return {{"id", token},     {"content", std::string(text)}, {"single_word", false}, {"lstrip", false},
+          {"rstrip", false}, {"normalized", false},          {"special", true}};
+}
+
 std::string tokenizer_json(const BPEVocabulary& vocabulary, bool boundary) {
   Json added = Json::array();
   for (const Token token : vocabulary.special) {
     const std::string& text = vocabulary.tokens[static_cast<std::size_t>(token)];
-    added.push_back({{"id", token},
-                     {"content", text},
-                     {"single_word", false},
-                     {"lstrip", false},
-                     {"rstrip", false},
-                     {"normalized", false},
-                     {"special", true}});
+    added.push_back(added_token(token, text));
     if (text == end_of_text && !boundary) added.back()["boundary"] = false;
   }
   std::string merges;

@@ -209,9 +209,7 @@ std::string BPETokenizer::to_json() const {
 }
 
 void BPETokenizer::save_files(const std::filesystem::path& folder) const {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  check(!error, "cannot make the folder '{}': {}; choose another place", folder.native(), error.message());
+  make_folder(folder);
   write_text(folder / "vocab.json", detail::vocab_json(model_->vocabulary()));
   write_text(folder / "merges.txt", detail::merges_txt(model_->vocabulary()));
   write_text(folder / "tokenizer.json", to_json());

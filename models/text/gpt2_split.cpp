@@ -99,8 +99,7 @@ std::size_t gpt2_piece(std::string_view text) {
 
 std::size_t gpt2_cut(std::string_view text, std::size_t begin) {
   bool follows = false;  // on something that is no white space
-  while (begin < text.size() && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80)
-    ++begin;  // within a character
+  while (begin < text.size() && continues_character(text[begin])) ++begin;
   while (begin < text.size()) {
     const Character next = character_at(text.data() + begin);
     const bool is_space = next.kind == Kind::space;

@@ -187,6 +187,18 @@ void write_text(const std::filesystem::path& path, std::string_view text) {
   file.commit();
 }
 
+void make_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  check(!error && std::filesystem::is_directory(folder, error),
+        "cannot make the folder '{}': {}; choose a place that may be written to", folder.native(),
+        error ? error.message() : "a file of this name is in the way");
+}
+
+Index characters_in(std::string_view text) {
+  return std::ranges::count_if(text, [](char byte) { return !continues_character(byte); });
+}
+
 namespace detail {
 namespace {
 

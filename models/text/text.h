@@ -41,6 +41,16 @@ void check_is_text(std::string_view bytes, std::string_view name);
 /// file as it was, when the disk does not allow it.
 void write_text(const std::filesystem::path& path, std::string_view text);
 
+/// Makes the folder, and those it is in, if it is not there. Throws Error that says why not.
+void make_folder(const std::filesystem::path& folder);
+
+/// Whether a byte of UTF-8 goes on with a character, and does not begin one.
+constexpr bool continues_character(char byte) {
+  return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U;
+}
+/// How many characters begin in UTF-8 text.
+Index characters_in(std::string_view text);
+
 /// The code points of UTF-8 text, composed (Unicode NFC): a Hangul syllable typed as three jamo becomes the one code
 /// point that other text uses. Byte order marks (U+FEFF) are dropped, in front and where files were joined. Throws
 /// Error with `name`, offset and line of the first byte that is not UTF-8.

@@ -7,6 +7,7 @@
 
 #include <gradus/core/check.h>
 #include <gradus/models/text/identity.h>
+#include <gradus/models/text/text.h>
 #include <gradus/nn/files/atomic_file.h>
 
 namespace gradus::models {
@@ -34,9 +35,7 @@ std::string_view bytes_of(std::span<const std::int32_t> tokens) {
 }
 
 void write(const std::filesystem::path& path, std::string_view source, const TokenStream::Tokens& tokens) {
-  std::error_code error;
-  std::filesystem::create_directories(path.parent_path(), error);
-  check(!error, "cannot make the folder '{}': {}", path.parent_path().string(), error.message());
+  make_folder(path.parent_path());
   const Header header{magic, hash_of(source), hash_of(bytes_of(tokens.all)), tokens.all.size(), tokens.second, {}};
   AtomicFile file(path.string());
   file.write(&header, sizeof header);

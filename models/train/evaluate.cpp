@@ -48,11 +48,6 @@ struct Cluster {
   double tokens = 0, loss = 0, right = 0, bytes = 0, characters = 0;
 };
 
-// Whether a byte of UTF-8 is the first of a character. A character that two tokens share counts where it begins.
-bool begins_character(char byte) {
-  return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U;
-}
-
 // Adds the sequences of a batch; `log_p` (N, V) is what the model says of it.
 void add_clusters(const Batch& batch, const Tensor& log_p, std::vector<Cluster>& clusters) {
   dispatch(log_p.dtype(), [&]<class T>() {
@@ -125,7 +120,8 @@ Judgement judge(GPT& model, const Dataset& dataset, Part part, const EvaluateOpt
       const std::string text =
           dataset.tokenizer().decode(std::span(batch.targets).subspan(row, static_cast<std::size_t>(length)));
       cluster.bytes = static_cast<double>(text.size());
-      cluster.characters = static_cast<double>(std::ranges::count_if(text, begins_character));
+      // A character that two tokens share counts where it begins.
+      cluster.characters = static_cast<double>(characters_in(text));
       for (Index t = 0; t < length; ++t, ++row) cluster.right += likeliest[row] == batch.targets[row] ? 1 : 0;
     }
   });

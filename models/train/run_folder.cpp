@@ -97,14 +97,6 @@ bool RunLock::is_held(const fs::path& folder) {
   return fs::exists(path, error) && platform::File().lock(path, "") == std::errc::operation_would_block;
 }
 
-void make_folder(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  check(!error && fs::is_directory(folder, error),
-        "cannot make the folder '{}': {}; choose a place that may be written to", folder.native(),
-        error ? error.message() : "a file of this name is in the way");
-}
-
 void prepare_run_folder(const fs::path& folder) {
   make_folder(folder);
   std::error_code error;

@@ -16,6 +16,7 @@
 #include <gradus/core/runtime/platform.h>
 #include <gradus/models/gpt/gpt.h>
 #include <gradus/models/text/any_tokenizer.h>
+#include <gradus/models/text/text.h>
 #include <gradus/models/train/data_origin.h>
 #include <gradus/models/train/run_error.h>
 
@@ -58,9 +59,6 @@ class RunLock {
  private:
   platform::File file_;
 };
-
-/// Makes the folder, and those it is in, if it is not there. Throws Error that says why not.
-void make_folder(const std::filesystem::path& folder);
 
 /// Makes the folder if it is not there, proves that files can be written in it and removes what killed programs left
 /// half written; nothing else in this process may be writing there. Throws Error that says why not.

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -24,6 +26,12 @@ using gradus::testing::write;
 
 inline GPTConfig small_config(Index vocab_size = 11, Index block_size = 8) {
   return {.vocab_size = vocab_size, .block_size = block_size, .n_layer = 2, .n_head = 2, .n_embd = 8};
+}
+
+/// A file of the reference data beside the sources, which not every machine has; GRADUS_SHARED names another folder.
+inline std::filesystem::path shared(const std::string& file) {
+  const char* const folder = std::getenv("GRADUS_SHARED");
+  return std::filesystem::path(folder != nullptr ? folder : GRADUS_SOURCE_DIR "/../shared") / file;
 }
 
 /// Ragged made-up words over a few letters.

@@ -2,10 +2,12 @@
 // same under other names, tokenizer.json of Hugging Face's tokenizers, and the rank files of OpenAI's tiktoken.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
 
+#include <gradus/models/detail/json.h>
 #include <gradus/models/text/detail/bpe_model.h>
 
 namespace gradus::models::detail {
@@ -28,6 +30,8 @@ BPEFile from_tiktoken(std::string_view ranks, std::string_view name);
 /// Any of these: a folder that holds them, or one file. vocab.json and merges.txt need each other.
 BPEFile read_bpe(const std::filesystem::path& path);
 
+/// An entry of "added_tokens": a token that no text becomes.
+Json added_token(std::int32_t token, std::string_view text);
 /// `boundary` as in BPEFile; where it is as GPT-2 has it, nothing is written about it.
 std::string tokenizer_json(const BPEVocabulary& vocabulary, bool boundary);
 std::string vocab_json(const BPEVocabulary& vocabulary);

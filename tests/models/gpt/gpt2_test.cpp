@@ -33,12 +33,6 @@ using testing::write;
 using Json = nlohmann::json;
 namespace fs = std::filesystem;
 
-// The folder of reference data beside the sources, which not every machine has.
-fs::path shared_folder() {
-  const char* const named = std::getenv("GRADUS_SHARED");
-  return named != nullptr ? fs::path(named) : fs::path(GRADUS_SOURCE_DIR) / "../shared";
-}
-
 // A GPT-2 in plain loops in f64, from the tensors of a file: what transformers' GPT2LMHeadModel computes.
 class PlainGPT2 {
  public:
@@ -205,7 +199,7 @@ std::vector<double> plain_logits(const fs::path& folder, const std::vector<std::
 }
 
 TEST(GPT2Files, SharedCheckpointsHaveTheExpectedLogits) {
-  const fs::path hf = shared_folder() / "reference/hf";
+  const fs::path hf = testing::shared("reference/hf");
   if (!fs::exists(hf)) GTEST_SKIP() << "there is no " << hf;
   struct Case {
     const char *folder, *expected, *logits;

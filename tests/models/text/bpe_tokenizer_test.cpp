@@ -27,14 +27,10 @@ using testing::error_if_any;
 using testing::error_of;
 using ::testing::HasSubstr;
 using testing::read;
+using testing::shared;
 using testing::TempFolder;
 using testing::write;
 using Tokens = std::vector<std::int32_t>;
-
-std::string shared(const std::string& file) {
-  const char* const folder = std::getenv("GRADUS_SHARED");
-  return (folder != nullptr ? folder : std::string(GRADUS_SOURCE_DIR "/../shared")) + "/" + file;
-}
 
 #define NEEDS_SHARED(file) \
   if (!std::filesystem::exists(shared(file))) GTEST_SKIP() << shared(file) << " is not there"
