@@ -2,6 +2,7 @@
 // damaged is an error of one sentence.
 #include <gradus/models/text/bpe_tokenizer.h>
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <random>
 

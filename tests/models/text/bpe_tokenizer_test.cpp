@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <random>
+#include <sstream>
 
 #include <gradus/core/runtime/parallel.h>
 #include <gradus/models/generate/text_stream.h>
@@ -22,8 +22,6 @@ namespace {
 
 using nlohmann::json;
 using ::testing::ElementsAre;
-using ::testing::ElementsAreArray;
-using testing::error_if_any;
 using testing::error_of;
 using ::testing::HasSubstr;
 using testing::read;

@@ -3,6 +3,7 @@
 #include <gradus/models/text/any_tokenizer.h>
 #include <gradus/models/train/run_folder.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "../command.h"
@@ -12,7 +13,6 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-using ::testing::Not;
 using testing::read;
 using testing::Result;
 using testing::write;
@@ -143,6 +143,44 @@ TEST_F(Tokenize, ModelsLearnPiecesBytesAndFiles) {
   EXPECT_THAT(read(folder / "run/config.json"), HasSubstr("/vocabulary\""));  // a path that is valid in any folder
   expect_error(gpt({"train", "--resume", "run", "--tokenizer", "bytes"}), 1, "--tokenizer cannot change");
   EXPECT_EQ(gpt({"train", "--resume", "run", "--tokenizer", "./vocabulary", "--steps", "5", "--quiet"}).status, 0);
+}
+
+// Models with different tokens compare by what they pay for a character, or for a byte.
+TEST_F(Tokenize, EvaluationCountsBitsPerCharacterAndByte) {
+  for (const char* format : {"text", "lines"}) {
+    for (const char* choice : {"characters", "bytes", "bpe:300"}) {
+      SCOPED_TRACE(fmt::format("{} {}", format, choice));
+      ASSERT_EQ(train({"--data", "text.txt", "--format", format, "--tokenizer", choice, "--out", "run", "--overwrite",
+                       "--context", "16", "--quiet"})
+                    .status,
+                0);
+      const auto judged = nlohmann::json::parse(gpt({"eval", "run", "--json"}).out);
+      const AnyTokenizer tokenizer = AnyTokenizer::load(folder / "run");
+      const models::Run run = load_run(folder / "run");
+      // The held-out part again, by the library.
+      const std::string text = read_text(folder / "text.txt");
+      const DatasetOptions options{.block_size = run.data.block_size, .held_out = 0.1, .seed = run.data.seed};
+      const std::unique_ptr<Dataset> dataset = run.data.format == TextFormat::lines
+                                                   ? std::unique_ptr<Dataset>(std::make_unique<DocumentDataset>(
+                                                         read_documents(folder / "text.txt"), tokenizer, options))
+                                                   : std::make_unique<TextDataset>(text, tokenizer, options);
+      Batch batch;
+      dataset->read(Part::held_out, 0, 1 << 20, batch);
+      const std::string held_out = tokenizer.decode(batch.targets);
+      const auto characters = static_cast<double>(
+          std::ranges::count_if(held_out, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+      const double bits =
+          judged["held_out_loss"].get<double>() / std::log(2.0) * static_cast<double>(batch.targets.size());
+      EXPECT_NEAR(judged["bits_per_character"].get<double>(), bits / characters, 1e-9);
+      EXPECT_NEAR(judged["bits_per_byte"].get<double>(), bits / static_cast<double>(held_out.size()), 1e-9);
+      EXPECT_EQ(judged["tokens"], batch.targets.size());
+      const bool one_each = choice == std::string("characters");
+      EXPECT_EQ(one_each, static_cast<double>(batch.targets.size()) == characters);
+      const std::string told = gpt({"eval", "run"}).out;
+      EXPECT_THAT(told, HasSubstr(one_each ? " characters" : " tokens"));
+      EXPECT_THAT(told, AllOf(HasSubstr("bits per character  "), HasSubstr("bits per byte       ")));
+    }
+  }
 }
 
 TEST_F(Tokenize, FineTuningKeepsTheTokens) {
