@@ -1,5 +1,4 @@
-// The two element types of a tensor, the step from a run-time DType to a compile-time C++ type, and the types that
-// weights are narrowed to for generation.
+// The two element types of a tensor, the step from a run-time DType to a compile-time C++ type, and the names of types.
 #pragma once
 
 #include <cstddef>
@@ -8,6 +7,7 @@
 #include <utility>
 
 #include <gradus/core/check.h>
+#include <gradus/core/narrow_type.h>
 
 namespace gradus {
 #pragma GCC visibility push(default)
@@ -34,10 +34,6 @@ decltype(auto) dispatch(DType dtype, F&& f) {
   if (dtype == DType::f32) return std::forward<F>(f).template operator()<float>();
   return std::forward<F>(f).template operator()<double>();
 }
-
-/// What the weights of a NarrowMatrix (core/ops/narrow.h) are stored in: bfloat16, or whole numbers of 8 or 4 bits with
-/// a scale for every 32.
-enum class NarrowType : unsigned char { bf16, int8, int4 };
 
 constexpr std::string_view name_of(NarrowType type) {
   return type == NarrowType::bf16 ? "bf16" : type == NarrowType::int8 ? "int8" : "int4";

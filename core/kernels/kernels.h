@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <gradus/core/dtype.h>
+#include <gradus/core/narrow_type.h>
 
 namespace gradus {
 
