@@ -182,7 +182,7 @@ TEST_F(Command, WeightsMayBeNarrow) {
   const auto loss = [&](const char* weights) {
     const Result result = gpt({"eval", "run", "--json", "--weights", weights});
     EXPECT_EQ(result.status, 0) << result.err;
-    return figure(result.out, "held_out_loss");
+    return nlohmann::json::parse(result.out)["held_out_loss"].get<double>();
   };
   const double whole = loss("f32");
   EXPECT_EQ(sampled("f32").out, gpt({"sample", "run", "--count", "9"}).out);
