@@ -1,6 +1,6 @@
-// Products read the narrow numbers and nothing else, for many rows too: a group of the matrix stays in a cache while the
-// rows go by. Widening blocks of it for the product of floats was slower, except for more than 32 rows in bf16, by 8 %
-// with AVX-512 and by 20 % with AVX2.
+// Products read the narrow numbers and nothing else, for many rows too: a group of the matrix stays in a cache while
+// the rows go by. Widening blocks of it for the product of floats was slower, except for more than 32 rows in bf16, by
+// 8 % with AVX-512 and by 20 % with AVX2.
 #include <gradus/core/ops/narrow.h>
 
 #include <gradus/core/ops/detail/common.h>
