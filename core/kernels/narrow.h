@@ -177,7 +177,7 @@ GRADUS_INLINE void add_block(WholeSums<R, G>& sums, const std::byte* w, Index gr
 #pragma GCC unroll 4
           for (int v = 0; v < group_vectors; ++v) {
             Lanes numbers = cell[i][v];
-            if constexpr (four_bits) numbers = (half == 0 ? numbers : numbers >> 4) & Lanes(0x0f0f0f0fU);
+            if constexpr (four_bits) numbers = (numbers >> (4 * half)) & Lanes(0x0f0f0f0fU);
             sums[i][v][q] = four.template add_to<four_bits>(sums[i][v][q], numbers);
           }
         }
@@ -220,7 +220,7 @@ void int_product(const NarrowProduct& p, Index g, Index r) {
 #pragma GCC unroll 4
         for (int v = 0; v < group_vectors; ++v) {
           const Lanes pairs = load_lanes(w + i * group_bytes + 4 * v * width<float>);
-          const Vec<float> scale = block == 0 ? lower_bf16(pairs) : upper_bf16(pairs);
+          const Vec<float> scale = upper_bf16(pairs << (block == 0 ? 16 : 0));
 #pragma GCC unroll 4
           for (int q = 0; q < R; ++q) {
             const Vec<float> both = scale * Vec<float>(x[q * x_stride + block].scale);
@@ -281,24 +281,32 @@ inline void narrow_product(const NarrowProduct& p, Index g0, Index g1) {
 /// Rounds a block of up to 32 numbers to q / scale with |q| <= 127. Numbers too small to matter become 0; a block with
 /// a NaN or an infinity becomes NaN as a whole, through its scale.
 inline void round_block(const float* x, Index n, std::int32_t zero, NarrowBlock& to) {
-  constexpr float least = 1e-30F, infinity = __builtin_inff(), to_integer = 0x1.8p23F;
-  Vec<float> largest_of(0), finite(0);
+  constexpr float least = 1e-30F, to_integer = 0x1.8p23F;
+  Vec<float> sizes(0), zeros(0);
   each_vector<float>(n, [&](Index i, Index m) {
     const Vec<float> v = get(x + i, m);
-    largest_of = xsimd::max(largest_of, xsimd::abs(v));
-    finite = finite + v * Vec<float>(0);  // NaN where v is not finite
+    sizes = xsimd::max(sizes, xsimd::abs(v));
+    zeros = zeros + v * Vec<float>(0);  // NaN where v is not finite
   });
-  const float most = largest(largest_of), sum_of_zeros = total(finite);
-  const bool none = !(most >= least);
-  const float inverse = none || !(most < infinity) ? 0 : 127 / most;
-  std::int32_t sum = 0;
-  for (Index i = 0; i < narrow_block; ++i) {
-    const float shifted = i < n && inverse != 0 ? x[i] * inverse + to_integer : to_integer;
-    to.q[i] = static_cast<std::int8_t>(__builtin_bit_cast(std::int32_t, shifted) & 0xff);
-    sum += to.q[i];
+  const float most = largest(sizes), nothing = total(zeros);
+  if (!(most >= least) || !(nothing == 0)) {
+    to = {.q = {}, .scale = nothing, .offset = 0};
+    return;
   }
-  to.scale = (none ? 0 : most / 127) + sum_of_zeros;
-  to.offset = -zero * sum;
+  const Vec<float> inverse(127 / most), shift(to_integer);
+  alignas(64) float shifted[narrow_block];
+  for (float& number : shifted) number = to_integer;
+  Vec<float> sums(0);
+  each_vector<float>(n, [&](Index i, Index m) {
+    const Vec<float> q = rounded(get(x + i, m) * inverse) + shift;
+    put(shifted + i, q, m);
+    sums = sums + (rounded(q) - shift);
+  });
+  for (Index i = 0; i < narrow_block; ++i) {
+    to.q[i] = static_cast<std::int8_t>(__builtin_bit_cast(std::int32_t, shifted[i]) & 0xff);
+  }
+  to.scale = most / 127;
+  to.offset = -zero * static_cast<std::int32_t>(total(sums));
 }
 
 inline void narrow_input(NarrowType type, const float* x, Index k, std::byte* to) {
@@ -374,9 +382,8 @@ GRADUS_INLINE void pack_run(const float* x, std::byte* to) {
       Lanes scales(0U);
       for (int b = 0; b < 2; ++b) {
         const float* const from = x + b * narrow_block * narrow_group;
-        const RoundedBlock block = four_bits ? RoundedBlock(from, extreme(from), -8, -8, 7)
-                                             : RoundedBlock(from, extreme(from), 127, -127, 127);
-        scales = scales | (b == 0 ? block.scale >> 16 : block.scale);
+        const RoundedBlock block(from, extreme(from), four_bits ? -8 : 127, four_bits ? -8 : -127, four_bits ? 7 : 127);
+        scales = scales | (block.scale >> (b == 0 ? 16 : 0));
         for (Index c = 0; c < cells; ++c) {
           Lanes cell(0U);
           for (int i = 0; i < inputs; ++i) {

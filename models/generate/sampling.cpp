@@ -23,16 +23,24 @@ bool likelier(const Candidate& a, const Candidate& b) {
   return a.weight != b.weight ? a.weight > b.weight : a.token < b.token;
 }
 
+// The first of the largest logits, all of which are checked on the way: one pass, since it is part of every token's
+// time.
 template <class T>
-void check_logits(std::span<const T> logits) {
+std::size_t checked_largest(std::span<const T> logits) {
   check(!logits.empty(), "sample_token: there are no logits; give one for each token");
-  bool any = false;
-  for (const T x : logits) {
-    check(!std::isnan(x) && x != std::numeric_limits<T>::infinity(),
-          "sample_token: a logit is {}; the model's weights are damaged or its training went wrong", x);
-    any |= std::isfinite(x);
+  std::size_t best = 0;
+  T largest = -std::numeric_limits<T>::infinity();
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    if (const T x = logits[i]; !(x <= largest)) {
+      check(x <= std::numeric_limits<T>::max(),
+            "sample_token: a logit is {}; the model's weights are damaged or its training went wrong", x);
+      largest = x;
+      best = i;
+    }
   }
-  check(any, "sample_token: every logit is -infinity; leave at least one token possible");
+  check(largest > -std::numeric_limits<T>::infinity(),
+        "sample_token: every logit is -infinity; leave at least one token possible");
+  return best;
 }
 
 template <class T>
@@ -87,13 +95,15 @@ template <class T>
 std::int32_t sample(std::span<const T> logits, const GenerateOptions& options, Generator& generator,
                     std::span<const std::int32_t> seen) {
   options.validate();
-  check_logits(logits);
+  const std::size_t likeliest = checked_largest(logits);
   std::vector<T> changed;
   if (options.repetition_penalty != 1 && !seen.empty()) {
     changed = penalized(logits, options, seen);
     logits = changed;
   }
-  if (options.temperature == 0) return static_cast<std::int32_t>(std::ranges::max_element(logits) - logits.begin());
+  if (options.temperature == 0) {
+    return static_cast<std::int32_t>(changed.empty() ? likeliest : std::ranges::max_element(logits) - logits.begin());
+  }
 
   std::vector<Candidate> candidates = candidates_of(logits, options.temperature);
   if (options.top_k > 0 && std::cmp_less(options.top_k, candidates.size())) {
@@ -120,7 +130,7 @@ std::int32_t sample(std::span<const T> logits, const GenerateOptions& options, G
 
 template <class T>
 std::vector<Likely> likeliest(std::span<const T> logits, std::size_t count, std::int32_t token) {
-  check_logits(logits);
+  checked_largest(logits);
   check(token >= 0 && std::cmp_less(token, logits.size()), "likeliest_tokens: token {} is not among the {} logits",
         token, logits.size());
   std::vector<Candidate> candidates = candidates_of(logits, 1);
