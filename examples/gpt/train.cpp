@@ -147,7 +147,8 @@ double memory_need(const TrainArguments& arguments, const Preset& plan, const Da
   const Index tokens = std::llround(length * static_cast<double>(plan.train.batch_size));
   const auto dtype = *arguments.dtype == "f64" ? gradus::DType::f64 : gradus::DType::f32;
   constexpr double bytes_a_token = 12;  // of tokens and targets that a step draws
-  const double need = models::cost_of(plan.model, dtype, tokens, plan.format == models::TextFormat::lines).training +
+  const bool ragged = plan.format == models::TextFormat::lines;
+  const double need = models::cost_of(plan.model, dtype, tokens, ragged, arguments.train_last.value_or(0)).training +
                       bytes_a_token * static_cast<double>(tokens * plan.train.accumulation);
   const auto available = static_cast<double>(gradus::platform::available_memory());
   gradus::check(available == 0 || need <= available,

@@ -10,14 +10,16 @@ Index judged_tokens(const GPTConfig& config) {
   return std::clamp(most_logits / config.vocab_size, Index{1}, most_tokens);
 }
 
-Cost cost_of(const GPTConfig& config, DType dtype, Index batch_tokens, bool ragged) {
+Cost cost_of(const GPTConfig& config, DType dtype, Index batch_tokens, bool ragged, Index trained_blocks) {
   const auto C = static_cast<double>(config.n_embd), L = static_cast<double>(config.n_layer),
              T = static_cast<double>(config.block_size), V = static_cast<double>(config.vocab_size);
   const auto bytes = static_cast<double>(size_of(dtype));
   const auto F = static_cast<double>(config.hidden());
-  const double matrices = L * (4 * C * C + 2 * C * F) + V * C;  // c_attn 3, c_proj 1, c_fc and c_proj; the head
-  const double attention = L * 2 * 2 * C * (T + 1) / 2;         // scores and their weighted sum
-  const double forward = 2 * matrices + attention;
+  const double trains = trained_blocks > 0 ? static_cast<double>(trained_blocks) : L;  // the last blocks
+  const double matrices = 4 * C * C + 2 * C * F;     // of a block: c_attn 3, c_proj 1, c_fc and c_proj
+  const double attention = 2 * 2 * C * (T + 1) / 2;  // of a block: scores and their weighted sum
+  const auto of_blocks = [&](double number) { return number * (2 * matrices + attention); };
+  const double forward = of_blocks(L) + 2 * V * C;  // with the head
   // A block keeps the outputs of ln_1 C, c_attn 3 C, attention C, c_proj C, sum C, ln_2 C, c_fc F, activation F,
   // c_proj C, sum C; around them stand the embeddings and their sum, the last norm, and the logits.
   const double dropout = config.dropout > 0 ? 1 : 0;
@@ -29,7 +31,7 @@ Cost cost_of(const GPTConfig& config, DType dtype, Index batch_tokens, bool ragg
   const double additions = config.lora_rank > 0 ? 2 * (5 * C + F) : 0;
   const double block = (10 + 2 * dropout) * C + 2 * F + stored + additions;
   // With checkpoint_activations only the output of each block is kept, and one block that is computed again.
-  const double blocks = config.checkpoint_activations ? L * C + block : L * block;
+  const double blocks = config.checkpoint_activations ? trains * C + block : trains * block;
   const double kept = blocks + (4 + dropout) * C + 2 * V;  // the logits' gradient counts too
   const double weights = static_cast<double>(config.num_parameters()) * bytes;
   const auto tokens = static_cast<double>(batch_tokens), judged = static_cast<double>(judged_tokens(config));
@@ -41,10 +43,14 @@ Cost cost_of(const GPTConfig& config, DType dtype, Index batch_tokens, bool ragg
   // Gradients and moments are of what is trained; with LoRAs there is a merged copy of the weights while they are
   // saved.
   const auto rank = static_cast<double>(config.lora_rank);
-  const double trained = rank > 0 ? L * rank * (8 * C + 2 * F) * bytes : weights;
+  const double head = config.tie_weights ? 0 : V * C;
+  const double trained = rank > 0             ? L * rank * (8 * C + 2 * F) * bytes
+                         : trained_blocks > 0 ? (trains * matrices + head) * bytes
+                                              : weights;
   const double training = program + unused * ((rank > 0 ? 2 : 1) * weights + 3 * trained + step + judging);
-  const double again = config.checkpoint_activations ? forward - 2 * V * C : 0;
-  return {forward, 3 * forward + again, weights, 2 * L * T * C * bytes, activations, training};
+  const double again = config.checkpoint_activations ? of_blocks(trains) : 0;
+  const double backward = 2 * (of_blocks(trains) + 2 * V * C);
+  return {forward, forward + backward + again, weights, 2 * L * T * C * bytes, activations, training};
 }
 
 }  // namespace gradus::models

@@ -21,8 +21,8 @@ struct Cost {
 };
 
 /// `batch_tokens` tokens go through the model at once; `ragged`: their number varies from batch to batch, as with
-/// documents.
-Cost cost_of(const GPTConfig& config, DType dtype, Index batch_tokens, bool ragged = false);
+/// documents. `trained_blocks`: as GPT::train_last() has it; 0: everything is trained.
+Cost cost_of(const GPTConfig& config, DType dtype, Index batch_tokens, bool ragged = false, Index trained_blocks = 0);
 
 /// The most tokens that evaluate() packs into one batch; a longer sequence is a batch by itself.
 Index judged_tokens(const GPTConfig& config);

@@ -1,4 +1,4 @@
-// A character tokenizer is a BPE without merges there: its pieces are then single characters.
+// Tokenizers of characters and of bytes are a BPE without merges there: its pieces are then single characters or bytes.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
@@ -44,6 +44,16 @@ Json json_of(const CharTokenizer& tokenizer) {
             {"byte_fallback", false},
             {"vocab", vocabulary},
             {"merges", Json::array()}}}};
+}
+
+BPETokenizer as_bpe(const ByteTokenizer& bytes) {
+  BPEVocabulary vocabulary;
+  for (std::size_t byte = 0; byte < byte_values; ++byte) vocabulary.tokens.emplace_back(1, static_cast<char>(byte));
+  if (const auto boundary = bytes.boundary_token()) {
+    vocabulary.tokens.emplace_back(end_of_text);
+    vocabulary.special = {*boundary};
+  }
+  return BPETokenizer::from_json(tokenizer_json(vocabulary, bytes.has_boundary()));
 }
 
 // transformers would otherwise take any tokenizer for GPT-2's own.
@@ -114,6 +124,7 @@ std::vector<std::string> save_tokenizer(const fs::path& folder, const AnyTokeniz
     write_text(folder / settings_name, dump(settings_of("PreTrainedTokenizerFast", tokenizer), 2) + "\n");
     return {};
   }
+  if (const auto* const bytes = tokenizer.as<ByteTokenizer>()) return save_tokenizer(folder, as_bpe(*bytes));
   if (const auto* const bpe = tokenizer.as<BPETokenizer>()) {
     bpe->save_files(folder);
     write_text(folder / settings_name, dump(settings_of("GPT2TokenizerFast", tokenizer), 2) + "\n");

@@ -476,10 +476,41 @@ TEST(GPT2Files, CharactersAsPythonsTokenizersReadThem) {
   EXPECT_THAT(damaged.warnings[0], HasSubstr("tokenizer.json"));
   EXPECT_THAT(error_of([&] { save_gpt2(folder.path(), model, CharTokenizer(U"abcdefghijk", false)); }),
               HasSubstr("the tokenizer has 11 tokens, the model 10"));
-  EXPECT_THAT(save_gpt2(folder / "b",
-                        random_model({.vocab_size = 256, .block_size = 2, .n_layer = 1, .n_head = 1, .n_embd = 2}),
-                        ByteTokenizer(false)),
-              ElementsAre(HasSubstr("has no form")));
+}
+
+TEST(SaveGPT2, BytesAreBPEWithoutMerges) {
+  const TempFolder folder;
+  for (const bool boundary : {false, true}) {
+    const ByteTokenizer bytes(boundary);
+    const GPT model =
+        random_model({.vocab_size = bytes.vocab_size(), .block_size = 2, .n_layer = 1, .n_head = 1, .n_embd = 2});
+    EXPECT_THAT(save_gpt2(folder.path(), model, bytes), IsEmpty());
+    const GPT2 loaded = load_gpt2(folder.path());
+    EXPECT_THAT(loaded.warnings, IsEmpty());
+    ASSERT_TRUE(loaded.tokenizer.has_value());
+    EXPECT_EQ(loaded.tokenizer->boundary_token(), bytes.boundary_token());
+    const std::string text = "Caf\xc3\xa9 it's 12\n\xea\xb0\x80 end";
+    EXPECT_EQ(loaded.tokenizer->encode(text), bytes.encode(text));
+    for (std::int32_t byte = 0; byte < 256; ++byte) {
+      EXPECT_EQ(loaded.tokenizer->decode(std::vector{byte}), bytes.decode(std::vector{byte})) << byte;
+    }
+  }
+}
+
+TEST(SaveGPT2, SaysThatATokenizerOfAnotherKindHasNoForm) {
+  struct OneToken : Tokenizer {
+    Index vocab_size() const override { return 1; }
+    std::optional<std::int32_t> boundary_token() const override { return {}; }
+    std::string decode(std::span<const std::int32_t> tokens) const override { return std::string(tokens.size(), 'x'); }
+    std::string to_json() const override { return "{}"; }
+    void add_tokens(std::string_view text, std::string_view /*name*/, std::vector<std::int32_t>& tokens,
+                    const Progress& /*progress*/) const override {
+      tokens.resize(tokens.size() + text.size());
+    }
+  };
+  const TempFolder folder;
+  const GPT model = random_model({.vocab_size = 1, .block_size = 2, .n_layer = 1, .n_head = 1, .n_embd = 2});
+  EXPECT_THAT(save_gpt2(folder.path(), model, OneToken()), ElementsAre(HasSubstr("has no form")));
 }
 
 // The tiny model's config.json with these fields changed.

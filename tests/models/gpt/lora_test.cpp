@@ -179,6 +179,10 @@ TEST(PartlyTrained, LoRAsAreExportedMerged) {
 TEST(PartlyTrained, CostsLessMemory) {
   GPTConfig config = GPTConfig::gpt2("124M");
   const double whole = cost_of(config, DType::f32, 256).training;
+  const auto last = [&](Index blocks) { return cost_of(config, DType::f32, 256, false, blocks).training; };
+  EXPECT_LT(last(12), whole);  // the tables are not trained
+  EXPECT_LT(last(1), whole - 3 * cost_of(config, DType::f32, 256).weights * 0.9);
+  EXPECT_NEAR(last(3) - last(2), last(2) - last(1), 1);
   config.lora_rank = 8;
   const double weights = cost_of(config, DType::f32, 256).weights;
   EXPECT_LT(cost_of(config, DType::f32, 256).training, whole - weights);
