@@ -28,7 +28,9 @@ void check_may_be_written(const ExportArguments& arguments) {
   require(!arguments.out.empty(), "gpt export needs --to OUT, the folder to write, e.g. gpt export {} --to my-gpt2",
           shell_word(arguments.folder));
   std::error_code error;
-  const bool same = fs::equivalent(arguments.folder, arguments.out, error);
+  const bool is_file = fs::is_regular_file(arguments.folder, error);
+  const fs::path folder = is_file ? fs::absolute(arguments.folder).parent_path() : fs::path(arguments.folder);
+  const bool same = fs::equivalent(folder, arguments.out, error);
   require(!same, "--to is the folder of the model itself; name another");
   const models::FolderContents found = models::look_into(arguments.out);
   gradus::check(!found.run, "'{}' holds a run, which stays as it is; choose another folder", arguments.out);
@@ -47,6 +49,16 @@ std::pair<models::GPT, std::optional<models::AnyTokenizer>> load(const ExportArg
   return {std::move(run.model), std::move(run.tokenizer)};
 }
 
+// One of an earlier export, which would be taken for this model's.
+void remove_tokenizer(const fs::path& folder) {
+  for (const char* const name : {"tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"}) {
+    std::error_code error;
+    fs::remove(folder / name, error);
+    gradus::check(!error, "cannot remove '{}', which is of another model: {}", (folder / name).native(),
+                  error.message());
+  }
+}
+
 int export_model(const ExportArguments& arguments) {
   check_may_be_written(arguments);
   auto [model, tokenizer] = load(arguments);
@@ -57,8 +69,10 @@ int export_model(const ExportArguments& arguments) {
   if (arguments.numbers == "f16") options.storage = gradus::nn::Storage::f16;
   if (arguments.numbers == "bf16") options.storage = gradus::nn::Storage::bf16;
   std::vector<std::string> warnings = models::save_gpt2(arguments.out, model, tokenizer, options);
-  if (!tokenizer)
+  if (!tokenizer) {
     warnings.push_back(fmt::format("'{}' has no tokenizer that can be read, so none was written", arguments.folder));
+    remove_tokenizer(arguments.out);
+  }
   print("exported to {}: {}, vocabulary {}\n", arguments.out, counted(model.num_parameters(), "parameter"),
         grouped(model.config().vocab_size));
   for (const std::string& warning : warnings) print("{}\n", warning);

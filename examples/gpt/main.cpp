@@ -33,10 +33,7 @@ void add_threads(CLI::App& command) {
 namespace {
 
 int report(std::string message, int status) {
-  std::ranges::replace(message, '\n', ' ');
-  if (::isatty(STDERR_FILENO) == 1) message = gpt::visible(message);
-  std::fflush(stdout);
-  std::fputs(fmt::format("gpt: {}\n", message).c_str(), stderr);  // fmt::print would throw if no one reads it any more
+  gpt::print_error(std::move(message));
   return status;
 }
 

@@ -2,12 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
-
 #include <gradus/models/gpt/change_vocabulary.h>
 
 #include "hints.h"
 #include "numbers.h"
+#include "output.h"
 
 namespace gpt {
 namespace {
@@ -16,8 +15,7 @@ namespace models = gradus::models;
 using gradus::Index;
 
 void note(const std::string& text) {
-  std::fflush(stdout);
-  std::fputs(fmt::format("gpt: note: {}\n", text).c_str(), stderr);
+  print_error("note: " + text);
 }
 
 models::Run foreign_run(const std::string& path) {
@@ -33,9 +31,7 @@ models::Run foreign_run(const std::string& path) {
   gradus::check(known <= all, "'{}': the tokenizer has {} tokens, the model {}; they are not of one model", path, known,
                 all);
   models::RunData data;
-  // Documents end with the boundary; GPT-2 saw running text, in which it stands between texts.
-  const bool documents = loaded.tokenizer->as<models::CharTokenizer>() != nullptr && loaded.tokenizer->has_boundary();
-  data.format = documents ? models::TextFormat::lines : models::TextFormat::text;
+  data.format = loaded.tokenizer->has_boundary() ? models::TextFormat::lines : models::TextFormat::text;
   data.block_size = loaded.model.config().block_size;
   return {std::move(loaded.model), *std::move(loaded.tokenizer), std::move(data), "{}", {}};
 }

@@ -3,6 +3,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 
 namespace gpt {
@@ -48,6 +50,14 @@ std::string visible(std::string_view text) {
 
 void print_text(std::string_view text) {
   fmt::print("{}", output_is_terminal() ? visible(text) : std::string(text));
+}
+
+void print_error(std::string text) {
+  std::ranges::replace(text, '\n', ' ');
+  if (::isatty(STDERR_FILENO) == 1) text = visible(text);
+  text = fmt::format("gpt: {}\n", text);
+  std::fflush(stdout);
+  std::fwrite(text.data(), 1, text.size(), stderr);  // fmt::print would throw if no one reads it any more
 }
 
 void say_text(std::string_view text) {

@@ -25,6 +25,9 @@ Window window_now();
 /// `text` with "\\r", "\\x1b" and the like for control characters other than tabs and ends of lines.
 std::string visible(std::string_view text);
 
+/// "gpt: " and the text, in one line on stderr, behind what was printed so far.
+void print_error(std::string text);
+
 /// Throws fmt's std::system_error when it cannot be written.
 void print_text(std::string_view text);
 /// Throws nothing: when a pipe's reader or the terminal has gone, a training is worth more than its output. main()

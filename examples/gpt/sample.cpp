@@ -28,7 +28,7 @@ struct SampleArguments {
 
 // A token as a word of its own: 'a', ' ', '\n', '\x1b', or the end of a line.
 std::string shown(const models::Tokenizer& tokenizer, std::int32_t token) {
-  if (tokenizer.has_boundary() && token == tokenizer.boundary()) return "(end)";
+  if (token == tokenizer.end_token()) return "(end)";
   const std::string text = tokenizer.decode(std::span(&token, 1));
   return text == "\n" ? "'\\n'" : text == "\t" ? "'\\t'" : fmt::format("'{}'", visible(text));
 }
@@ -72,14 +72,20 @@ void check_options(const models::GenerateOptions& options) {
           1 / strongest, strongest);
 }
 
-// The prompt as a text of the data would be read: what a line cannot begin or end with is dropped.
+bool is_of_documents(const models::Run& run) {
+  return run.data.format == models::TextFormat::lines;
+}
+
+// The prompt as a text of the data would be read: what a line cannot begin or end with is dropped. A GPT-2's texts are
+// not known, so for it a prompt stays as it is.
 std::string normalized_prompt(const SampleArguments& arguments, const models::Run& run) {
   std::string prompt = arguments.prompt;
   const bool from_file = !arguments.prompt_file.empty();
   if (from_file) prompt = read_source(arguments.prompt_file);
-  prompt = run.tokenizer.normalize(prompt, from_file ? name_of({arguments.prompt_file}) : "prompt");
+  const std::string name = from_file ? name_of({arguments.prompt_file}) : "prompt";
+  prompt = run.data.source.empty() ? run.tokenizer.normalize(prompt, name) : models::normalize_text(prompt, name);
   if (from_file && prompt.ends_with('\n')) prompt.pop_back();  // an editor's or echo's
-  if (run.tokenizer.has_boundary()) {
+  if (is_of_documents(run)) {
     if (prompt.ends_with('\n')) prompt.pop_back();
     if (!run.data.keep_space) prompt = models::without_leading_space(prompt);
   }
@@ -104,7 +110,7 @@ int sample(SampleArguments arguments) {
   }
   models::Run run = load_model(arguments.folder, arguments.best);
   run.model = with_weights(std::move(run.model), arguments.weights);
-  const bool documents = run.tokenizer.has_boundary();
+  const bool documents = is_of_documents(run);
   arguments.prompt = normalized_prompt(arguments, run);
   options.stop_text = run.tokenizer.normalize(options.stop_text, "--stop");
   const Index count = arguments.count > 0 ? arguments.count : (documents && options.temperature > 0 ? 20 : 1);

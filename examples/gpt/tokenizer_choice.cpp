@@ -56,12 +56,7 @@ models::AnyTokenizer chosen_tokenizer(const std::string& choice, const Text& tex
   if (choice == "characters") return make_tokenizer(text, held_out, format, quiet);
   if (choice == "bytes") return models::ByteTokenizer(documents);
   if (const auto size = vocab_size_of(choice)) return learned(*size, text, format, quiet);
-  models::AnyTokenizer read = models::AnyTokenizer::load(choice);
-  if (const auto* const bpe = read.as<models::BPETokenizer>()) return bpe->with_boundary(documents);
-  if (read.as<models::ByteTokenizer>() != nullptr) return models::ByteTokenizer(documents);
-  const auto* const characters = read.as<models::CharTokenizer>();
-  if (characters == nullptr) return read;
-  return models::CharTokenizer(characters->characters(), documents);
+  return models::AnyTokenizer::load(choice).with_boundary(documents);
 }
 
 }  // namespace gpt

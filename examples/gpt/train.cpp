@@ -229,6 +229,8 @@ Preset plan_of(TrainArguments& arguments, const Start& start) {
     plan.model.checkpoint_activations = *arguments.checkpoint_activations;
     if (!start.checkpoint) plan.model.block_size = *arguments.context;
     if (!start.checkpoint && arguments.lora) {
+      require(*arguments.lora <= plan.model.n_embd, "--lora is {}, but a rank is at most the model's width, {}",
+              *arguments.lora, plan.model.n_embd);
       if (!arguments.lora_alpha) arguments.lora_alpha = 2 * static_cast<double>(*arguments.lora);
       plan.model.lora_rank = *arguments.lora, plan.model.lora_alpha = *arguments.lora_alpha;
     }

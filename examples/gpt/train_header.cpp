@@ -71,6 +71,9 @@ void print_data(const Data& data, Index vocabulary) {
       counted(data.characters, "character"), held_out_part(data.info),
       counted(dataset.tokens(models::Part::held_out), "token"), grouped(dataset.tokens(models::Part::train)),
       vocabulary);
+  if (const std::string& problem = dataset.stream().problem(); !problem.empty()) {
+    say("         its tokens are not kept for later runs: {}\n", problem);
+  }
   if (documents != nullptr) print_documents(*documents, data);
   if (data.changed > 0) say("         {}\n", told_unknown(data));
 }

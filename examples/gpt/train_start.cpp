@@ -146,10 +146,7 @@ std::optional<models::AnyTokenizer> start_tokenizer(const TrainArguments& argume
                 arguments.tokenizer.value_or(""), *arguments.init_from);
   const bool documents = info.format == models::TextFormat::lines;
   const auto* const characters = start.tokenizer->as<models::CharTokenizer>();
-  if (const auto* const bpe = start.tokenizer->as<models::BPETokenizer>(); bpe != nullptr && documents) {
-    return bpe->with_boundary(true);
-  }
-  if (characters == nullptr) return start.tokenizer;  // of a kind that knows every text
+  if (characters == nullptr) return start.tokenizer->with_boundary(documents);  // of a kind that knows every text
   const models::CharTokenizer known(characters->characters(), documents);
   if (*arguments.unknown != "refuse" && *arguments.unknown != "add") return known;
   const models::CharTokenizer own = make_tokenizer(text, held_out, info.format, arguments.quiet);

@@ -20,7 +20,9 @@ void add_weights(CLI::App& command, std::string& weights) {
 
 models::GPT with_weights(models::GPT model, const std::string& weights) {
   for (const NarrowType type : {NarrowType::bf16, NarrowType::int8, NarrowType::int4}) {
-    if (weights == name_of(type)) return model.narrowed(type);
+    if (weights != name_of(type)) continue;
+    model.to(gradus::DType::f32);
+    return model.narrowed(type);
   }
   return model;
 }

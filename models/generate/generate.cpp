@@ -64,6 +64,8 @@ std::vector<std::int32_t> start_of(const Tokenizer& tokenizer, const std::vector
   std::vector<std::int32_t> start;
   if (tokenizer.has_boundary()) {
     start.push_back(tokenizer.boundary());
+  } else if (const auto end = tokenizer.end_token(); end && given.empty()) {
+    start.push_back(*end);
   } else if (given.empty()) {
     const std::string line_break = tokenizer.fit("\n", Unknown::skip).text;
     start.push_back(line_break.empty() ? 0 : tokenizer.encode(line_break).front());
@@ -156,7 +158,7 @@ std::vector<std::string> generate(GPT& model, const Tokenizer& tokenizer, std::s
   const std::string stop_text = tokenizer.normalize(options.stop_text, "stop text");
   GenerateOptions by_token = options;
   by_token.stop_text.clear();
-  if (tokenizer.has_boundary() && !by_token.stop) by_token.stop = tokenizer.boundary();
+  if (!by_token.stop) by_token.stop = tokenizer.end_token();
 
   std::vector<std::string> texts(static_cast<std::size_t>(count), valid_utf8(tokenizer.decode(given)));
   const auto add = [&](std::size_t i, const std::string& piece) {

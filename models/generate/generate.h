@@ -41,10 +41,10 @@ std::vector<std::int32_t> generate(GPT& model, std::span<const std::int32_t> pro
 /// Told of every piece of a text as it comes: `sample` counts from 0. A piece has whole characters only.
 using OnText = std::function<void(std::size_t sample, std::string_view piece)>;
 
-/// `count` texts that start with the normalized prompt. With a boundary token, a text ends where the model draws it,
-/// unless options.stop is another token. Without one, an empty prompt starts from a line break, or from token 0 if no
-/// token is a line break; that start is not part of the text. Bytes that make no character, which byte tokens may give,
-/// become U+FFFD.
+/// `count` texts that start with the normalized prompt. A text ends where the model draws the tokenizer's
+/// end_token(), unless options.stop is another token. Documents start from the boundary. Of running text only an empty
+/// prompt has a start of its own: the end token, else a line break, else token 0. That start is not part of the text.
+/// Bytes that make no character, which byte tokens may give, become U+FFFD.
 std::vector<std::string> generate(GPT& model, const Tokenizer& tokenizer, std::string_view prompt, Index count,
                                   const GenerateOptions& options = {}, const OnText& on_text = {},
                                   const OnToken& on_token = {});

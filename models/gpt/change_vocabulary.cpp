@@ -22,10 +22,8 @@ std::vector<Index> first_rows(Index count) {
 // For each token of `to` the one of `from` that means the same, or -1.
 std::vector<Index> same_tokens(const Tokenizer& from, const Tokenizer& to) {
   if (from == to) return first_rows(to.vocab_size());
-  // A boundary reads as a line break, which may be a token of its own.
-  const auto is_text = [](const Tokenizer& tokenizer, std::int32_t token) {
-    return token != tokenizer.boundary_token();
-  };
+  // As a boundary it reads as a line break, which may be a token of its own.
+  const auto is_text = [](const Tokenizer& tokenizer, std::int32_t token) { return token != tokenizer.end_token(); };
   std::unordered_map<std::string, Index> known;
   for (std::int32_t token = 0; token < from.vocab_size(); ++token) {
     if (is_text(from, token)) known.emplace(from.decode(std::span(&token, 1)), token);
@@ -36,7 +34,7 @@ std::vector<Index> same_tokens(const Tokenizer& from, const Tokenizer& to) {
       const auto found = known.find(to.decode(std::span(&token, 1)));
       same.push_back(found != known.end() ? found->second : -1);
     } else {
-      same.push_back(from.boundary_token().value_or(-1));
+      same.push_back(from.end_token().value_or(-1));
     }
   }
   return same;

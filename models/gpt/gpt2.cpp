@@ -12,6 +12,7 @@
 
 #include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
+#include <gradus/models/detail/json.h>
 #include <gradus/models/detail/keep_generator.h>
 #include <gradus/models/gpt/detail/gpt2_config.h>
 #include <gradus/models/gpt/detail/gpt2_tokenizer.h>
@@ -89,13 +90,20 @@ bool begins_as_pickle(const fs::path& path) {
   return beginning == "PK" || (beginning[0] == '\x80' && beginning[1] >= 2 && beginning[1] <= 5);
 }
 
+// As a shell reads one word.
+std::string quoted(const fs::path& path) {
+  std::string word = "'";
+  for (const char c : path.native()) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return word + "'";
+}
+
 [[noreturn]] void refuse_pickle(const fs::path& path) {
   fail(
       "load_gpt2: '{}' is a file of PyTorch's own, which may run any code while it is read, so it is not read here; if "
-      "you trust it, convert it: python3 -c \"import torch, safetensors.torch as s; s.save_file({{k: "
-      "v.contiguous().clone() for k, v in torch.load('{}', map_location='cpu', weights_only=True).items()}}, '{}', "
-      "{{'format': 'pt'}})\"",
-      path.native(), path.native(), (path.parent_path() / weights_name).native());
+      "you trust it, convert it: python3 -c \"import sys, torch, safetensors.torch as s; s.save_file({{k: "
+      "v.contiguous().clone() for k, v in torch.load(sys.argv[1], map_location='cpu', weights_only=True).items()}}, "
+      "sys.argv[2], {{'format': 'pt'}})\" {} {}",
+      path.native(), quoted(path), quoted(path.parent_path() / weights_name));
 }
 
 // A file in the folder that is PyTorch's own; empty if there is none.
@@ -215,6 +223,34 @@ class Weights {
   nn::Storage storage_ = nn::Storage::same;
 };
 
+enum class ConfigKind { transformers, other };
+
+// Nothing where there is no such file, or none that can be read.
+std::optional<ConfigKind> kind_of_config(const fs::path& path) {
+  std::error_code error;
+  if (!fs::exists(path, error)) return std::nullopt;
+  try {
+    const std::string text = read_file(path);
+    const auto json = detail::try_parse_json(text);
+    if (!json || !json->is_object()) return std::nullopt;
+    return detail::is_transformers_config(text) ? ConfigKind::transformers : ConfigKind::other;
+  } catch (const Error&) {
+    return std::nullopt;  // empty, or not to be read
+  }
+}
+
+// Whether a folder has weights that no training here wrote: those name their configuration in the file.
+bool holds_foreign_weights(const fs::path& folder) {
+  std::error_code error;
+  if (fs::exists(folder / index_name, error)) return true;
+  if (!fs::exists(folder / weights_name, error)) return false;
+  try {
+    return !nn::read_metadata((folder / weights_name).string()).contains(config_name);
+  } catch (const Error&) {
+    return false;  // damaged; whoever reads the folder of a run says how
+  }
+}
+
 std::map<std::string, Tensor> parameters_of(const GPT& model) {
   const nn::NamedTensors named = model.named_parameters();
   return {named.begin(), named.end()};
@@ -258,7 +294,11 @@ GPT2 load_gpt2(const fs::path& path) {
     parameters.at(part.name).copy_(part.is_conv ? transpose(values, 0, 1) : values);
   }
   std::vector<std::string> warnings = std::move(config.warnings);
-  if (const auto rest = weights.rest(); !rest.empty()) {
+  const auto rest = weights.rest();
+  const auto block = std::ranges::find_if(rest, [](const std::string& name) { return name.starts_with("h."); });
+  check(block == rest.end(), "load_gpt2: '{}' has {}, beyond what {} beside it asks for ({} blocks); they do not fit",
+        place.weights.native(), block == rest.end() ? "" : *block, config_name, config.model.n_layer);
+  if (!rest.empty()) {
     warnings.push_back(
         fmt::format("{}: left out what a GPT-2 does not have: {}", place.weights.native(), some_of(rest)));
   }
@@ -272,14 +312,8 @@ bool is_gpt2(const fs::path& path) {
   const fs::path folder = is_folder ? path : path.parent_path(), config = folder / config_name;
   if (!is_folder && !fs::is_regular_file(path, error)) return false;
   if (!is_folder && is_pickle_name(path)) return true;
-  if (fs::exists(config, error)) {
-    try {
-      return detail::is_transformers_config(read_file(config));
-    } catch (const Error&) {
-      return false;  // empty, or not to be read
-    }
-  }
-  return is_folder && !pickle_in(path).empty();
+  if (const auto kind = kind_of_config(config)) return *kind == ConfigKind::transformers;
+  return is_folder && (holds_foreign_weights(path) || !pickle_in(path).empty());
 }
 
 std::vector<std::string> save_gpt2(const fs::path& folder, const GPT& given,
@@ -300,10 +334,13 @@ std::vector<std::string> save_gpt2(const fs::path& folder, const GPT& given,
   for (const Part& part : parts_of(config)) {
     tensors.emplace_back(part.there(), tensor_for(part, parameters, model.dtype()));
   }
-  const auto boundary = tokenizer ? tokenizer->boundary_token() : std::nullopt;
-  write_text(folder / config_name, detail::gpt2_config_json(config, torch_name(model, options.storage), boundary));
+  // Last comes what the folder is known by, so that a failure leaves no new sizes beside old weights.
   nn::save_tensors((folder / weights_name).string(), tensors, {{"format", "pt"}}, options);
-  return tokenizer ? detail::save_tokenizer(folder, *tokenizer) : std::vector<std::string>();
+  std::vector<std::string> warnings;
+  if (tokenizer) warnings = detail::save_tokenizer(folder, *tokenizer);
+  const auto end = tokenizer ? tokenizer->end_token() : std::nullopt;
+  write_text(folder / config_name, detail::gpt2_config_json(config, torch_name(model, options.storage), end));
+  return warnings;
 }
 
 }  // namespace gradus::models

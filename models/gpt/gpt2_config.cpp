@@ -188,7 +188,7 @@ GPTConfig model_of(ConfigFields& fields) {
 bool is_transformers_config(std::string_view json) {
   const auto object = try_parse_json(json);
   if (!object || !object->is_object() || (object->contains("model") && object->contains("data"))) return false;
-  return std::ranges::any_of(std::array{"model_type", "architectures", "n_embd", "transformers_version"},
+  return std::ranges::any_of(std::array{"model_type", "architectures", "transformers_version", "n_embd", "hidden_size"},
                              [&](const char* key) { return object->contains(key); });
 }
 

@@ -7,6 +7,7 @@
 #include <array>
 
 #include <gradus/models/detail/json.h>
+#include <gradus/models/text/detail/char_files.h>
 
 namespace gradus::models {
 namespace {
@@ -25,7 +26,8 @@ constexpr std::array<Kind, sizeof...(Kinds)> kinds_of(std::tuple<Kinds...>*) {
 
 constexpr auto kinds = kinds_of(static_cast<TokenizerKinds*>(nullptr));
 
-// What a file calls its kind; null for nothing. Files with a "model" are laid out as Hugging Face's tokenizers have it.
+// What a file calls its kind; null for nothing. Files with a "model" are laid out as Hugging Face's tokenizers have it,
+// which for characters is a BPE too.
 detail::Json type_in(std::string_view json, std::string_view name) {
   detail::Fields fields;
   detail::parse_json(json, name, {}, fields);
@@ -46,8 +48,18 @@ AnyTokenizer::operator const CharTokenizer&() const {
   return *characters;
 }
 
+AnyTokenizer AnyTokenizer::with_boundary(bool boundary) const {
+  if (const auto* const bpe = as<BPETokenizer>()) return bpe->with_boundary(boundary);
+  if (as<ByteTokenizer>() != nullptr) return ByteTokenizer(boundary);
+  if (const auto* const characters = as<CharTokenizer>()) return CharTokenizer(characters->characters(), boundary);
+  return *this;
+}
+
 AnyTokenizer AnyTokenizer::from_json(std::string_view json, std::string_view name) {
   const detail::Json type = type_in(json, name);
+  if (type == BPETokenizer::type) {
+    if (auto characters = detail::characters_from_tokenizer_json(json, name)) return *std::move(characters);
+  }
   check(!type.is_null(), "{}: the field \"type\" is missing; add it, or write the file anew", name);
   const auto* const known = std::ranges::find_if(kinds, [&](const Kind& kind) { return type == kind.type; });
   if (known == kinds.end()) {

@@ -27,6 +27,10 @@ class AnyTokenizer final : public Tokenizer {
 
   Index vocab_size() const override { return held_->vocab_size(); }
   std::optional<std::int32_t> boundary_token() const override { return held_->boundary_token(); }
+  std::optional<std::int32_t> end_token() const override { return held_->end_token(); }
+  /// The same tokens for documents, with a boundary, or for running text, without one. A tokenizer of no kind above
+  /// stays as it is.
+  AnyTokenizer with_boundary(bool boundary) const;
   std::string decode(std::span<const std::int32_t> tokens) const override { return held_->decode(tokens); }
   std::string to_json() const override { return held_->to_json(); }
 

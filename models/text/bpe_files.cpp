@@ -56,6 +56,12 @@ std::vector<std::string> in_order(const Fields& fields, std::string_view name) {
   return ordered;
 }
 
+// Whether a token that no merge makes is special by its look: <|endoftext|>, <pad>, [MASK], or no spelling of bytes.
+bool looks_special(std::string_view text) {
+  return (text.starts_with('<') && text.ends_with('>')) || (text.starts_with('[') && text.ends_with(']')) ||
+         !unspelled(text).has_value();
+}
+
 BPEVocabulary assemble(const Parts& parts, Special special, std::string_view name, std::string_view merges_name) {
   BPEVocabulary vocabulary;
   std::unordered_map<std::string_view, Token> tokens;
@@ -82,8 +88,8 @@ BPEVocabulary assemble(const Parts& parts, Special special, std::string_view nam
     const auto token = static_cast<Token>(i);
     std::optional<std::string> bytes = unspelled(text);
     const bool is_listed = std::ranges::binary_search(parts.special, token);
-    const bool unmade = !made[i] && (!bytes || bytes->size() > 1);
-    if (is_listed || (special == Special::those_that_no_merge_makes && unmade)) {
+    const bool is_unmade = !is_listed && !made[i] && (!bytes || bytes->size() > 1);
+    if (is_listed || (special == Special::those_that_no_merge_makes && is_unmade && looks_special(text))) {
       if (!is_listed) vocabulary.special.push_back(token);
       vocabulary.tokens.push_back(text);
       continue;
@@ -137,7 +143,8 @@ BPEFile from_vocab_and_merges(std::string_view vocab, std::string_view vocab_nam
           in_quotes(line));
     parts.merges.push_back(*two);
   });
-  return {assemble(parts, Special::those_that_no_merge_makes, vocab_name, merges_name)};
+  return {.vocabulary = assemble(parts, Special::those_that_no_merge_makes, vocab_name, merges_name),
+          .name = std::string(vocab_name)};
 }
 
 namespace {
@@ -246,6 +253,7 @@ BPEFile from_tokenizer_json(std::string_view json, std::string_view name) {
   check(model.is_object(), "{}: the field \"model\" is missing, an object with \"vocab\" and \"merges\"", name);
   check_kind(object, model, name);
   BPEFile file;
+  file.name = name;
   const auto special = special_texts(field_of(object, "added_tokens"), fields, file.boundary, name);
   Parts parts{in_order(fields, name), {}, {}};
   for (Token token = 0; std::cmp_less(token, parts.spelled.size()); ++token) {
@@ -294,7 +302,8 @@ std::vector<std::string> ranked_tokens(std::string_view ranks, std::string_view 
     const std::optional<std::string> bytes = two ? from_base64(two->first) : std::nullopt;
     std::size_t rank = 0;
     const char* const end = two ? two->second.data() + two->second.size() : nullptr;
-    const bool is_rank = bytes && std::from_chars(two->second.data(), end, rank).ptr == end;
+    const std::from_chars_result whole{end, std::errc()};
+    const bool is_rank = bytes && std::from_chars(two->second.data(), end, rank) == whole;
     check(is_rank, "{}: line {} is {}; a line is a token in base64, a space and its number", name, number,
           in_quotes(line));
     lines.emplace_back(*bytes, rank);
@@ -359,7 +368,7 @@ BPEFile from_tiktoken(std::string_view ranks, std::string_view name) {
     vocabulary.merges.push_back({parts[0], parts[1], token});
     merges.add(vocabulary.merges.back());
   }
-  return {std::move(vocabulary)};
+  return {.vocabulary = std::move(vocabulary), .name = std::string(name)};
 }
 
 namespace {

@@ -74,7 +74,9 @@ void BPEMerges::apply_to_few(std::vector<Token>& symbols, std::vector<std::uint3
 void BPEMerges::apply_to_many(std::vector<Token>& symbols, MergeScratch& scratch) const {
   auto& [ranks, before, after, heap] = scratch;
   const auto end = static_cast<std::uint32_t>(symbols.size());
-  ranks.assign(end, no_rank), before.resize(std::size_t{end} + 1), after.resize(end);
+  ranks.assign(end, no_rank);
+  before.resize(std::size_t{end} + 1);
+  after.resize(end);
   heap.clear();
   const auto look_at = [&, &ranks = ranks, &after = after, &heap = heap](std::uint32_t place) {
     ranks[place] = after[place] < end ? rank(symbols[place], symbols[after[place]]) : no_rank;

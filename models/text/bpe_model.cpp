@@ -101,7 +101,8 @@ void BPEModel::add_merges(std::string_view name) {
 }
 
 // The parts of a merge are bytes, or made by other merges: else it never happens, as in vocabularies that mark the
-// beginnings or ends of words.
+// beginnings or ends of words. And every token of several bytes is made by a merge: else text would become other tokens
+// without a word.
 void BPEModel::check_parts(std::string_view name) const {
   std::vector<bool> made(vocabulary_.tokens.size());
   for (const Token token : byte_tokens_) {
@@ -119,6 +120,17 @@ void BPEModel::check_parts(std::string_view name) const {
           name, number, shown(vocabulary_.tokens[static_cast<std::size_t>(part)]));
     }
   }
+  const auto is_unmade = [&](std::size_t token) {
+    return !made[token] && !is_special(static_cast<Token>(token)) && vocabulary_.tokens[token].size() > 1;
+  };
+  std::vector<std::size_t> unmade;
+  for (std::size_t token = 0; token < made.size(); ++token) {
+    if (is_unmade(token)) unmade.push_back(token);
+  }
+  check(unmade.empty(),
+        "{}: {} of the {} tokens are made by no merge, the first is {}; the merges were cut short, are of another "
+        "vocabulary, or it is no byte-level BPE",
+        name, unmade.size(), made.size(), unmade.empty() ? "" : shown(vocabulary_.tokens[unmade.front()]));
 }
 
 // Whether a text that is a token becomes that token, merging tells.

@@ -55,7 +55,7 @@ BPETokenizer BPETokenizer::train(std::span<const std::string> documents, Index v
 
 BPETokenizer BPETokenizer::load(const std::filesystem::path& path) {
   detail::BPEFile file = detail::read_bpe(path);
-  return {std::move(file.vocabulary), file.boundary, path.native()};
+  return {std::move(file.vocabulary), file.boundary, file.name};
 }
 
 BPETokenizer BPETokenizer::from_json(std::string_view json, std::string_view name) {
@@ -68,7 +68,11 @@ Index BPETokenizer::vocab_size() const {
 }
 
 std::optional<std::int32_t> BPETokenizer::boundary_token() const {
-  return boundary_ && end_of_text_ >= 0 ? std::optional(end_of_text_) : std::nullopt;
+  return boundary_ ? end_token() : std::nullopt;
+}
+
+std::optional<std::int32_t> BPETokenizer::end_token() const {
+  return end_of_text_ >= 0 ? std::optional(end_of_text_) : std::nullopt;
 }
 
 BPETokenizer BPETokenizer::with_boundary(bool boundary) const {

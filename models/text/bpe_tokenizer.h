@@ -38,6 +38,7 @@ class BPETokenizer : public Tokenizer {
 
   Index vocab_size() const override;
   std::optional<std::int32_t> boundary_token() const override;
+  std::optional<std::int32_t> end_token() const override;
   /// This vocabulary with <|endoftext|> as boundary, as a last token where it has none; or without a boundary, where
   /// <|endoftext|> is a token that encode() never gives and decode() writes out.
   BPETokenizer with_boundary(bool boundary) const;

@@ -38,6 +38,8 @@ class Tokenizer {
   bool has_boundary() const { return boundary_token().has_value(); }
   /// The same; throws Error when there is none.
   std::int32_t boundary() const;
+  /// The token that ends a text: the boundary, or one that no text has in it, such as GPT-2's <|endoftext|>.
+  virtual std::optional<std::int32_t> end_token() const { return boundary_token(); }
 
   /// The tokens of a text. Throws Error, with `name`, for a part of it that has no token.
   std::vector<std::int32_t> encode(std::string_view text, std::string_view name = "text") const;

@@ -174,6 +174,25 @@ TEST_F(Command, SamplesInEveryWay) {
   }
 }
 
+// A long text is tokenized once; where that cannot be kept, the training says so and goes on.
+TEST_F(Command, TokensOfALongTextAreKept) {
+  std::string line(63, 'a');
+  std::string text;
+  for (int i = 0; i < 260'000; ++i) text += line + '\n';
+  write(folder / "long.txt", text);
+  const auto trained = [&](const std::filesystem::path& cache) {
+    ::setenv("XDG_CACHE_HOME", cache.c_str(), 1);
+    const Result result = train({"--data", "long.txt", "--format", "text", "--tokenizer", "bytes", "--context", "8",
+                                 "--eval-batches", "1", "--steps", "1", "--out", "run", "--overwrite"});
+    ::unsetenv("XDG_CACHE_HOME");
+    EXPECT_EQ(result.status, 0) << result.err;
+    return result.out;
+  };
+  EXPECT_THAT(trained(folder / "cache"), Not(HasSubstr("are not kept")));
+  EXPECT_FALSE(std::filesystem::is_empty(folder / "cache/gradus"));
+  EXPECT_THAT(trained(folder / "long.txt"), HasSubstr("its tokens are not kept for later runs: "));
+}
+
 TEST_F(Command, WeightsMayBeNarrow) {
   ASSERT_EQ(train({"--out", "run", "--quiet"}).status, 0);
   const auto sampled = [&](const char* weights) {

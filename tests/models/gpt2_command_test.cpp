@@ -1,4 +1,5 @@
 // The program gpt with a GPT-2 in Hugging Face's layout: from an export to a fine-tuned model and back.
+#include <gradus/models/generate/generate.h>
 #include <gradus/models/gpt/gpt2.h>
 #include <gradus/models/train/checkpoint.h>
 #include <nlohmann/json.hpp>
@@ -161,11 +162,132 @@ TEST_F(GPT2Command, RowsWithoutATokenAreLeftOutAndTold) {
                                                  padded.vocab_size, padded.vocab_size - 5)));
 }
 
+// GPT-2's form with GPT-2's kind of tokenizer, whose <|endoftext|> is no boundary of documents.
+TEST_F(GPT2Command, RunningTextIsSampledAsItIs) {
+  const BPETokenizer tokenizer = BPETokenizer::train("the cat sat on the mat\n", 262).with_boundary(true);
+  manual_seed(3);
+  const auto saved = [&](const char* name, const AnyTokenizer& its) {
+    const GPT model({.vocab_size = its.vocab_size(), .block_size = 16, .n_layer = 1, .n_head = 2, .n_embd = 8});
+    save_gpt2(folder / name, model, its);
+    return load_gpt2(folder / name);
+  };
+  GPT2 text = saved("text", tokenizer.with_boundary(false));
+  EXPECT_FALSE(text.tokenizer->has_boundary());
+  EXPECT_EQ(text.tokenizer->end_token(), tokenizer.boundary());
+  EXPECT_TRUE(saved("lines", tokenizer).tokenizer->has_boundary());
+
+  // One text, from the prompt's own tokens and with its white space.
+  const std::string prompt = " the\n";
+  const auto drawn = generate(text.model, text.tokenizer->encode(prompt),
+                              {.max_tokens = 8, .temperature = 0, .stop = text.tokenizer->end_token()});
+  const Result one = gpt({"sample", "text", "--prompt", prompt, "--max-tokens", "8", "--temperature", "0"});
+  EXPECT_EQ(one.out, prompt + valid_utf8(text.tokenizer->decode(drawn)) + "\n");
+  const std::vector<std::int32_t> end{*text.tokenizer->end_token()};
+  const auto from_end = generate(text.model, end, {.max_tokens = 8, .temperature = 0, .stop = end.front()});
+  EXPECT_EQ(gpt({"sample", "text", "--max-tokens", "8", "--temperature", "0"}).out,
+            valid_utf8(text.tokenizer->decode(from_end)) + "\n");
+  const Result lines = gpt({"sample", "lines", "--max-tokens", "8"});
+  EXPECT_GE(std::ranges::count(lines.out, '\n'), 20);
+  EXPECT_THAT(gpt({"eval", "lines", "--data", "own.txt"}).out, Not(HasSubstr("window")));
+
+  std::string long_enough;
+  for (int i = 0; i < 20; ++i) long_enough += read(folder / "own.txt");
+  write(folder / "own.txt", long_enough);
+  // What was learned from lines becomes running text, and the other way.
+  for (const auto& [from, format] : {std::pair{"lines", "text"}, {"text", "lines"}}) {
+    ASSERT_EQ(gpt({"train", "--init-from", from, "--data", "own.txt", "--format", format, "--context", "8", "--steps",
+                   "1", "--quiet", "--out", std::string("as_") + format})
+                  .status,
+              0);
+    EXPECT_EQ(load_run(folder / (std::string("as_") + format)).tokenizer.has_boundary(),
+              std::string(format) == "lines");
+  }
+  ASSERT_EQ(train({"--tokenizer", "bytes", "--format", "text", "--data", "own.txt", "--context", "8", "--out", "bytes",
+                   "--quiet"})
+                .status,
+            0);
+  const Result documents = gpt({"train", "--init-from", "bytes/model.safetensors", "--data", "own.txt", "--format",
+                                "lines", "--steps", "1", "--quiet", "--out", "documents"});
+  EXPECT_EQ(documents.status, 0) << documents.err;
+  EXPECT_EQ(load_run(folder / "documents").tokenizer.vocab_size(), 257);
+}
+
+// "han" of two jamo, and the ends of lines of another system, are learned as one syllable and as "\n".
+TEST_F(GPT2Command, PromptsAreReadAsTheDataWere) {
+  std::string korean;
+  for (int i = 0; i < 20; ++i) korean += "\ud55c\uae00\n\ud55c\uad6d\n\ud55c\uac15\n";
+  write(folder / "korean.txt", korean);
+  ASSERT_EQ(train({"--tokenizer", "bpe:260", "--format", "text", "--data", "korean.txt", "--context", "4", "--out",
+                   "korean", "--quiet"})
+                .status,
+            0);
+  const auto probabilities = [&](const std::string& prompt) {
+    write(folder / "prompt.txt", prompt);
+    return gpt({"sample", "korean", "--prompt-file", "prompt.txt", "--show-probs", "--max-tokens", "3"}).out;
+  };
+  EXPECT_EQ(probabilities("\u1112\u1161\u11ab\r\n\ud55c"), probabilities("\ud55c\n\ud55c"));
+}
+
+TEST_F(GPT2Command, AnExportLeavesNothingOfAnEarlierOne) {
+  ASSERT_EQ(train({"--tokenizer", "bpe:260", "--out", "pieces", "--quiet"}).status, 0);
+  ASSERT_EQ(gpt({"export", "pieces", "--to", "target"}).status, 0);
+  EXPECT_TRUE(std::filesystem::exists(folder / "target/merges.txt"));
+  // Python's files of characters, read by all that reads a tokenizer.
+  ASSERT_EQ(gpt({"export", "run", "--to", "target", "--overwrite"}).status, 0);
+  EXPECT_FALSE(std::filesystem::exists(folder / "target/merges.txt"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "target/vocab.json"));
+  EXPECT_EQ(AnyTokenizer::load(folder / "target"), load_run(folder / "run").tokenizer);
+  write(folder / "name.txt", "anna");
+  EXPECT_EQ(gpt({"tokenize", "show", "--tokenizer", "target", "--data", "name.txt"}).status, 0);
+  std::filesystem::remove(folder / "hf/tokenizer.json");
+  ASSERT_EQ(gpt({"export", "hf", "--to", "target", "--overwrite"}).status, 0);
+  EXPECT_FALSE(std::filesystem::exists(folder / "target/tokenizer.json"));
+  EXPECT_FALSE(load_gpt2(folder / "target").tokenizer.has_value());
+
+  // One that fails changes nothing that names the model.
+  const std::string before = read(folder / "target/config.json");
+  GPT large = load_gpt2(folder / "hf").model;
+  large.wte.weight.data<float>()[0] = 1e6F;
+  save_gpt2(folder / "large", large);
+  EXPECT_EQ(gpt({"export", "large", "--to", "target", "--overwrite", "--numbers", "f16"}).status, 1);
+  EXPECT_EQ(read(folder / "target/config.json"), before);
+  EXPECT_EQ(gpt({"export", "large", "--to", "fresh", "--numbers", "f16"}).status, 1);
+  EXPECT_FALSE(std::filesystem::exists(folder / "fresh/config.json"));
+}
+
+TEST_F(GPT2Command, ADamagedConfigurationIsNamed) {
+  for (const char* const content : {"", "{", "[1]"}) {
+    write(folder / "hf/config.json", content);
+    for (const Result& result : {gpt({"sample", "hf"}), gpt({"train", "--init-from", "hf", "--data", "own.txt"})}) {
+      expect_error(result, 1, "config.json");
+    }
+  }
+  std::filesystem::remove(folder / "hf/config.json");
+  expect_error(gpt({"sample", "hf"}), 1, "which says the sizes of");
+  write(folder / "run/config.json", "{");  // a run has a copy in its model
+  EXPECT_EQ(gpt({"sample", "run"}).status, 0);
+}
+
+TEST_F(GPT2Command, NarrowWeightsOfAModelInF64) {
+  ASSERT_EQ(gpt({"export", "hf", "--to", "wide", "--numbers", "f64"}).status, 0);
+  EXPECT_EQ(gpt({"sample", "wide", "--weights", "int8"}).out, gpt({"sample", "hf", "--weights", "int8"}).out);
+}
+
+TEST_F(GPT2Command, WeightsOfMoreBlocksAreRefused) {
+  nlohmann::json config = nlohmann::json::parse(read(folder / "hf/config.json"));
+  config["n_layer"] = 1;
+  write(folder / "hf/config.json", config.dump());
+  expect_error(gpt({"sample", "hf"}), 1, "beyond what config.json beside it asks for (1 blocks)");
+}
+
 TEST_F(GPT2Command, WhatCannotBeDoneIsSaid) {
   expect_error(gpt({"eval", "hf"}), 1, "'hf' does not say what it has learned from; name a text with --data");
   expect_error(gpt({"sample", "hf", "--best"}), 1, "'hf' is no run, so it has no best model");
   expect_error(gpt({"export", "run"}), 2, "gpt export needs --to OUT");
-  expect_error(gpt({"export", "run", "--to", "run"}), 2, "--to is the folder of the model itself");
+  for (const char* const model : {"run", "run/model.safetensors", "hf/model.safetensors"}) {
+    const std::string own = std::filesystem::path(model).begin()->string();
+    expect_error(gpt({"export", model, "--to", own, "--overwrite"}), 2, "--to is the folder of the model itself");
+  }
   expect_error(gpt({"export", "run", "--to", "hf"}), 1, "choose a new or empty folder, or replace what a model needs");
   EXPECT_EQ(gpt({"export", "run", "--to", "hf", "--overwrite"}).status, 0);
   ASSERT_EQ(gpt({"train", "--preset", "microgpt", "--steps", "1", "--out", "micro", "--quiet"}).status, 0);
@@ -175,7 +297,7 @@ TEST_F(GPT2Command, WhatCannotBeDoneIsSaid) {
   expect_error(gpt({"train", "--train-last", "2"}), 2, "--train-last trains a part");
   expect_error(tune({"--lora", "2", "--train-last", "1"}), 2, "leave one out");
   expect_error(tune({"--lora-alpha", "2"}), 2, "--lora-alpha scales what --lora adds");
-  expect_error(tune({"--lora", "9"}), 1, "lora_rank is 9");
+  expect_error(tune({"--lora", "9"}), 2, "--lora is 9, but a rank is at most the model's width, 8");
   expect_error(tune({"--train-last", "3"}), 2, "--train-last is 3, the model has 2 blocks");
   expect_error(gpt({"train", "--preset", "finetune", "--data", "own.txt"}), 2, "name them with --init-from");
   ASSERT_EQ(tune({"--lora", "2", "--out", "tuned"}).status, 0);

@@ -16,7 +16,8 @@ inline constexpr const char* end_of_text = "<|endoftext|>";
 
 struct BPEFile {
   BPEVocabulary vocabulary;
-  bool boundary = true;  // whether <|endoftext|>, if it is there, begins and ends documents
+  bool boundary = true;   // whether <|endoftext|>, if it is there, begins and ends documents
+  std::string name = {};  // of the file that has the tokens
 };
 
 /// All throw Error, with the names, for what is damaged, and for a kind that is not byte-level BPE with GPT-2's

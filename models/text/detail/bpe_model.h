@@ -45,7 +45,8 @@ class BPEWorkspace {
 /// Never changes. Any number of threads may ask at once.
 class BPEModel {
  public:
-  /// Throws Error, with `name`, for tokens or merges that cannot be: two alike, empty ones, merges of what is no token.
+  /// Throws Error, with `name`, for tokens or merges that cannot be: two alike, empty ones, merges of what is no token,
+  /// tokens that no merge makes.
   BPEModel(BPEVocabulary vocabulary, std::string_view name);
 
   const BPEVocabulary& vocabulary() const { return vocabulary_; }

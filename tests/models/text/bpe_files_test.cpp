@@ -202,6 +202,7 @@ TEST(BPEFiles, OfRanksThatAreDamagedAreRefused) {
   EXPECT_THAT(refused("I! 0\n"), HasSubstr("line 1 is "));
   EXPECT_THAT(refused("IQ== x\n"), HasSubstr("line 1 is "));
   EXPECT_THAT(refused("IQ== -1\n"), HasSubstr("line 1 is "));
+  EXPECT_THAT(refused("IQ== 99999999999999999999999\n"), HasSubstr("line 1 is "));
   EXPECT_THAT(refused("==== 0\n"), HasSubstr("token"));
   EXPECT_THAT(refused(good + "AAAA 1000000000000\n"), HasSubstr("a token has the number 1000000000000"));
   EXPECT_THAT(refused(good + first), HasSubstr("two tokens have the number 0"));
@@ -235,9 +236,38 @@ TEST(BPEFiles, ThatBelongTogetherMustBeThere) {
   // CLIP's, whose tokens end words.
   write(folder / "vocab.json", R"({"a": 0, "b": 1, "b</w>": 2, "ab</w>": 3})");
   write(folder / "merges.txt", "a b</w>\n");
-  EXPECT_THAT(loaded(""), HasSubstr("special token"));
+  EXPECT_THAT(loaded(""), HasSubstr("needs the token \"b</w>\", which is no byte and which no merge makes"));
   write(folder / "a.txt", std::string("PK\3\4") + std::string(100, '\0'));
   EXPECT_THAT(loaded("a.txt"), HasSubstr("archive"));
+}
+
+// Else text would get other tokens without a word.
+TEST(BPEFiles, WithMergesCutOffAreRefused) {
+  const TempFolder folder;
+  small().save_files(folder.path());
+  std::filesystem::create_directory(folder / "cut");
+  const std::string vocab = read(folder / "vocab.json"), merges = read(folder / "merges.txt");
+  for (std::size_t end = merges.find('\n') + 1; end < merges.size(); end = merges.find('\n', end) + 1) {
+    write(folder / "cut/vocab.json", vocab);
+    write(folder / "cut/merges.txt", merges.substr(0, end));
+    EXPECT_THAT(error_of([&] { BPETokenizer::load(folder / "cut"); }),
+                HasSubstr("of the 271 tokens are made by no merge"));
+  }
+  json file = json::parse(read(folder / "tokenizer.json"));
+  file["model"]["merges"].erase(file["model"]["merges"].size() - 1);
+  EXPECT_THAT(error_of([&] { BPETokenizer::from_json(file.dump()); }),
+              HasSubstr("1 of the 271 tokens are made by no merge"));
+  // Special ones are made by none.
+  const detail::BPEFile special =
+      detail::from_vocab_and_merges(R"({"a": 0, "<pad>": 1, "[SEP]": 2, "\u4e00\u4e00": 3})", "v", "", "m");
+  EXPECT_THAT(special.vocabulary.special, ElementsAre(1, 2, 3));
+}
+
+TEST(BPEFiles, AreNamedInErrors) {
+  const TempFolder folder;
+  write(folder / "tokenizer.json", R"({"pre_tokenizer": {"type": "ByteLevel"},
+    "model": {"vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b", "a b"]}})");
+  EXPECT_THAT(error_of([&] { BPETokenizer::load(folder.path()); }), HasSubstr("tokenizer.json: merge 2 is merge 1"));
 }
 
 TEST(BPEFiles, WithoutAllBytesKnowSomeTexts) {
