@@ -303,6 +303,12 @@ GPT2 load_gpt2(const fs::path& path) {
         fmt::format("{}: left out what a GPT-2 does not have: {}", place.weights.native(), some_of(rest)));
   }
   std::optional<AnyTokenizer> tokenizer = detail::load_tokenizer(place.folder, warnings);
+  if (tokenizer && tokenizer->vocab_size() > config.model.vocab_size) {
+    warnings.push_back(
+        fmt::format("the tokenizer was left out: it has {} tokens, the model {}; they are not of one model",
+                    tokenizer->vocab_size(), config.model.vocab_size));
+    tokenizer.reset();
+  }
   return {std::move(model), std::move(tokenizer), std::move(warnings), weights.storage()};
 }
 

@@ -478,6 +478,15 @@ TEST(GPT2Files, CharactersAsPythonsTokenizersReadThem) {
               HasSubstr("the tokenizer has 11 tokens, the model 10"));
 }
 
+TEST(GPT2Files, ATokenizerOfMoreTokensIsLeftOut) {
+  const TempFolder folder;
+  save_gpt2(folder.path(), random_model(tiny()), CharTokenizer(U"ab", false));
+  write(folder / "tokenizer.json", ByteTokenizer(false).to_json());
+  const GPT2 loaded = load_gpt2(folder.path());
+  EXPECT_FALSE(loaded.tokenizer.has_value());
+  EXPECT_THAT(loaded.warnings, ElementsAre(HasSubstr("it has 256 tokens, the model")));
+}
+
 TEST(SaveGPT2, BytesAreBPEWithoutMerges) {
   const TempFolder folder;
   for (const bool boundary : {false, true}) {
