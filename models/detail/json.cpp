@@ -50,7 +50,11 @@ class Watcher {
   bool add_key(const std::string& key) {
     check(keys_.back().insert(key).second, "{}: there is a second field \"{}\"; remove one of them", name_, key);
     inside_.back() = key;
-    if (!is_apart()) return true;
+    if (!is_apart()) {
+      check(keys_.back().size() <= most_fields,
+            "{}: an object has more than {} fields; it is damaged or something else", name_, most_fields);
+      return true;
+    }
     apart_->emplace_back(key, Json());
     return false;
   }
@@ -60,8 +64,8 @@ class Watcher {
            std::equal(path_->begin(), path_->end(), inside_.begin());
   }
 
-  // When an object ends, the parser looks through all that its parent has.
-  static constexpr int most_objects = 20'000;
+  // When an object ends, the parser looks through all that its parent has, and through all fields for each one more.
+  static constexpr int most_objects = 20'000, most_fields = 20'000;
 
   std::string_view name_;
   const Path* path_;
@@ -71,10 +75,9 @@ class Watcher {
   int objects_ = 0;
 };
 
-Json parse(std::string_view text, std::string_view name, Watcher watcher) {
-  Json json;
+Json parse_value(std::string_view text, std::string_view name, Watcher watcher) {
   try {
-    json = Json::parse(text, std::ref(watcher));
+    return Json::parse(text, std::ref(watcher));
   } catch (const Json::parse_error& error) {
     const std::string_view before = text.substr(0, error.byte > 0 ? error.byte - 1 : 0);
     fail("{}: it is not valid JSON at line {}, byte {}; mend it there, or restore the file if it was cut short", name,
@@ -82,6 +85,10 @@ Json parse(std::string_view text, std::string_view name, Watcher watcher) {
   } catch (const Json::exception&) {
     fail("{}: it holds a number that is too large; mend or restore the file", name);
   }
+}
+
+Json parse(std::string_view text, std::string_view name, const Watcher& watcher) {
+  Json json = parse_value(text, name, watcher);
   check(json.is_object(), "{}: the file holds a JSON {}, an object is needed", name, json.type_name());
   return json;
 }
@@ -97,9 +104,11 @@ Json parse_json(std::string_view text, std::string_view name, const Path& path, 
 }
 
 std::optional<Json> try_parse_json(std::string_view text) {
-  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) return std::nullopt;
-  return json;
+  try {
+    return parse_value(text, "text", Watcher("text", nullptr, nullptr));
+  } catch (const Error&) {
+    return std::nullopt;
+  }
 }
 
 std::string dump(const Json& json, int indent) {

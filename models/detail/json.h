@@ -30,7 +30,7 @@ using Fields = std::vector<std::pair<std::string, Json>>;
 /// all fields that an object has when it adds one, which takes minutes with a vocabulary.
 Json parse_json(std::string_view text, std::string_view name, const Path& path, Fields& fields);
 
-/// Any JSON value, or std::nullopt if `text` is none.
+/// Any JSON value, or std::nullopt if `text` is none, or none that parse_json() takes as a field.
 std::optional<Json> try_parse_json(std::string_view text);
 
 /// The text of `json`, in one line or indented by `indent` spaces a level. What is not UTF-8 (a path need not be)

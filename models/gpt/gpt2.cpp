@@ -17,6 +17,7 @@
 #include <gradus/models/gpt/detail/gpt2_config.h>
 #include <gradus/models/gpt/detail/gpt2_tokenizer.h>
 #include <gradus/models/text/text.h>
+#include <gradus/nn/files/detail/some_of.h>
 #include <gradus/nn/files/file_kind.h>
 
 namespace gradus::models {
@@ -66,16 +67,6 @@ std::vector<Part> parts_of(const GPTConfig& config) {
 // Causal masks, which some files hold as if they were weights.
 bool is_mask(std::string_view name) {
   return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
-}
-
-// "a, b, c and 4 more"
-std::string some_of(const std::vector<std::string>& names) {
-  constexpr std::size_t most = 3;
-  const std::size_t shown = std::min(names.size(), most);
-  std::string text =
-      fmt::format("{}", fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(shown), ", "));
-  if (names.size() > shown) text += fmt::format(" and {} more", names.size() - shown);
-  return text;
 }
 
 bool is_pickle_name(const fs::path& path) {
@@ -171,8 +162,9 @@ class Weights {
       }
     }
     check(missing.empty(), "load_gpt2: '{}' does not fit {} beside it: {} missing: {}", path_, config_name,
-          missing.size(), some_of(missing));
-    check(misfits.empty(), "load_gpt2: '{}' does not fit {} beside it: {}", path_, config_name, some_of(misfits));
+          missing.size(), nn::detail::some_of(missing, 3));
+    check(misfits.empty(), "load_gpt2: '{}' does not fit {} beside it: {}", path_, config_name,
+          nn::detail::some_of(misfits, 3));
   }
 
   // A tied head must be the table, if it is there at all.
@@ -299,8 +291,8 @@ GPT2 load_gpt2(const fs::path& path) {
   check(block == rest.end(), "load_gpt2: '{}' has {}, beyond what {} beside it asks for ({} blocks); they do not fit",
         place.weights.native(), block == rest.end() ? "" : *block, config_name, config.model.n_layer);
   if (!rest.empty()) {
-    warnings.push_back(
-        fmt::format("{}: left out what a GPT-2 does not have: {}", place.weights.native(), some_of(rest)));
+    warnings.push_back(fmt::format("{}: left out what a GPT-2 does not have: {}", place.weights.native(),
+                                   nn::detail::some_of(rest, 3)));
   }
   std::optional<AnyTokenizer> tokenizer = detail::load_tokenizer(place.folder, warnings);
   if (tokenizer && tokenizer->vocab_size() > config.model.vocab_size) {

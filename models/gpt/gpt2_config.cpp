@@ -6,6 +6,7 @@
 
 #include <gradus/models/detail/json.h>
 #include <gradus/models/gpt/detail/gpt2_config.h>
+#include <gradus/nn/files/detail/some_of.h>
 
 namespace gradus::models::detail {
 namespace {
@@ -212,9 +213,12 @@ GPT2Config read_gpt2_config(std::string_view json, std::string_view name) {
                     "there are none here",
                     name));
   }
-  for (const std::string& key : fields.rest()) {
-    if (std::ranges::find(harmless_fields, key) != harmless_fields.end()) continue;
-    config.warnings.push_back(fmt::format("{}: \"{}\" is not a field of GPT-2's and was ignored", name, key));
+  std::vector<std::string> unknown = fields.rest();
+  std::erase_if(
+      unknown, [](const std::string& key) { return std::ranges::find(harmless_fields, key) != harmless_fields.end(); });
+  if (!unknown.empty()) {
+    config.warnings.push_back(
+        fmt::format("{}: ignored what is no field of GPT-2's: {}", name, nn::detail::some_of(unknown, 3)));
   }
   return config;
 }

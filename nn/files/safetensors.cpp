@@ -24,6 +24,7 @@
 #include <gradus/nn/files/atomic_file.h>
 #include <gradus/nn/files/detail/half.h>
 #include <gradus/nn/files/detail/shard_index.h>
+#include <gradus/nn/files/detail/some_of.h>
 #include <gradus/nn/files/file_kind.h>
 
 namespace gradus::nn {
@@ -148,16 +149,6 @@ std::map<std::string, std::uint64_t> checksums(const NamedTensors& tensors, cons
   }
   sums[""] = header_checksum(metadata, names);
   return sums;
-}
-
-// "a, b, c and 4 more"
-std::string some_of(const std::vector<std::string>& names) {
-  constexpr std::size_t most = 5;
-  const std::size_t shown = std::min(names.size(), most);
-  std::string text =
-      fmt::format("{}", fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(shown), ", "));
-  if (names.size() > shown) text += fmt::format(" and {} more", names.size() - shown);
-  return text;
 }
 
 // Whether it is a counter that PyTorch's BatchNorm writes and nothing here needs.
@@ -537,7 +528,7 @@ LoadReport load_state(const Module& module, const TensorFile& file, const std::s
 
   std::string wrong;
   const auto add = [&wrong](const char* what, const std::vector<std::string>& names) {
-    if (!names.empty()) wrong += fmt::format("; {} {}: {}", names.size(), what, some_of(names));
+    if (!names.empty()) wrong += fmt::format("; {} {}: {}", names.size(), what, detail::some_of(names, 5));
   };
   if (options.strict) {
     add("missing", report.missing);
