@@ -102,7 +102,8 @@ std::int32_t sample(std::span<const T> logits, const GenerateOptions& options, G
     logits = changed;
   }
   if (options.temperature == 0) {
-    return static_cast<std::int32_t>(changed.empty() ? likeliest : std::ranges::max_element(logits) - logits.begin());
+    if (changed.empty()) return static_cast<std::int32_t>(likeliest);
+    return static_cast<std::int32_t>(std::ranges::max_element(logits) - logits.begin());
   }
 
   std::vector<Candidate> candidates = candidates_of(logits, options.temperature);
