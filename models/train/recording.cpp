@@ -20,21 +20,19 @@ namespace {
 namespace fs = std::filesystem;
 using detail::Json;
 
-constexpr Index most_measured = 1 << 16;  // elements of a matrix whose update is measured
+constexpr Index most_measured = 1 << 12;  // elements of a matrix whose update is measured
 
 Index stride_of(const Tensor& x) {
   return std::max<Index>(1, (x.numel() + most_measured - 1) / most_measured);
 }
 
-// The largest of 1000, 100, 10 and 1 with which a million steps take at most 8 MB.
-Index dense_steps(Index matrices) {
-  constexpr double budget = 8e6, bytes_a_matrix = 39, steps = 1e6;
-  Index dense = 1000;
-  const auto lines = [&] {
-    return static_cast<double>(dense) * (1 + 0.9 * std::log10(steps / static_cast<double>(dense)));
-  };
-  while (dense > 1 && lines() * static_cast<double>(matrices) * bytes_a_matrix > budget) dense /= 10;
-  return dense;
+// How many times fewer lines a model with many matrices has: a power of ten with which a million steps take at most 8
+// MB.
+Index thinning(Index matrices) {
+  constexpr Index budget = 8'000'000, bytes_a_matrix = 39, lines = 100 + 990 + 900 + 900;
+  Index thin = 1;
+  while (lines / thin * matrices * bytes_a_matrix > budget) thin *= 10;
+  return thin;
 }
 
 void keep_measured(const Tensor& weight, const Tensor& kept) {
@@ -148,11 +146,11 @@ std::vector<Record::Matrix> header_in(std::string_view text) {
 }  // namespace
 
 bool is_recorded(Index step, Index matrices) {
-  Index stride = 1;
-  for (Index last = dense_steps(matrices); step > last && last < std::numeric_limits<Index>::max() / 10; last *= 10) {
-    stride *= 10;
-  }
-  return step > 0 && step % stride == 0;
+  const Index thin = thinning(matrices);
+  if (step <= 100 / thin) return step > 0;
+  Index stride = 10;
+  while (stride * 1000 < step) stride *= 10;
+  return step % (stride * thin) == 0;
 }
 
 bool has_snapshot(Index step) {

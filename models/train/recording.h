@@ -21,9 +21,9 @@
 namespace gradus::models {
 #pragma GCC visibility push(default)
 
-/// Which steps a recording of so many matrices has a line for: every one up to 1,000, every tenth up to 10,000, every
-/// hundredth up to 100,000 and so on. A model with very many matrices begins to leave out steps earlier, so that a
-/// million steps take at most 8 MB.
+/// Which steps a recording of so many matrices has a line for: every one up to 100, every tenth up to 10,000, every
+/// hundredth up to 100,000 and so on, since a line costs some percent of a step. With more than 70 matrices there are
+/// ten times fewer, or a hundred times, so that a million steps take at most 8 MB.
 bool is_recorded(Index step, Index matrices);
 /// 0, 1, 2, 5, 10, 20, 50, ..
 bool has_snapshot(Index step);
@@ -32,7 +32,7 @@ bool has_snapshot(Index step);
 inline constexpr Index most_kept_parameters = 1'000'000;
 
 /// The recording of a training under way. Norms are of all elements; the ratio of an update is std(update) /
-/// std(weight before it), of a matrix with more than 65,536 elements by so many that lie evenly.
+/// std(weight before it), of a matrix with more than 4,096 elements by at most so many that lie evenly.
 class Recording : public StepWatcher {
  public:
   /// Keeps references to the model and the dataset; activations are those on the first 512 held-out tokens. `sampler`

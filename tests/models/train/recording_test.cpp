@@ -157,15 +157,16 @@ TEST(Recording, StepsAreChosenByTheirNumber) {
     return count;
   };
   const auto few = [](Index step) { return is_recorded(step, 14); };
-  EXPECT_EQ(chosen(few, 0, 1000), 1000);
-  EXPECT_EQ(chosen(few, 1001, 10'000), 900);
+  EXPECT_EQ(chosen(few, 0, 100), 100);
+  EXPECT_EQ(chosen(few, 101, 10'000), 990);
   EXPECT_EQ(chosen(few, 10'001, 100'000), 900);
-  EXPECT_FALSE(few(1001));
-  EXPECT_TRUE(few(1010));
+  EXPECT_FALSE(few(101));
+  EXPECT_TRUE(few(110));
+  EXPECT_FALSE(few(10'010));
   for (const Index matrices : {14, 50, 300, 2000, 20'000}) {
     const Index lines = chosen([&](Index step) { return is_recorded(step, matrices); }, 0, 1'000'000);
     EXPECT_LE(lines * matrices * 39, 8'000'000) << matrices;
-    EXPECT_GE(lines, 6) << matrices;
+    EXPECT_GE(lines, 2) << matrices;
   }
   std::vector<Index> snapshots;
   for (Index step = 0; step <= 200; ++step) {
@@ -178,7 +179,7 @@ TEST(Recording, StepsAreChosenByTheirNumber) {
 TEST(Recording, LargeMatricesAreMeasuredEvenly) {
   const TempFolder folder;
   GPTConfig config = small_config(6);
-  config.n_embd = 150, config.n_layer = 1;
+  config.n_embd = 44, config.n_layer = 1;
   manual_seed(1);
   Recorded run(folder.path(), true, &config);
   run.trainer.step();
@@ -188,7 +189,7 @@ TEST(Recording, LargeMatricesAreMeasuredEvenly) {
   const auto i = static_cast<std::size_t>(found - record->matrices.begin());
   std::vector<double> update, then;
   const std::vector<double> now = run.model.h[0].attn.c_attn.weight.to_vector();
-  ASSERT_GT(now.size(), 65'536U);
+  ASSERT_GT(now.size(), 4096U);
   for (std::size_t k = 0; k < now.size(); k += 2) {
     then.push_back(run.before[found->name][k]);
     update.push_back(now[k] - then.back());
@@ -309,7 +310,7 @@ TEST_F(RecordCommand, StoppedOrKilledAndResumedItIsTheSame) {
     ASSERT_TRUE(record);
     Index last = 0;
     for (const Record::Line& line : record->lines) last = std::max(last, line.step);
-    const Index due = checkpoint.trainer.steps < 1000 ? checkpoint.trainer.steps : checkpoint.trainer.steps / 10 * 10;
+    const Index due = checkpoint.trainer.steps < 100 ? checkpoint.trainer.steps : checkpoint.trainer.steps / 10 * 10;
     EXPECT_GE(last, due);
     const Result rest = gpt({"train", "--resume", run, "--quiet"});
     EXPECT_EQ(rest.status, 0) << rest.err;
