@@ -284,11 +284,16 @@ void RunWriter::save(const GPT& model, const TrainerState& trainer, const HeldOu
   }
   const bool logs = !log_.last().empty(), log_changes_place = logs && log_waits();
   const bool records = recording_ != nullptr, record_changes_place = records && log_waits();
-  if (log_changes_place) log_.stage();
-  if (record_changes_place) recording_->stage();
-  if (logs && !log_waits()) log_.sync();
-  if (records && !log_waits()) recording_->sync();
-  nn::save_tensors((folder_ / state_file).string(), tensors, metadata);
+  try {
+    if (log_changes_place) log_.stage();
+    if (record_changes_place) recording_->stage();
+    if (logs && !log_waits()) log_.sync();
+    if (records && !log_waits()) recording_->sync();
+    nn::save_tensors((folder_ / state_file).string(), tensors, metadata);
+  } catch (const Error&) {
+    if (record_changes_place) recording_->unstage();
+    throw;
+  }
   last_ = Last{trainer.steps, folder_ / state_file};
   if (log_changes_place) log_.replace();
   if (record_changes_place) recording_->replace();

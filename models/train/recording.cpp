@@ -259,9 +259,13 @@ void Recording::sync() {
 void Recording::stage() {
   std::error_code ignored;  // what stays is overwritten or removed later
   if (!staged_counts_) fs::remove_all(staged_folder(folder_), ignored);
-  staged_counts_ = true;
   write_snapshots(staged_folder(folder_));
   lines_.stage();
+}
+
+void Recording::unstage() {
+  std::error_code ignored;  // a folder too many does no harm
+  if (!staged_counts_) fs::remove_all(staged_folder(folder_), ignored);
 }
 
 void Recording::replace() {

@@ -56,6 +56,8 @@ class Recording : public StepWatcher {
   /// The two halves of a first flush(), to write a checkpoint between them; see LineFile.
   void stage();
   void replace();
+  /// Instead of replace(), where the checkpoint could not be written.
+  void unstage();
   /// The last line's fingerprint, which a checkpoint keeps.
   const std::string& end() const { return lines_.last(); }
 
