@@ -10,7 +10,7 @@
 #include "numbers.h"
 #include "output.h"
 #include "page.h"
-#include "view_parts.h"
+#include "view_serve.h"
 #include "waiting.h"
 
 namespace gpt {
@@ -24,6 +24,7 @@ struct ViewArguments {
   std::optional<std::string> text, out;
   std::vector<std::string> sources;
   bool json = false;
+  std::optional<int> port;  // to serve on
 };
 
 void print_left_out(const std::string& folder, const Json& document) {
@@ -32,7 +33,15 @@ void print_left_out(const std::string& folder, const Json& document) {
   }
 }
 
+int serve(const ViewArguments& arguments) {
+  if (!arguments.other.empty() || arguments.out || arguments.json) {
+    throw UsageError("--serve shows one run and writes no file; leave DIR2, --out and --json out");
+  }
+  return serve_view({arguments.folder, arguments.sources, arguments.text}, *arguments.port);
+}
+
 int view(const ViewArguments& arguments) {
+  if (arguments.port) return serve(arguments);
   const EndsTold early("\ngpt: stopped before the page was written\n");
   const auto document_of = [&](const std::string& folder) {
     Waiting waiting("looking into " + folder, arguments.json);
@@ -70,6 +79,14 @@ void add_view(CLI::App& app, const std::string&, Action& action) {
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command.add_flag("--json", a.json, "Print what the page shows as one JSON object instead");
+  command
+      .add_option("--serve", a.port,
+                  fmt::format("Serve the page on this machine alone until Ctrl-C: texts that are typed are answered, "
+                              "a training under way is shown (default: port {}; 0: any that is free)",
+                              default_port))
+      ->type_name(optional_number)
+      ->default_str(std::to_string(default_port))
+      ->check(range("--serve", 0, 65535));
   add_threads(command);
   command.footer(
       "The page is one file without anything from the network. It shows loss, updates, gradients, histograms,\n"
@@ -79,7 +96,8 @@ void add_view(CLI::App& app, const std::string&, Action& action) {
       "Examples:\n"
       "  gpt view runs/names\n"
       "  gpt view runs/names --text anna --out anna.html\n"
-      "  gpt view runs/small runs/large --out both.html");
+      "  gpt view runs/small runs/large --out both.html\n"
+      "  gpt view runs/names --serve");
   command.callback([arguments, &action] { action = [arguments] { return view(*arguments); }; });
 }
 

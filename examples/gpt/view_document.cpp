@@ -72,12 +72,17 @@ void tell_no_weights(ViewRun& run) {
             : "기록된 다른 가중치가 없어서 어텐션, 확신, 렌즈, 지도는 마지막 가중치로만 보입니다"));
 }
 
+Json shown_vocab(const ViewRun& run, const std::set<std::int32_t>& ids) {
+  Json vocab = Json::object();
+  for (const std::int32_t id : ids) vocab[std::to_string(id)] = piece_of(run.tokenizer, id);
+  return vocab;
+}
+
 }  // namespace
 
-Json view_document(const ViewWish& wish) {
-  ViewRun run = read_view_run(wish.folder, wish.sources, wish.quiet);
+Json document_of(ViewRun& run, const std::optional<std::string>& text) {
   const std::size_t most = tokens_shown(run);
-  const std::vector<ShownText> texts = shown_texts(run, wish.text, most);
+  const std::vector<ShownText> texts = shown_texts(run, text, most);
   tell_cut(run, texts, most);
   tell_no_weights(run);
   TextParts parts = text_parts(run, texts);
@@ -108,12 +113,28 @@ Json view_document(const ViewWish& wish) {
     run.left_out.push_back(told("The step of one weight needs a checkpoint and a text; one of the two is missing",
                                 "가중치 하나의 스텝에는 체크포인트와 텍스트가 필요한데 둘 중 하나가 없습니다"));
   }
-  Json vocab = Json::object();
-  for (const std::int32_t id : parts.vocab) vocab[std::to_string(id)] = piece_of(run.tokenizer, id);
-  document["vocab"] = std::move(vocab);
+  document["vocab"] = shown_vocab(run, parts.vocab);
   document["warnings"] = warnings_part(document);
   document["left_out"] = std::move(run.left_out);
   return document;
+}
+
+Json view_document(const ViewWish& wish) {
+  ViewRun run = read_view_run(wish.folder, wish.sources, wish.quiet);
+  return document_of(run, wish.text);
+}
+
+Json typed_part(const ViewRun& run, const std::string& text) {
+  const ShownText shown = shown_texts(run, text, tokens_shown(run)).front();
+  std::set<std::int32_t> vocab(shown.ids.begin(), shown.ids.end());
+  Json at = Json::array({seen_part(run.model(), shown, vocab)});
+  Json one_step = one_step_part(run, shown);
+  return {{"text", shown.text},
+          {"ids", shown.ids},
+          {"pieces", pieces_of(run.tokenizer, shown.ids)},
+          {"at", std::move(at)},
+          {"vocab", shown_vocab(run, vocab)},
+          {"one_step", std::move(one_step)}};
 }
 
 }  // namespace gpt

@@ -48,7 +48,7 @@ Json seen_part(const gradus::models::GPT& model, const ShownText& text, std::set
 Json embedding_part(const ViewRun& run, std::set<std::int32_t>& vocab);
 
 /// The next step of the training, taken on one text: see view_step.cpp. Null without a checkpoint.
-Json one_step_part(ViewRun& run, const ShownText& text);
+Json one_step_part(const ViewRun& run, const ShownText& text);
 
 /// Every op of a text's loss with its values and gradients (view_graph.cpp).
 Json graph_part(const ViewRun& run, const ShownText& text);
@@ -66,5 +66,10 @@ struct ViewWish {
 /// All of it as one JSON object, whose "left_out" says what it lacks (view_document.cpp). Throws Error where there is
 /// no model.
 Json view_document(const ViewWish& wish);
+/// The same of a run that was read.
+Json document_of(ViewRun& run, const std::optional<std::string>& text);
+/// What the page shows of a text that was typed: an element of "texts" with the newest weights alone, "vocab" for it,
+/// and "one_step", whose blame is that of this text. Throws Error for a character that the model does not know.
+Json typed_part(const ViewRun& run, const std::string& text);
 
 }  // namespace gpt

@@ -123,7 +123,7 @@ double take_apart(models::GPT& model, const std::vector<std::int32_t>& ids, std:
 
 }  // namespace
 
-Json one_step_part(ViewRun& run, const ShownText& text) {
+Json one_step_part(const ViewRun& run, const ShownText& text) {
   std::error_code error;
   if (!std::filesystem::exists(run.folder / "train_state.safetensors", error)) return {};
   const models::Checkpoint checkpoint = models::load_checkpoint(run.folder);

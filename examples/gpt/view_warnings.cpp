@@ -55,7 +55,7 @@ void look_at_updates(const Json& document, Json& warnings) {
     if (!(ratio > high || ratio < low)) continue;
     const auto name = document["matrices"][i]["name"].get<std::string>();
     const bool large = ratio > high;
-    add(warnings, "update",
+    add(warnings, "updates",
         fmt::format("{}: in the middle of the training an update changes it by {:.1e} of its size, {} than the usual "
                     "1e-3: the learning rate is {} for it",
                     name, ratio, large ? "far more" : "far less", large ? "high" : "low"),
@@ -79,7 +79,7 @@ void look_at_gradients(const Json& document, Json& warnings) {
   const double ratio = norms.front().second / norms.back().second;
   constexpr double much = 10;
   if (ratio < much && ratio > 1 / much) return;
-  add(warnings, "gradients",
+  add(warnings, "flow",
       fmt::format("The gradient of {} is {:.2g} times that of {} in the middle of the training: it {} on its way down",
                   norms.front().first, ratio, norms.back().first, ratio < 1 ? "vanishes" : "grows"),
       fmt::format("학습 중간에 {}의 그래디언트는 {}의 {:.2g}배입니다. 아래층으로 가면서 {}", norms.front().first,

@@ -323,10 +323,14 @@ TEST_F(RecordCommand, StoppedOrKilledAndResumedItIsTheSame) {
 TEST_F(RecordCommand, AnOlderCheckpointCutsIt) {
   ASSERT_EQ(gpt(with({"--out", "run", "--steps", "100", "--keep", "4"})).status, 0);
   const auto whole = recording("run");
-  std::filesystem::path older;
-  for (const auto& entry : std::filesystem::directory_iterator(folder / "run/checkpoints")) older = entry.path();
+  const std::string older = "run/checkpoints/step-000000000040.safetensors";
+  std::filesystem::copy(folder / "run", folder / "whole", std::filesystem::copy_options::recursive);
   ASSERT_EQ(gpt({"train", "--resume", older, "--quiet"}).status, 0);
   EXPECT_EQ(recording("run"), whole);
+  ASSERT_EQ(gpt({"train", "--resume", "whole" + older.substr(3), "--steps", "45", "--warmup", "0", "--quiet"}).status,
+            0);
+  EXPECT_EQ(read_record(folder / "whole")->lines.back().step, 45);
+  EXPECT_THAT(snapshots_in(folder / "whole/snapshots"), ElementsAre(0, 1, 2, 5, 10, 20));
 }
 
 TEST_F(RecordCommand, OffWritesNothingAndReplacesAnOldOne) {
