@@ -124,7 +124,7 @@ std::string checked_value(const CLI::Option& option, const std::string& name, co
   constexpr std::string_view may_be_empty = "--prompt";
   if (value.empty() && option.get_positional()) refuse("{} is empty; name a folder", name);
   if (value.empty() && name != may_be_empty) refuse("{} is empty; write {} behind it, or leave it out", name, type);
-  if (type == "N") return whole_number(name, value);
+  if (type == "N" || type == optional_number) return whole_number(name, value);
   if (type == "X" || type == "P" || type == "S") return real_number(name, value);
   if (type != "TEXT" || option.get_positional()) check_path_length(name, value);
   return value;
@@ -163,6 +163,12 @@ class Walk {
     if (!takes_value(*option)) {
       if (equals != std::string::npos) refuse("{} takes no value; write it alone", name);
       result_.push_back(word);
+      return;
+    }
+    const bool has_number = place_ < words_.size() && std::ranges::all_of(words_[place_], is_digit);
+    if (type_of(*option) == optional_number && equals == std::string::npos && !has_number) {
+      result_.push_back(name);
+      result_.push_back(option->get_default_str());
       return;
     }
     const std::string value = equals == std::string::npos ? next_value(*option, name) : word.substr(equals + 1);

@@ -30,6 +30,7 @@ void add_info(CLI::App& app, const std::string& program, Action& action);
 void add_export(CLI::App& app, const std::string& program, Action& action);
 void add_check(CLI::App& app, const std::string& program, Action& action);
 void add_profile(CLI::App& app, const std::string& program, Action& action);
+void add_view(CLI::App& app, const std::string& program, Action& action);
 void add_tokenize(CLI::App& app, const std::string& program, Action& action);
 
 /// Throws UsageError unless `condition` holds.
@@ -44,6 +45,9 @@ inline constexpr gradus::Index most_seed = 0xffffffff;
 
 /// The values of `flag` are whole numbers from `low` to `high`.
 CLI::Validator range(const std::string& flag, gradus::Index low, gradus::Index high);
+
+/// The type_name() of a flag whose number may be left out: it is then the flag's default_str().
+inline constexpr const char* optional_number = "[N]";
 
 /// One of `names`.
 CLI::Validator one_of(std::vector<std::string> names);

@@ -51,6 +51,7 @@ constexpr const char* start_here =
     "  gpt train --data FILE        learn from your own: one name, word or sentence a line\n"
     "  gpt sample runs/names        more of them\n"
     "  gpt info runs/names          what the model is and how its training went\n"
+    "  gpt view runs/names          a page that shows how it learned and what it thinks\n"
     "  gpt train --help             everything that can be changed";
 
 int run_command(int argc, char** argv) {
@@ -69,6 +70,7 @@ int run_command(int argc, char** argv) {
   gpt::add_export(app, program, action);
   gpt::add_check(app, program, action);
   gpt::add_profile(app, program, action);
+  gpt::add_view(app, program, action);
   gpt::add_tokenize(app, program, action);
   try {
     std::vector<std::string> arguments = gpt::checked_arguments(app, {argv + std::min(argc, 1), argv + argc});

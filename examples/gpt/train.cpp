@@ -254,6 +254,7 @@ SessionOptions session_options(TrainArguments& arguments, const Preset& plan, co
                          .save_every = *arguments.save_every,
                          .keep = *arguments.keep,
                          .quiet = arguments.quiet,
+                         .record = *arguments.record == "on",
                          .samples = {.temperature = plan.temperature, .seed = *arguments.seed}};
   limit_measuring(arguments, plan, *data.dataset, options);
   arguments.sources = data.info.sources();  // valid in any folder

@@ -97,6 +97,18 @@ Session::Session(const std::filesystem::path& folder, models::GPT& model, Data& 
       logged_(saved_),
       drawn_(saved_) {
   trainer_.set_clock([this] { return clock_.seconds(); });
+  if (!options_.record) return;
+  recording_.emplace(folder, model, *data.dataset, [this] { return few_samples(); });
+  writer_.keep(*recording_);
+  trainer_.watch(&*recording_);
+}
+
+// As the recording keeps them and the panel shows them: short, always with the same seed.
+std::vector<std::string> Session::few_samples() {
+  constexpr Index documents = 6, length = 60;
+  models::GenerateOptions few = options_.samples;
+  few.max_tokens = length;
+  return models::generate(model_, data_.dataset->tokenizer(), "", data_.documents() != nullptr ? documents : 1, few);
 }
 
 std::string Session::held_out_loss() const {
@@ -211,11 +223,7 @@ bool Session::look(models::LogLine& line) {
   const bool best = held_out_.add(loss_, line.step);
   panel_.set_held_out(held_out_loss(), gradus::shown(loss_), held_out_);
   if (!options_.quiet) {
-    constexpr Index documents = 6, length = 60;
-    models::GenerateOptions few = options_.samples;
-    few.max_tokens = length;
-    panel_.set_samples(
-        models::generate(model_, data_.dataset->tokenizer(), "", data_.documents() != nullptr ? documents : 1, few));
+    panel_.set_samples(few_samples());
   }
   const double seconds = clock_.seconds() - start;
   measuring_ += seconds;
@@ -308,6 +316,7 @@ void Session::begin() {
     held_out_.first = loss_ = before.loss;
     margin_ = margin_of(before);
     if (!options_.quiet) say("\nheld-out loss before training {}\n", held_out_loss());
+    if (recording_) recording_->begin();
   } else if (!options_.quiet) {
     say("\nresumed after step {}\n", grouped(trainer_.steps_done()));
   }

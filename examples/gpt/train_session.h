@@ -6,10 +6,12 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <gradus/models/generate/sampling.h>
 #include <gradus/models/train/checkpoint.h>
 #include <gradus/models/train/evaluate.h>
+#include <gradus/models/train/recording.h>
 #include <gradus/models/train/unsuspended_clock.h>
 
 #include "data.h"
@@ -23,7 +25,7 @@ struct SessionOptions {
   gradus::Index eval_every, eval_sequences;  // 0: see the flags of gpt train
   bool quick_eval;                           // whether fewer sequences do where the budget is short
   gradus::Index patience, save_every, keep;  // 0: see the flags of gpt train
-  bool quiet;
+  bool quiet, record;
   gradus::models::GenerateOptions samples;
 };
 
@@ -45,6 +47,7 @@ class Session {
   void run_steps();
   void step();
   void begin();
+  std::vector<std::string> few_samples();
   void go_on_from_the_end();
   // Measures if that is due, and keeps what the step has led to. A signal ends a measurement; the step is then saved
   // without it.
@@ -68,6 +71,7 @@ class Session {
   gradus::models::Trainer& trainer_;
   SessionOptions options_;
   gradus::models::RunWriter writer_;
+  std::optional<gradus::models::Recording> recording_;
   gradus::models::HeldOut held_out_;
   LossHistory history_;
   Panel panel_;

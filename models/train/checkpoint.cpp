@@ -25,6 +25,7 @@ using detail::older_folder;
 using detail::state_file;
 constexpr const char* state_key = "state";
 constexpr const char* optimizer_key = "optimizer";
+constexpr const char* record_key = "record_end";
 constexpr std::string_view model_prefix = "model.", optimizer_prefix = "optimizer.";
 
 // So that names sort as steps do.
@@ -45,7 +46,7 @@ std::vector<fs::path> older_checkpoints(const fs::path& folder) {
 }
 
 std::string state_json(const TrainerState& state, const HeldOut& held_out, const std::string& log_end,
-                       const std::optional<LogLine>& unmeasured) {
+                       const std::optional<LogLine>& unmeasured, const std::string& record_end) {
   Json json = {
       {"steps", state.steps},
       {"tokens", state.tokens},
@@ -61,6 +62,7 @@ std::string state_json(const TrainerState& state, const HeldOut& held_out, const
       {"log_end", log_end}};
   if (unmeasured) json["unmeasured"] = unmeasured->to_json();
   if (state.optimizer_name != default_optimizer) json[optimizer_key] = state.optimizer_name;
+  if (!record_end.empty()) json[record_key] = record_end;
   return detail::dump(json);
 }
 
@@ -91,6 +93,7 @@ void read_state(const std::string& text, const std::string& name, Checkpoint& ch
           "{}: \"unmeasured\" is not a line of step {}; the file is damaged", name, state.steps);
   }
   if (json.contains(optimizer_key)) state.optimizer_name = reader.get<std::string>(optimizer_key);
+  if (json.contains(record_key)) checkpoint.record_end = reader.get<std::string>(record_key);
   reader.finish();
 }
 
@@ -199,6 +202,8 @@ HeldOut RunWriter::continue_from(const fs::path& path, const Checkpoint& checkpo
   last_ = Last{step, is_newest ? folder_ / state_file : path};
   Resumed& resumed = state_.emplace<Resumed>(Resumed{.from = step, .from_newest = is_newest});
   log_.go_on_after(checkpoint.log_end);
+  record_end_ = checkpoint.record_end;
+  if (recording_ != nullptr) recording_->go_on_after(checkpoint.record_end, step);
   const Moment best = moment_of(folder_ / best_file);
   if (held_out.best_step > 0 && best == Moment{held_out.best_step, held_out.best}) return held_out;
   std::error_code error;
@@ -219,7 +224,9 @@ bool RunWriter::log_waits() const {
 }
 
 void RunWriter::flush() {
-  if (!log_waits()) log_.flush();
+  if (log_waits()) return;
+  log_.flush();
+  if (recording_ != nullptr) recording_->flush();
 }
 
 fs::path RunWriter::resume_from() const {
@@ -268,18 +275,28 @@ void RunWriter::save(const GPT& model, const TrainerState& trainer, const HeldOu
   if (auto* const resumed = std::get_if<Resumed>(&state_)) set_best_aside(*resumed);
   if (last_saved() != trainer.steps) keep_last();
   nn::Metadata metadata = detail::to_metadata(model.config(), tokenizer_, data_, settings_);
-  metadata.emplace(state_key, state_json(trainer, held_out, log_.last(), unmeasured));
+  metadata.emplace(state_key, state_json(trainer, held_out, log_.last(), unmeasured,
+                                         recording_ != nullptr ? recording_->end() : record_end_));
   nn::NamedTensors tensors;
   for (const auto& [name, tensor] : model.named_state()) tensors.emplace_back(std::string(model_prefix) + name, tensor);
   for (const auto& [name, tensor] : trainer.optimizer) {
     tensors.emplace_back(std::string(optimizer_prefix) + name, tensor);
   }
   const bool logs = !log_.last().empty(), log_changes_place = logs && log_waits();
-  if (log_changes_place) log_.stage();
-  if (logs && !log_waits()) log_.sync();
-  nn::save_tensors((folder_ / state_file).string(), tensors, metadata);
+  const bool records = recording_ != nullptr, record_changes_place = records && log_waits();
+  try {
+    if (log_changes_place) log_.stage();
+    if (record_changes_place) recording_->stage();
+    if (logs && !log_waits()) log_.sync();
+    if (records && !log_waits()) recording_->sync();
+    nn::save_tensors((folder_ / state_file).string(), tensors, metadata);
+  } catch (const Error&) {
+    if (record_changes_place) recording_->unstage();
+    throw;
+  }
   last_ = Last{trainer.steps, folder_ / state_file};
   if (log_changes_place) log_.replace();
+  if (record_changes_place) recording_->replace();
   remove_older();
   state_ = Saved{};
   save_models(model, held_out, trainer.steps);
@@ -305,6 +322,7 @@ void RunWriter::remove_older() {
   if (replaces_earlier_run()) {
     fs::remove(folder_ / best_file, ignored);
     if (log_.last().empty()) fs::remove(folder_ / detail::log_file, ignored);
+    if (recording_ == nullptr) Recording::remove(folder_);
     last = first;
   } else {
     if (const auto* const resumed = std::get_if<Resumed>(&state_)) {

@@ -5,7 +5,7 @@
 //   (the model's LoRAs stand here by themselves; model.safetensors and best.safetensors have them merged)
 // - metadata "config.json" and "tokenizer.json" as in model.safetensors, and "state": steps, tokens, seconds, the
 //   dataset's position, the generators, what the held-out loss has been, a fingerprint of the log's last line, the
-//   unmeasured line if there is one, and which optimizer it is if not AdamW
+//   unmeasured line if there is one, which optimizer it is if not AdamW, and the recording's last line like the log's
 #pragma once
 
 #include <filesystem>
@@ -13,6 +13,7 @@
 #include <string>
 #include <variant>
 
+#include <gradus/models/train/recording.h>
 #include <gradus/models/train/run_folder.h>
 #include <gradus/models/train/run_log.h>
 #include <gradus/models/train/trainer.h>
@@ -44,6 +45,7 @@ struct Checkpoint {
   // The log line of the last step, if a signal ended the measurement of its held-out loss. A resumed run measures first
   // and then writes this line to the log.
   std::optional<LogLine> unmeasured = {};
+  std::string record_end = {};  // fingerprint of the recording's last line; empty: there was none
 };
 
 /// `path`: a run folder, whose newest is read, or one file. Throws Error that names the file and what is wrong with it,
@@ -60,13 +62,17 @@ class RunWriter {
   /// `keep` checkpoints stay, the last one included.
   RunWriter(std::filesystem::path folder, const Tokenizer& tokenizer, RunData data, std::string settings, Index keep);
 
+  /// Keeps a recording of the training in step with the log and the checkpoints. Without one, a recording in the folder
+  /// goes when an earlier run is replaced, and stays as it is when a run is resumed. Call it before continue_from().
+  void keep(Recording& recording) { recording_ = &recording; }
+
   /// Continues the run of this folder from `checkpoint`, which was loaded from `path`: the folder or a file. The next
   /// save removes the checkpoints of later steps and renames a best model of later steps. Returns the checkpoint's
   /// held-out state, but without the best if its weights are neither in best.safetensors nor the checkpoint's own.
   HeldOut continue_from(const std::filesystem::path& path, const Checkpoint& checkpoint);
 
-  /// Lines reach the log with flush() and save(). Before the first save, flush() writes only if the run was resumed
-  /// from the folder's newest checkpoint.
+  /// Lines reach the log and the recording with flush() and save(). Before the first save, flush() writes only if the
+  /// run was resumed from the folder's newest checkpoint.
   void log(const LogLine& line) { log_.write(line); }
   void flush();
   /// Writes the checkpoint, then best.safetensors if this step has the lowest held-out loss, then model.safetensors.
@@ -112,6 +118,8 @@ class RunWriter {
   std::string settings_;
   Index keep_;
   RunLog log_;
+  Recording* recording_ = nullptr;
+  std::string record_end_;  // of a recording that this part of the run does not continue
   std::variant<New, Replacing, Resumed, Saved> state_;
   std::optional<Last> last_;  // the checkpoint that was saved last, or resumed from
 };

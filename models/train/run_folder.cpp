@@ -71,7 +71,9 @@ FolderContents look_into(const fs::path& folder) {
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename();
     // Files left by a training that ended before its first save.
-    const bool ours = name.starts_with('.') || name == std::string(detail::log_file) + ".new" || writer_of(name) > 0;
+    const bool staged = name == std::string(detail::log_file) + ".new" ||
+                        name == std::string(detail::record_file) + ".new" || name == detail::staged_snapshots;
+    const bool ours = name.starts_with('.') || staged || writer_of(name) > 0;
     if (!ours) return {.other = name};
   }
   return {};
@@ -100,7 +102,7 @@ bool RunLock::is_held(const fs::path& folder) {
 void prepare_run_folder(const fs::path& folder) {
   make_folder(folder);
   std::error_code error;
-  for (const fs::path& place : {folder, folder / detail::older_folder}) {
+  for (const fs::path& place : {folder, folder / detail::older_folder, folder / detail::snapshots_folder}) {
     for (const auto& entry : fs::directory_iterator(place, error)) {
       if (is_left_behind(entry.path().filename())) fs::remove(entry.path(), error);
     }

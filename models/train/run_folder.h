@@ -5,8 +5,10 @@
 // - best.safetensors: the weights with the lowest held-out loss so far, as model.safetensors
 // - train_state.safetensors: all that training needs to resume; older ones in checkpoints/ (checkpoint.h)
 // - log.jsonl: a line per step (run_log.h)
+// - record.jsonl, snapshots/: what `gpt view` shows of the training (recording.h)
 // - .lock: which process is training here
-// Every file but the log is replaced in one move, so that whatever interrupts a save, the old one or the new is there.
+// Every file but the log and record.jsonl is replaced in one move, so that whatever interrupts a save, the old one or
+// the new is there.
 #pragma once
 
 #include <filesystem>

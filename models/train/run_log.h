@@ -6,11 +6,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
-#include <gradus/core/runtime/platform.h>
 #include <gradus/core/shape.h>
+#include <gradus/models/train/line_file.h>
 
 namespace gradus::models {
 #pragma GCC visibility push(default)
@@ -33,40 +32,24 @@ struct LogLine {
 /// settings are no step: they are passed over too.
 std::vector<LogLine> read_log(const std::filesystem::path& path, std::vector<Index>* damaged = nullptr);
 
-/// Writes a log. The first flush() replaces a log that is there. stage() and replace() do it in two steps, so that a
-/// checkpoint can be written between them.
+/// Writes a log; see LineFile.
 class RunLog {
  public:
   /// Begins anew, with the settings (a JSON object, in one line) if there are any.
   explicit RunLog(std::filesystem::path path, std::string_view settings = "{}");
-  /// Continues after the line with the fingerprint `line`, see last(), and removes the lines after it. If the log has
-  /// no such line, it is damaged or another run's: the next flush() or replace() then renames it to aside().
-  void go_on_after(const std::string& line);
-  /// Where the old log is moved; empty if it stays.
-  const std::filesystem::path& aside() const { return aside_; }
+  void go_on_after(const std::string& line) { lines_.go_on_after(line); }
+  const std::filesystem::path& aside() const { return lines_.aside(); }
 
-  void write(const LogLine& line);
-  /// Writes the lines so far to the file. Throws Error when the disk does not allow it; a later flush() goes on behind
-  /// what was written.
-  void flush();
-  /// flush(), and waits until it is on the disk. Call it before a checkpoint is saved, so that the log is not behind
-  /// it.
-  void sync();
-  /// Writes the whole log beside the one that is there.
-  void stage();
-  /// Renames what was staged over the log.
-  void replace();
-  /// The last line's fingerprint.
-  const std::string& last() const { return last_; }
+  void write(const LogLine& line) { lines_.write(line.to_json()); }
+  void flush() { lines_.flush(); }
+  /// Call it before a checkpoint is saved, so that the log is not behind it.
+  void sync() { lines_.sync(); }
+  void stage() { lines_.stage(); }
+  void replace() { lines_.replace(); }
+  const std::string& last() const { return lines_.last(); }
 
  private:
-  void require(std::error_code error) const;  // throws Error if there is one
-  std::filesystem::path staged() const;
-
-  std::filesystem::path path_, aside_;
-  std::string pending_;  // lines that have not reached the file, or all lines while there is no file yet
-  std::string last_;
-  platform::File file_;
+  LineFile lines_;
 };
 
 #pragma GCC visibility pop

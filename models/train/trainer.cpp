@@ -118,6 +118,7 @@ StepReport Trainer::step() {
   const Generator before = default_generator();
   const double loss = accumulate_gradients(model_, batches_, options_.label_smoothing);
   if (!std::isfinite(loss)) stop("loss", loss, before);
+  if (watcher_ != nullptr) watcher_->before_update(steps_done_ + 1);
   constexpr double no_limit = std::numeric_limits<double>::infinity();
   const double norm = optim::clip_grad_norm(parameters_, options_.clip > 0 ? options_.clip : no_limit);
   if (!std::isfinite(norm)) stop("norm of the gradients", norm, before);
@@ -128,6 +129,7 @@ StepReport Trainer::step() {
   model_.zero_grad();
   ++steps_done_;
   tokens_done_ += tokens;
+  if (watcher_ != nullptr) watcher_->after_update(steps_done_);
   const double seconds = clock_() - start;
   seconds_ += seconds;
   return {steps_done_, loss, tokens, lr, norm, seconds};

@@ -66,6 +66,16 @@ struct TrainerState {
   std::string optimizer_name = default_optimizer;  // see Optimizer::name()
 };
 
+/// Looks on while a Trainer works. It must leave weights, gradients and the default generator as they are.
+class StepWatcher {
+ public:
+  virtual ~StepWatcher() = default;
+  /// Step `step`, counted from 1, has its gradients, not clipped yet, and will update the weights.
+  virtual void before_update(Index step) = 0;
+  /// It has updated them; the gradients are gone.
+  virtual void after_update(Index step) = 0;
+};
+
 /// Trains with AdamW, or with the optimizer that it is given. Dropout, if the model has any, draws from the default
 /// generator: call manual_seed for a run that can be repeated. With the same seeds and a budget in steps or
 /// tokens every run gives the same bits, at any number of threads.
@@ -96,6 +106,8 @@ class Trainer {
   /// Measures time by `clock`, in seconds, instead of the system's steady clock. A RunningClock leaves out time in
   /// which the process was suspended.
   void set_clock(std::function<double()> clock) { clock_ = std::move(clock); }
+  /// Calls `watcher` in every step from now on; null: nobody. It must outlive the trainer or be replaced.
+  void watch(StepWatcher* watcher) { watcher_ = watcher; }
   const TrainOptions& options() const { return options_; }
 
   TrainerState state() const;
@@ -118,6 +130,7 @@ class Trainer {
   Index steps_done_ = 0, tokens_done_ = 0;
   double seconds_ = 0, reserved_ = 0;
   std::function<double()> clock_;
+  StepWatcher* watcher_ = nullptr;
 };
 
 #pragma GCC visibility pop

@@ -355,7 +355,7 @@ TEST_F(Command, InfoTellsAModelFromALogThatGoesOn) {
 TEST_F(Command, AModelThatWentWrongReplacesNoGoodOne) {
   ASSERT_EQ(train({"--out", "good", "--quiet"}).status, 0);
   const auto good = contents("good");
-  ASSERT_EQ(good.size(), 8U);
+  ASSERT_EQ(good.size(), 12U);
   const Result bad = train({"--out", "good", "--overwrite", "--steps", "1", "--lr", "1e38", "--warmup", "0"});
   expect_error(bad, 1, "held-out loss after step 1");
   EXPECT_THAT(bad.err, HasSubstr("nothing was saved, and what the folder held is as it was"));

@@ -17,6 +17,9 @@ inline constexpr const char* tokenizer_file = "tokenizer.json";
 inline constexpr const char* state_file = "train_state.safetensors";
 inline constexpr const char* older_folder = "checkpoints";
 inline constexpr const char* log_file = "log.jsonl";
+inline constexpr const char* record_file = "record.jsonl";
+inline constexpr const char* snapshots_folder = "snapshots";
+inline constexpr const char* staged_snapshots = "snapshots.new";  // those that are to replace others
 
 struct RunConfig {
   GPTConfig model;

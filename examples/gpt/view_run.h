@@ -1,0 +1,49 @@
+// ViewRun: everything that `gpt view` shows a run from - its model, its log, its recording and its data.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <gradus/models/train/recording.h>
+#include <gradus/models/train/run_folder.h>
+#include <gradus/models/train/run_log.h>
+
+#include "data.h"
+#include "train_arguments.h"
+#include "view_json.h"
+
+namespace gpt {
+
+/// The model as it stood after a step.
+struct ViewState {
+  gradus::Index step;
+  gradus::models::GPT model;
+};
+
+struct ViewRun {
+  std::filesystem::path folder;
+  gradus::models::GPTConfig config;
+  gradus::models::AnyTokenizer tokenizer;
+  gradus::models::RunData data_origin;
+  std::string settings;                       // the run's own, JSON
+  TrainArguments recipe = {};                 // the same, resolved
+  gradus::models::TrainOptions options = {};  // and as a trainer takes them
+  std::optional<Data> data = {};              // none if its text is not there any more
+  std::vector<gradus::models::LogLine> log = {};
+  std::optional<gradus::models::Record> record = {};
+  std::vector<gradus::models::Snapshot> snapshots = {};  // without their weights
+  std::vector<ViewState> states = {};  // those whose weights are there, ascending; the last is the model
+  bool running = false;                // whether a training is writing here
+  Json left_out = Json::array();       // sentences, see told()
+
+  const gradus::models::GPT& model() const { return states.back().model; }
+  gradus::Index step() const { return states.back().step; }
+};
+
+/// Reads a run. `sources` names its text where that lies elsewhere now. What cannot be read but the model is told in
+/// left_out. Throws Error where there is no model.
+ViewRun read_view_run(const std::string& folder, const std::vector<std::string>& sources, bool quiet);
+
+}  // namespace gpt

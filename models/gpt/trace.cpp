@@ -1,0 +1,89 @@
+// The steps of GPT::features() and Block, one by one. Attention weights, which the model's fused op does not keep, are
+// computed once more from what the block read.
+#include <gradus/models/gpt/trace.h>
+
+#include <array>
+#include <cmath>
+#include <numeric>
+
+#include <gradus/core/autograd.h>
+#include <gradus/core/ops.h>
+
+namespace gradus::models {
+namespace {
+
+std::vector<std::int32_t> positions_of(std::span<const Index> lengths) {
+  std::vector<std::int32_t> positions;
+  for (const Index length : lengths) {
+    const std::size_t begin = positions.size();
+    positions.resize(begin + static_cast<std::size_t>(length));
+    std::iota(positions.begin() + static_cast<std::ptrdiff_t>(begin), positions.end(), 0);
+  }
+  return positions;
+}
+
+BlockTrace through(const Block& block, const Tensor& x, std::span<const Index> lengths) {
+  BlockTrace t;
+  t.before = x;
+  t.normed = block.ln_1(x);
+  t.attn = block.attn(t.normed, lengths);
+  t.hidden = block.mlp.c_fc(block.ln_2(x + t.attn));
+  t.fired = nn::apply(block.mlp.activation, t.hidden);
+  t.mlp = block.mlp.c_proj(t.fired);
+  return t;
+}
+
+}  // namespace
+
+Trace trace(const GPT& model, std::span<const std::int32_t> tokens, std::span<const Index> lengths) {
+  const NoGrad no_grad;
+  GPT still = model;  // a copy shares the weights, but not the mode
+  still.eval();
+  const Index all = std::accumulate(lengths.begin(), lengths.end(), Index{0});
+  check(!tokens.empty() && std::cmp_equal(tokens.size(), all),
+        "trace: {} tokens arrived, but the lengths of the sequences add up to {}; both must be the same, and not 0",
+        tokens.size(), all);
+  for (const Index length : lengths) {
+    check(length >= 1 && length <= model.config().block_size,
+          "trace: a sequence of {} tokens; this model takes from 1 to {}, so cut it", length,
+          model.config().block_size);
+  }
+  const Tensor of_tokens = still.wte(tokens);
+  Tensor x = of_tokens + still.wpe(positions_of(lengths));
+  if (still.ln_emb) x = (*still.ln_emb)(x);
+  Trace result;
+  for (const Block& block : still.h) {
+    result.blocks.push_back(through(block, x, lengths));
+    const BlockTrace& last = result.blocks.back();
+    const Tensor y = x + last.attn;
+    x = y + last.mlp;
+  }
+  result.after = x;
+  result.logits = lens(still, x);
+  return result;
+}
+
+Trace trace(const GPT& model, std::span<const std::int32_t> tokens) {
+  const std::array<Index, 1> lengths{static_cast<Index>(tokens.size())};
+  return trace(model, tokens, lengths);
+}
+
+Tensor attention_weights(const Block& block, Index n_head, const Tensor& normed) {
+  const NoGrad no_grad;
+  const auto [T, C] = normed.sizes<2>();
+  const Index D = C / n_head;
+  const Tensor joint = block.attn.c_attn(normed);  // (T, 3 C): queries, keys, values
+  const auto heads = [&, T = T, C = C](Index part) {
+    return transpose(reshape(slice(joint, 1, part * C, (part + 1) * C), {T, n_head, D}), 0, 1);  // (H, T, D)
+  };
+  const Tensor scores = matmul(heads(0), heads(1), false, true) * (1 / std::sqrt(static_cast<double>(D)));
+  const Tensor later = triu(ones({T, T}, normed.dtype()), 1);
+  return softmax(masked_fill(scores, later, -std::numeric_limits<double>::infinity()));
+}
+
+Tensor lens(const GPT& model, const Tensor& stream) {
+  const NoGrad no_grad;
+  return model.head(model.ln_f ? (*model.ln_f)(stream) : stream);
+}
+
+}  // namespace gradus::models
