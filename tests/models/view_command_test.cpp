@@ -450,6 +450,29 @@ TEST_F(View, TheGraphIsWhatRan) {
   EXPECT_NEAR(nodes[0]["forward"]["values"][3].get<double>(), model().wte.weight.to_vector()[3], 1e-4);
 }
 
+TEST_F(View, TakesEveryKindOfModel) {
+  const std::vector<std::vector<std::string>> kinds{{"--preset", "microgpt"},
+                                                    {"--tokenizer", "bpe:270"},
+                                                    {"--tokenizer", "bytes", "--format", "text"},
+                                                    {"--dtype", "f64", "--context", "2"},
+                                                    {"--context", "1"},
+                                                    {"--init-from", folder / "run/model.safetensors", "--lora", "2"}};
+  for (const std::vector<std::string>& kind : kinds) {
+    std::vector<std::string> arguments{
+        "train",   "--data", *made / "names.txt", "--out", "other", "--overwrite", "--quiet",
+        "--steps", "6",      "--samples",         "0"};
+    arguments.insert(arguments.end(), kind.begin(), kind.end());
+    Result result = gpt(arguments);
+    ASSERT_EQ(result.status, 0) << result.err;
+    result = gpt({"view", "other", "--json"});
+    ASSERT_EQ(result.status, 0) << kind.back() << result.err;
+    const Json document = Json::parse(result.out);
+    EXPECT_GE(document["texts"].size(), kind.back() == "text" ? 1U : 3U) << kind.back();
+    EXPECT_EQ(document["snapshots"], (Json{0, 1, 2, 5, 6}));
+    EXPECT_EQ(document.contains("one_step"), kind.back() != "1");
+  }
+}
+
 TEST_F(View, WritesAPageAndComparesTwo) {
   Result result = gpt({"view", "run"});
   EXPECT_EQ(result.status, 0) << result.err;
