@@ -23,6 +23,11 @@ std::size_t tokens_shown(const ViewRun& run) {
   return std::clamp<std::size_t>(fit, 8, most_tokens);
 }
 
+const char* kind_of(const models::AnyTokenizer& tokenizer) {
+  if (tokenizer.as<models::CharTokenizer>() != nullptr) return "characters";
+  return tokenizer.as<models::ByteTokenizer>() != nullptr ? "bytes" : "bpe";
+}
+
 Json run_part(const ViewRun& run) {
   double seconds = 0;
   Index tokens_before = 0;
@@ -33,14 +38,12 @@ Json run_part(const ViewRun& run) {
     tokens_before = line.tokens;
     if (line.val_loss && *line.val_loss < best) best = *line.val_loss, best_step = line.step;
   }
-  const std::string json = run.tokenizer.to_json();
-  const auto type = gradus::models::detail::parse_json(json, "tokenizer").at("type").get<std::string>();
   return {{"name", std::filesystem::absolute(run.folder).lexically_normal().filename().string()},
           {"command", "gpt train --config config.json"},
           {"config", gradus::models::detail::parse_json(run.config.to_json(), "config")},
           {"settings", gradus::models::detail::parse_json(run.settings, "settings")},
           {"parameters", run.model().num_parameters()},
-          {"tokenizer", type},
+          {"tokenizer", kind_of(run.tokenizer)},
           {"vocab_size", run.tokenizer.vocab_size()},
           {"steps", run.step()},
           {"tokens", tokens_before},
@@ -105,7 +108,7 @@ Json document_of(ViewRun& run, const std::optional<std::string>& text) {
   put("calibration", calibration_part(run));
   put("samples", samples_part(run));
   put("embedding", embedding_part(run, parts.vocab));
-  if (!texts.empty()) {
+  if (!texts.empty() && texts.front().ids.size() >= 2) {  // a context of one token foretells nothing
     put("one_step", one_step_part(run, texts.front()));
     put("graph", graph_part(run, texts.front()));
   }

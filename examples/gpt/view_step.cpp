@@ -125,7 +125,7 @@ double take_apart(models::GPT& model, const std::vector<std::int32_t>& ids, std:
 
 Json one_step_part(const ViewRun& run, const ShownText& text) {
   std::error_code error;
-  if (!std::filesystem::exists(run.folder / "train_state.safetensors", error)) return {};
+  if (text.ids.size() < 2 || !std::filesystem::exists(run.folder / "train_state.safetensors", error)) return {};
   const models::Checkpoint checkpoint = models::load_checkpoint(run.folder);
   if (checkpoint.trainer.optimizer_name != models::default_optimizer) return {};
   models::GPT model = checkpoint.model;

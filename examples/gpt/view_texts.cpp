@@ -135,7 +135,7 @@ std::vector<ShownText> shown_texts(const ViewRun& run, const std::optional<std::
   const models::Dataset& dataset = *run.data->dataset;
   const Part part = dataset.size(Part::held_out) > 0 ? Part::held_out : Part::train;
   const Index size = dataset.size(part);
-  constexpr Index least = 5;  // documents of a few tokens show little
+  const Index least = std::min<Index>(5, run.config.block_size);  // documents of a few tokens show little
   for (Index n = 0, next = 0; n < texts_shown && next < size; ++n) {
     Index i = std::max(next, n * size / texts_shown);
     while (i + 1 < size && dataset.length(part, i) < least) ++i;

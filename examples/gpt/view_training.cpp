@@ -12,15 +12,18 @@ using gradus::Index;
 
 constexpr std::size_t most_points = 2000;  // a page has fewer dots across
 
-// The mean of the last fiftieth of what came so far, at most.
+// The mean over the steps from s / 1.25 to 1.25 s around each step s: a window that grows with the step lies on the
+// curve wherever that falls, on a logarithmic axis too.
 std::vector<double> smoothed(const std::vector<models::LogLine>& log) {
-  const std::size_t width = std::max<std::size_t>(1, log.size() / 50);
-  std::vector<double> means;
-  double sum = 0;
-  for (std::size_t i = 0; i < log.size(); ++i) {
-    sum += log[i].train_loss;
-    if (i >= width) sum -= log[i - width].train_loss;
-    means.push_back(sum / static_cast<double>(std::min(i + 1, width)));
+  constexpr double reach = 1.25;
+  std::vector<double> sums{0}, means;
+  for (const models::LogLine& line : log) sums.push_back(sums.back() + line.train_loss);
+  std::size_t begin = 0, end = 0;
+  for (const models::LogLine& line : log) {
+    const auto step = static_cast<double>(line.step);
+    while (static_cast<double>(log[begin].step) < step / reach) ++begin;
+    while (end < log.size() && static_cast<double>(log[end].step) <= step * reach) ++end;
+    means.push_back((sums[end] - sums[begin]) / static_cast<double>(end - begin));
   }
   return means;
 }

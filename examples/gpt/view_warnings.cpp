@@ -104,7 +104,8 @@ void look_at_heads(const Json& document, Json& warnings) {
   constexpr double mostly = 0.5;
   for (std::size_t l = 0; l < document["previous"].size(); ++l) {
     for (std::size_t h = 0; h < document["previous"][l].size(); ++h) {
-      const double part = document["previous"][l][h].get<double>();
+      const Json& looked = document["previous"][l][h];
+      const double part = looked.is_null() ? 0 : looked.get<double>();  // none where texts have one token
       if (part < mostly) continue;
       add(warnings, "attention",
           fmt::format("Head {} of block {} looks at the token before: {:.0f} % of its attention goes there", h, l,

@@ -213,9 +213,13 @@ TEST_F(View, TheTrainingIsThatOfItsFiles) {
   const Json document = view();
   const auto log = read_log(folder / "run/log.jsonl");
   ASSERT_EQ(document["loss"]["step"].size(), log.size());
-  double sum = 0;
   for (std::size_t i = 0; i < log.size(); ++i) {
-    sum += log[i].train_loss;
+    double sum = 0, count = 0;  // around step i + 1
+    for (const LogLine& line : log) {
+      const double factor = static_cast<double>(line.step) / static_cast<double>(log[i].step);
+      if (factor >= 0.8 - 1e-9 && factor <= 1.25) sum += line.train_loss, ++count;
+    }
+    EXPECT_NEAR(document["loss"]["smoothed"][i].get<double>(), sum / count, 1e-4);
     EXPECT_NEAR(document["loss"]["train"][i].get<double>(), log[i].train_loss, 1e-4);
     const double factor = std::min(1.0, 1 / (log[i].grad_norm + 1e-6));
     EXPECT_NEAR(document["loss"]["clip"][i].get<double>(), factor, 1e-4);
@@ -448,6 +452,29 @@ TEST_F(View, TheGraphIsWhatRan) {
   EXPECT_NEAR(nodes.back()["forward"]["values"][0].get<double>(), loss_of(model(), ids), 1e-3);
   EXPECT_EQ(nodes[0]["module"], "wte.weight");
   EXPECT_NEAR(nodes[0]["forward"]["values"][3].get<double>(), model().wte.weight.to_vector()[3], 1e-4);
+}
+
+TEST_F(View, TakesEveryKindOfModel) {
+  const std::vector<std::vector<std::string>> kinds{{"--preset", "microgpt"},
+                                                    {"--tokenizer", "bpe:270"},
+                                                    {"--tokenizer", "bytes", "--format", "text"},
+                                                    {"--dtype", "f64", "--context", "2"},
+                                                    {"--context", "1"},
+                                                    {"--init-from", folder / "run/model.safetensors", "--lora", "2"}};
+  for (const std::vector<std::string>& kind : kinds) {
+    std::vector<std::string> arguments{
+        "train",   "--data", *made / "names.txt", "--out", "other", "--overwrite", "--quiet",
+        "--steps", "6",      "--samples",         "0"};
+    arguments.insert(arguments.end(), kind.begin(), kind.end());
+    Result result = gpt(arguments);
+    ASSERT_EQ(result.status, 0) << result.err;
+    result = gpt({"view", "other", "--json"});
+    ASSERT_EQ(result.status, 0) << kind.back() << result.err;
+    const Json document = Json::parse(result.out);
+    EXPECT_GE(document["texts"].size(), kind.back() == "text" ? 1U : 3U) << kind.back();
+    EXPECT_EQ(document["snapshots"], (Json{0, 1, 2, 5, 6}));
+    EXPECT_EQ(document.contains("one_step"), kind.back() != "1");
+  }
 }
 
 TEST_F(View, WritesAPageAndComparesTwo) {

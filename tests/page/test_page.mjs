@@ -253,6 +253,30 @@ async function testMissing() {
   check('no fault', faults.concat(empty.faults).length === 0, faults.concat(empty.faults).join('\n'));
 }
 
+// Every part of the document left out, null, empty or of another kind, one at a time: the others are drawn all the same.
+async function testDamaged() {
+  const { page, faults } = await open(writePage('damaged', [whole]));
+  const broken = await page.evaluate(() => {
+    const whole = JSON.stringify(state.runs[0]), failures = [];
+    const spoiled = (change) => { const doc = JSON.parse(whole); change(doc); return doc; };
+    for (const part of Object.keys(state.runs[0])) {
+      for (const [name, change] of [['absent', (doc) => { delete doc[part]; }], ['null', (doc) => { doc[part] = null; }], ['empty', (doc) => { doc[part] = Array.isArray(doc[part]) ? [] : {}; }], ['other', (doc) => { doc[part] = 7; }]]) {
+        try {
+          state.runs = [normalized(spoiled(change))];
+          build();
+          const fine = [...drawn].filter(([id, entry]) => { drawView(id, entry); return entry.body.querySelector('svg'); }).length;
+          if (fine < drawn.size - (['texts', 'matrices'].includes(part) ? 4 : 2)) failures.push(`${part} ${name}: ${fine} views`);
+        } catch (error) {
+          failures.push(`${part} ${name}: ${error.stack.split('\n').slice(0, 3).join(' ')}`);
+        }
+      }
+    }
+    return failures;
+  });
+  check('a damaged part costs its own view at most', broken.length === 0, broken.slice(0, 20).join('\n'));
+  check('what failed is told', faults.every((fault) => /Error|attribute/.test(fault)), faults.slice(0, 3).join('\n'));
+}
+
 async function testHostile() {
   const { page, faults } = await open(writePage('hostile', [fixture(1, 'hostile')]));
   for (const id of views) {
@@ -349,7 +373,7 @@ async function testGiven(files) {
   check('no fault', faults.length === 0, faults.join('\n'));
 }
 
-for (const test of [testViews, testSlider, testHover, testChoices, testSaving, testLanguages, testComparing, testMissing, testHostile, testPhone, testLab, testLive]) {
+for (const test of [testViews, testSlider, testHover, testChoices, testSaving, testLanguages, testComparing, testMissing, testDamaged, testHostile, testPhone, testLab, testLive]) {
   console.log(`== ${test.name}`);
   await test().catch((error) => check(test.name, false, error.stack));
 }

@@ -68,7 +68,7 @@ function answersOf(doc) {
   result.push(['answer.previous', 'attention', !head ? T('answer.unknown') : emphasized(head.value >= 0.5 ? 'answer.previous.head' : 'answer.previous.weak', `h.${head.layer}`, head.head, percent(head.value))]);
   const unsure = leastExpected(doc)[0];
   result.push(['answer.unsure', 'confidence', !unsure ? T('answer.unknown') : emphasized('answer.unsure.at', short(unsure.text.pieces[unsure.i], 14), unsure.i + 1, short(unsure.text.text, 30), percent(unsure.p, 1),
-    unsure.top.slice(0, 3).map(([id, p]) => `${short(tokenText(doc, id), 12)} ${percent(p)}`).join(', '))]);
+    unsure.top.slice(0, 3).map(([id, p]) => `${isolated(short(tokenText(doc, id), 12))} ${percent(p)}`).join(', '))]);
   return result;
 }
 

@@ -51,6 +51,9 @@ function short(text, length = 28) {
   return signs.length > length ? signs.slice(0, length - 1).join('') + '…' : signs.join('');
 }
 
+// A text from right to left keeps to itself within a line from left to right.
+const isolated = (text) => (/[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/.test(text) ? `\u2068${text}\u2069` : text);
+
 // The item with the least value; undefined if there is none. (d3 5 as npm has it comes without d3.least.)
 function leastBy(items, value) {
   let best, least = Infinity;

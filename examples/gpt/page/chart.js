@@ -99,7 +99,7 @@ function lineChart(box, options) {
   const { svg, width, height } = drawing(box, options.height || 280, options.label);
   const tags = options.series.filter((s) => s.tag);
   const room = tags.length ? Math.min(width * 0.3, 14 + d3.max(tags, (s) => measure(s.tag, clipFont()))) : 14;
-  const margin = { top: 24, right: room, bottom: 40, left: 52 };
+  const margin = { top: (options.marks || []).length > 1 ? 34 : 24, right: room, bottom: 40, left: 52 };
   const bounds = [margin.left, width - margin.right];
   const xLog = options.x.log;
   const x = (options.x.steps ? stepScale(xLog) : xLog ? d3.scaleLog() : d3.scaleLinear()).domain(options.x.domain || domainOf(options, 'x')).range(bounds);
@@ -130,7 +130,7 @@ function lineChart(box, options) {
       if (!isNumber(mark.x) || x(mark.x) < bounds[0] - 1 || x(mark.x) > bounds[1] + 1) continue;
       plot.append('line').attr('class', 'mark').attr('x1', x(mark.x)).attr('x2', x(mark.x)).attr('y1', margin.top).attr('y2', height - margin.bottom);
       const late = x(mark.x) > (bounds[0] + bounds[1]) / 2;
-      over.append('text').attr('class', 'note').attr('x', x(mark.x) + (late ? -5 : 5)).attr('y', margin.top + 2 + 14 * i).attr('text-anchor', late ? 'end' : 'start').text(mark.label);
+      over.append('text').attr('class', 'note').attr('x', x(mark.x) + (late ? -5 : 5)).attr('y', 12 + 14 * i).attr('text-anchor', late ? 'end' : 'start').text(mark.label);
     }
     for (const s of options.series) {
       const at = d3.range(s.x.length);

@@ -5,6 +5,14 @@ function documentIn(id) {
   return element ? JSON.parse(element.textContent) : null;
 }
 
+// Lists that are something else count as absent.
+function normalized(doc) {
+  for (const part of ['left_out', 'warnings', 'matrices', 'snapshots', 'texts', 'samples', 'previous']) {
+    if (!Array.isArray(doc[part])) delete doc[part];
+  }
+  return doc;
+}
+
 function bytesOf(base64) {
   const text = atob(base64);
   const bytes = new Uint8Array(text.length);

@@ -40,7 +40,7 @@ async function poll() {
   try {
     const response = await fetch('/api/run');
     if (!response.ok) throw new Error(`${response.status}`);
-    const fresh = await response.json();
+    const fresh = normalized(await response.json());
     const typed = ((state.runs[0] && state.runs[0].texts) || []).filter((t) => t.live);
     if (typed.length) {
       fresh.texts = (fresh.texts || []).concat(typed);

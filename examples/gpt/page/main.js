@@ -35,9 +35,13 @@ function buildTop() {
     el('div', { class: 'line' }, el('h1', {}, el('bdi', {}, names.join(` ${T('against')} `))), switches()),
     ...state.runs.flatMap((doc) => [
       el('p', { class: 'lead' }, compared() ? el('b', {}, `${runName(doc)}: `) : null, doc.run && doc.run.command ? el('code', {}, readable(doc.run.command)) : null, doc.run && doc.run.running ? ` · ${T('running')}` : null),
-      facts(doc)]),
-    answerList());
+      guarded(() => facts(doc))]),
+    warningsElsewhere().map((text) => el('p', { class: 'warning' }, text)),
+    guarded(answerList));
 }
+
+// Warnings of views that this page does not know are not lost.
+const warningsElsewhere = () => state.runs.flatMap((doc) => (doc.warnings || []).filter((w) => !views.some((v) => v.id === w.view)).map(localized));
 
 function buildNav() {
   const groups = [...new Set(views.map((v) => v.group))];
@@ -85,6 +89,16 @@ function absent(definition, doc) {
   return el('div', { class: 'absent' }, compared() ? el('b', {}, `${runName(doc)}: `) : null, T(`${definition.id}.missing`));
 }
 
+// A part that is not as it should be costs its view, which says so, and no other.
+function guarded(draw) {
+  try {
+    return draw();
+  } catch (error) {
+    console.error(error);
+    return el('div', { class: 'absent', role: 'alert' }, T('failed', error.message));
+  }
+}
+
 // Draws a view: once for all runs if it can lay them over one another, else one beside the other.
 function drawView(id, entry) {
   const { definition, body } = entry;
@@ -95,17 +109,21 @@ function drawView(id, entry) {
   tip.hide();
   const having = state.runs.filter((doc) => definition.needs(doc));
   const moves = [];
+  const add = (box, draw) => {
+    const result = guarded(draw);
+    if (result instanceof Node) box.append(result); else moves.push(result);
+  };
   if (having.length) {
-    if (definition.controls) body.append(definition.controls(having));
+    if (definition.controls) body.append(guarded(() => definition.controls(having)));
     if (definition.together) {
-      moves.push(definition.draw(body, having));
+      add(body, () => definition.draw(body, having));
     } else {
       const sides = compared() ? el('div', { class: 'sides' }) : body;
       if (compared()) body.append(sides);
       // All sides first: a drawing is as wide as its side.
       const boxes = having.map((doc) => el('div', { class: 'side' }, compared() ? el('div', { class: 'of' }, runName(doc)) : null));
       sides.append(...boxes);
-      having.forEach((doc, i) => moves.push(definition.draw(boxes[i], doc)));
+      having.forEach((doc, i) => add(boxes[i], () => definition.draw(boxes[i], doc)));
     }
   }
   for (const doc of state.runs) if (!having.includes(doc)) body.append(absent(definition, doc));
@@ -198,11 +216,11 @@ function build() {
 function start() {
   applyTheme();
   state.lab = documentIn('lab');
-  state.runs = [documentIn('run'), documentIn('run2')].filter(Boolean);
+  state.runs = [documentIn('run'), documentIn('run2')].filter(Boolean).map(normalized);
   if (state.runs.length) {
     const stops = sliderSteps();
     state.step = stops.length ? stops[stops.length - 1] : 0;
-    chooseStart(state.runs[0]);
+    guarded(() => chooseStart(state.runs[0]));
   }
   build();
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { if (state.theme === 'auto') { applyTheme(); build(); } });

@@ -9,6 +9,7 @@ const STRINGS = {
   dark: ['Dark', '어둡게'],
   save: ['Save', '저장'],
   'save.failed': ['The picture could not be saved; save the SVG instead', '그림을 저장하지 못했습니다. SVG로 저장하세요'],
+  failed: ['This view cannot be drawn from what the run holds: {0}', '이 학습에 있는 것으로는 그릴 수 없습니다: {0}'],
   numbers: ['Numbers as a table', '숫자를 표로 보기'],
   'numbers.more': ['The first 200 of {0} rows; save the CSV for all', '{0}행 가운데 처음 200행입니다. 모두 보려면 CSV로 저장하세요'],
   warning: ['has a warning', '경고 있음'],

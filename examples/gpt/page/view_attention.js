@@ -81,7 +81,7 @@ function headLarge(box, doc, now) {
   box.append(el('div', { class: 'caption' }, el('b', {}, T('attention.tile', state.layer, state.head)), ` – ${T('attention.rows')}`), scroll);
   heatGrid(scroll, { label: T('attention.aria', state.layer, state.head, runName(doc)), rows: pieces.map((p) => short(p, 8)), columns: pieces.map((p) => short(p, cell > 24 ? 4 : 2)), left, top: 26, cell: [cell, cell],
     value: (i, j) => (j <= i ? attention.at(i, j) : null), color: (v) => heat(Math.sqrt(v)), text: (i, j) => (cell >= 28 ? Math.round(100 * attention.at(i, j)) : ''),
-    tip: (i, j) => [`${short(pieces[i], 16)} (${i + 1}) → ${short(pieces[j], 16)} (${j + 1})`, [T('attention.weight'), percent(attention.at(i, j), 1)]], onHover: (i) => strip(i) });
+    tip: (i, j) => [`${isolated(short(pieces[i], 16))} (${i + 1}) → ${isolated(short(pieces[j], 16))} (${j + 1})`, [T('attention.weight'), percent(attention.at(i, j), 1)]], onHover: (i) => strip(i) });
   const heading = el('div', { class: 'caption' });
   const row = el('div', {});
   box.append(heading, row);
@@ -89,7 +89,7 @@ function headLarge(box, doc, now) {
     heading.replaceChildren(T('attention.from'), ' ', el('b', {}, el('bdi', {}, pieces[query])), ` (${query + 1})`);
     row.replaceChildren();
     tokenRow(row, { label: T('attention.from'), pieces, picked: query, fill: (j) => (j <= query ? heat(Math.sqrt(attention.at(query, j))) : css('--card')), ink: (j) => (j <= query ? inkOn(heat(Math.sqrt(attention.at(query, j)))) : css('--soft')),
-      tip: (j) => [`${short(pieces[query], 16)} → ${short(pieces[j], 16)}`, [T('attention.weight'), j <= query ? percent(attention.at(query, j), 1) : T('attention.later')]], onPick: strip });
+      tip: (j) => [`${isolated(short(pieces[query], 16))} → ${isolated(short(pieces[j], 16))}`, [T('attention.weight'), j <= query ? percent(attention.at(query, j), 1) : T('attention.later')]], onPick: strip });
   }
   strip(pieces.length - 1);
 }

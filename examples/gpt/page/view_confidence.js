@@ -18,12 +18,12 @@ function worstTokens(box, doc, now) {
     const pieces = text.pieces.map((piece) => visible(piece));
     const y = 4 + r * line;
     const row = svg.append('g');
-    row.append('text').attr('x', left - 10).attr('y', y + 16).attr('text-anchor', 'end').text(`${[...pieces.slice(Math.max(0, i - 9), i).join('')].slice(-10).join('')} → ${short(pieces[i], 8)}`);
+    row.append('text').attr('x', left - 10).attr('y', y + 16).attr('text-anchor', 'end').text(clipText(`${isolated([...pieces.slice(Math.max(0, i - 9), i).join('')].slice(-9).join(''))} → ${isolated(short(pieces[i], 8))}`, left - 14));
     const rather = top[0] ? top[0][1] : 0;
     row.append('rect').attr('x', left).attr('y', y + 3).attr('height', 8).attr('rx', 2).attr('width', Math.max(2, x(p))).attr('fill', css('--unsure'));
     row.append('rect').attr('x', left).attr('y', y + 12).attr('height', 8).attr('rx', 2).attr('width', Math.max(2, x(rather))).attr('fill', css('--sure'));
-    row.append('text').attr('class', 'note').attr('x', left + Math.max(2, x(p), x(rather)) + 8).attr('y', y + 16).text(`${percent(p, 1)}${top[0] ? `   ${T('confidence.rather')} ${short(tokenText(doc, top[0][0]), 10)} ${percent(top[0][1])}` : ''}`);
-    row.node().addEventListener('pointermove', (event) => tip.show(event.clientX, event.clientY, [`${short(pieces[i], 20)} (${i + 1}), ${short(text.text, 24)}`, [T('confidence.came'), percent(p, 2)], ...alternatives(doc, top)]));
+    row.append('text').attr('class', 'note').attr('x', left + Math.max(2, x(p), x(rather)) + 8).attr('y', y + 16).text(`${percent(p, 1)}${top[0] ? `   ${T('confidence.rather')} ${isolated(short(tokenText(doc, top[0][0]), 10))} ${percent(top[0][1])}` : ''}`);
+    row.node().addEventListener('pointermove', (event) => tip.show(event.clientX, event.clientY, [`${isolated(short(pieces[i], 20))} (${i + 1}), ${isolated(short(text.text, 24))}`, [T('confidence.came'), percent(p, 2)], ...alternatives(doc, top)]));
     row.node().addEventListener('pointerleave', () => tip.hide());
   });
 }
@@ -39,7 +39,7 @@ view({
     colorKey(box, color, [0, 1], [T('confidence.low'), T('confidence.high')]);
     const { prob } = now.at;
     tokenRow(box, { label: T('confidence.aria', short(now.text.text, 60)), pieces: now.pieces, fill: (i) => (isNumber(prob[i]) ? color(prob[i]) : css('--card')), under: (i) => (isNumber(prob[i]) ? percent(prob[i]) : ''),
-      tip: (i) => [`${short(now.pieces[i], 24)} (${i + 1})`, isNumber(prob[i]) ? [T('confidence.came'), percent(prob[i], 2), color(prob[i]), true] : T('confidence.first'), isNumber(prob[i]) && prob[i] > 0 ? [T('confidence.nats'), number(-Math.log(prob[i]), 3)] : null, ...alternatives(doc, expectedAt(now.at, i))] });
+      tip: (i) => [`${isolated(short(now.pieces[i], 24))} (${i + 1})`, isNumber(prob[i]) ? [T('confidence.came'), percent(prob[i], 2), color(prob[i]), true] : T('confidence.first'), isNumber(prob[i]) && prob[i] > 0 ? [T('confidence.nats'), number(-Math.log(prob[i]), 3)] : null, ...alternatives(doc, expectedAt(now.at, i))] });
     const scored = prob.filter((p) => isNumber(p) && p > 0);
     box.append(el('div', { class: 'caption' }, T('confidence.mean', number(d3.mean(scored, (p) => -Math.log(p)), 3), percent(Math.exp(d3.mean(scored, (p) => Math.log(p))), 1))));
     worstTokens(box, doc, now);

@@ -34,7 +34,7 @@ const matrixCsv = (part) => (doc) => [['step', ...doc.matrices.map((m) => m.name
 
 view({
   id: 'updates', group: 'learning',
-  needs: (doc) => doc.per_matrix && present(doc.per_matrix.update_ratio) && present(doc.matrices),
+  needs: (doc) => doc.per_matrix && present(doc.per_matrix.step) && present(doc.per_matrix.update_ratio) && present(doc.matrices),
   controls: () => el('div', { class: 'controls' }, toggle('raw', 'rawRatios', ['updates']), el('span', {}, T('chart.zoom'))),
   draw(box, doc) {
     const series = matrixSeries(doc, 'update_ratio').map((s) => (state.rawRatios ? s : { ...s, y: calm(s.y) }));
@@ -47,7 +47,7 @@ view({
 
 view({
   id: 'flow', group: 'learning',
-  needs: (doc) => doc.per_matrix && present(doc.per_matrix.grad_norm) && present(doc.matrices),
+  needs: (doc) => doc.per_matrix && present(doc.per_matrix.step) && present(doc.per_matrix.grad_norm) && present(doc.matrices),
   controls: () => el('div', { class: 'controls' }, toggle('flow.per_weight', 'perWeight', ['flow'])),
   draw(box, doc) {
     const { step, grad_norm: norms } = doc.per_matrix;
