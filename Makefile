@@ -18,8 +18,8 @@ arm_dir := build-arm
 fuzz_dir := build-fuzz
 
 .PHONY: help build train examples test check test-arm bench bench-peers bench-tokenizer filled debug asan tsan clang baseline reference correctness
-.PHONY: graphs isa install-test soak docs fuzz mutants format format-check tidy tidy-changed clean setup setup-clang setup-arm setup-format
-.PHONY: setup-judge setup-check setup-tidy setup-baseline setup-reference setup-peers setup-docs setup-fuzz setup-mutants
+.PHONY: graphs test-page isa install-test soak docs fuzz mutants format format-check tidy tidy-changed clean setup setup-clang setup-arm setup-format
+.PHONY: setup-judge setup-check setup-tidy setup-baseline setup-reference setup-peers setup-docs setup-fuzz setup-mutants setup-page setup-browser
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -69,6 +69,14 @@ bench-tokenizer: $(release_dir)/build.ninja | setup-judge ## time byte-level BPE
 # OpenAI's own tokenizer, compiled for node.
 setup-judge:
 	@[ -d build/judge/node_modules/tiktoken ] || npm install --silent --no-audit --no-fund --prefix build/judge tiktoken@1.0.22
+
+# Playwright without its own browsers: Debian's chromium is driven.
+setup-browser: setup-page
+	@[ -d build/page/node_modules/playwright-core ] || npm install --silent --no-audit --no-fund --prefix build/page playwright-core@1.49.1
+
+test-page: $(release_dir)/build.ninja | setup-browser ## open the page of gpt view in Chromium, use every view, take screenshots
+	cmake --build --preset release -j $(JOBS) --target write_page
+	node tests/page/test_page.mjs $(ARGS)
 
 define test_preset
 	cmake --build --preset $@ -j $(JOBS)
@@ -164,5 +172,5 @@ $(eval $(call configure,fuzz,setup-fuzz))
 setup:
 	@scripts/setup build
 
-setup-check setup-clang setup-arm setup-format setup-tidy setup-baseline setup-reference setup-peers setup-fuzz setup-mutants setup-docs: setup-%:
+setup-check setup-clang setup-arm setup-format setup-tidy setup-baseline setup-reference setup-peers setup-fuzz setup-mutants setup-docs setup-page: setup-%:
 	@scripts/setup $*

@@ -1,0 +1,214 @@
+// The page around the views: header with the answers, navigation, the step slider, languages, light and dark.
+
+function applyTheme() {
+  const dark = state.theme === 'dark' || (state.theme === 'auto' && matchMedia('(prefers-color-scheme: dark)').matches);
+  document.documentElement.dataset.theme = dark ? 'dark' : 'light';
+}
+
+function switches() {
+  const language = el('button', { id: 'language', lang: state.language === 'ko' ? 'en' : 'ko', onclick: () => { state.language = state.language === 'ko' ? 'en' : 'ko'; store('language', state.language); build(); document.getElementById('language').focus(); } },
+    state.language === 'ko' ? 'English' : '한국어');
+  const dark = document.documentElement.dataset.theme === 'dark';
+  const theme = el('button', { id: 'theme', 'aria-pressed': String(dark), onclick: () => { state.theme = dark ? 'light' : 'dark'; store('theme', state.theme); applyTheme(); build(); document.getElementById('theme').focus(); } }, T(dark ? 'light' : 'dark'));
+  return el('div', { class: 'switches' }, language, theme);
+}
+
+function facts(doc) {
+  const run = doc.run || {}, config = run.config || {};
+  const held = doc.loss && doc.loss.held_out && doc.loss.held_out.loss.filter(isNumber);
+  const rows = [
+    [T('fact.parameters'), count(run.parameters)],
+    [T('fact.blocks'), `${config.n_layer ?? '–'} × ${config.n_head ?? '–'}`],
+    [T('fact.steps'), count(run.steps)],
+    [T('fact.tokens'), count(run.tokens)],
+    [T('fact.seconds'), isNumber(run.seconds) ? `${number(run.seconds, 3)} s` : '–'],
+    [T('fact.held_out'), held && held.length ? number(d3.min(held), 4) : '–'],
+  ];
+  return el('dl', { class: 'facts' }, rows.map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, value))));
+}
+
+function buildTop() {
+  const top = document.getElementById('top');
+  const names = state.runs.map(runName);
+  document.title = `${names.join(' – ')} · gradus`;
+  top.replaceChildren(
+    el('div', { class: 'line' }, el('h1', {}, el('bdi', {}, names.join(` ${T('against')} `))), switches()),
+    ...state.runs.flatMap((doc) => [
+      el('p', { class: 'lead' }, compared() ? el('b', {}, `${runName(doc)}: `) : null, doc.run && doc.run.command ? el('code', {}, readable(doc.run.command)) : null, doc.run && doc.run.running ? ` · ${T('running')}` : null),
+      facts(doc)]),
+    answerList());
+}
+
+function buildNav() {
+  const groups = [...new Set(views.map((v) => v.group))];
+  const nav = document.getElementById('nav');
+  nav.setAttribute('aria-label', T('nav'));
+  nav.replaceChildren(el('a', { class: 'brand', href: '#top' }, 'gradus'), ...groups.flatMap((group) => [
+    el('h2', {}, T(`group.${group}`)),
+    ...views.filter((v) => v.group === group).map((v) =>
+      el('a', { class: state.runs.some((doc) => v.needs(doc)) ? 'to' : 'to missing', href: `#${v.id}`, 'data-to': v.id }, T(`${v.id}.title`), warningsOf(v.id).length ? el('span', { class: 'flag', 'aria-label': T('warning') }, ' ▲') : null)),
+  ]));
+}
+
+const warningsOf = (id) => state.runs.flatMap((doc) => (doc.warnings || []).filter((w) => w.view === id).map((w) => (compared() ? `${runName(doc)}: ` : '') + localized(w)));
+
+function viewSection(definition) {
+  const { id } = definition;
+  const title = T(`${id}.title`);
+  const body = el('div', { class: 'body' });
+  const tools = saveTools(id, body, title, definition, ['SVG', 'PNG', 'CSV']);
+  const some = state.runs.some((doc) => definition.needs(doc));
+  const numbers = el('details', { class: 'numbers' }, el('summary', {}, T('numbers')));
+  numbers.addEventListener('toggle', () => { if (numbers.open && !numbers.querySelector('table')) numbers.append(numbersTable(definition)); });
+  drawn.set(id, { definition, body, dirty: true, seen: false, moved: false, atStep: null });
+  return el('section', { class: 'view', id, 'aria-labelledby': `${id}-title` },
+    el('header', {}, el('h2', { id: `${id}-title` }, title), some ? tools : null),
+    el('p', { class: 'look' }, T(`${id}.look`)),
+    warningsOf(id).map((text) => el('p', { class: 'warning' }, text)),
+    body, some ? numbers : null);
+}
+
+function numbersTable(definition) {
+  const box = el('div', { class: 'scroll' });
+  for (const doc of state.runs.filter((d) => definition.needs(d))) {
+    const rows = definition.csv(doc);
+    const shown = rows.slice(1, 201);
+    box.append(el('table', {}, compared() ? el('caption', {}, runName(doc)) : null,
+      el('thead', {}, el('tr', {}, rows[0].map((name) => el('th', { scope: 'col' }, name)))),
+      el('tbody', {}, shown.map((row) => el('tr', {}, row.map((cell) => el('td', { class: typeof cell === 'number' ? 'n' : null }, typeof cell === 'number' ? number(cell, 5) : readable(cell ?? ''))))))));
+    if (rows.length > 201) box.append(el('p', { class: 'caption' }, T('numbers.more', rows.length - 1)));
+  }
+  return box;
+}
+
+function absent(definition, doc) {
+  return el('div', { class: 'absent' }, compared() ? el('b', {}, `${runName(doc)}: `) : null, T(`${definition.id}.missing`));
+}
+
+// Draws a view: once for all runs if it can lay them over one another, else one beside the other.
+function drawView(id, entry) {
+  const { definition, body } = entry;
+  const focus = body.contains(document.activeElement) ? [...body.querySelectorAll('[tabindex="0"], button, select, input')].indexOf(document.activeElement) : -1;
+  const height = body.getBoundingClientRect().height;
+  body.style.minHeight = `${height}px`;
+  body.replaceChildren();
+  tip.hide();
+  const having = state.runs.filter((doc) => definition.needs(doc));
+  const moves = [];
+  if (having.length) {
+    if (definition.controls) body.append(definition.controls(having));
+    if (definition.together) {
+      moves.push(definition.draw(body, having));
+    } else {
+      const sides = compared() ? el('div', { class: 'sides' }) : body;
+      if (compared()) body.append(sides);
+      for (const doc of having) {
+        const side = compared() ? el('div', { class: 'side' }, el('div', { class: 'of' }, runName(doc))) : el('div', { class: 'side' });
+        sides.append(side);
+        moves.push(definition.draw(side, doc));
+      }
+    }
+  }
+  for (const doc of state.runs) if (!having.includes(doc)) body.append(absent(definition, doc));
+  entry.atStep = moves.every((m) => typeof m === 'function') && moves.length ? () => moves.forEach((m) => m()) : definition.still ? () => {} : null;
+  entry.dirty = false;
+  body.style.minHeight = '';
+  const again = focus >= 0 && [...body.querySelectorAll('[tabindex="0"], button, select, input')][focus];
+  if (again) again.focus({ preventScroll: true });
+}
+
+const sight = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    const entry = drawn.get(target.id);
+    if (entry) entry.seen = isIntersecting;
+  }
+  schedule();
+}, { rootMargin: '150px' });
+const place = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (!isIntersecting) continue;
+    for (const link of document.querySelectorAll('#nav a.to')) {
+      if (link.dataset.to === target.id) link.setAttribute('aria-current', 'true'); else link.removeAttribute('aria-current');
+    }
+  }
+}, { rootMargin: '-25% 0px -65% 0px' });
+
+function buildViews() {
+  drawn.clear();
+  sight.disconnect();
+  place.disconnect();
+  const main = document.getElementById('main');
+  const left = state.runs.flatMap((doc) => (doc.left_out || []).map(localized));
+  let group = null;
+  const children = [];
+  for (const definition of views) {
+    if (definition.group !== group) children.push(el('div', { class: 'group' }, T(`group.${group = definition.group}`)));
+    children.push(viewSection(definition));
+  }
+  main.replaceChildren(...children, left.length ? el('div', { class: 'left-out' }, el('h3', {}, T('left_out')), el('ul', {}, left.map((text) => el('li', {}, text)))) : '');
+  for (const section of main.querySelectorAll('section.view')) { sight.observe(section); place.observe(section); }
+}
+
+let playing = null;
+function buildPlayer() {
+  const stops = sliderSteps();
+  const player = document.getElementById('player');
+  if (stops.length < 2) return player.replaceChildren();
+  const at = () => Math.max(0, d3.bisectRight(stops, state.step) - 1);
+  const output = el('output', { for: 'step' });
+  const slider = el('input', { id: 'step', type: 'range', min: 0, max: stops.length - 1, value: at(), 'aria-label': T('player.step') });
+  const tell = () => {
+    const snapshots = state.runs[0].snapshots || [];
+    const snapshot = snapshots[indexAtStep(snapshots, state.step)];
+    output.replaceChildren(`${T('step')} ${count(state.step)}`, el('small', {}, isNumber(snapshot) ? T('player.snapshot', count(snapshot)) : ''));
+    slider.setAttribute('aria-valuetext', `${T('step')} ${state.step}`);
+  };
+  const go = (index) => { slider.value = index; moveToStep(stops[index]); tell(); };
+  slider.addEventListener('input', () => go(Number(slider.value)));
+  const button = el('button', { id: 'play', 'aria-pressed': String(Boolean(playing)), onclick: () => play() }, T(playing ? 'pause' : 'play'));
+  function play() {
+    if (playing) { clearInterval(playing); playing = null; } else {
+      const marks = (state.runs[0].snapshots || []).length > 1 ? state.runs[0].snapshots : stops;
+      let next = state.step >= marks[marks.length - 1] ? 0 : indexAtStep(marks, state.step) + 1;
+      playing = setInterval(() => {
+        if (next >= marks.length) return play();
+        go(Math.max(0, d3.bisectLeft(stops, marks[next++])));
+      }, 700);
+    }
+    button.textContent = T(playing ? 'pause' : 'play');
+    button.setAttribute('aria-pressed', String(Boolean(playing)));
+  }
+  player.setAttribute('role', 'group');
+  player.setAttribute('aria-label', T('player'));
+  player.replaceChildren(button, slider, output);
+  tell();
+}
+
+function build() {
+  if (playing) { clearInterval(playing); playing = null; }
+  document.documentElement.lang = state.language;
+  document.querySelector('.skip').textContent = T('skip');
+  if (state.lab) { buildLab(switches()); return; }
+  buildTop();
+  buildNav();
+  buildViews();
+  buildPlayer();
+}
+
+function start() {
+  applyTheme();
+  state.lab = documentIn('lab');
+  state.runs = [documentIn('run'), documentIn('run2')].filter(Boolean);
+  if (state.runs.length) {
+    const stops = sliderSteps();
+    state.step = stops.length ? stops[stops.length - 1] : 0;
+    chooseStart(state.runs[0]);
+  }
+  build();
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { if (state.theme === 'auto') { applyTheme(); build(); } });
+  let width = innerWidth;
+  addEventListener('resize', () => { if (innerWidth !== width) { width = innerWidth; if (state.lab) state.labDraw(); else refresh(); } });
+  if (state.runs.some((doc) => doc.run && doc.run.running && doc.run.serve)) state.polling = setInterval(poll, 2000);
+}
+
+start();

@@ -1,0 +1,66 @@
+// What the reader has chosen, and which views have to be drawn again when it changes.
+
+const stored = (key) => { try { return localStorage.getItem(`gradus.${key}`); } catch { return null; } };
+const store = (key, value) => { try { localStorage.setItem(`gradus.${key}`, value); } catch { /* a browser may forbid storage to pages from disk */ } };
+
+const state = {
+  runs: [],            // one or two documents
+  step: 0,
+  text: 0,             // which of the document's texts
+  layer: 0, head: 0,   // the head that is shown large
+  matrix: 0,
+  weight: 0,           // which weight of one_step
+  node: null,          // which node of the graph
+  logX: true,
+  language: stored('language') || ((navigator.language || 'en').toLowerCase().startsWith('ko') ? 'ko' : 'en'),
+  theme: stored('theme') || 'auto',
+};
+
+// {id, group, draw, ...}: filled by the scripts of the views, in the order of the page.
+const views = [];
+const view = (definition) => views.push(definition);
+
+const runName = (doc) => short((doc.run && doc.run.name) || '?', 40);
+const compared = () => state.runs.length > 1;
+
+// Steps at which the slider stops: every snapshot, and some 240 others on a log scale between the first and the last.
+function sliderSteps() {
+  const stops = new Set([0]);
+  for (const doc of state.runs) {
+    for (const steps of [doc.snapshots, doc.histograms && doc.histograms.step, (doc.samples || []).map((s) => s.step)]) {
+      for (const step of steps || []) stops.add(step);
+    }
+    const recorded = (doc.per_matrix && doc.per_matrix.step) || (doc.loss && doc.loss.step) || [];
+    if (!recorded.length) continue;
+    const scale = d3.scaleSymlog().domain([0, recorded[recorded.length - 1]]).range([0, 240]);
+    for (let i = 0; i <= 240; i++) stops.add(recorded[indexAtStep(recorded, scale.invert(i))]);
+  }
+  return [...stops].filter(isNumber).sort((a, b) => a - b);
+}
+
+// A view is drawn when it first comes into sight, and again only while it is in sight.
+const drawn = new Map();      // id -> {body, seen, dirty, atStep}
+let frame = 0;
+function refresh(ids) {
+  for (const [id, entry] of drawn) {
+    if (!ids || ids.includes(id)) entry.dirty = true;
+  }
+  schedule();
+}
+function moveToStep(step) {
+  state.step = step;
+  for (const entry of drawn.values()) entry.moved = true;
+  schedule();
+}
+function schedule() {
+  if (!frame) frame = requestAnimationFrame(drawVisible);
+}
+function drawVisible() {
+  frame = 0;
+  for (const [id, entry] of drawn) {
+    if (!entry.seen) continue;
+    if (entry.dirty || (entry.moved && !entry.atStep)) drawView(id, entry);
+    else if (entry.moved) entry.atStep();
+    entry.moved = false;
+  }
+}

@@ -1,0 +1,52 @@
+// A text coloured by the probability that the model gave to what really came, with what it held likelier on hover.
+
+function sureness() {
+  const scale = d3.scaleLinear().domain([0, 0.5, 1]).range([css('--unsure'), css('--halfway'), css('--sure')]).interpolate(d3.interpolateLab).clamp(true);
+  return (p) => scale(Math.sqrt(p));
+}
+
+const alternatives = (doc, top) => (top || []).map(([id, p]) => [short(tokenText(doc, id), 20), percent(p, 1)]);
+
+// The tokens that the model expected least, each with what it expected instead.
+function worstTokens(box, doc, now) {
+  const rows = now.at.prob.map((p, i) => ({ p, i })).filter(({ p }) => isNumber(p)).sort((a, b) => a.p - b.p).slice(0, 5);
+  box.append(el('div', { class: 'caption' }, el('b', {}, T('confidence.worst'))));
+  const left = 150, line = 26;
+  const { svg, width } = drawing(box, rows.length * line + 8, T('confidence.worst'));
+  const x = d3.scaleLinear().domain([0, 1]).range([0, Math.max(60, width - left - 190)]);
+  const color = sureness();
+  rows.forEach(({ p, i }, r) => {
+    const top = (now.at.top || [])[i] || [];
+    const y = 4 + r * line;
+    const row = svg.append('g');
+    row.append('text').attr('x', left - 10).attr('y', y + 16).attr('text-anchor', 'end').text(`…${now.pieces.slice(Math.max(0, i - 6), i).map((s) => short(s, 5)).join('').slice(-10)} → ${short(now.pieces[i], 9)}`);
+    row.append('rect').attr('x', left).attr('y', y + 3).attr('height', 17).attr('rx', 3).attr('width', Math.max(2, x(p))).attr('fill', color(p)).attr('stroke', css('--line'));
+    row.append('text').attr('class', 'note').attr('x', left + Math.max(2, x(p)) + 6).attr('y', y + 16).text(`${percent(p, 1)}${top[0] ? `   ${T('confidence.rather')} ${short(tokenText(doc, top[0][0]), 10)} ${percent(top[0][1])}` : ''}`);
+    row.node().addEventListener('pointermove', (event) => tip.show(event.clientX, event.clientY, [`${short(now.pieces[i], 20)} (${i + 1})`, [T('confidence.came'), percent(p, 2)], ...alternatives(doc, top)]));
+    row.node().addEventListener('pointerleave', () => tip.hide());
+  });
+}
+
+view({
+  id: 'confidence', group: 'thinking',
+  needs: hasTexts('prob'),
+  controls: textControls,
+  draw(box, doc) {
+    const now = textAt(doc);
+    if (!now.at || !now.at.prob) { box.append(el('div', { class: 'absent' }, T('confidence.missing'))); return null; }
+    const color = sureness();
+    colorKey(box, color, [0, 1], [T('confidence.low'), T('confidence.high')]);
+    const { prob } = now.at;
+    tokenRow(box, { label: T('confidence.aria', short(now.text.text, 60)), pieces: now.pieces, fill: (i) => (isNumber(prob[i]) ? color(prob[i]) : css('--card')), under: (i) => (isNumber(prob[i]) ? percent(prob[i]) : ''),
+      tip: (i) => [`${short(now.pieces[i], 24)} (${i + 1})`, isNumber(prob[i]) ? [T('confidence.came'), percent(prob[i], 2), color(prob[i]), true] : T('confidence.first'), isNumber(prob[i]) && prob[i] > 0 ? [T('confidence.nats'), number(-Math.log(prob[i]), 3)] : null, ...alternatives(doc, (now.at.top || [])[i])] });
+    const scored = prob.filter((p) => isNumber(p) && p > 0);
+    box.append(el('div', { class: 'caption' }, T('confidence.mean', number(d3.mean(scored, (p) => -Math.log(p)), 3), percent(Math.exp(d3.mean(scored, (p) => Math.log(p))), 1))));
+    worstTokens(box, doc, now);
+    return null;
+  },
+  csv(doc) {
+    const now = textAt(doc);
+    return [['step', 'position', 'token', 'probability', ...d3.range(5).flatMap((k) => [`likely_${k + 1}`, `p_${k + 1}`])],
+      ...now.pieces.map((piece, i) => [now.step, i, piece, now.at.prob[i], ...((now.at.top || [])[i] || []).flatMap(([id, p]) => [tokenText(doc, id), p])])];
+  },
+});
