@@ -35,12 +35,12 @@ function strongestPreviousHead(doc) {
   return leastBy(doc.previous.flatMap((heads, layer) => heads.map((value, head) => ({ layer, head, value }))).filter((r) => isNumber(r.value)), (r) => -r.value);
 }
 
-function mostUnsure(doc, textIndex = state.text) {
-  const text = (doc.texts || [])[textIndex];
-  const at = text && text.at[text.at.length - 1];
-  if (!at || !at.prob) return null;
-  const worst = leastBy(at.prob.map((p, i) => ({ p, i })).filter(({ p }) => isNumber(p)), ({ p }) => p);
-  return worst ? { ...worst, text, top: (at.top || [])[worst.i] || [] } : null;
+// The tokens of all texts that the model gave the least, at snapshot `s` of each text (the last by default).
+function leastExpected(doc, s = Infinity) {
+  return (doc.texts || []).flatMap((text) => {
+    const at = text.at && text.at[Math.min(s, text.at.length - 1)];
+    return ((at && at.prob) || []).map((p, i) => ({ p, i, text, top: (at.top || [])[i] || [] }));
+  }).filter(({ p }) => isNumber(p)).sort((a, b) => a.p - b.p);
 }
 
 // A sentence of strings.js with its figures in bold.
@@ -63,7 +63,7 @@ function answersOf(doc) {
     : emphasized('answer.vanish.at', `h.${flow.smallest.block}`, number(flow.largest.size / flow.smallest.size, 2), `h.${flow.largest.block}`, shortName(flow.least.name))]);
   const head = strongestPreviousHead(doc);
   result.push(['answer.previous', 'attention', !head ? T('answer.unknown') : emphasized(head.value >= 0.5 ? 'answer.previous.head' : 'answer.previous.weak', `h.${head.layer}`, head.head, percent(head.value))]);
-  const unsure = mostUnsure(doc, 0);
+  const unsure = leastExpected(doc)[0];
   result.push(['answer.unsure', 'confidence', !unsure ? T('answer.unknown') : emphasized('answer.unsure.at', short(unsure.text.pieces[unsure.i], 14), unsure.i + 1, short(unsure.text.text, 30), percent(unsure.p, 1),
     unsure.top.slice(0, 3).map(([id, p]) => `${short(tokenText(doc, id), 12)} ${percent(p)}`).join(', '))]);
   return result;

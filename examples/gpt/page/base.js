@@ -33,21 +33,21 @@ const superscripts = '⁰¹²³⁴⁵⁶⁷⁸⁹';
 const powerOfTen = (exponent) =>
   '10' + String(Math.round(exponent)).replace('-', '⁻').replace(/\d/g, (d) => superscripts[d]);
 
-// What a chart can show of any text: control characters by their pictures, spaces and marks of direction visibly.
-function visible(text) {
+// What a chart can show of a token: control characters by their pictures, spaces and marks of direction visibly.
+function visible(text, space = '·') {
   return String(text).replace(/[\u0000-\u0020\u007f-\u00a0\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufffe\uffff]/gu, (c) => {
     const code = c.codePointAt(0);
     if (c === '\n') return '⏎';
-    if (c === ' ') return '·';
+    if (c === ' ') return space;
     if (code < 0x20) return String.fromCharCode(0x2400 + code);
     if (code === 0x7f) return '␡';
     return `<${code.toString(16).toUpperCase().padStart(4, '0')}>`;
   });
 }
 // The same for running text, where spaces stay spaces.
-const readable = (text) => visible(text).replace(/·/g, ' ');
+const readable = (text) => visible(text, ' ');
 function short(text, length = 28) {
-  const signs = [...visible(text)];
+  const signs = [...readable(text)];
   return signs.length > length ? signs.slice(0, length - 1).join('') + '…' : signs.join('');
 }
 
@@ -98,3 +98,12 @@ function onActivate(node, action) {
     }
   });
 }
+
+// The width of a text in pixels.
+const measure = (() => {
+  const context = document.createElement('canvas').getContext('2d');
+  return (text, font) => {
+    context.font = font;
+    return context.measureText(text).width;
+  };
+})();

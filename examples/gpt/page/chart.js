@@ -36,7 +36,7 @@ function stepTicks(scale, log, width) {
   }
   return ticks.length > 2 ? ticks : scale.ticks(4);
 }
-const stepFormat = (step) => (step >= 1000 ? d3.format('~s')(step) : d3.format('~g')(step));
+const stepFormat = (step) => (step >= 1000 && step % 100 === 0 ? d3.format('~s')(step) : count(step));
 
 function axes(svg, x, y, { width, height, margin, xTicks, yTicks, xLabel, yLabel, xFormat, yFormat }) {
   const bottom = d3.axisBottom(x).tickSizeOuter(0).tickPadding(6).tickFormat(xFormat);
@@ -82,14 +82,24 @@ function domainOf(options, axis) {
   return [options.y.zero ? Math.min(0, low) : low - room, high + room];
 }
 
+// A text cut where the room ends.
+const clipFont = () => `500 12px ${css('--sans')}`;
+function clipText(text, room) {
+  if (measure(text, clipFont()) <= room) return text;
+  let signs = [...text];
+  while (signs.length > 1 && measure(signs.join('') + '…', clipFont()) > room) signs = signs.slice(0, -1);
+  return signs.join('') + '…';
+}
+
 // options: {label, height, x: {label, log, steps, format}, y: {label, log, zero, format}, atStep,
 //   series: [{name, x, y, color, dash, width, opacity, dots, low, high, tag, quiet, outside}],
-//   rules: [{y, label, fit}], marks: [{x, label}], onPick(series)}
+//   rules: [{y, label, fit, along}], marks: [{x, label}], onPick(series)}
 // Returns a function that moves the line of the step, or null.
 function lineChart(box, options) {
   const { svg, width, height } = drawing(box, options.height || 280, options.label);
-  const tagged = options.series.some((s) => s.tag);
-  const margin = { top: 24, right: tagged ? (width > 500 ? 92 : 44) : 14, bottom: 40, left: 52 };
+  const tags = options.series.filter((s) => s.tag);
+  const room = tags.length ? Math.min(width * 0.3, 14 + d3.max(tags, (s) => measure(s.tag, clipFont()))) : 14;
+  const margin = { top: 24, right: room, bottom: 40, left: 52 };
   const bounds = [margin.left, width - margin.right];
   const xLog = options.x.log;
   const x = (options.x.steps ? stepScale(xLog) : xLog ? d3.scaleLog() : d3.scaleLinear()).domain(options.x.domain || domainOf(options, 'x')).range(bounds);
@@ -107,14 +117,14 @@ function lineChart(box, options) {
   function draw() {
     for (const layer of [ground, plot, over]) layer.selectAll('*').remove();
     axes(ground, x, y, { width, height, margin,
-      xTicks: options.x.steps ? stepTicks(x, xLog, width) : xLog ? logTicks(x.domain()) : x.ticks(Math.max(2, Math.floor(width / 110))),
+      xTicks: options.x.ticks ? options.x.ticks : options.x.steps ? stepTicks(x, xLog, width) : xLog ? logTicks(x.domain()) : x.ticks(Math.max(2, Math.floor(width / 110))),
       yTicks: options.y.log ? logTicks(y.domain()) : y.ticks(Math.max(3, Math.floor(height / 55))),
       xLabel: options.x.label, yLabel: options.y.label,
       xFormat: options.x.format || (options.x.steps ? stepFormat : xLog ? logFormat : d3.format('~g')), yFormat: options.y.format || (options.y.log ? logFormat : d3.format('~g')) });
     const ruleRows = (options.rules || []).filter((r) => isNumber(r.y) && y(r.y) >= margin.top - 6 && y(r.y) <= height - margin.bottom);
     for (const rule of ruleRows) {
       plot.append('line').attr('class', 'rule').attr('x1', bounds[0]).attr('x2', bounds[1]).attr('y1', y(rule.y)).attr('y2', y(rule.y));
-      over.append('text').attr('class', 'note').attr('x', rule.left ? bounds[0] + 6 : bounds[1] - 4).attr('y', y(rule.y) - 4).attr('text-anchor', rule.left ? 'start' : 'end').text(rule.label);
+      over.append('text').attr('class', 'note').attr('x', bounds[0] + 8 + (rule.along || 0) * (bounds[1] - bounds[0])).attr('y', y(rule.y) - 4).text(rule.label);
     }
     for (const mark of options.marks || []) {
       if (!isNumber(mark.x) || x(mark.x) < bounds[0] - 1 || x(mark.x) > bounds[1] + 1) continue;
@@ -135,18 +145,18 @@ function lineChart(box, options) {
         plot.append('g').selectAll('circle').data(at.filter((i) => ok(0, i))).join('circle').attr('class', 'dot').attr('cx', (i) => x(s.x[i])).attr('cy', (i) => y(s.y[i])).attr('r', 3.2).attr('fill', s.color);
       }
     }
-    tags();
+    nameLines();
   }
   // Names at the lines' ends, moved apart where they would overlap.
-  function tags() {
-    const rows = options.series.filter((s) => s.tag).map((s) => {
+  function nameLines() {
+    const rows = tags.map((s) => {
       const last = d3.range(s.x.length).filter((i) => drawable(s)(0, i) && s.x[i] <= x.domain()[1]).pop();
       return last === undefined ? null : { s, y: y(s.y[last]) };
     }).filter(Boolean).sort((a, b) => a.y - b.y);
     for (let i = 1; i < rows.length; i++) rows[i].y = Math.max(rows[i].y, rows[i - 1].y + 13);
     const over_ = rows.length ? rows[rows.length - 1].y - (height - margin.bottom) : 0;
     if (over_ > 0) rows.forEach((row) => { row.y -= over_; });
-    for (const { s, y: at } of rows) over.append('text').attr('class', 'tag').attr('x', bounds[1] + 6).attr('y', at + 4).style('fill', s.color).text(width > 500 ? s.tag : short(s.tag, 6));
+    for (const { s, y: at } of rows) over.append('text').attr('class', 'tag').attr('x', bounds[1] + 6).attr('y', at + 4).style('fill', s.color).text(clipText(s.tag, room - 8));
   }
   draw();
   moveStep();

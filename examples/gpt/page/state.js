@@ -12,6 +12,7 @@ const state = {
   weight: 0,           // which weight of one_step
   node: null,          // which node of the graph
   logX: true,
+  perWeight: true,     // gradient norms over the root of the matrix's size
   language: stored('language') || ((navigator.language || 'en').toLowerCase().startsWith('ko') ? 'ko' : 'en'),
   theme: stored('theme') || 'auto',
 };

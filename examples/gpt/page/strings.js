@@ -82,7 +82,7 @@ const STRINGS = {
   'updates.aria': ['Ratio of update to weight for each matrix: {0}', '행렬마다 가중치에 대한 갱신의 비율: {0}'],
 
   'flow.title': ['Gradient flow', '그래디언트의 흐름'],
-  'flow.look': ['Each row is a matrix, from the input (top) to the output; dark is a large gradient. A row that pales toward the left blocks is where gradients vanish; a dark flash is a step that would have exploded. Press Enter on a row for its histogram.', '한 줄이 행렬 하나이고 위가 입력 쪽입니다. 진할수록 그래디언트가 큽니다. 옅은 줄이 그래디언트가 사라지는 곳이고, 번쩍이는 진한 칸은 폭발할 뻔한 스텝입니다. 줄을 누르면 히스토그램으로 갑니다.'],
+  'flow.look': ['Each row is a matrix, from the input (top) to the output; dark is a large gradient. A pale row is a matrix that gradients hardly reach: there they vanish. A dark flash is a step that would have exploded. Choose a row to see its histogram.', '한 줄이 행렬 하나이고 위가 입력 쪽입니다. 진할수록 그래디언트가 큽니다. 옅은 줄이 그래디언트가 사라지는 곳이고, 번쩍이는 진한 칸은 폭발할 뻔한 스텝입니다. 줄을 누르면 히스토그램으로 갑니다.'],
   'flow.missing': ['Gradient norms are missing: the run has no record.jsonl. Train again with gpt train (without --record off).', '그래디언트 크기가 없습니다. 학습 폴더에 record.jsonl이 없습니다. --record off 없이 gpt train으로 다시 학습하세요.'],
   'flow.per_weight': ['Per weight', '가중치 하나당'],
   'flow.norm': ['gradient norm', '그래디언트 노름'],
@@ -142,7 +142,7 @@ const STRINGS = {
   'confidence.came': ['this came', '실제로 온 것'],
   'confidence.first': ['The first token is given', '첫 토큰은 주어집니다'],
   'confidence.nats': ['surprise, nats', '놀라움, nats'],
-  'confidence.worst': ['What it expected least', '가장 예상하지 못한 곳'],
+  'confidence.worst': ['What it expected least, in all texts', '모든 텍스트에서 가장 예상하지 못한 곳'],
   'confidence.rather': ['rather', '대신'],
   'confidence.mean': ['On average {0} nats per token, as if {1} went to each token that came.', '평균 토큰당 {0} nats로, 실제로 온 토큰마다 {1}를 준 셈입니다.'],
   'confidence.aria': ['Probability of each token of “{0}”', '“{0}”의 토큰별 확률'],

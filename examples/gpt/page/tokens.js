@@ -1,21 +1,14 @@
 // A text as a row of tokens that wraps, each in a box: for attention, confidence, blame and the samples.
 
-const measure = (() => {
-  const context = document.createElement('canvas').getContext('2d');
-  return (text, font) => {
-    context.font = font;
-    return context.measureText(text).width;
-  };
-})();
-
 // options: {label, pieces, fill(i), ink(i), tip(i), under(i) -> text below, onPick(i), onHover(i), picked}
 function tokenRow(box, options) {
   const width = Math.max(220, Math.floor(box.getBoundingClientRect().width));
   const font = `15px ${css('--mono')}`, line = options.under ? 50 : 34;
   let x = 1, row = 0;
-  const places = options.pieces.map((piece) => {
+  const places = options.pieces.map((piece, i) => {
     const text = short(piece, 40);
-    const own = Math.max(options.under ? 34 : 22, Math.ceil(measure(text, font)) + 12);
+    const under = options.under ? measure(options.under(i), `11px ${css('--mono')}`) + 4 : 0;
+    const own = Math.ceil(Math.max(options.under ? 34 : 22, under, measure(text, font) + 12));
     if (x + own > width && x > 1) { x = 1; row++; }
     const place = { text, x, y: row * line + 2, width: own };
     x += own + 3;

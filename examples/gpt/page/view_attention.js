@@ -6,7 +6,7 @@ function textAt(doc) {
   const text = texts[Math.min(state.text, texts.length - 1)];
   if (!text) return null;
   const i = Math.min(text.at.length - 1, Math.max(0, indexAtStep(doc.snapshots, state.step)));
-  return { text, at: text.at[i], step: text.live ? null : (doc.snapshots || [])[i], pieces: text.pieces.map(visible) };
+  return { text, at: text.at[i], step: text.live ? null : (doc.snapshots || [])[i], pieces: text.pieces.map((piece) => visible(piece)) };
 }
 const hasTexts = (part) => (doc) => present(doc.texts) && doc.texts.some((t) => t.at && t.at.some((a) => a && a[part]));
 const textViews = ['attention', 'sharpen', 'confidence', 'lens'];

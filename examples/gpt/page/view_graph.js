@@ -7,7 +7,7 @@ const spread = (node, way) => (node[way] && isNumber(node[way].std) && node[way]
 function graphColor(node) {
   if (isLeaf(node)) return css('--heat0');
   const { block, kind } = matrixParts(`${node.module || ''}`);
-  return block === null ? css('--wash') : d3.interpolateLab(css('--wash'), /attn/.test(kind) ? css('--s6') : css('--s3'))(0.35);
+  return block === null ? css('--wash') : d3.interpolateLab(css('--wash'), /attn/.test(kind) ? css('--s6') : css('--s3'))(0.22);
 }
 
 function graphRows(doc) {
@@ -18,7 +18,7 @@ function drawGraph(box, doc) {
   const nodes = graphRows(doc);
   const width = Math.max(260, Math.floor(box.getBoundingClientRect().width));
   const narrow = width < 560, line = 24, top = 34;
-  const gutter = narrow ? 44 : 86, bars = narrow ? 62 : Math.min(190, width * 0.17), labelLeft = gutter + 6;
+  const gutter = narrow ? 44 : 86, bars = narrow ? 62 : Math.min(240, width * 0.24), labelLeft = gutter + 6;
   const forwardLeft = width - 2 * bars - 22, backwardLeft = width - bars - 4;
   const { svg } = drawing(box, top + nodes.length * line + 8, T('graph.aria', count(nodes.length)), width);
   const y = new Map(nodes.map((n, i) => [n.id, top + i * line + line / 2]));
@@ -54,14 +54,6 @@ function drawGraph(box, doc) {
   return { svg, rows, nodes, y, light, lines };
 }
 
-function clipText(text, room) {
-  const font = '12px Inter, sans-serif';
-  if (measure(text, font) <= room) return text;
-  let signs = [...text];
-  while (signs.length > 1 && measure(signs.join('') + '…', font) > room) signs = signs.slice(0, -1);
-  return signs.join('') + '…';
-}
-
 // The first values of the chosen node, forward and backward.
 function nodeValues(box, node) {
   box.replaceChildren(el('div', { class: 'caption' }, el('b', {}, `${visible(node.op)} ${short(node.module || '', 40)}`), ` – ${T('graph.values')}`));
@@ -71,14 +63,14 @@ function nodeValues(box, node) {
     const values = node[way] && (node[way].values || []).filter(isNumber);
     const cell = el('div', {});
     parts.append(cell);
-    cell.append(el('div', { class: 'caption' }, T(`graph.${way}`)));
+    cell.append(el('div', { class: 'caption' }, T(`graph.${way}_short`)));
     if (!values || !values.length) { cell.append(el('div', { class: 'caption' }, T('graph.nothing'))); continue; }
-    const { svg, width, height } = drawing(cell, 110, `${T(`graph.${way}`)}: ${values.map((v) => number(v, 3)).join(', ')}`);
+    const { svg, width, height } = drawing(cell, 110, `${T(`graph.${way}_short`)}: ${values.map((v) => number(v, 3)).join(', ')}`);
     const x = d3.scaleBand().domain(d3.range(values.length)).range([58, width - 6]).padding(0.15);
     const y = d3.scaleLinear().domain([Math.min(0, d3.min(values)), Math.max(0, d3.max(values))]).nice().range([height - 8, 8]);
     svg.append('g').attr('class', 'axis grid').attr('transform', 'translate(58,0)').call(d3.axisLeft(y).ticks(3).tickSize(-(width - 64)).tickFormat((v) => number(v, 2)));
     svg.append('g').selectAll('rect').data(values).join('rect').attr('class', 'bar').attr('x', (_, i) => x(i)).attr('width', x.bandwidth()).attr('y', (v) => Math.min(y(0), y(v))).attr('height', (v) => Math.max(0.5, Math.abs(y(v) - y(0)))).attr('fill', color)
-      .each(function (v, i) { this.addEventListener('pointermove', (event) => tip.show(event.clientX, event.clientY, [`[${i}]`, [T(`graph.${way}`), number(v, 5)]])); this.addEventListener('pointerleave', () => tip.hide()); });
+      .each(function (v, i) { this.addEventListener('pointermove', (event) => tip.show(event.clientX, event.clientY, [`[${i}]`, [T(`graph.${way}_short`), number(v, 5)]])); this.addEventListener('pointerleave', () => tip.hide()); });
   }
 }
 

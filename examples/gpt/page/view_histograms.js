@@ -1,27 +1,49 @@
 // How weights and gradients are spread, and how that moved: all matrices at the slider's step, and one over all steps.
 
-// Only bins that some matrix uses, so that the picture fills its width.
-function usedBins(doc, part) {
+// Only bins that some matrix uses; those around zero that hold next to nothing become one, so that the rest has room.
+const compactCache = new WeakMap();
+function compactHistograms(doc, part) {
+  const cached = compactCache.get(doc) || {};
+  if (cached[part] !== undefined) return cached[part];
+  const { edges, step } = doc.histograms;
   const rows = doc.histograms[part] || [];
-  const bins = doc.histograms.edges.length - 1;
-  let low = bins, high = 0;
-  for (const steps of rows) for (const row of steps || []) if (row) row.forEach((n, b) => { if (n > 0) { low = Math.min(low, b); high = Math.max(high, b); } });
-  return low <= high ? [Math.max(0, low - 1), Math.min(bins - 1, high + 1)] : null;
+  const used = new Array(edges.length - 1).fill(0);
+  for (const row of rows.flat().filter(Boolean)) {
+    const total = d3.sum(row) || 1;
+    row.forEach((n, b) => { used[b] = Math.max(used[b], n / total); });
+  }
+  const low = used.findIndex((u) => u > 0), high = used.length - 1 - [...used].reverse().findIndex((u) => u > 0);
+  const zero = edges.findIndex((edge, b) => edge < 0 && edges[b + 1] > 0 || edge === 0);
+  let result = null;
+  if (low >= 0) {
+    let from = zero, to = zero;
+    while (from > low && used[from - 1] < 0.004) from--;
+    while (to < high && used[to + 1] < 0.004) to++;
+    const groups = [...d3.range(Math.max(0, low - 1), from).map((b) => [b, b]), [from, to], ...d3.range(to + 1, Math.min(used.length - 1, high + 1) + 1).map((b) => [b, b])];
+    result = { step, bounds: groups.map(([a, b]) => [edges[a], edges[b + 1]]), rows: rows.map((steps) => (steps || []).map((row) => row && groups.map(([a, b]) => d3.sum(row.slice(a, b + 1))))) };
+  }
+  compactCache.set(doc, { ...cached, [part]: result });
+  return result;
 }
 
-const edgeText = (edges, b) => `${number(edges[b], 2)} … ${number(edges[b + 1], 2)}`;
-
-// Ticks at some of the edges that are powers of ten.
-function edgeTicks(edges, [low, high], most) {
-  const all = d3.range(low, high + 1).filter((b) => edges[b] !== 0 && Math.abs(Math.log10(Math.abs(edges[b])) % 1) < 1e-3);
-  const every = Math.ceil(all.length / most);
-  return all.filter((b, i) => i % every === 0);
-}
+const binText = ([from, to]) => `${number(from, 2)} … ${number(to, 2)}`;
 const edgeLabel = (edge) => (edge < 0 ? '−' : '') + powerOfTen(Math.log10(Math.abs(edge)));
 
-function histogramSmall(box, doc, i, part, bins) {
-  const { edges, step } = doc.histograms;
-  const rows = (doc.histograms[part] || [])[i] || [];
+// Ticks at bins that begin at a power of ten, as many as there is room for, and at the bin of zero.
+function binAxis(svg, x, bounds, y) {
+  const zero = bounds.findIndex(([from, to]) => from < 0 && to > 0);
+  const ticks = [];
+  if (zero >= 0) ticks.push([zero + 0.5, '0']);
+  const near = (at) => ticks.every(([other]) => Math.abs(x(other) - x(at)) > 38);
+  const places = d3.range(bounds.length).filter((b) => bounds[b][0] !== 0 && Math.abs(Math.log10(Math.abs(bounds[b][0])) % 1) < 1e-3 && b !== zero);
+  for (const b of places.sort((a, c) => Math.abs(Math.log10(Math.abs(bounds[c][0]))) % 2 - Math.abs(Math.log10(Math.abs(bounds[a][0]))) % 2)) if (near(b)) ticks.push([b, edgeLabel(bounds[b][0])]);
+  const label = new Map(ticks);
+  svg.append('g').attr('class', 'axis').attr('transform', `translate(0,${y})`).call(d3.axisBottom(x).tickValues(ticks.map(([at]) => at)).tickFormat((at) => label.get(at)).tickSize(3));
+}
+
+function histogramSmall(box, doc, i, part, { step, bounds, rows: all }) {
+  const rows = all[i] || [];
+  const last = bounds.length - 1;
   const at = indexAtStep(step, state.step);
   const shown = rows[at] || rows.find((row) => row);
   if (!shown) return;
@@ -30,25 +52,25 @@ function histogramSmall(box, doc, i, part, bins) {
   box.append(cell);
   cell.append(el('div', { class: 'caption' }, el('b', {}, shortName(doc.matrices[i].name))));
   const { svg, width, height } = drawing(cell, 96, `${shortName(doc.matrices[i].name)}: ${T(`histograms.${part}`)}`);
-  const x = d3.scaleLinear().domain([bins[0], bins[1] + 1]).range([6, width - 6]);
+  const x = d3.scaleLinear().domain([0, bounds.length]).range([6, width - 6]);
   const share = (row) => { const total = d3.sum(row) || 1; return row.map((n) => n / total); };
   const now = share(shown), first = share(start);
   const y = d3.scaleLinear().domain([0, Math.max(d3.max(now), d3.max(first))]).range([height - 20, 4]);
   const line = d3.area().curve(d3.curveStepAfter).x((b) => x(b)).y0(y(0));
-  const places = d3.range(bins[0], bins[1] + 2);
+  const places = d3.range(bounds.length + 1);
   svg.append('path').attr('class', 'band-full').attr('fill', css('--s1')).attr('opacity', 0.75).attr('d', line.y1((b) => y(now[b] || 0))(places));
   svg.append('path').attr('class', 'line').attr('stroke', css('--s2')).attr('stroke-width', 1.2).attr('d', d3.line().curve(d3.curveStepAfter).x((b) => x(b)).y((b) => y(first[b] || 0))(places));
-  svg.append('g').attr('class', 'axis').attr('transform', `translate(0,${height - 20})`).call(d3.axisBottom(x).tickValues(edgeTicks(edges, bins, 5)).tickFormat((b) => edgeLabel(edges[b])).tickSize(3));
+  binAxis(svg, x, bounds, height - 20);
   const node = svg.node();
-  let bin = Math.round((bins[0] + bins[1]) / 2);
+  let bin = Math.round(last / 2);
   const show = (b, px, py, aloud) => {
-    const lines = [`${shortName(doc.matrices[i].name)}, ${T('step')} ${count(step[at])}`, edgeText(edges, b), [T('histograms.share'), percent(now[b], 2), css('--s1')], [T('histograms.count'), count(shown[b])], [T('histograms.start'), percent(first[b], 2), css('--s2')]];
+    const lines = [`${shortName(doc.matrices[i].name)}, ${T('step')} ${count(step[at])}`, binText(bounds[b]), [T('histograms.share'), percent(now[b], 2), css('--s1')], [T('histograms.count'), count(shown[b])], [T('histograms.start'), percent(first[b], 2), css('--s2')]];
     tip.show(px, py, lines);
     if (aloud) tip.say(lines);
   };
   node.addEventListener('pointermove', (event) => {
     const b = Math.floor(x.invert(event.clientX - node.getBoundingClientRect().left));
-    if (b >= bins[0] && b <= bins[1]) show(b, event.clientX, event.clientY); else tip.hide();
+    if (b >= 0 && b <= last) show(b, event.clientX, event.clientY); else tip.hide();
   });
   node.addEventListener('pointerleave', () => tip.hide());
   node.addEventListener('blur', () => tip.hide());
@@ -58,37 +80,36 @@ function histogramSmall(box, doc, i, part, bins) {
     if (event.key === 'Enter') { state.matrix = i; return refresh(['histograms']); }
     if (!by) return;
     event.preventDefault();
-    bin = Math.max(bins[0], Math.min(bins[1], bin + by));
+    bin = Math.max(0, Math.min(last, bin + by));
     const frameBox = node.getBoundingClientRect();
     show(bin, frameBox.left + x(bin), frameBox.top, true);
   });
 }
 
 // The latest step at the top, each step a ridge.
-function histogramRidges(box, doc, i, part, bins) {
-  const { edges, step } = doc.histograms;
-  const ridges = d3.range(step.length).filter((s) => ((doc.histograms[part] || [])[i] || [])[s]).reverse();
+function histogramRidges(box, doc, i, part, { step, bounds, rows }) {
+  const ridges = d3.range(step.length).filter((s) => (rows[i] || [])[s]).reverse();
   const gap = 24, top = 46;
   const { svg, width, height } = drawing(box, top + ridges.length * gap + 26, T('histograms.ridges', shortName(doc.matrices[i].name)));
-  const x = d3.scaleLinear().domain([bins[0], bins[1] + 1]).range([58, width - 10]);
-  const places = d3.range(bins[0], bins[1] + 1);
+  const x = d3.scaleLinear().domain([0, bounds.length]).range([58, width - 10]);
+  const places = d3.range(bounds.length);
   const heat = d3.scaleLinear().domain([0, Math.max(1, ridges.length - 1)]).range([css('--s1'), css('--s6')]).interpolate(d3.interpolateLab);
   const chosen = indexAtStep(step, state.step);
   ridges.forEach((s, r) => {
-    const row = doc.histograms[part][i][s], most = d3.max(row) || 1;
+    const row = rows[i][s], most = d3.max(row) || 1;
     const base = top + r * gap + gap - 4;
     const y = d3.scaleLinear().domain([0, most]).range([base, base - 42]);
     svg.append('path').attr('class', 'ridge').attr('fill', heat(r)).attr('fill-opacity', 0.72).attr('stroke', s === chosen ? css('--ink') : css('--card')).attr('stroke-width', s === chosen ? 1.6 : 1)
       .attr('d', d3.area().curve(d3.curveBasis).x((b) => x(b + 0.5)).y0(base).y1((b) => y(row[b]))(places));
     svg.append('text').attr('class', 'label').attr('x', 50).attr('y', base).attr('text-anchor', 'end').text(stepFormat(step[s]));
   });
-  svg.append('g').attr('class', 'axis').attr('transform', `translate(0,${height - 26})`).call(d3.axisBottom(x).tickValues(edgeTicks(edges, bins, width > 500 ? 10 : 5)).tickFormat((b) => edgeLabel(edges[b])).tickSize(4));
+  binAxis(svg, x, bounds, height - 26);
   const node = svg.node();
   node.addEventListener('pointermove', (event) => {
     const frameBox = node.getBoundingClientRect();
     const b = Math.floor(x.invert(event.clientX - frameBox.left)), r = Math.floor((event.clientY - frameBox.top - top + 4) / gap);
-    if (b < bins[0] || b > bins[1] || r < 0 || r >= ridges.length) return tip.hide();
-    tip.show(event.clientX, event.clientY, [`${T('step')} ${count(step[ridges[r]])}`, edgeText(edges, b), [T('histograms.count'), count(doc.histograms[part][i][ridges[r]][b])]]);
+    if (b < 0 || b >= bounds.length || r < 0 || r >= ridges.length) return tip.hide();
+    tip.show(event.clientX, event.clientY, [`${T('step')} ${count(step[ridges[r]])}`, binText(bounds[b]), [T('histograms.count'), count(rows[i][ridges[r]][b])]]);
   });
   node.addEventListener('pointerleave', () => tip.hide());
 }
@@ -103,7 +124,7 @@ view({
   },
   draw(box, doc) {
     const part = state.histogramPart || 'weights';
-    const bins = usedBins(doc, part);
+    const bins = compactHistograms(doc, part);
     if (!bins) { box.append(el('div', { class: 'absent' }, T('histograms.missing'))); return null; }
     const i = Math.min(state.matrix, doc.matrices.length - 1);
     const at = indexAtStep(doc.histograms.step, state.step);

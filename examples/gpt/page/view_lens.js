@@ -13,7 +13,7 @@ view({
     colorKey(box, heat, [0, 1], ['0 %', '100 %']);
     const left = 62, wide = Math.floor(box.getBoundingClientRect().width) - left - 6;
     const longest = d3.max(lens.flat(), (top) => (top && top[0] ? [...tokenText(doc, top[0][0])].length : 1)) || 1;
-    const cell = Math.max(26, Math.min(92, 10 + 8 * Math.min(longest, 8)));
+    const cell = Math.max(38, Math.min(92, 14 + 8 * Math.min(longest, 8)));
     const columns = Math.max(3, Math.floor(wide / cell));
     // Layers upward as in the model's picture; long texts go on below.
     for (let from = 0; from < tokens; from += columns) {
@@ -43,5 +43,5 @@ function residualChart(box, doc, now) {
   const series = [{ name: `${T('snapshot')} ${isNumber(now.step) ? count(now.step) : T('now')}`, x, ...summary(residual), color: css('--s1'), dots: true }];
   if (start !== now.at && start && start.residual) series.push({ name: T('histograms.start'), x, ...summary(start.residual), color: css('--s2'), dash: '5 4' });
   legend(box, series.map((s) => ({ name: s.name, color: s.color, dash: s.dash })));
-  lineChart(box, { label: T('lens.residual'), height: 210, x: { label: T('lens.depth'), format: (d) => (Number.isInteger(d) ? (d === 0 ? T('lens.embedding') : `h.${d - 1}`) : '') }, y: { label: T('lens.norm'), log: true }, series });
+  lineChart(box, { label: T('lens.residual'), height: 210, x: { label: T('lens.depth'), ticks: x.filter((d) => d % Math.ceil(x.length / 13) === 0), format: (d) => (Number.isInteger(d) ? (d === 0 ? T('lens.embedding') : `h.${d - 1}`) : '') }, y: { label: T('lens.norm'), log: true }, series });
 }

@@ -15,7 +15,7 @@ view({
       if (loss.held_out && present(loss.held_out.step)) series.push({ name: T('loss.held_out') + of, x: loss.held_out.step, y: loss.held_out.loss, color: colors[1], width: 2, dots: true, dash });
       const { uniform, unigram, bigram } = doc.baselines || {};
       for (const [value, key] of [[uniform, 'loss.uniform'], [unigram, 'loss.unigram'], [bigram, 'loss.bigram']]) {
-        if (isNumber(value) && !rules.some((r) => Math.abs(r.y - value) < 0.005)) rules.push({ y: value, label: `${T(key)} ${number(value)}`, left: run > 0 });
+        if (isNumber(value) && !rules.some((r) => Math.abs(r.y - value) < 0.005)) rules.push({ y: value, label: `${T(key)} ${number(value)}`, along: key === 'loss.uniform' ? 0.55 : run * 0.3 });
       }
       if (docs.length === 1 && doc.run && isNumber(doc.run.best_step)) marks.push({ x: doc.run.best_step, label: T('loss.best') });
       const stopped = whenItStopped(doc);

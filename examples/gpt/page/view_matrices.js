@@ -24,6 +24,12 @@ function calm(values) {
   return values.map((v, i) => d3.median(values.slice(Math.max(0, i - 4), i + 5).filter((x) => isNumber(x))) ?? null);
 }
 
+// A schedule that ends at 0 pulls the last ratios to 0: they leave the picture at the bottom.
+function ratioDomain(series) {
+  const all = series.flatMap((s) => s.y).filter((v) => isNumber(v) && v > 0).sort((a, b) => a - b);
+  return [Math.min(5e-4, d3.quantile(all, 0.03) ?? 1e-4) / 1.5, Math.max(2e-3, d3.max(all) ?? 1e-2) * 1.3];
+}
+
 const matrixCsv = (part) => (doc) => [['step', ...doc.matrices.map((m) => m.name)], ...doc.per_matrix.step.map((step, s) => [step, ...doc.matrices.map((_, i) => (doc.per_matrix[part][i] || [])[s])])];
 
 view({
@@ -33,8 +39,8 @@ view({
   draw(box, doc) {
     const series = matrixSeries(doc, 'update_ratio').map((s) => (state.rawRatios ? s : { ...s, y: calm(s.y) }));
     if (!series.some((s) => s.tag)) legend(box, [[css('--s6'), T('block.first')], [css('--s2'), T('block.last')], [css('--s8'), T('block.none')]].map(([color, name]) => ({ color, name })));
-    return lineChart(box, { label: T('updates.aria', runName(doc)), height: 360, x: { label: T('step'), steps: true, log: state.logX }, y: { label: T('updates.axis'), log: true },
-      series, rules: [{ y: 1e-3, label: T('updates.rule'), left: true }], atStep: true });
+    return lineChart(box, { label: T('updates.aria', runName(doc)), height: 360, x: { label: T('step'), steps: true, log: state.logX }, y: { label: T('updates.axis'), log: true, domain: ratioDomain(series) },
+      series, rules: [{ y: 1e-3, label: T('updates.rule') }], atStep: true });
   },
   csv: matrixCsv('update_ratio'),
 });

@@ -30,7 +30,7 @@ view({
     let y = 6;
     const laid = rows.map((sample) => {
       const texts = sample.texts || [];
-      const joined = texts.every((t) => [...t].length < 80) ? texts.map((t) => readable(t)).join('   ') : readable(texts[0] || '');
+      const joined = texts.every((t) => [...t].length < 80) ? texts.map((t) => readable(t)).join('    ') : readable(texts[0] || '');
       const lines = wrapped(joined, boxWidth - left - 10, font).slice(0, sample === chosen ? 14 : 4);
       const place = { sample, lines, y, height: Math.max(1, lines.length) * line + 10 };
       y += place.height + 4;

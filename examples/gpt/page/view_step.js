@@ -48,7 +48,7 @@ function stepWork(doc, w) {
 }
 
 function blame(box, doc, w) {
-  const pieces = (doc.one_step.pieces || []).map(visible);
+  const pieces = (doc.one_step.pieces || []).map((piece) => visible(piece));
   const values = w.blame || [];
   if (!values.some(isNumber)) return;
   const most = d3.max(values, (v) => Math.abs(v)) || 1;
@@ -78,7 +78,7 @@ view({
     const own = doc.one_step.weights;
     const w = own.find((o) => chosen && o.name === chosen.name && o.row === chosen.row && o.col === chosen.col) || own[0];
     const at = doc.one_step;
-    box.append(el('div', { class: 'caption' }, T('step.of', count(at.step), number(at.loss), number(at.lr)), ' ', el('bdi', {}, short((at.pieces || []).map(visible).join(''), 60))));
+    box.append(el('div', { class: 'caption' }, T('step.of', count(at.step), number(at.loss), number(at.lr)), ' ', el('bdi', {}, short((at.pieces || []).map((piece) => visible(piece)).join(''), 60))));
     const parts = el('div', { class: 'split' }), left = el('div', {}), right = el('div', {});
     parts.append(left, right);
     box.append(parts);
