@@ -26,7 +26,7 @@ function number(x, digits = 4) {
   if (Number.isInteger(x)) return x.toLocaleString('en').replace('-', '−');
   return String(Number(x.toPrecision(digits))).replace('-', '−');
 }
-const percent = (x, digits = 0) => (isNumber(x) ? `${(100 * x).toFixed(x !== 0 && Math.abs(x) < 0.0995 && digits === 0 ? 1 : digits)} %` : '–');
+const percent = (x, digits = 0) => (isNumber(x) ? `${(100 * x).toFixed(x !== 0 && Math.abs(x) < 0.0995 && digits === 0 ? 1 : digits)}\u00a0%` : '–');
 const count = (n) => (isNumber(n) ? Math.round(n).toLocaleString('en') : '–');
 
 const superscripts = '⁰¹²³⁴⁵⁶⁷⁸⁹';

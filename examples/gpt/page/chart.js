@@ -63,7 +63,7 @@ function logTicks([low, high]) {
   }
   return ticks;
 }
-const logFormat = (value) => (value >= 0.1 && value < 10000 ? d3.format('~g')(value) : Number.isInteger(Math.log10(value) + 1e-12) || Math.abs(Math.log10(value) % 1) < 1e-9 ? powerOfTen(Math.log10(value)) : value.toExponential(0).replace('-', '−'));
+const logFormat = (value) => (value >= 0.0099 && value < 10000 ? d3.format('~g')(value) : Number.isInteger(Math.log10(value) + 1e-12) || Math.abs(Math.log10(value) % 1) < 1e-9 ? powerOfTen(Math.log10(value)) : value.toExponential(0).replace('-', '−'));
 
 function domainOf(options, axis) {
   const values = [];
@@ -126,11 +126,11 @@ function lineChart(box, options) {
       plot.append('line').attr('class', 'rule').attr('x1', bounds[0]).attr('x2', bounds[1]).attr('y1', y(rule.y)).attr('y2', y(rule.y));
       over.append('text').attr('class', 'note').attr('x', bounds[0] + 8 + (rule.along || 0) * (bounds[1] - bounds[0])).attr('y', y(rule.y) - 4).text(rule.label);
     }
-    for (const mark of options.marks || []) {
+    for (const [i, mark] of (options.marks || []).entries()) {
       if (!isNumber(mark.x) || x(mark.x) < bounds[0] - 1 || x(mark.x) > bounds[1] + 1) continue;
       plot.append('line').attr('class', 'mark').attr('x1', x(mark.x)).attr('x2', x(mark.x)).attr('y1', margin.top).attr('y2', height - margin.bottom);
       const late = x(mark.x) > (bounds[0] + bounds[1]) / 2;
-      over.append('text').attr('class', 'note').attr('x', x(mark.x) + (late ? -5 : 5)).attr('y', margin.top + 2).attr('text-anchor', late ? 'end' : 'start').text(mark.label);
+      over.append('text').attr('class', 'note').attr('x', x(mark.x) + (late ? -5 : 5)).attr('y', margin.top + 2 + 14 * i).attr('text-anchor', late ? 'end' : 'start').text(mark.label);
     }
     for (const s of options.series) {
       const at = d3.range(s.x.length);

@@ -17,7 +17,7 @@ function heatGrid(box, options) {
     paintCells(svg, options, { left, top, width: cellWidth * columns, height: cellHeight * rows });
   } else {
     const gap = cellWidth > 8 && cellHeight > 8 ? 1 : 0;
-    svg.append('g').selectAll('rect').data(cells).join('rect').attr('class', 'cell').attr('x', ([, j]) => x(j)).attr('y', ([i]) => y(i))
+    svg.append('g').selectAll('rect').data(cells).join('rect').attr('class', gap ? null : 'cell').attr('x', ([, j]) => x(j)).attr('y', ([i]) => y(i))
       .attr('width', x.bandwidth() - gap).attr('height', y.bandwidth() - gap).attr('rx', gap ? 2 : 0).attr('fill', ([i, j]) => options.color(options.value(i, j)));
   }
   if (options.text && cellWidth >= 18) {

@@ -102,11 +102,10 @@ function drawView(id, entry) {
     } else {
       const sides = compared() ? el('div', { class: 'sides' }) : body;
       if (compared()) body.append(sides);
-      for (const doc of having) {
-        const side = compared() ? el('div', { class: 'side' }, el('div', { class: 'of' }, runName(doc))) : el('div', { class: 'side' });
-        sides.append(side);
-        moves.push(definition.draw(side, doc));
-      }
+      // All sides first: a drawing is as wide as its side.
+      const boxes = having.map((doc) => el('div', { class: 'side' }, compared() ? el('div', { class: 'of' }, runName(doc)) : null));
+      sides.append(...boxes);
+      having.forEach((doc, i) => moves.push(definition.draw(boxes[i], doc)));
     }
   }
   for (const doc of state.runs) if (!having.includes(doc)) body.append(absent(definition, doc));

@@ -3,7 +3,7 @@
 const STRINGS = {
   skip: ['To the views', '본문으로 건너뛰기'],
   nav: ['Views', '보기 목록'],
-  against: ['and', '와(과)'],
+  against: ['and', '·'],
   running: ['still running', '학습하는 중'],
   light: ['Light', '밝게'],
   dark: ['Dark', '어둡게'],

@@ -74,11 +74,12 @@ function headLarge(box, doc, now) {
   if (!attention) return;
   const heat = sequential();
   const pieces = now.pieces.slice(0, attention.T);
-  const room = Math.floor(box.getBoundingClientRect().width) - 78;
-  const cell = Math.max(9, Math.min(34, Math.floor(room / attention.T)));
+  const left = 12 + Math.ceil(d3.max(pieces, (p) => measure(short(p, 8), clipFont())));
+  const room = Math.floor(box.getBoundingClientRect().width) - left - 8;
+  const cell = Math.max(4, Math.min(36, Math.floor(room / attention.T)));
   const scroll = el('div', { class: 'scroll' });
   box.append(el('div', { class: 'caption' }, el('b', {}, T('attention.tile', state.layer, state.head)), ` – ${T('attention.rows')}`), scroll);
-  heatGrid(scroll, { label: T('attention.aria', state.layer, state.head, runName(doc)), rows: pieces.map((p) => short(p, 8)), columns: pieces.map((p) => short(p, cell > 24 ? 4 : 2)), left: 70, top: 26, cell: [cell, cell],
+  heatGrid(scroll, { label: T('attention.aria', state.layer, state.head, runName(doc)), rows: pieces.map((p) => short(p, 8)), columns: pieces.map((p) => short(p, cell > 24 ? 4 : 2)), left, top: 26, cell: [cell, cell],
     value: (i, j) => (j <= i ? attention.at(i, j) : null), color: (v) => heat(Math.sqrt(v)), text: (i, j) => (cell >= 28 ? Math.round(100 * attention.at(i, j)) : ''),
     tip: (i, j) => [`${short(pieces[i], 16)} (${i + 1}) → ${short(pieces[j], 16)} (${j + 1})`, [T('attention.weight'), percent(attention.at(i, j), 1)]], onHover: (i) => strip(i) });
   const heading = el('div', { class: 'caption' });

@@ -14,14 +14,15 @@ function worstTokens(box, doc, now) {
   const left = 150, line = 26;
   const { svg, width } = drawing(box, rows.length * line + 8, T('confidence.worst'));
   const x = d3.scaleLinear().domain([0, 1]).range([0, Math.max(60, width - left - 190)]);
-  const color = sureness();
   rows.forEach(({ p, i, text, top }, r) => {
     const pieces = text.pieces.map((piece) => visible(piece));
     const y = 4 + r * line;
     const row = svg.append('g');
     row.append('text').attr('x', left - 10).attr('y', y + 16).attr('text-anchor', 'end').text(`${[...pieces.slice(Math.max(0, i - 9), i).join('')].slice(-10).join('')} → ${short(pieces[i], 8)}`);
-    row.append('rect').attr('x', left).attr('y', y + 3).attr('height', 17).attr('rx', 3).attr('width', Math.max(2, x(p))).attr('fill', color(p)).attr('stroke', css('--line'));
-    row.append('text').attr('class', 'note').attr('x', left + Math.max(2, x(p)) + 6).attr('y', y + 16).text(`${percent(p, 1)}${top[0] ? `   ${T('confidence.rather')} ${short(tokenText(doc, top[0][0]), 10)} ${percent(top[0][1])}` : ''}`);
+    const rather = top[0] ? top[0][1] : 0;
+    row.append('rect').attr('x', left).attr('y', y + 3).attr('height', 8).attr('rx', 2).attr('width', Math.max(2, x(p))).attr('fill', css('--unsure'));
+    row.append('rect').attr('x', left).attr('y', y + 12).attr('height', 8).attr('rx', 2).attr('width', Math.max(2, x(rather))).attr('fill', css('--sure'));
+    row.append('text').attr('class', 'note').attr('x', left + Math.max(2, x(p), x(rather)) + 8).attr('y', y + 16).text(`${percent(p, 1)}${top[0] ? `   ${T('confidence.rather')} ${short(tokenText(doc, top[0][0]), 10)} ${percent(top[0][1])}` : ''}`);
     row.node().addEventListener('pointermove', (event) => tip.show(event.clientX, event.clientY, [`${short(pieces[i], 20)} (${i + 1}), ${short(text.text, 24)}`, [T('confidence.came'), percent(p, 2)], ...alternatives(doc, top)]));
     row.node().addEventListener('pointerleave', () => tip.hide());
   });

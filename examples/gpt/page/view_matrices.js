@@ -40,7 +40,7 @@ view({
     const series = matrixSeries(doc, 'update_ratio').map((s) => (state.rawRatios ? s : { ...s, y: calm(s.y) }));
     if (!series.some((s) => s.tag)) legend(box, [[css('--s6'), T('block.first')], [css('--s2'), T('block.last')], [css('--s8'), T('block.none')]].map(([color, name]) => ({ color, name })));
     return lineChart(box, { label: T('updates.aria', runName(doc)), height: 360, x: { label: T('step'), steps: true, log: state.logX }, y: { label: T('updates.axis'), log: true, domain: ratioDomain(series) },
-      series, rules: [{ y: 1e-3, label: T('updates.rule') }], atStep: true });
+      series, rules: [{ y: 1e-3, label: T('updates.rule'), along: 0.45 }], atStep: true });
   },
   csv: matrixCsv('update_ratio'),
 });

@@ -54,7 +54,7 @@ function blame(box, doc, w) {
   const most = d3.max(values, (v) => Math.abs(v)) || 1;
   const color = (v) => signed()(v / most);
   box.append(el('div', { class: 'caption' }, el('b', {}, T('step.blame')), ` – ${T('step.blame_look')}`));
-  tokenRow(box, { label: T('step.blame'), pieces: pieces.slice(0, values.length), fill: (i) => color(values[i] || 0), under: (i) => number(values[i], 2), tip: (i) => [`${short(pieces[i], 20)} (${i + 1})`, [T('step.part'), number(values[i])], [T('step.share'), percent(Math.abs(values[i]) / (d3.sum(values, Math.abs) || 1), 1)]] });
+  tokenRow(box, { label: T('step.blame'), pieces: pieces.slice(0, values.length), fill: (i) => color(values[i] || 0), under: (i) => (Math.abs(values[i]) >= 0.01 * most ? number(values[i], 2) : ''), tip: (i) => [`${short(pieces[i], 20)} (${i + 1})`, [T('step.part'), number(values[i])], [T('step.share'), percent(Math.abs(values[i]) / (d3.sum(values, Math.abs) || 1), 1)]] });
   box.append(el('div', { class: 'caption' }, T('step.blame_sum', number(d3.sum(values)), number(w.grad))));
 }
 
