@@ -163,8 +163,8 @@ function lineChart(box, options) {
   hoverLines(svg, { options, x, y, bounds, margin, height, cursor, drawable });
   brushLines(svg, { x, whole, bounds, margin, height, redraw: () => { draw(); moveStep(); } });
   function moveStep() {
-    const at = x(state.step);
-    stepLine.style('display', options.atStep && at >= bounds[0] - 0.5 && at <= bounds[1] + 0.5 ? null : 'none').attr('x1', at).attr('x2', at);
+    const at = options.atStep ? x(state.step) : -1;
+    stepLine.style('display', at >= bounds[0] - 0.5 && at <= bounds[1] + 0.5 ? null : 'none').attr('x1', at).attr('x2', at);
   }
   return options.atStep ? moveStep : null;
 }

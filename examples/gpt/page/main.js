@@ -145,6 +145,7 @@ function buildViews() {
     children.push(viewSection(definition));
   }
   main.replaceChildren(...children, left.length ? el('div', { class: 'left-out' }, el('h3', {}, T('left_out')), el('ul', {}, left.map((text) => el('li', {}, text)))) : '');
+  drawView(...drawn.entries().next().value);  // the first at once, even below a long heading
   for (const section of main.querySelectorAll('section.view')) { sight.observe(section); place.observe(section); }
 }
 

@@ -116,7 +116,7 @@ const STRINGS = {
 
   'attention.title': ['Attention', '어텐션'],
   'attention.look': ['Each tile is a head. A dark line just beside the diagonal is a head that looks at the previous token; a dark first column is a head at rest. Choose a tile to see it large.', '타일 하나가 헤드 하나입니다. 대각선 바로 옆의 진한 줄은 바로 앞 토큰을 보는 헤드이고, 진한 첫 열은 쉬고 있는 헤드입니다. 타일을 누르면 크게 보입니다.'],
-  'attention.missing': ['Attention is missing: the run folder has no snapshots with weights (the model is too large, or --record off was given). A shorter --record or a smaller model keeps them.', '어텐션이 없습니다. 학습 폴더에 가중치 스냅샷이 없습니다(모델이 너무 크거나 --record off로 학습). 더 작은 모델을 기록하며 학습하세요.'],
+  'attention.missing': ['Attention is missing: the run folder has no snapshots with weights (the model is too large to keep them, or it was trained with --record off). Train a smaller model with gpt train, without --record off.', '어텐션이 없습니다. 학습 폴더에 가중치 스냅샷이 없습니다(모델이 너무 크거나 --record off로 학습). --record off 없이 gpt train으로 더 작은 모델을 학습하세요.'],
   'attention.tile': ['block {0}, head {1}', '블록 {0}, 헤드 {1}'],
   'attention.tiles': ['Heads', '헤드'],
   'attention.previous': ['to the previous token', '바로 앞 토큰으로'],

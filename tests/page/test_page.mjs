@@ -1,0 +1,307 @@
+// node test_page.mjs [RUN.json [RUN2.json]]: opens the page of gpt view from disk in Chromium and uses every view: marks
+// counted against the document, slider, hover, keys, languages, saving, comparing, dark, a phone's width, texts that
+// attack the page. Screenshots land in build/page/shots.
+import fs from 'node:fs';
+import path from 'node:path';
+import { check, end, open, root, saved, scrollTo, verdict, writePage } from './browser.mjs';
+import { fixture, labFixture } from './fixture.mjs';
+
+const shots = path.join(root, 'build/page/shots');
+fs.rmSync(shots, { recursive: true, force: true });
+fs.mkdirSync(shots, { recursive: true });
+
+const views = ['loss', 'updates', 'flow', 'histograms', 'activations', 'samples', 'attention', 'sharpen', 'confidence', 'calibration', 'lens', 'embedding', 'step', 'graph'];
+const whole = fixture(1, 'whole');
+const marks = (page, id, selector) => page.evaluate(([at, what]) => document.querySelectorAll(`#${at} .body ${what}`).length, [id, selector]);
+const tipText = (page) => page.evaluate(() => (document.getElementById('tip').hidden ? '' : document.getElementById('tip').innerText));
+
+async function noSidewaysScroll(page, what) {
+  const width = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+  check(`${what}: no sideways scrolling`, width[0] <= width[1], width.join(' > '));
+}
+
+async function shootAll(page, name) {
+  for (const id of views) {
+    await scrollTo(page, id);
+    await (await page.$(`#${id}`)).screenshot({ path: path.join(shots, `${name}-${id}.png`), style: '#player { display: none !important }' });
+  }
+}
+
+// How many marks each view must have for the fixture's document.
+function expectedMarks(doc) {
+  const m = doc.matrices.length, layers = doc.previous.length, heads = doc.previous[0].length, T = doc.texts[0].ids.length;
+  return {
+    loss: [['path.line', 4], ['circle.dot', doc.loss.held_out.step.length], ['line.rule', 3]],
+    updates: [['path.line', m], ['line.rule', 1], ['text.tag', m]],
+    flow: [['svg.chart:not(.key) .names text', m + 1]],
+    histograms: [['.multiples svg.chart', m], ['path.ridge', doc.histograms.step.length]],
+    activations: [['svg.chart', 4]],
+    samples: [['g.sample', doc.samples.length]],
+    attention: [['.tile', layers * heads], ['.cell-text text', (T * (T + 1)) / 2], ['.token', T]],
+    sharpen: [['path.line', layers * heads]],
+    confidence: [['.token', T]],
+    calibration: [['path.line', 2], ['rect.bar', doc.calibration.bins.length], ['path.band', 1]],
+    lens: [['.cell-text text', T * (layers + 1)], ['path.line', 2]],
+    embedding: [['circle.dot', doc.embedding.ids.length], ['path.trail', doc.embedding.ids.length]],
+    step: [['.work > div', 8], ['.token', T]],
+    graph: [['g.op', doc.graph.nodes.filter((n) => n.inputs.length).length]],
+  };
+}
+
+async function testViews() {
+  const { page, faults, firstView } = await open(writePage('whole', [whole]));
+  console.log(`time to the first view, fixture: ${firstView} ms`);
+  for (const [id, expected] of Object.entries(expectedMarks(whole))) {
+    await scrollTo(page, id);
+    for (const [selector, n] of expected) {
+      const found = await marks(page, id, selector);
+      check(`${id} has ${n} of ${selector}`, found === n, found);
+    }
+    check(`${id}: what can be focused has a name`, await page.evaluate((at) => [...document.querySelectorAll(`#${at} svg[tabindex], #${at} button, #${at} select`)].every((node) => (node.getAttribute('aria-label') || node.innerText || (node.labels && node.labels[0].innerText) || '').trim()), id));
+  }
+  check('a warning stands with its view', (await page.innerText('#activations .warning')).includes('43 % of units never fire'));
+  check('what is left out is listed', (await page.innerText('.left-out')).includes('step 300'));
+  const answers = await page.innerText('.answers');
+  check('the answers name the head', /Block h\.0, head 2/.test(answers) && answers.includes('73'), answers);
+  await noSidewaysScroll(page, 'desktop');
+  await shootAll(page, 'light');
+  check('no fault', faults.length === 0, faults.join('\n'));
+}
+
+async function testSlider() {
+  const { page, faults } = await open(writePage('slider', [whole]));
+  await scrollTo(page, 'confidence');
+  const last = whole.texts[0].at[whole.snapshots.length - 1], first = whole.texts[0].at[0];
+  const shown = () => page.evaluate(() => [...document.querySelectorAll('#confidence .token text.note')].map((t) => t.textContent.replace(/[^0-9.]/g, '')));
+  const rounded = (at) => at.prob.map((p) => (p === null ? '' : p < 0.0995 ? (100 * p).toFixed(1) : (100 * p).toFixed(0)));
+  check('probabilities of the last snapshot', JSON.stringify(await shown()) === JSON.stringify(rounded(last)), JSON.stringify([await shown(), rounded(last)]));
+  await page.focus('#step input, input#step');
+  await page.keyboard.press('Home');
+  await page.waitForTimeout(150);
+  check('Home goes to step 0', (await page.innerText('#player output')).includes('step 0'));
+  check('probabilities of the first snapshot', JSON.stringify(await shown()) === JSON.stringify(rounded(first)), JSON.stringify(await shown()));
+  await scrollTo(page, 'loss');
+  const lineAt = () => page.evaluate(() => document.querySelector('#loss .step-line').getAttribute('x1'));
+  const before = await lineAt();
+  await page.focus('input#step');
+  for (let i = 0; i < 30; i++) await page.keyboard.press('ArrowRight');
+  await page.waitForTimeout(150);
+  check('the line of the step moves', (await lineAt()) !== before);
+  await page.click('#play');
+  await page.waitForTimeout(900);
+  check('playing moves on', !(await page.innerText('#player output')).includes('step 30'));
+  check('no fault', faults.length === 0, faults.join('\n'));
+}
+
+async function testHover() {
+  const { page, faults } = await open(writePage('hover', [whole]));
+  for (const id of views) {
+    await scrollTo(page, id);
+    let seen = false;
+    for (const svg of await page.$$(`#${id} .body svg.chart:not(.key)`)) {
+      const box = await svg.boundingBox();
+      if (!box) continue;
+      for (const [fx, fy] of [[0.5, 0.5], [0.3, 0.7], [0.12, 0.85], [0.16, 0.24], [0.05, 0.3]]) {
+        const x = box.x + box.width * fx, y = box.y + box.height * fy;
+        if (y > 820 || y < 0) continue;
+        await page.mouse.move(x, y);
+        if (/\d/.test(await tipText(page))) { seen = true; break; }
+      }
+      if (seen) break;
+    }
+    check(`${id}: hover shows numbers`, seen);
+    const svg = await page.$(`#${id} .body svg.chart[tabindex]`);
+    if (!svg) continue;
+    await page.mouse.move(2, 2);
+    for (const chart of await page.$$(`#${id} .body svg.chart[tabindex]`)) {
+      if (!(await chart.evaluate((node) => node.isConnected))) continue;
+      await chart.focus();
+      for (const key of ['ArrowRight', 'ArrowDown']) await page.keyboard.press(key);
+      if (/\d/.test(await tipText(page))) break;
+    }
+    if (id !== 'samples') check(`${id}: arrow keys show numbers`, /\d/.test(await tipText(page)));
+    await page.evaluate(() => document.activeElement.blur());
+  }
+  // A number against the document: what head 2 of block 0 gives to the token before, for the fourth token.
+  await scrollTo(page, 'attention');
+  const bytes = Buffer.from(whole.texts[0].at[whole.snapshots.length - 1].attention.f16, 'base64');
+  const T = whole.texts[0].ids.length, bits = bytes.readUInt16LE(2 * ((0 * 4 + 2) * T * T + 3 * T + 2));
+  const weight = 2 ** ((bits >> 10) - 15) * (1 + (bits & 1023) / 1024);
+  const cell = await page.evaluateHandle(([n]) => document.querySelectorAll('#attention .cell-text text')[n], [3 * 4 / 2 + 2]);
+  const box = await cell.asElement().boundingBox();
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+  check('hover tells the weight of the document', (await tipText(page)).includes((100 * weight).toFixed(1)), `${await tipText(page)} / ${weight}`);
+  check('no fault', faults.length === 0, faults.join('\n'));
+}
+
+async function testChoices() {
+  const { page, faults } = await open(writePage('choices', [whole]));
+  await scrollTo(page, 'attention');
+  await page.click('[data-head="1.3"]');
+  await page.waitForTimeout(100);
+  check('a tile chosen is shown large', (await page.innerText('#attention')).includes('block 1, head 3 –'));
+  await page.focus('[data-head="1.3"]');
+  await page.keyboard.press('ArrowUp');
+  await page.keyboard.press('Enter');
+  await page.waitForTimeout(100);
+  check('tiles are reached by keys', (await page.innerText('#attention')).includes('block 0, head 3 –'));
+  await scrollTo(page, 'step');
+  const before = await page.innerText('#step .work');
+  await page.selectOption('#step select', 'h.1.mlp.c_fc.weight');
+  await page.waitForTimeout(100);
+  const after = await page.innerText('#step .work');
+  check('another matrix has another step', before !== after && (await page.innerText('#step')).includes('h.1.mlp.c_fc ['));
+  await scrollTo(page, 'histograms');
+  await page.click('#histograms [data-part=gradients]');
+  await page.waitForTimeout(100);
+  check('histograms of gradients', (await marks(page, 'histograms', 'path.ridge')) === whole.histograms.step.length - 1);
+  await scrollTo(page, 'loss');
+  const path0 = await page.getAttribute('#loss path.line', 'd');
+  await page.click('#loss [data-toggle=logX]');
+  await page.waitForTimeout(100);
+  const linear = await page.getAttribute('#loss path.line', 'd');
+  check('linear steps', linear !== path0);
+  const box = await (await page.$('#loss svg.chart')).boundingBox();
+  await page.mouse.move(box.x + 200, box.y + 100);
+  await page.mouse.down();
+  await page.mouse.move(box.x + 500, box.y + 120, { steps: 4 });
+  await page.mouse.up();
+  check('dragging enlarges', (await page.getAttribute('#loss path.line', 'd')) !== linear);
+  await page.mouse.dblclick(box.x + 300, box.y + 100);
+  check('a double click shows all', (await page.getAttribute('#loss path.line', 'd')) === linear);
+  check('no fault', faults.length === 0, faults.join('\n'));
+}
+
+async function testSaving() {
+  const { page, faults } = await open(writePage('saving', [whole]));
+  for (const id of views) {
+    await scrollTo(page, id);
+    const svg = await saved(page, id, 'SVG');
+    const text = svg.bytes.toString('utf8');
+    const parsed = await page.evaluate((t) => { const d = new DOMParser().parseFromString(t, 'image/svg+xml'); return [d.querySelector('parsererror') ? 'error' : d.documentElement.tagName, d.querySelectorAll('path, rect, circle, image').length]; }, text);
+    check(`${id}: SVG is well formed and has marks`, parsed[0] === 'svg' && parsed[1] > 3 && svg.name.endsWith(`${id}.svg`), `${parsed} ${svg.name}`);
+    check(`${id}: SVG stands alone`, !/var\(--|href="(?!data:)/.test(text.replace(/url\(#/g, '')));
+    const png = await saved(page, id, 'PNG');
+    check(`${id}: PNG`, png.bytes.subarray(1, 4).toString() === 'PNG' && png.bytes.length > 3000 && png.bytes.readUInt32BE(16) > 400, png.bytes.length);
+    const csv = (await saved(page, id, 'CSV')).bytes.toString('utf8');
+    const lines = csv.replace(/^\ufeff/, '').trim().split('\r\n');
+    check(`${id}: CSV has a heading and rows of its width`, lines.length > 3 && (id === 'samples' || id === 'confidence' || lines.slice(1).every((l) => l.includes('"') || l.split(',').length === lines[0].split(',').length)), lines.slice(0, 2).join(' | '));
+    if (id === 'updates') {
+      const row = lines[5].split(',').map(Number), expected = whole.matrices.map((_, m) => whole.per_matrix.update_ratio[m][4]);
+      check('updates: CSV has the numbers of the document', row[0] === whole.per_matrix.step[4] && expected.every((v, m) => v === row[m + 1]), lines[5]);
+    }
+  }
+  check('no fault', faults.length === 0, faults.join('\n'));
+}
+
+async function testLanguages() {
+  const { page, faults } = await open(writePage('korean', [whole]), { locale: 'ko-KR' });
+  check('the browser\'s language first', (await page.innerText('#loss h2')) === '손실' && (await page.getAttribute('html', 'lang')) === 'ko');
+  for (const id of views) await scrollTo(page, id);
+  check('warnings in Korean', (await page.innerText('#activations .warning')).includes('유닛의 43 %'));
+  await page.click('#language');
+  check('the switch', (await page.innerText('#loss h2')) === 'Loss');
+  await page.reload();
+  check('the choice is kept', (await page.innerText('#loss h2')) === 'Loss');
+  await page.click('#language');
+  await shootAll(page, 'korean');
+  check('no fault', faults.length === 0, faults.join('\n'));
+}
+
+async function testComparing() {
+  const second = fixture(2, 'second');
+  const { page, faults } = await open(writePage('both', [whole, second]), { dark: true });
+  await page.screenshot({ path: path.join(shots, 'both-top.png') });
+  for (const id of views) {
+    await scrollTo(page, id);
+    const text = await page.innerText(`#${id}`);
+    check(`${id} names both runs`, text.includes('names') && text.includes('second'));
+  }
+  check('losses over one another', (await marks(page, 'loss', 'path.line')) === 8);
+  check('graphs side by side', (await marks(page, 'graph', '.side')) === 2);
+  const [csv] = [(await saved(page, 'calibration', 'CSV')).bytes.toString('utf8')];
+  check('CSV of both runs', csv.includes('run,confidence') && csv.includes('\r\nnames,') && csv.includes('\r\nsecond,'), csv.slice(0, 80));
+  check('dark', (await page.evaluate(() => getComputedStyle(document.body).backgroundColor)) === 'rgb(20, 23, 27)');
+  await shootAll(page, 'both');
+  await page.evaluate(() => scrollTo(0, 0));
+  await page.click('#theme');
+  check('light by the switch', (await page.evaluate(() => getComputedStyle(document.body).backgroundColor)) === 'rgb(247, 245, 240)');
+  check('no fault', faults.length === 0, faults.join('\n'));
+  const old = await open(writePage('old', [whole, fixture(3, 'sparse')]));
+  for (const id of views) await scrollTo(old.page, id);
+  check('a run without records says so', (await old.page.innerText('#flow')).includes('sparse: Gradient norms are missing'));
+  check('no fault', old.faults.length === 0, old.faults.join('\n'));
+}
+
+async function testMissing() {
+  const { page, faults } = await open(writePage('sparse', [fixture(1, 'sparse')]));
+  for (const id of views.slice(1)) {
+    await scrollTo(page, id);
+    check(`${id} says what is missing and how to get it`, /gpt train|Train|train/.test(await page.innerText(`#${id} .absent`)));
+  }
+  check('the loss is drawn', (await marks(page, 'loss', 'path.line')) >= 3);
+  const empty = await open(writePage('empty', [{ version: 1, run: { name: 'empty' } }]));
+  for (const id of views) await scrollTo(empty.page, id);
+  check('no fault', faults.concat(empty.faults).length === 0, faults.concat(empty.faults).join('\n'));
+}
+
+async function testHostile() {
+  const { page, faults } = await open(writePage('hostile', [fixture(1, 'hostile')]));
+  for (const id of views) {
+    await scrollTo(page, id);
+    const svg = (await saved(page, id, 'SVG')).bytes.toString('utf8');
+    check(`${id}: SVG of hostile texts is well formed`, await page.evaluate((t) => !new DOMParser().parseFromString(t, 'image/svg+xml').querySelector('parsererror'), svg));
+  }
+  await page.click('#samples details summary');
+  check('nothing of the data ran', (await page.evaluate(() => window.broken)) === undefined);
+  check('tags are shown as text', (await page.innerText('h1')).includes('<b>run</b>') && (await page.innerText('#activations .warning')).includes('<script>'));
+  check('marks of direction are shown', (await page.innerText('#confidence')).includes('<202E>'));
+  const csv = (await saved(page, 'confidence', 'CSV')).bytes.toString('utf8');
+  check('a sheet runs no cell', csv.includes("'=1+1"));
+  await shootAll(page, 'hostile');
+  check('no fault', faults.length === 0, faults.join('\n'));
+}
+
+async function testPhone() {
+  for (const [name, dark] of [['phone', false], ['phone-dark', true]]) {
+    const { page, faults } = await open(writePage(name, [whole]), { width: 390, height: 800, dark, locale: dark ? 'ko-KR' : 'en-US' });
+    await page.screenshot({ path: path.join(shots, `${name}-top.png`) });
+    for (const id of views) { await scrollTo(page, id); await noSidewaysScroll(page, `${name} ${id}`); }
+    await shootAll(page, name);
+    check('no fault', faults.length === 0, faults.join('\n'));
+  }
+  const { page } = await open(writePage('phone-both', [whole, fixture(2, 'second')]), { width: 390, height: 800 });
+  for (const id of views) await scrollTo(page, id);
+  await noSidewaysScroll(page, 'phone, comparing');
+}
+
+async function testLab() {
+  const { page, faults } = await open(writePage('lab', [labFixture(1)], ['--lab']));
+  check('title, sentence, table', (await page.innerText('h1')) === 'How many heads?' && (await page.innerText('.conclusion')).includes('8 heads') && (await page.innerText('#table-1')).includes('Held-out loss <b>'));
+  check('two lines with their intervals', (await marks(page, 'chart-1', 'path.line')) === 2 && (await marks(page, 'chart-1', 'path.band')) === 2);
+  check('chart saved', (await saved(page, 'chart-1', 'SVG')).bytes.includes('path') && (await saved(page, 'chart-1', 'PNG')).bytes.length > 3000);
+  check('table saved', (await saved(page, 'table-1', 'CSV')).bytes.toString('utf8').includes('heads,loss\r\n1,3\r\n'));
+  await page.click('#language');
+  check('Korean', (await page.innerText('h1')) === '헤드는 몇 개?');
+  await page.screenshot({ path: path.join(shots, 'lab.png'), fullPage: true });
+  check('no fault', faults.length === 0, faults.join('\n'));
+  const phone = await open(writePage('lab-phone', [labFixture(1)], ['--lab']), { width: 390 });
+  await noSidewaysScroll(phone.page, 'lab on a phone');
+}
+
+async function testGiven(files) {
+  const { page, faults, firstView } = await open(writePage('given', files));
+  console.log(`time to the first view, ${files.join(' and ')}: ${firstView} ms`);
+  for (const id of views) await scrollTo(page, id);
+  await noSidewaysScroll(page, 'given run');
+  await shootAll(page, 'given');
+  check('no fault', faults.length === 0, faults.join('\n'));
+}
+
+for (const test of [testViews, testSlider, testHover, testChoices, testSaving, testLanguages, testComparing, testMissing, testHostile, testPhone, testLab]) {
+  console.log(`== ${test.name}`);
+  await test().catch((error) => check(test.name, false, error.stack));
+}
+if (process.argv.length > 2) await testGiven(process.argv.slice(2));
+await end();
+process.exit(verdict());
