@@ -72,7 +72,7 @@ export function fixture(seed, kind) {
     }
     return { f16: bytes.toString('base64'), shape: [layers, heads, T, T] };
   };
-  const text = (ids) => ({ text: ids.map((id) => letters[id]).join(''), ids, pieces: ids.map((id) => letters[id]), at: snapshots.map((s, i) => ({ attention: attention(ids.length, i), prob: ids.map((_, t) => (t ? round(0.02 + 0.9 * next() ** 2) : null)), top: ids.map((_, t) => (t ? top(5) : [])), lens: range(layers + 1).map(() => ids.map(() => top(3))), residual: range(layers + 1).map((l) => ids.map(() => round((1 + l * i) * (0.8 + 0.4 * next())))) })) });
+  const text = (ids) => ({ text: ids.map((id) => letters[id]).join(''), ids, pieces: ids.map((id) => letters[id]), at: snapshots.map((s, i) => ({ attention: attention(ids.length, i), prob: ids.map((_, t) => (t ? round(0.02 + 0.9 * next() ** 2) : null)), top: ids.map(() => top(5)), lens: range(layers + 1).map(() => ids.map(() => top(3))), residual: range(layers + 1).map((l) => ids.map(() => round((1 + l * i) * (0.8 + 0.4 * next())))) })) });
   doc.texts = [text(hostile ? range(V) : [26, 0, 0, 19, 20, 26]), text([1, 3, 5, 7, 2, 8, 4, 6].map((id) => id % V))];
   doc.entropy = { step: snapshots, value: range(layers).map((l) => range(heads).map((h) => snapshots.map((_, i) => round(1.4 - (l + h / 4) * 0.05 * i)))) };
   doc.previous = range(layers).map((l) => range(heads).map((h) => (l === 0 && h === 2 ? 0.73 : round(0.1 + 0.3 * next()))));

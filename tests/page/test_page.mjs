@@ -101,7 +101,10 @@ async function testHover() {
     for (const svg of await page.$$(`#${id} .body svg.chart:not(.key)`)) {
       const box = await svg.boundingBox();
       if (!box) continue;
-      for (const [fx, fy] of [[0.5, 0.5], [0.3, 0.7], [0.12, 0.85], [0.16, 0.24], [0.05, 0.3]]) {
+      const own = await svg.$('circle.dot, rect.bar, .token');
+      const mark = own && (await own.boundingBox());
+      const spots = mark ? [[(mark.x + mark.width / 2 - box.x) / box.width, (mark.y + mark.height / 2 - box.y) / box.height]] : [];
+      for (const [fx, fy] of [...spots, [0.5, 0.5], [0.3, 0.7], [0.12, 0.85], [0.16, 0.24], [0.05, 0.3]]) {
         const x = box.x + box.width * fx, y = box.y + box.height * fy;
         if (y > 820 || y < 0) continue;
         await page.mouse.move(x, y);
@@ -122,6 +125,10 @@ async function testHover() {
     if (id !== 'samples') check(`${id}: arrow keys show numbers`, /\d/.test(await tipText(page)));
     await page.evaluate(() => document.activeElement.blur());
   }
+  await scrollTo(page, 'confidence');
+  await (await page.$$('#confidence .token'))[3].hover();
+  const [id, p] = whole.texts[0].at[whole.snapshots.length - 1].top[2][0];
+  check('hover tells what was likelier after the token before', (await tipText(page)).replace(/\s+/g, ' ').includes(`${whole.vocab[id].replace('\n', '↵')} ${(100 * p).toFixed(1)} %`), `${await tipText(page)} / ${whole.vocab[id]} ${p}`);
   // A number against the document: what head 2 of block 0 gives to the token before, for the fourth token.
   await scrollTo(page, 'attention');
   const bytes = Buffer.from(whole.texts[0].at[whole.snapshots.length - 1].attention.f16, 'base64');

@@ -35,11 +35,14 @@ function strongestPreviousHead(doc) {
   return leastBy(doc.previous.flatMap((heads, layer) => heads.map((value, head) => ({ layer, head, value }))).filter((r) => isNumber(r.value)), (r) => -r.value);
 }
 
+// What the model held likely at position i: what it said after the token before.
+const expectedAt = (at, i) => (at.top || [])[i - 1] || [];
+
 // The tokens of all texts that the model gave the least, at snapshot `s` of each text (the last by default).
 function leastExpected(doc, s = Infinity) {
   return (doc.texts || []).flatMap((text) => {
     const at = text.at && text.at[Math.min(s, text.at.length - 1)];
-    return ((at && at.prob) || []).map((p, i) => ({ p, i, text, top: (at.top || [])[i] || [] }));
+    return ((at && at.prob) || []).map((p, i) => ({ p, i, text, top: expectedAt(at, i) }));
   }).filter(({ p }) => isNumber(p)).sort((a, b) => a.p - b.p);
 }
 

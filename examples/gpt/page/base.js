@@ -37,7 +37,7 @@ const powerOfTen = (exponent) =>
 function visible(text, space = '·') {
   return String(text).replace(/[\u0000-\u0020\u007f-\u00a0\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufffe\uffff]/gu, (c) => {
     const code = c.codePointAt(0);
-    if (c === '\n') return '⏎';
+    if (c === '\n') return '↵';
     if (c === ' ') return space;
     if (code < 0x20) return String.fromCharCode(0x2400 + code);
     if (code === 0x7f) return '␡';

@@ -196,7 +196,7 @@ const STRINGS = {
   'step.grid': ['Weights of {0} by row and column', '행과 열로 본 {0}의 가중치'],
   'step.grid_look': ['A corner of the {0} matrix and the weights with the largest gradients; empty places were not recorded.', '{0} 행렬의 모서리와 그래디언트가 가장 큰 가중치입니다. 빈 칸은 기록하지 않았습니다.'],
   'step.blame': ['Where this gradient came from', '이 그래디언트가 온 곳'],
-  'step.blame_look': ['the part that each position’s loss adds to it', '각 위치의 손실이 더한 몫'],
+  'step.blame_look': ['the part that came through each token', '각 토큰을 지나며 온 몫'],
   'step.part': ['part', '몫'],
   'step.share': ['share of all parts', '모든 몫 가운데'],
   'step.blame_sum': ['The parts add up to {0}; the gradient is {1}.', '몫을 모두 더하면 {0}, 그래디언트는 {1}입니다.'],

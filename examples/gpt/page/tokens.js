@@ -21,8 +21,9 @@ function tokenRow(box, options) {
   if (options.under) tokens.append('text').attr('class', 'note').attr('x', (p) => p.width / 2).attr('y', 42).attr('text-anchor', 'middle').text((p, i) => options.under(i));
   const ring = svg.append('rect').attr('class', 'ring').attr('height', 28).attr('rx', 5).style('display', 'none');
   const place = (i) => ring.style('display', null).attr('x', places[i].x).attr('y', places[i].y).attr('width', places[i].width);
-  const rest = () => { tip.hide(); if (options.picked !== undefined && places[options.picked]) place(options.picked); else ring.style('display', 'none'); };
-  rest();
+  const mark = () => { if (options.picked !== undefined && places[options.picked]) place(options.picked); else ring.style('display', 'none'); };
+  const rest = () => { tip.hide(); mark(); };
+  mark();
   const node = svg.node();
   const show = (i, where, aloud) => {
     const lines = options.tip(i);

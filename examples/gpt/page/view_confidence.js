@@ -39,7 +39,7 @@ view({
     colorKey(box, color, [0, 1], [T('confidence.low'), T('confidence.high')]);
     const { prob } = now.at;
     tokenRow(box, { label: T('confidence.aria', short(now.text.text, 60)), pieces: now.pieces, fill: (i) => (isNumber(prob[i]) ? color(prob[i]) : css('--card')), under: (i) => (isNumber(prob[i]) ? percent(prob[i]) : ''),
-      tip: (i) => [`${short(now.pieces[i], 24)} (${i + 1})`, isNumber(prob[i]) ? [T('confidence.came'), percent(prob[i], 2), color(prob[i]), true] : T('confidence.first'), isNumber(prob[i]) && prob[i] > 0 ? [T('confidence.nats'), number(-Math.log(prob[i]), 3)] : null, ...alternatives(doc, (now.at.top || [])[i])] });
+      tip: (i) => [`${short(now.pieces[i], 24)} (${i + 1})`, isNumber(prob[i]) ? [T('confidence.came'), percent(prob[i], 2), color(prob[i]), true] : T('confidence.first'), isNumber(prob[i]) && prob[i] > 0 ? [T('confidence.nats'), number(-Math.log(prob[i]), 3)] : null, ...alternatives(doc, expectedAt(now.at, i))] });
     const scored = prob.filter((p) => isNumber(p) && p > 0);
     box.append(el('div', { class: 'caption' }, T('confidence.mean', number(d3.mean(scored, (p) => -Math.log(p)), 3), percent(Math.exp(d3.mean(scored, (p) => Math.log(p))), 1))));
     worstTokens(box, doc, now);
@@ -48,6 +48,6 @@ view({
   csv(doc) {
     const now = textAt(doc);
     return [['step', 'position', 'token', 'probability', ...d3.range(5).flatMap((k) => [`likely_${k + 1}`, `p_${k + 1}`])],
-      ...now.pieces.map((piece, i) => [now.step, i, piece, now.at.prob[i], ...((now.at.top || [])[i] || []).flatMap(([id, p]) => [tokenText(doc, id), p])])];
+      ...now.pieces.map((piece, i) => [now.step, i, piece, now.at.prob[i], ...expectedAt(now.at, i).flatMap(([id, p]) => [tokenText(doc, id), p])])];
   },
 });
