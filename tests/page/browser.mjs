@@ -39,9 +39,9 @@ export async function open(file, { width = 1280, height = 900, dark = false, loc
   const faults = [];
   page.on('console', (message) => { if (['error', 'warning'].includes(message.type())) faults.push(message.text()); });
   page.on('pageerror', (error) => faults.push(error.stack));
-  page.on('request', (request) => { if (!/^(file|data|blob):/.test(request.url())) faults.push(`asked the network for ${request.url()}`); });
+  page.on('request', (request) => { if (!/^(file|data|blob):/.test(request.url()) && !(file.startsWith('http') && request.url().startsWith(file))) faults.push(`asked the network for ${request.url()}`); });
   const from = Date.now();
-  await page.goto(`file://${file}`);
+  await page.goto(file.startsWith('http') ? file : `file://${file}`);
   await page.waitForSelector('.body svg.chart path.line, .absent');
   return { context, page, faults, firstView: Date.now() - from };
 }

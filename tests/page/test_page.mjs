@@ -2,6 +2,7 @@
 // counted against the document, slider, hover, keys, languages, saving, comparing, dark, a phone's width, texts that
 // attack the page. Screenshots land in build/page/shots.
 import fs from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import { check, end, open, root, saved, scrollTo, verdict, writePage } from './browser.mjs';
 import { fixture, labFixture } from './fixture.mjs';
@@ -296,6 +297,49 @@ async function testLab() {
   await noSidewaysScroll(phone.page, 'lab on a phone');
 }
 
+// A program that serves, played by node: what is typed is asked for and shown; a running training streams in.
+async function testLive() {
+  const doc = fixture(1, 'whole');
+  Object.assign(doc.run, { serve: true, running: true, steps: 1500 });
+  const html = fs.readFileSync(writePage('live', [doc]));
+  const typed = doc.texts[1];
+  let asked = '', polls = 0;
+  const server = http.createServer((request, response) => {
+    let body = '';
+    request.on('data', (part) => { body += part; });
+    request.on('end', () => {
+      if (request.url === '/') return response.setHeader('Content-Type', 'text/html; charset=utf-8').end(html);
+      response.setHeader('Content-Type', 'application/json');
+      if (request.url === '/api/run') return response.end(JSON.stringify({ ...doc, run: { ...doc.run, steps: 1500 + ++polls, running: polls < 2 } }));
+      asked = JSON.parse(body).text;
+      if (asked === '?') { response.statusCode = 400; return response.end(JSON.stringify({ error: 'no <b>such</b> character' })); }
+      return response.end(JSON.stringify({ ...typed, at: typed.at.slice(-1), vocab: { 99: 'new' }, one_step: { ...doc.one_step, loss: 9.75 } }));
+    });
+  });
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  const { page, faults } = await open(`http://127.0.0.1:${server.address().port}/`);
+  await scrollTo(page, 'confidence');
+  await page.fill('#confidence form input', 'a text');
+  await page.press('#confidence form input', 'Enter');
+  await page.waitForFunction((n) => document.querySelectorAll('#confidence .token').length === n, typed.ids.length);
+  check('the engine was asked for the text', asked === 'a text');
+  check('its answer is shown', (await page.innerText('#confidence')).includes(`${(100 * typed.at[typed.at.length - 1].prob[1]).toFixed(0)}`));
+  await scrollTo(page, 'step');
+  check('its step too', (await page.innerText('#step')).includes('9.75'));
+  await scrollTo(page, 'confidence');
+  await page.fill('#confidence form input', '?');
+  await page.press('#confidence form input', 'Enter');
+  await page.waitForSelector('#confidence .fault:not(:empty)');
+  check('a refusal is told', (await page.innerText('#confidence .fault')).includes('no <b>such</b> character'));
+  await page.waitForFunction(() => document.querySelector('#top').innerText.includes('1,502'), null, { timeout: 10000 });
+  check('a running training streams in', !(await page.innerText('#top')).includes('still running'));
+  const before = polls;
+  await page.waitForTimeout(2500);
+  check('asking ends with the training', polls === before);
+  check('no fault', faults.filter((fault) => !fault.includes('400')).length === 0, faults.join('\n'));
+  server.close();
+}
+
 async function testGiven(files) {
   const { page, faults, firstView } = await open(writePage('given', files));
   console.log(`time to the first view, ${files.join(' and ')}: ${firstView} ms`);
@@ -305,7 +349,7 @@ async function testGiven(files) {
   check('no fault', faults.length === 0, faults.join('\n'));
 }
 
-for (const test of [testViews, testSlider, testHover, testChoices, testSaving, testLanguages, testComparing, testMissing, testHostile, testPhone, testLab]) {
+for (const test of [testViews, testSlider, testHover, testChoices, testSaving, testLanguages, testComparing, testMissing, testHostile, testPhone, testLab, testLive]) {
   console.log(`== ${test.name}`);
   await test().catch((error) => check(test.name, false, error.stack));
 }

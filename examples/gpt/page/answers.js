@@ -83,6 +83,9 @@ function answerList() {
 function chooseStart(doc) {
   const head = strongestPreviousHead(doc);
   if (head) { state.layer = head.layer; state.head = head.head; }
+  chooseWeight(doc);
+}
+function chooseWeight(doc) {
   const weights = doc.one_step && doc.one_step.weights;
   if (weights && weights.length) state.weight = leastBy(d3.range(weights.length), (i) => -Math.abs(weights[i].grad)) ?? 0;
 }

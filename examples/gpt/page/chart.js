@@ -63,7 +63,7 @@ function logTicks([low, high]) {
   }
   return ticks;
 }
-const logFormat = (value) => (value >= 0.0099 && value < 10000 ? d3.format('~g')(value) : Number.isInteger(Math.log10(value) + 1e-12) || Math.abs(Math.log10(value) % 1) < 1e-9 ? powerOfTen(Math.log10(value)) : value.toExponential(0).replace('-', '−'));
+const logFormat = (value) => (value >= 0.00099 && value < 10000 ? d3.format('~g')(value) : Number.isInteger(Math.log10(value) + 1e-12) || Math.abs(Math.log10(value) % 1) < 1e-9 ? powerOfTen(Math.log10(value)) : value.toExponential(0).replace('-', '−'));
 
 function domainOf(options, axis) {
   const values = [];
@@ -103,7 +103,7 @@ function lineChart(box, options) {
   const bounds = [margin.left, width - margin.right];
   const xLog = options.x.log;
   const x = (options.x.steps ? stepScale(xLog) : xLog ? d3.scaleLog() : d3.scaleLinear()).domain(options.x.domain || domainOf(options, 'x')).range(bounds);
-  const y = (options.y.log ? d3.scaleLog() : d3.scaleLinear()).domain(options.y.domain || domainOf(options, 'y')).range([height - margin.bottom, margin.top]).clamp(Boolean(options.y.domain));
+  const y = (options.y.log ? d3.scaleLog() : d3.scaleLinear()).domain(options.y.domain || domainOf(options, 'y')).range([height - margin.bottom, margin.top]);
   const whole = x.domain();
   const clip = `clip${lineChart.count = (lineChart.count || 0) + 1}`;
   svg.append('clipPath').attr('id', clip).append('rect').attr('x', margin.left - 1).attr('y', margin.top - 6).attr('width', bounds[1] - bounds[0] + 2).attr('height', height - margin.top - margin.bottom + 7);

@@ -23,12 +23,16 @@ function typeForm(docs) {
   return form;
 }
 
-// The answer has the newest weights only and stands for every step.
+// The answer has the newest weights only and stands for every step. Its step of Adam takes the place of the recorded one.
 function addTyped(doc, answer) {
   Object.assign(doc.vocab = doc.vocab || {}, answer.vocab || {});
-  doc.texts = (doc.texts || []).filter((t) => !t.live).concat({ ...answer, live: true });
+  doc.texts = (doc.texts || []).filter((t) => !t.live).concat({ text: answer.text, ids: answer.ids, pieces: answer.pieces, at: answer.at, live: true });
   state.text = doc.texts.length - 1;
-  refresh(textViews);
+  if (answer.one_step && present(answer.one_step.weights)) {
+    doc.one_step = answer.one_step;
+    chooseWeight(doc);
+  }
+  refresh([...textViews, 'step']);
 }
 
 async function poll() {
@@ -38,7 +42,11 @@ async function poll() {
     if (!response.ok) throw new Error(`${response.status}`);
     const fresh = await response.json();
     const typed = ((state.runs[0] && state.runs[0].texts) || []).filter((t) => t.live);
-    if (typed.length) fresh.texts = (fresh.texts || []).concat(typed);
+    if (typed.length) {
+      fresh.texts = (fresh.texts || []).concat(typed);
+      fresh.vocab = { ...state.runs[0].vocab, ...fresh.vocab };
+      fresh.one_step = state.runs[0].one_step;
+    }
     const stops = sliderSteps(), atEnd = !stops.length || state.step >= stops[stops.length - 1];
     state.runs = [fresh];
     const now = sliderSteps();

@@ -82,7 +82,7 @@ const STRINGS = {
   'updates.aria': ['Ratio of update to weight for each matrix: {0}', '행렬마다 가중치에 대한 갱신의 비율: {0}'],
 
   'flow.title': ['Gradient flow', '그래디언트의 흐름'],
-  'flow.look': ['Each row is a matrix, from the input (top) to the output; dark is a large gradient. A pale row is a matrix that gradients hardly reach: there they vanish. A dark flash is a step that would have exploded. Choose a row to see its histogram.', '한 줄이 행렬 하나이고 위가 입력 쪽입니다. 진할수록 그래디언트가 큽니다. 옅은 줄이 그래디언트가 사라지는 곳이고, 번쩍이는 진한 칸은 폭발할 뻔한 스텝입니다. 줄을 누르면 히스토그램으로 갑니다.'],
+  'flow.look': ['Each row is a matrix, from the input (top) to the output; the stronger the colour, the larger its gradient. A faint row is a matrix that gradients hardly reach: there they vanish. A strong flash is a step that would have exploded. Choose a row to see its histogram.', '한 줄이 행렬 하나이고 위가 입력 쪽입니다. 색이 강할수록 그래디언트가 큽니다. 색이 약한 줄이 그래디언트가 사라지는 곳이고, 한 칸만 강하면 폭발할 뻔한 스텝입니다. 줄을 누르면 히스토그램으로 갑니다.'],
   'flow.missing': ['Gradient norms are missing: the run has no record.jsonl. Train again with gpt train (without --record off).', '그래디언트 크기가 없습니다. 학습 폴더에 record.jsonl이 없습니다. --record off 없이 gpt train으로 다시 학습하세요.'],
   'flow.per_weight': ['Per weight', '가중치 하나당'],
   'flow.norm': ['gradient norm', '그래디언트 노름'],
@@ -115,7 +115,7 @@ const STRINGS = {
   'samples.aria': ['Samples through training: {0}', '학습 동안의 샘플: {0}'],
 
   'attention.title': ['Attention', '어텐션'],
-  'attention.look': ['Each tile is a head. A dark line just beside the diagonal is a head that looks at the previous token; a dark first column is a head at rest. Choose a tile to see it large.', '타일 하나가 헤드 하나입니다. 대각선 바로 옆의 진한 줄은 바로 앞 토큰을 보는 헤드이고, 진한 첫 열은 쉬고 있는 헤드입니다. 타일을 누르면 크게 보입니다.'],
+  'attention.look': ['Each tile is a head; the figure under it is how much of its attention goes to the previous token. A strong line just beside the diagonal is such a head, a strong first column a head at rest. Choose a tile to see it large.', '타일 하나가 헤드 하나이고, 아래 숫자는 바로 앞 토큰으로 가는 어텐션입니다. 대각선 바로 옆의 강한 줄이 그런 헤드이고, 강한 첫 열은 쉬고 있는 헤드입니다. 타일을 누르면 크게 보입니다.'],
   'attention.missing': ['Attention is missing: the run folder has no snapshots with weights (the model is too large to keep them, or it was trained with --record off). Train a smaller model with gpt train, without --record off.', '어텐션이 없습니다. 학습 폴더에 가중치 스냅샷이 없습니다(모델이 너무 크거나 --record off로 학습). --record off 없이 gpt train으로 더 작은 모델을 학습하세요.'],
   'attention.tile': ['block {0}, head {1}', '블록 {0}, 헤드 {1}'],
   'attention.tiles': ['Heads', '헤드'],

@@ -48,7 +48,7 @@ function tileGrid(box, doc, now) {
     grid.append(row);
     for (let head = 0; head < heads; head++) {
       const previous = ((doc.previous || [])[layer] || [])[head];
-      const tile = headTile(row, doc, now, layer, head, { size, chosen: layer === state.layer && head === state.head, caption: isNumber(previous) ? `${head} · ← ${percent(previous)}` : `${head}`,
+      const tile = headTile(row, doc, now, layer, head, { size, chosen: layer === state.layer && head === state.head, caption: isNumber(previous) ? `${head} · ${percent(previous)}` : `${head}`,
         onPick: () => { state.layer = layer; state.head = head; refresh(['attention', 'sharpen']); } });
       tile.addEventListener('pointermove', (event) => tip.show(event.clientX, event.clientY, [T('attention.tile', layer, head), isNumber(previous) ? [T('attention.previous'), percent(previous, 1)] : null, headEntropy(doc, layer, head)]));
       tile.addEventListener('pointerleave', () => tip.hide());

@@ -86,7 +86,7 @@ view({
     const detail = el('div', {});
     box.append(detail);
     const choose = (n) => { state.node = n.id; light(n.id); nodeValues(detail, n); };
-    choose(nodes.find((n) => n.id === state.node) || nodes[nodes.length - 1]);
+    choose(nodes.find((n) => n.id === state.node) || nodes[Math.max(0, nodes.length - 2)]);
     rows.each(function (n) {
       this.addEventListener('pointermove', (event) => tip.show(event.clientX, event.clientY, lines(n)));
       this.addEventListener('pointerleave', () => tip.hide());
