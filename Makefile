@@ -18,7 +18,7 @@ arm_dir := build-arm
 fuzz_dir := build-fuzz
 
 .PHONY: help build train examples test check test-arm bench bench-peers bench-tokenizer filled debug asan tsan clang baseline reference correctness
-.PHONY: graphs test-page isa install-test soak docs fuzz mutants format format-check tidy tidy-changed clean setup setup-clang setup-arm setup-format
+.PHONY: graphs test-page view-pictures isa install-test soak docs fuzz mutants format format-check tidy tidy-changed clean setup setup-clang setup-arm setup-format
 .PHONY: setup-judge setup-check setup-tidy setup-baseline setup-reference setup-peers setup-docs setup-fuzz setup-mutants setup-page setup-browser
 
 help: ## this list
@@ -77,6 +77,13 @@ setup-browser: setup-page
 test-page: $(release_dir)/build.ninja | setup-browser ## open the page of gpt view in Chromium, use every view, take screenshots
 	cmake --build --preset release -j $(JOBS) --target write_page
 	node tests/page/test_page.mjs $(ARGS)
+
+# RUN is the run that the pictures show: by default the one of `make train`.
+RUN ?= runs/names
+view-pictures: $(release_dir)/build.ninja | setup-browser ## take the pictures of docs/see-it-learn.md: RUN=runs/names
+	cmake --build --preset release -j $(JOBS) --target gpt
+	build/bin/gpt view $(RUN) --out build/page/view.html
+	node tests/page/pictures.mjs build/page/view.html
 
 define test_preset
 	cmake --build --preset $@ -j $(JOBS)

@@ -117,7 +117,7 @@ function lineChart(box, options) {
   function draw() {
     for (const layer of [ground, plot, over]) layer.selectAll('*').remove();
     axes(ground, x, y, { width, height, margin,
-      xTicks: options.x.ticks ? options.x.ticks : options.x.steps ? stepTicks(x, xLog, width) : xLog ? logTicks(x.domain()) : x.ticks(Math.max(2, Math.floor(width / 110))),
+      xTicks: options.x.ticks ? options.x.ticks.filter((t) => t >= x.domain()[0] && t <= x.domain()[1]) : options.x.steps ? stepTicks(x, xLog, width) : xLog ? logTicks(x.domain()) : x.ticks(Math.max(2, Math.floor(width / 110))),
       yTicks: options.y.log ? logTicks(y.domain()) : y.ticks(Math.max(3, Math.floor(height / 55))),
       xLabel: options.x.label, yLabel: options.y.label,
       xFormat: options.x.format || (options.x.steps ? stepFormat : xLog ? logFormat : d3.format('~g')), yFormat: options.y.format || (options.y.log ? logFormat : d3.format('~g')) });

@@ -14,8 +14,14 @@ function labChart(chart, i) {
   return { section, draw: () => {
     body.replaceChildren();
     legend(body, series.map((s) => ({ name: s.name, color: s.color, dash: s.dash })));
-    lineChart(body, { label: title, height: 340, x: { label: labText(chart.x), log: Boolean(chart.log_x) }, y: { label: labText(chart.y), log: Boolean(chart.log_y) }, series });
+    lineChart(body, { label: title, height: 340, x: { label: labText(chart.x), log: Boolean(chart.log_x), ticks: chart.log_x ? ownTicks(series) : null }, y: { label: labText(chart.y), log: Boolean(chart.log_y) }, series });
   } };
+}
+
+// Few places, as 1, 2, 4, 8 heads, are their own ticks.
+function ownTicks(series) {
+  const places = [...new Set(series.flatMap((s) => s.x))].filter((v) => v > 0);
+  return places.length <= 10 ? places : null;
 }
 
 function orderedByX(s) {
