@@ -5,7 +5,7 @@ import { end, open, root, scrollTo } from './browser.mjs';
 const picture = (name) => path.join(root, 'docs', `${name}.png`);
 const hidden = '#player { display: none !important }';
 
-const { page, faults } = await open(path.resolve(process.argv[2]), { width: 1120, height: 780 });
+const { page, faults } = await open(path.resolve(process.argv[2]), { width: 1120, height: 840 });
 await page.screenshot({ path: picture('view-page') });
 await scrollTo(page, 'attention');
 const [row, column] = await page.evaluate(() => {  // the strongest weight of the large head but its first cell
