@@ -31,6 +31,7 @@ void add_export(CLI::App& app, const std::string& program, Action& action);
 void add_check(CLI::App& app, const std::string& program, Action& action);
 void add_profile(CLI::App& app, const std::string& program, Action& action);
 void add_view(CLI::App& app, const std::string& program, Action& action);
+void add_lab(CLI::App& app, const std::string& program, Action& action);
 void add_tokenize(CLI::App& app, const std::string& program, Action& action);
 
 /// Throws UsageError unless `condition` holds.

@@ -71,6 +71,7 @@ int run_command(int argc, char** argv) {
   gpt::add_check(app, program, action);
   gpt::add_profile(app, program, action);
   gpt::add_view(app, program, action);
+  gpt::add_lab(app, program, action);
   gpt::add_tokenize(app, program, action);
   try {
     std::vector<std::string> arguments = gpt::checked_arguments(app, {argv + std::min(argc, 1), argv + argc});
@@ -81,6 +82,7 @@ int run_command(int argc, char** argv) {
     return app.exit(help);
   } catch (const CLI::RequiredError&) {
     const std::string command = app.get_subcommands().front()->get_name();
+    if (command == "lab") return report("gpt lab needs QUESTION, e.g. gpt lab heads (see gpt lab --help)", 2);
     return report(
         fmt::format("gpt {0} needs DIR, the folder of a run, e.g. gpt {0} runs/names (see gpt {0} --help)", command),
         2);

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <memory>
 #include <type_traits>
 
@@ -12,6 +14,7 @@
 #include <gradus/models/detail/json.h>
 #include <gradus/models/detail/setting_range.h>
 #include <gradus/models/gpt/detail/config_fields.h>
+#include <gradus/models/gpt/detail/config_names.h>
 #include <gradus/models/train/detail/train_option_ranges.h>
 
 #include "commands.h"
@@ -21,10 +24,12 @@ namespace gpt {
 namespace {
 
 using gradus::Index;
+using gradus::models::NormKind;
 using gradus::models::detail::ConfigField;
 using gradus::models::detail::Json;
 using gradus::models::detail::JsonReader;
 using gradus::models::detail::Range;
+using gradus::nn::Activation;
 using gradus::optim::Schedule;
 
 constexpr double most_steps = 1e12;
@@ -44,6 +49,27 @@ constexpr Anything anything;
 using Words = std::vector<std::string>;
 Words words(Words known) {
   return known;
+}
+template <class T>
+Words names_of_all() {
+  Words known;
+  for (const auto& [value, name] : gradus::models::detail::names_of(T{})) known.emplace_back(name);
+  return known;
+}
+
+// "0,0.5,0.25"
+std::vector<double> numbers_of(const char* flag, const std::string& list) {
+  std::vector<double> numbers;
+  for (std::size_t begin = 0; begin <= list.size();) {
+    const std::size_t end = std::min(list.find(',', begin), list.size());
+    double number = 0;
+    const auto [stop, error] = std::from_chars(list.data() + begin, list.data() + end, number);
+    require(error == std::errc() && stop == list.data() + end && std::isfinite(number),
+            "{} is '{}'; give numbers with commas between them, e.g. 0,0.5,0.25", flag, list);
+    numbers.push_back(number);
+    begin = end + 1;
+  }
+  return numbers;
 }
 
 // When a run is resumed.
@@ -97,6 +123,22 @@ void settle(Given<T>& given, Place<U> place) {
   place.value = static_cast<U>(given.value_or(static_cast<T>(place.value)));
   given = static_cast<T>(place.value);
 }
+// A choice that has names in the files of models.
+template <class T>
+requires std::is_enum_v<T>
+void settle(Given<Word>& given, Place<T> place) {
+  for (const auto& [value, name] : gradus::models::detail::names_of(T{})) {
+    if (!given && value == place.value) given = name;
+    if (given == name) place.value = value;
+  }
+}
+void settle(Given<Word>& given, Place<bool> place) {
+  if (!given) given = place.value ? "on" : "off";
+  place.value = given != "off";
+}
+void settle(Given<Word>& given, Place<std::vector<double>> place) {
+  if (given) place.value = numbers_of("--activation-coefficients", *given);
+}
 void settle(Given<Word>& given, Place<Schedule::Kind> place) {
   if (!given) given = schedule_names()[place.value];
   const auto found = std::ranges::find(schedule_names(), *given);
@@ -149,6 +191,13 @@ void check_value(const Preset&, const std::string& flag, const Given<Word>& give
 template <class T, class Settled>
 void check_value(const Preset&, const std::string&, const Given<T>&, const Settled&, Anything) {}
 
+template <class T>
+Word word_of(T value) {
+  Given<Word> word;
+  settle(word, Place<T>{value});
+  return *word;
+}
+
 // A name that is no setting's but near one is a slip; what is near none, the reader of the JSON refuses.
 void check_names(const Json& object, const std::string& name) {
   std::vector<std::string> known{"out", "threads", "quiet"};
@@ -189,6 +238,7 @@ std::vector<std::string> texts(const Json& json, const char* key, const std::str
 template <class Settled>
 void check_size(const Preset&, const char*, const Settled&) {}
 template <class T>
+requires std::is_arithmetic_v<T>
 void check_size(const Preset& plan, const char* flag, const Place<T>& place) {
   const char* const begin = reinterpret_cast<const char*>(&plan.model);
   const char* const there = reinterpret_cast<const char*>(&place.value);
@@ -203,11 +253,11 @@ void check_sizes(const gradus::models::GPTConfig& model) {
 #define SETTING(type, member, name, settled, ...) check_size(plan, "--" name, settled);
 #include "train_settings.def"
 #undef SETTING
-  check_number("--heads", model.n_head, {1, static_cast<double>(model.n_embd)});
+  if (model.head_size == 0) check_number("--heads", model.n_head, {1, static_cast<double>(model.n_embd)});
   constexpr Index most = 100'000'000'000;
   require(model.num_parameters() <= most, "--layers, --width and --context make {} parameters; use smaller ones",
           model.num_parameters());
-  if (model.n_embd % model.n_head == 0) return;
+  if (model.head_size != 0 || model.n_embd % model.n_head == 0) return;
   Index fits = model.n_head;
   while (model.n_embd % fits != 0) --fits;
   throw UsageError(fmt::format(
@@ -281,6 +331,17 @@ void TrainArguments::adopt(const gradus::models::GPTConfig& model, gradus::model
   take("layers", layers, model.n_layer);
   take("width", width, model.n_embd);
   take("heads", heads, model.n_head);
+  take("head-size", head_size, model.head_size);
+  const auto take_word = [](const char* name, Given<Word>& now, const Word& value) {
+    gradus::check(!now || *now == value, "--{} is {}, but the weights are of a model with {}; leave it out", name,
+                  now.value_or(""), value.empty() ? "none" : value);
+    if (!value.empty()) now = value;
+  };
+  take_word("norm", norm, word_of(model.norm));
+  take_word("residual", residual, model.residual ? "on" : "off");
+  take_word("activation", activation, word_of(model.activation));
+  take_word("activation-coefficients", activation_coefficients,
+            fmt::format("{}", fmt::join(model.activation_coefficients, ",")));
   gradus::check(!context || *context <= model.block_size,
                 "--context is {}, but the weights are of a model with {}; use that or less", context.value_or(0),
                 model.block_size);
@@ -299,6 +360,7 @@ Preset TrainArguments::resolve() {
   if (!held_out && !held_out_share) held_out_share = 0.1;
   if (steps || seconds || tokens || epochs) plan.train.steps = 0, plan.train.seconds = 0, plan.epochs = 0;
   if (lr) plan.train.min_lr *= *lr / plan.train.lr;  // the decay keeps its shape
+  if (activation_coefficients && !activation) activation = "polynomial";
   const Index limit = steps.value_or(plan.train.steps);
   if (limit > 0) plan.train.warmup = std::min(plan.train.warmup, limit / most_warmup);
 #define SETTING(type, member, name, settled, accepts, ...) \
@@ -306,6 +368,9 @@ Preset TrainArguments::resolve() {
   check_value(plan, "--" name, member, settled, accepts);
 #include "train_settings.def"
 #undef SETTING
+  require((plan.model.activation == Activation::polynomial) == activation_coefficients.has_value(),
+          "--activation polynomial and --activation-coefficients come together; {}",
+          activation_coefficients ? "leave one out" : "give its coefficients, e.g. 0,0.5,0.25");
   check_sizes(plan.model);
   check_recipe(plan);
   if (threads) require_range("--threads", *threads, 1, gradus::max_threads);

@@ -11,6 +11,7 @@
 #include <gradus/core/ops.h>
 #include <gradus/models/detail/json.h>
 #include <gradus/models/gpt/detail/config_fields.h>
+#include <gradus/models/gpt/detail/config_names.h>
 #include <gradus/nn/init.h>
 
 namespace gradus::models {
@@ -19,28 +20,10 @@ namespace {
 using detail::ConfigField;
 using detail::Json;
 
-template <class Value, std::size_t count>
-using Names = std::array<std::pair<Value, const char*>, count>;
-
-constexpr Names<NormKind, 2> norm_names{{{NormKind::layer, "layer"}, {NormKind::rms, "rms"}}};
-constexpr Names<nn::Activation, 6> activation_names{{{nn::Activation::relu, "relu"},
-                                                     {nn::Activation::gelu_erf, "gelu_erf"},
-                                                     {nn::Activation::gelu_tanh, "gelu_tanh"},
-                                                     {nn::Activation::silu, "silu"},
-                                                     {nn::Activation::tanh, "tanh"},
-                                                     {nn::Activation::sigmoid, "sigmoid"}}};
-
-const auto& names_of(NormKind) {
-  return norm_names;
-}
-const auto& names_of(nn::Activation) {
-  return activation_names;
-}
-
 template <class Value>
 Json json_of(Value value) {
   if constexpr (std::is_enum_v<Value>) {
-    for (const auto& [known, name] : names_of(value)) {
+    for (const auto& [known, name] : detail::names_of(value)) {
       if (known == value) return name;
     }
     fail("GPTConfig: {} is not one of the named values of its field", static_cast<int>(value));
@@ -56,7 +39,7 @@ Value value_in(detail::JsonReader& reader, const char* key) {
   if constexpr (std::is_enum_v<Value>) {
     const auto text = reader.get<std::string>(key);
     std::vector<std::string_view> known;
-    for (const auto& [value, name] : names_of(Value{})) {
+    for (const auto& [value, name] : detail::names_of(Value{})) {
       if (text == name) return value;
       known.emplace_back(name);
     }
@@ -64,6 +47,12 @@ Value value_in(detail::JsonReader& reader, const char* key) {
   } else if constexpr (detail::is_optional<Value>) {
     if (reader.field(key).is_null()) return {};
     return reader.get<typename Value::value_type>(key);
+  } else if constexpr (std::is_same_v<Value, std::vector<double>>) {
+    const Json& list = reader.field(key);
+    const auto is_number = [](const Json& entry) { return entry.is_number(); };
+    check(list.is_array() && std::ranges::all_of(list, is_number), "{}: \"{}\" is {}, it must be a list of numbers",
+          reader.name(), key, detail::dump(list));
+    return list.get<Value>();
   } else {
     return reader.get<Value>(key);
   }
@@ -89,6 +78,23 @@ std::array<nn::Linear*, 4> linears_of(Block& block) {
   return {&block.attn.c_attn, &block.attn.c_proj, &block.mlp.c_fc, &block.mlp.c_proj};
 }
 
+void check_activation(const GPTConfig& config) {
+  constexpr std::size_t most = 17;  // of degree 16
+  const std::vector<double>& coefficients = config.activation_coefficients;
+  const bool is_polynomial = config.activation == nn::Activation::polynomial;
+  check(is_polynomial || coefficients.empty(),
+        "GPTConfig: there are {} activation_coefficients, but the activation is not polynomial; make it that, or leave "
+        "them out",
+        coefficients.size());
+  check(!is_polynomial || (!coefficients.empty() && coefficients.size() <= most),
+        "GPTConfig: the activation is polynomial with {} activation_coefficients; give from 1 to {}, from the constant "
+        "up",
+        coefficients.size(), most);
+  for (const double value : coefficients) {
+    check(std::isfinite(value), "GPTConfig: activation_coefficients has {}; they must be numbers", value);
+  }
+}
+
 // The copy of the block shares its parameters. The model may be gone, or in evaluation mode, when backward() runs.
 Tensor checkpointed(const Block& block, const Tensor& x, std::span<const Index> lengths) {
   const std::vector<Index> own(lengths.begin(), lengths.end());
@@ -108,10 +114,15 @@ void GPTConfig::validate() const {
       if (value) check_range(*value, field);
     }
   });
-  check(lora_rank <= std::min(n_embd, hidden()), "GPTConfig: lora_rank is {}, it must be at most {}, the smaller width",
-        lora_rank, std::min(n_embd, hidden()));
-  check(n_head <= n_embd, "GPTConfig: n_head is {}, it must be from 1 to {}", n_head, n_embd);
-  if (n_embd % n_head != 0) {
+  check_activation(*this);
+  constexpr Index widest = 4 << 20;
+  check(head_size == 0 || n_head <= widest / head_size,
+        "GPTConfig: {} heads of {} are wider than {} together; use less", n_head, head_size, widest);
+  const Index narrowest = std::min({n_embd, hidden(), attention_width()});
+  check(lora_rank <= narrowest, "GPTConfig: lora_rank is {}, it must be at most {}, the smallest width", lora_rank,
+        narrowest);
+  check(head_size != 0 || n_head <= n_embd, "GPTConfig: n_head is {}, it must be from 1 to {}", n_head, n_embd);
+  if (head_size == 0 && n_embd % n_head != 0) {
     Index fits = n_head;
     while (n_embd % fits != 0) --fits;
     fail(
@@ -124,10 +135,11 @@ void GPTConfig::validate() const {
 }
 
 Index GPTConfig::num_parameters() const {
-  const Index norm_size = n_embd * ((norm_gain ? 1 : 0) + (norm == NormKind::layer && bias ? 1 : 0));
-  const Index biases = bias ? (3 + 1) * n_embd + hidden() + n_embd : 0;  // c_attn, c_proj, c_fc, c_proj
-  const Index block = (3 + 1) * n_embd * n_embd + 2 * n_embd * hidden() + biases + 2 * norm_size +
-                      lora_rank * (8 * n_embd + 2 * hidden());
+  const Index wide = attention_width(), gain = norm != NormKind::none && norm_gain ? 1 : 0;
+  const Index norm_size = n_embd * (gain + (norm == NormKind::layer && bias ? 1 : 0));
+  const Index biases = bias ? 3 * wide + n_embd + hidden() + n_embd : 0;  // c_attn, c_proj, c_fc, c_proj
+  const Index block = (3 + 1) * wide * n_embd + 2 * n_embd * hidden() + biases + 2 * norm_size +
+                      lora_rank * (4 * n_embd + 4 * wide + 2 * hidden());
   const Index tables = (vocab_size * (tie_weights ? 1 : 2) + block_size) * n_embd;
   return tables + n_layer * block + ((embedding_norm ? 1 : 0) + (final_norm ? 1 : 0)) * norm_size;
 }
@@ -210,6 +222,8 @@ GPTConfig GPTConfig::from_json(std::string_view json, std::string_view name) {
 Norm::Norm(const GPTConfig& config) : norm(nn::LayerNorm(config.n_embd, layer_norm_options(config))) {
   if (config.norm == NormKind::rms) {
     norm = nn::RMSNorm(config.n_embd, {.eps = config.norm_eps, .weight = config.norm_gain});
+  } else if (config.norm == NormKind::none) {
+    norm = nn::Identity();
   }
 }
 
@@ -224,20 +238,26 @@ void Norm::members(nn::Visitor& visit) const {
 Block::Block(const GPTConfig& config)
     : ln_1(config),
       attn(config.n_embd, config.n_head,
-           {.bias = config.bias, .dropout = config.dropout, .attn_dropout = config.attn_dropout}),
+           {.bias = config.bias,
+            .dropout = config.dropout,
+            .attn_dropout = config.attn_dropout,
+            .head_size = config.head_size}),
       ln_2(config),
-      mlp(config.n_embd,
-          {.hidden = config.n_inner, .bias = config.bias, .activation = config.activation, .dropout = config.dropout}) {
-}
+      mlp(config.n_embd, {.hidden = config.n_inner,
+                          .bias = config.bias,
+                          .activation = config.activation,
+                          .dropout = config.dropout,
+                          .coefficients = config.activation_coefficients}),
+      residual_(config.residual) {}
 
 Tensor Block::operator()(const Tensor& x, std::span<const Index> lengths) const {  // (N, C)
-  const Tensor y = x + attn(ln_1(x), lengths);
-  return y + mlp(ln_2(y));
+  const Tensor y = add(x, attn(ln_1(x), lengths));
+  return add(y, mlp(ln_2(y)));
 }
 
 Tensor Block::operator()(const Tensor& x, std::span<const Index> lengths, std::span<KeyValues* const> caches) const {
-  const Tensor y = x + attn(ln_1(x), lengths, caches);
-  return y + mlp(ln_2(y));
+  const Tensor y = add(x, attn(ln_1(x), lengths, caches));
+  return add(y, mlp(ln_2(y)));
 }
 
 void Block::members(nn::Visitor& visit) const {

@@ -19,8 +19,8 @@
 namespace gradus::models {
 #pragma GCC visibility push(default)
 
-/// The norm that a GPT has everywhere.
-enum class NormKind { layer, rms };
+/// The norm that a GPT has everywhere; none: everything passes as it is.
+enum class NormKind { layer, rms, none };
 
 /// The sizes and variants of a GPT; as it stands GPT-2 124M without dropout.
 struct GPTConfig {
@@ -49,9 +49,14 @@ struct GPTConfig {
   // With a rank above 0 every Linear of the blocks has a LoRA (nn/layers/lora.h), and only these are trained.
   Index lora_rank = 0;
   double lora_alpha = 16;  // what a LoRA adds is scaled by lora_alpha / lora_rank
+  Index head_size = 0;     // width of a head; 0: n_embd / n_head, so that all heads together are as wide as a token
+  bool residual = true;    // attention and MLP are added to what they read; false: they take its place
+  std::vector<double> activation_coefficients = {};  // of Activation::polynomial, from the constant up
 
   /// Width of the MLP's hidden layer.
   Index hidden() const { return n_inner != 0 ? n_inner : 4 * n_embd; }
+  /// Width of all heads together.
+  Index attention_width() const { return head_size != 0 ? n_head * head_size : n_embd; }
   /// Throws Error that says which size does not fit and what would.
   void validate() const;
   /// How many numbers the parameters of a GPT of this configuration have, without making one. Tied weights count once.
@@ -75,16 +80,17 @@ struct GPTConfig {
   friend bool operator==(const GPTConfig&, const GPTConfig&) = default;
 };
 
-/// LayerNorm or RMSNorm, whichever the configuration names: (.., C) -> (.., C).
+/// LayerNorm, RMSNorm or nothing, whichever the configuration names: (.., C) -> (.., C).
 struct Norm : nn::Layer {
   explicit Norm(const GPTConfig& config);
   Tensor operator()(const Tensor& x) const override;
   void members(nn::Visitor& visit) const override;
 
-  std::variant<nn::LayerNorm, nn::RMSNorm> norm;
+  std::variant<nn::LayerNorm, nn::RMSNorm, nn::Identity> norm;
 };
 
 /// x + attn(ln_1(x)), then the same with the MLP: (N, C) -> (N, C), documents of the given lengths one after another.
+/// Without residual x is not added.
 struct Block : nn::Module {
   explicit Block(const GPTConfig& config);
   Tensor operator()(const Tensor& x, std::span<const Index> lengths) const;
@@ -96,6 +102,11 @@ struct Block : nn::Module {
   nn::CausalSelfAttention attn;
   Norm ln_2;
   nn::MLP mlp;
+
+ private:
+  Tensor add(const Tensor& x, const Tensor& part) const { return residual_ ? x + part : part; }
+
+  bool residual_;
 };
 
 /// Keys and values of one sequence, a KeyValues for each layer. Starts empty.

@@ -224,7 +224,15 @@ GPT2Config read_gpt2_config(std::string_view json, std::string_view name) {
 }
 
 std::string why_no_gpt2(const GPTConfig& config) {
-  if (config.norm != NormKind::layer) return "its norms are RMSNorms, and GPT-2 has LayerNorms";
+  if (config.norm == NormKind::rms) return "its norms are RMSNorms, and GPT-2 has LayerNorms";
+  if (config.norm == NormKind::none) return "it has no norms, and GPT-2 has LayerNorms";
+  if (!config.residual) return "its blocks have no residual connections, and GPT-2's have";
+  if (config.attention_width() != config.n_embd) {
+    return fmt::format("its heads are {} wide, and those of a GPT-2 are n_embd / n_head", config.head_size);
+  }
+  if (config.activation == nn::Activation::polynomial) {
+    return "its activation is a polynomial of its own, for which transformers has no name";
+  }
   if (config.embedding_norm) return "it has a norm after the embeddings, and GPT-2 has none there";
   if (!config.final_norm) return "it has no norm before the head, and GPT-2 has one";
   return {};

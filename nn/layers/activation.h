@@ -1,6 +1,8 @@
 // Activation functions as layers for Sequential, and an enum that chooses one in options.
 #pragma once
 
+#include <span>
+
 #include <gradus/core/ops.h>
 #include <gradus/nn/module.h>
 
@@ -80,8 +82,18 @@ struct SwiGLU : ActivationLayer {
   Index dim_;
 };
 
+/// coefficients[0] + coefficients[1] x + coefficients[2] x^2 + .., by Horner's rule. Throws Error without coefficients.
+inline Tensor polynomial(const Tensor& x, std::span<const double> coefficients) {
+  check(!coefficients.empty(), "polynomial: no coefficients came; give at least one, from the constant up");
+  if (coefficients.size() == 1) return x * 0.0 + coefficients[0];
+  Tensor y = x * coefficients.back() + coefficients[coefficients.size() - 2];
+  for (std::size_t i = coefficients.size() - 2; i-- > 0;) y = y * x + coefficients[i];
+  return y;
+}
+
 /// Names an activation function in options and configurations.
-enum class Activation { relu, gelu_erf, gelu_tanh, silu, tanh, sigmoid };
+/// `polynomial` needs coefficients too: see MLPOptions.
+enum class Activation { relu, gelu_erf, gelu_tanh, silu, tanh, sigmoid, polynomial };
 
 inline Tensor apply(Activation function, const Tensor& x) {
   switch (function) {
@@ -97,6 +109,8 @@ inline Tensor apply(Activation function, const Tensor& x) {
       return tanh(x);
     case Activation::sigmoid:
       return sigmoid(x);
+    case Activation::polynomial:
+      fail("apply: a polynomial needs its coefficients; call polynomial(x, coefficients), or give an MLP some");
   }
   fail("apply: {} is not an Activation; use one of the named values", static_cast<int>(function));
 }

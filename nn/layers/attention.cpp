@@ -19,6 +19,16 @@ Index checked_heads(const char* name, Index n_embd, Index n_head) {
   return n_head;
 }
 
+// Of all heads of a CausalSelfAttention.
+Index heads_width(Index n_embd, Index n_head, Index head_size) {
+  check(head_size >= 0, "CausalSelfAttention: head_size {}; it must be at least 1, or 0 for n_embd / n_head",
+        head_size);
+  if (head_size == 0) return n_embd / checked_heads("CausalSelfAttention", n_embd, n_head) * n_head;
+  check(n_embd > 0 && n_head > 0, "CausalSelfAttention: width {} and {} heads; both must be at least 1", n_embd,
+        n_head);
+  return saturating_product({n_head, head_size});
+}
+
 double checked_dropout(const char* name, double p) {
   check(p >= 0 && p < 1, "{}: attention weights dropped with probability {}; it must be at least 0 and below 1", name,
         p);
@@ -94,10 +104,11 @@ Index key_width(Index n_embd, Index n_head, Index n_kv_heads) {
 }  // namespace
 
 CausalSelfAttention::CausalSelfAttention(Index n_embd, Index n_head, CausalSelfAttentionOptions options)
-    : c_attn(n_embd, saturating_product({3, n_embd}), {options.bias, options.dtype}),
-      c_proj(n_embd, n_embd, {options.bias, options.dtype}),
+    : c_attn(n_embd, saturating_product({3, heads_width(n_embd, n_head, options.head_size)}),
+             {options.bias, options.dtype}),
+      c_proj(heads_width(n_embd, n_head, options.head_size), n_embd, {options.bias, options.dtype}),
       dropout(options.dropout),
-      n_head_(checked_heads("CausalSelfAttention", n_embd, n_head)),
+      n_head_(n_head),
       attn_dropout_(checked_dropout("CausalSelfAttention", options.attn_dropout)) {}
 
 Tensor CausalSelfAttention::operator()(const Tensor& x) const {

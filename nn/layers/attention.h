@@ -17,10 +17,11 @@ struct CausalSelfAttentionOptions {
   double dropout = 0;  // on the output
   DType dtype = DType::f32;
   double attn_dropout = 0;  // on the attention weights, which are stored for it: slower, and O(T^2) memory
+  Index head_size = 0;      // width of a head; 0: n_embd / n_head
 };
 
-/// Causal self-attention: a token attends to itself and to earlier ones (Radford et al. 2019). Throws Error unless
-/// n_embd is a multiple of n_head.
+/// Causal self-attention: a token attends to itself and to earlier ones (Radford et al. 2019). A = n_head head_size
+/// is the width of all heads. Throws Error unless n_embd is a multiple of n_head, or head_size says a width.
 struct CausalSelfAttention : Layer {
   CausalSelfAttention(Index n_embd, Index n_head, CausalSelfAttentionOptions options = {});
   template <std::same_as<bool> B>
@@ -36,8 +37,8 @@ struct CausalSelfAttention : Layer {
   Tensor operator()(const Tensor& x, std::span<const Index> lengths, std::span<KeyValues* const> caches) const;
   void members(Visitor& visit) const override;
 
-  Linear c_attn;  // C -> 3 C: queries, keys and values at once
-  Linear c_proj;  // C -> C
+  Linear c_attn;  // C -> 3 A: queries, keys and values at once
+  Linear c_proj;  // A -> C
   Dropout dropout;
 
  private:

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include <gradus/models/detail/setting_range.h>
 #include <gradus/models/gpt/gpt.h>
@@ -47,6 +48,9 @@ void for_each_field(Config& config, const F& f) {
   f(config.embd_dropout, {"embd_dropout", {.low = 0, .high = 1, .high_itself = false}, std::optional<double>()});
   f(config.lora_rank, {"lora_rank", {.low = 0, .high = most_width, .meaning = " (0: none)"}, 0});
   f(config.lora_alpha, {"lora_alpha", {.low = 0, .low_itself = false}, 16});
+  f(config.head_size, {"head_size", {.low = 0, .high = most_width, .meaning = " (0: n_embd / n_head)"}, 0});
+  f(config.residual, {"residual", {}, true});
+  f(config.activation_coefficients, {"activation_coefficients", {}, std::vector<double>()});
 }
 
 }  // namespace gradus::models::detail

@@ -1,0 +1,119 @@
+// Residual connections and norms, with and without, over depth: where does it stop learning? A depth learns if the
+// whole interval of its held-out loss is below that of guessing by how often each character comes.
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "study.h"
+
+namespace gpt::lab {
+namespace {
+
+constexpr Index depths[] = {1, 2, 4, 8, 12};
+
+std::string name_of(Index depth, bool has_part, const char* part) {
+  return fmt::format("{} layer{}, {} {}", depth, depth == 1 ? "" : "s", has_part ? "with" : "without", part);
+}
+
+std::vector<Arm> arms(Index vocab_size, const char* part) {
+  std::vector<Arm> all;
+  for (const Index depth : depths) {
+    for (const bool has_part : {true, false}) {
+      Arm arm{.name = name_of(depth, has_part, part), .model = small_model(vocab_size)};
+      arm.model.n_layer = depth, arm.model.n_embd = 32;
+      if (!has_part && std::string_view(part) == "norm") arm.model.norm = gradus::models::NormKind::none;
+      if (!has_part && std::string_view(part) == "residual") arm.model.residual = false;
+      all.push_back(arm);
+    }
+  }
+  return all;
+}
+
+// The first tested depth that does not learn; 0: all do.
+Index stops_at(const Results& results, bool has_part, const char* part) {
+  for (const Index depth : depths) {
+    const Mean loss = results.mean(name_of(depth, has_part, part));
+    const double high = std::isfinite(loss.margin) ? loss.high() : loss.value;
+    if (loss.count > 0 && !(high < results.unigram())) return depth;
+  }
+  return 0;
+}
+
+Sentence told_stop(const Results& results, bool has_part, const char* part, const char* part_ko) {
+  const Index depth = stops_at(results, has_part, part);
+  const char* const with = has_part ? "With" : "Without";
+  const std::string base = fmt::format("{:.4f}", results.unigram());
+  if (depth == 0) {
+    return {
+        fmt::format("{} {} every tested depth, 1 to 12 layers, learns: below {} nats, the loss of guessing by counts.",
+                    with, part, base),
+        fmt::format("{} {}: 시험한 1~12층 모두 배웁니다. 빈도로 찍을 때의 손실 {} nat보다 낮습니다.", part_ko,
+                    has_part ? "있음" : "없음", base)};
+  }
+  return {
+      fmt::format("{} {} it stops learning at {} layers: its loss is not below {} nats, that of guessing by counts.",
+                  with, part, depth, base),
+      fmt::format("{} {}: {}층에서 배우지 못합니다. 손실이 빈도로 찍을 때의 {} nat보다 낮지 않습니다.", part_ko,
+                  has_part ? "있음" : "없음", depth, base)};
+}
+
+Report conclude(const Results& results, const std::vector<Arm>& all, const char* part, const char* part_ko) {
+  Report report;
+  for (const Index depth : {Index{1}, Index{4}, Index{12}}) {
+    report.sentences.push_back(judge(
+        results, {{fmt::format("At {} layer{} it is better with {} than without", depth, depth == 1 ? "" : "s", part),
+                   fmt::format("{}층에서 {}이 있는 쪽이 낫습니다", depth, part_ko)},
+                  name_of(depth, true, part),
+                  name_of(depth, false, part)}));
+  }
+  report.sentences.push_back(told_stop(results, true, part, part_ko));
+  report.sentences.push_back(told_stop(results, false, part, part_ko));
+  Chart losses{
+      {"Held-out loss against depth", "깊이에 따른 검증 손실"}, {"layers", "층"}, {"nats", "nat"}, true, false, {}};
+  Chart ratios{{"Gradient norm of the first block over that of the last, before training",
+                "학습 전 첫 블록과 마지막 블록의 기울기 노름 비"},
+               {"layers", "층"},
+               {"ratio", "비"},
+               true,
+               true,
+               {}};
+  for (const bool has_part : {true, false}) {
+    Series loss{.name = fmt::format("{} {}", has_part ? "with" : "without", part)}, ratio = loss;
+    for (const Index depth : depths) {
+      loss.add(static_cast<double>(depth), results.mean(name_of(depth, has_part, part)));
+      const std::vector<double> norms = results.mean_list(name_of(depth, has_part, part), "gradient");
+      if (norms.empty() || !(norms.back() > 0)) continue;
+      ratio.x.push_back(static_cast<double>(depth)), ratio.y.push_back(norms.front() / norms.back());
+    }
+    losses.series.push_back(loss), ratios.series.push_back(ratio);
+  }
+  report.charts = {losses, ratios};
+  report.tables.push_back(table_of_losses(results, all));
+  return report;
+}
+
+}  // namespace
+
+Study residual_study() {
+  return {"residual",
+          {"What are residual connections for?", "잔차 연결은 왜 필요합니까?"},
+          {"1 to 12 layers of width 32, with residual connections and without.",
+           "너비 32, 1~12층에서 잔차 연결이 있는 것과 없는 것을 비교합니다."},
+          [](Index vocab_size) { return arms(vocab_size, "residual"); },
+          [](const Results& results, const std::vector<Arm>& all) {
+            return conclude(results, all, "residual", "잔차 연결");
+          },
+          200};
+}
+
+Study norm_study() {
+  return {"norm",
+          {"What are norms for?", "정규화는 왜 필요합니까?"},
+          {"1 to 12 layers of width 32, with LayerNorm and without any norm.",
+           "너비 32, 1~12층에서 LayerNorm이 있는 것과 없는 것을 비교합니다."},
+          [](Index vocab_size) { return arms(vocab_size, "norm"); },
+          [](const Results& results, const std::vector<Arm>& all) { return conclude(results, all, "norm", "정규화"); },
+          200};
+}
+
+}  // namespace gpt::lab

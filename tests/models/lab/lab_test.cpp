@@ -1,0 +1,178 @@
+// gpt lab: its statistics against known values, its conclusions on made results, its runs with a moment's time.
+#include <array>
+#include <cmath>
+#include <vector>
+
+#include "../../../examples/gpt/lab/polynomial.h"
+#include "../../../examples/gpt/lab/results.h"
+#include "../../../examples/gpt/lab/statistics.h"
+#include "../command.h"
+
+namespace gradus::models {
+namespace {
+
+using namespace gpt::lab;
+using testing::Command;
+using testing::error_of;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using testing::read;
+using testing::write;
+
+TEST(LabStatistics, StudentsQuantiles) {
+  // Tables of the t distribution, and closed forms: tan for one degree of freedom, the normal one for many.
+  EXPECT_NEAR(t_quantile(1), 12.706204736, 1e-8);
+  EXPECT_NEAR(t_quantile(2), 4.302652730, 1e-8);
+  EXPECT_NEAR(t_quantile(4), 2.776445105, 1e-8);
+  EXPECT_NEAR(t_quantile(30), 2.042272456, 1e-8);
+  EXPECT_NEAR(t_quantile(1e7), 1.959964, 1e-5);
+  EXPECT_NEAR(t_quantile(9, 0.995), 3.249835542, 1e-8);
+  EXPECT_NEAR(t_quantile(5, 0.5), 0, 1e-12);
+  EXPECT_THAT(error_of([] { t_quantile(0); }), HasSubstr("0 degrees of freedom"));
+}
+
+TEST(LabStatistics, MeansAndPairs) {
+  const Mean mean = mean_of(std::array{1.0, 2.0, 3.0, 4.0});
+  EXPECT_EQ(mean.value, 2.5);
+  EXPECT_NEAR(mean.margin, 3.182446305 * std::sqrt(5.0 / 3 / 4), 1e-8);
+  EXPECT_TRUE(std::isnan(mean_of(std::array{1.0}).margin));
+  EXPECT_EQ(mean_of({}).count, 0);
+  const Mean same = difference_of(std::array{1.1, 7.1, 3.1}, std::array{1.0, 7.0, 3.0});
+  EXPECT_NEAR(same.value, 0.1, 1e-12);
+  EXPECT_NEAR(same.margin, 0, 1e-12);  // though the numbers themselves vary
+}
+
+TEST(LabStatistics, APowerLawIsFound) {
+  std::vector<double> x, y;
+  for (int i = 1; i <= 6; ++i) x.push_back(10.0 * i), y.push_back(5 * std::pow(x.back(), -0.3));
+  const PowerLaw law = fit_power_law(x, y);
+  EXPECT_NEAR(law.factor, 5, 1e-10);
+  EXPECT_NEAR(law.exponent, -0.3, 1e-12);
+  EXPECT_NEAR(law.margin, 0, 1e-10);
+  y[2] *= 1.1;
+  const PowerLaw noisy = fit_power_law(x, y);
+  EXPECT_GT(noisy.margin, 0.01);
+  EXPECT_LT(std::abs(noisy.exponent + 0.3), noisy.margin);
+  EXPECT_TRUE(std::isnan(fit_power_law(std::array{1.0, 2.0}, std::array{1.0, 2.0}).margin));
+  EXPECT_TRUE(std::isnan(fit_power_law(std::array{1.0, 1.0}, std::array{1.0, 2.0}).exponent));
+  EXPECT_THAT(error_of([] { fit_power_law(std::array{0.0}, std::array{1.0}); }), HasSubstr("above 0"));
+}
+
+TEST(LabStatistics, PolynomialsNearGelu) {
+  // The even part of gelu is x erf(x / sqrt 2) / 2 and its odd part x / 2, which every degree from 1 on has.
+  double before = 1;
+  for (const int degree : {2, 4, 6, 8}) {
+    const GeluPolynomial fitted = fit_gelu(degree, 4);
+    ASSERT_EQ(fitted.coefficients.size(), static_cast<std::size_t>(degree) + 1);
+    EXPECT_NEAR(fitted.coefficients[1], 0.5, 1e-10);
+    EXPECT_LT(fitted.largest_error, before / 2);
+    before = fitted.largest_error;
+    double residual = 0;  // least squares: what is left is orthogonal to x^2
+    for (int i = 0; i <= 2000; ++i) {
+      const double x = 4 * (i / 1000.0 - 1), gelu = x * 0.5 * (1 + std::erf(x / std::sqrt(2.0)));
+      double value = 0;
+      for (std::size_t k = fitted.coefficients.size(); k-- > 0;) value = value * x + fitted.coefficients[k];
+      residual += (value - gelu) * x * x;
+    }
+    EXPECT_NEAR(residual, 0, 1e-7);
+  }
+}
+
+Results made(std::vector<double> a, std::vector<double> b) {
+  std::vector<Result> all;
+  for (std::size_t i = 0; i < a.size(); ++i) all.push_back({"a", static_cast<Index>(i), {{"loss", a[i]}}, {}});
+  for (std::size_t i = 0; i < b.size(); ++i) all.push_back({"b", static_cast<Index>(i), {{"loss", b[i]}}, {}});
+  return {all, 3.3, 2.8};
+}
+
+TEST(LabConclusions, FollowTheNumbers) {
+  const Claim claim{{"A is better", "A"}, "a", "b"};
+  const Sentence shown = judge(made({2.0, 2.1, 2.2}, {2.5, 2.61, 2.69}), claim);
+  EXPECT_THAT(shown.en, ::testing::AllOf(HasSubstr("A is better: this run shows it"), HasSubstr("-0.5000 ± 0.0"),
+                                         HasSubstr("3 seeds")));
+  EXPECT_THAT(shown.ko, HasSubstr("드러납니다"));
+  EXPECT_THAT(judge(made({2.5, 2.61, 2.69}, {2.0, 2.1, 2.2}), claim).en, HasSubstr("shows the opposite"));
+  EXPECT_THAT(judge(made({2.0, 2.6, 2.2}, {2.5, 2.1, 2.3}), claim).en,
+              HasSubstr("this run does not show it; the difference is within its noise"));
+  EXPECT_THAT(judge(made({2.0}, {2.5}), claim).en, HasSubstr("at least two seeds"));
+  EXPECT_THAT(judge(made({}, {2.5}), claim).en, HasSubstr("does not show it"));
+  // Only seeds that both have are pairs.
+  EXPECT_EQ(made({1, 2, 3}, {1, 2}).difference("a", "b").count, 2);
+}
+
+TEST(LabConclusions, ResultsComeBackFromJson) {
+  const Result result{"x, y", 3, {{"loss", 2.25}}, {{"gradient", {1, 2.5}}}};
+  const auto again = Result::from_json(result.to_json());
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(again->arm, "x, y");
+  EXPECT_EQ(again->numbers, result.numbers);
+  EXPECT_EQ(again->lists, result.lists);
+  for (const char* const wrong : {"", "{}", "[]", "{\"arm\":1,\"seed\":2,\"numbers\":{},\"lists\":{}}"}) {
+    EXPECT_FALSE(Result::from_json(wrong).has_value()) << wrong;
+  }
+}
+
+struct Lab : Command {};
+
+TEST_F(Lab, EachQuestionIsAnsweredInAMoment) {
+  for (const char* const question : {"heads", "warmup", "decay", "gelu", "init", "residual", "norm", "lr", "scaling"}) {
+    SCOPED_TRACE(question);
+    const testing::Result result = gpt({"lab", question, "--minutes", "0.01", "--seeds", "1"});
+    ASSERT_EQ(result.status, 0) << result.err;
+    const std::string report = read(folder / "lab" / question / "report.md");
+    EXPECT_THAT(report, ::testing::AllOf(HasSubstr("# "), HasSubstr("|---|"), HasSubstr("does not show"),
+                                         HasSubstr("guessing costs 3.29")));
+    EXPECT_THAT(result.out, HasSubstr(report));
+  }
+}
+
+TEST_F(Lab, GoesOnWhereItWasStopped) {
+  ASSERT_EQ(gpt({"lab", "warmup", "--minutes", "0.01", "--seeds", "2"}).status, 0);
+  const std::filesystem::path path = folder / "lab/warmup/results.jsonl";
+  const std::string whole = read(path);
+  std::vector<std::string> lines;
+  std::istringstream text(whole);
+  for (std::string line; std::getline(text, line);) lines.push_back(line);
+  ASSERT_GE(lines.size(), 5U);
+  write(path, lines[0] + "\n" + lines[1] + "\n");
+  const testing::Result again = gpt({"lab", "warmup", "--minutes", "1", "--seeds", "2"});
+  ASSERT_EQ(again.status, 0) << again.err;
+  EXPECT_THAT(again.out, HasSubstr("1 of 8 runs were done before"));
+  const std::string now = read(path);
+  EXPECT_THAT(now, ::testing::StartsWith(lines[0] + "\n" + lines[1] + "\n"));
+  EXPECT_EQ(std::ranges::count(now, '\n'), 9);
+}
+
+TEST_F(Lab, AStopKeepsWhatIsDone) {
+  const pid_t pid = start({"lab", "norm", "--minutes", "5"});
+  const std::filesystem::path path = folder / "lab/norm/results.jsonl";
+  while (running(pid) && !std::filesystem::exists(path)) ::usleep(20'000);
+  ::usleep(300'000);
+  ::kill(pid, SIGINT);
+  const testing::Result result = finish(pid);
+  EXPECT_EQ(result.status, 128 + SIGINT) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("The same command goes on"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "lab/norm/report.md"));
+}
+
+TEST_F(Lab, MistakesAreExplained) {
+  expect_error(gpt({"lab"}), 2, "gpt lab needs QUESTION");
+  expect_error(gpt({"lab", "head"}), 2, "did you mean heads?");
+  expect_error(gpt({"lab", "heads", "--minutes", "0"}), 2, "--minutes is 0, it must be from 0.01 to 10000");
+  expect_error(gpt({"lab", "heads", "--seeds", "0"}), 2, "--seeds");
+  expect_error(gpt({"lab", "heads", "--data", "none.txt"}), 1, "none.txt");
+  write(folder / "short.txt", "too short");
+  expect_error(gpt({"lab", "heads", "--data", "short.txt"}), 1, "at least 5,000");
+  ASSERT_EQ(gpt({"lab", "warmup", "--minutes", "0.01", "--seeds", "1", "--out", "x"}).status, 0);
+  expect_error(gpt({"lab", "decay", "--out", "x"}), 1, "its question is \"warmup\", not \"decay\"");
+  expect_error(gpt({"lab", "warmup", "--seeds", "2", "--out", "x"}), 1, "its seeds is 1, not 2");
+  write(folder / "x/results.jsonl", read(folder / "x/results.jsonl") + "{}\n");
+  expect_error(gpt({"lab", "warmup", "--seeds", "1", "--out", "x"}), 1, "is no result; remove that line");
+  write(folder / "x/results.jsonl", "nonsense\n");
+  expect_error(gpt({"lab", "warmup", "--out", "x"}), 1, "remove it to begin anew");
+  file_size = 1000;  // enough for what it prints, and not for the results
+  expect_error(gpt({"lab", "warmup", "--minutes", "0.01", "--out", "y"}), 1, "results.jsonl");
+}
+
+}  // namespace
+}  // namespace gradus::models
