@@ -25,6 +25,7 @@
 #include <gradus/models/gpt/cost.h>
 #include <gradus/models/gpt/gpt.h>
 #include <gradus/models/gpt/gpt2.h>
+#include <gradus/models/gpt/trace.h>
 #include <gradus/models/text/any_tokenizer.h>
 #include <gradus/models/text/bpe_tokenizer.h>
 #include <gradus/models/text/byte_tokenizer.h>
@@ -37,8 +38,10 @@
 #include <gradus/models/train/checkpoint.h>
 #include <gradus/models/train/data_origin.h>
 #include <gradus/models/train/evaluate.h>
+#include <gradus/models/train/recording.h>
 #include <gradus/models/train/run_folder.h>
 #include <gradus/models/train/run_log.h>
+#include <gradus/models/train/snapshot.h>
 #include <gradus/models/train/trainer.h>
 #include <gradus/models/train/unsuspended_clock.h>
 #include <gradus/nn/data/data_loader.h>

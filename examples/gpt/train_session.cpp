@@ -98,7 +98,13 @@ Session::Session(const std::filesystem::path& folder, models::GPT& model, Data& 
       drawn_(saved_) {
   trainer_.set_clock([this] { return clock_.seconds(); });
   if (!options_.record) return;
-  recording_.emplace(folder, model, *data.dataset, [this] { return few_samples(); });
+  recording_.emplace(folder, model, *data.dataset, [this]() -> std::vector<std::string> {
+    try {
+      return few_samples();
+    } catch (const gradus::Error&) {
+      return {};  // a model whose logits are not finite; the next measurement says what went wrong
+    }
+  });
   writer_.keep(*recording_);
   trainer_.watch(&*recording_);
 }

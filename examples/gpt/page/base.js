@@ -91,14 +91,18 @@ const tip = {
   },
 };
 
-// What a control does when Enter or the space bar is pressed on it.
-function onActivate(node, action) {
-  node.addEventListener('click', action);
+// Arrow keys go through the n marks of a drawing: `at(i)` is a mark's place in it, `lines(i)` what its tip says.
+function arrowKeys(node, n, at, lines) {
+  let chosen = -1;
+  node.addEventListener('blur', () => tip.hide());
   node.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter' || event.key === ' ') {
-      event.preventDefault();
-      action(event);
-    }
+    const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -1, ArrowDown: 1 }[event.key];
+    if (!by || !n) return;
+    event.preventDefault();
+    chosen = chosen < 0 ? 0 : (chosen + by + n) % n;
+    const box = node.getBoundingClientRect(), [x, y] = at(chosen);
+    tip.show(box.left + x, box.top + y, lines(chosen));
+    tip.say(lines(chosen));
   });
 }
 

@@ -31,10 +31,13 @@ function countBars(box, docs, rows, colors) {
   const y = d3.scaleLinear().domain([0, d3.max(rows.flat(), (b) => b.count) || 1]).range([height - margin.bottom, margin.top]);
   axes(svg, x, y, { width, height, margin, xTicks: [0, 0.25, 0.5, 0.75, 1], yTicks: y.ticks(5), xLabel: T('calibration.confidence'), xFormat: d3.format('.0%'), yFormat: d3.format('~s') });
   const bar = Math.max(4, ((width - margin.left - margin.right) / 12) / docs.length);
+  const lines = (run, b) => [runName(docs[run]), [T('calibration.confidence'), percent(b.confidence, 1)], [T('calibration.accuracy'), percent(b.accuracy, 1)], [T('calibration.tokens'), count(b.count)]];
+  const all = rows.flatMap((bins, run) => bins.map((b) => [run, b]));
+  arrowKeys(svg.node(), all.length, (i) => [x(all[i][1].confidence), y(all[i][1].count)], (i) => lines(...all[i]));
   rows.forEach((bins, run) => {
     svg.append('g').selectAll('rect').data(bins).join('rect').attr('class', 'bar').attr('x', (b) => x(b.confidence) - (bar * docs.length) / 2 + run * bar).attr('y', (b) => y(b.count)).attr('width', bar - 1).attr('height', (b) => y(0) - y(b.count)).attr('rx', 2).attr('fill', colors[run])
       .each(function (b) {
-        this.addEventListener('pointermove', (event) => tip.show(event.clientX, event.clientY, [runName(docs[run]), [T('calibration.confidence'), percent(b.confidence, 1)], [T('calibration.accuracy'), percent(b.accuracy, 1)], [T('calibration.tokens'), count(b.count)]]));
+        this.addEventListener('pointermove', (event) => tip.show(event.clientX, event.clientY, lines(run, b)));
         this.addEventListener('pointerleave', () => tip.hide());
       });
   });

@@ -14,6 +14,7 @@ function worstTokens(box, doc, now) {
   const left = 150, line = 26;
   const { svg, width } = drawing(box, rows.length * line + 8, T('confidence.worst'));
   const x = d3.scaleLinear().domain([0, 1]).range([0, Math.max(60, width - left - 190)]);
+  const tips = [];
   rows.forEach(({ p, i, text, top }, r) => {
     const pieces = text.pieces.map((piece) => visible(piece));
     const y = 4 + r * line;
@@ -23,9 +24,11 @@ function worstTokens(box, doc, now) {
     row.append('rect').attr('x', left).attr('y', y + 3).attr('height', 8).attr('rx', 2).attr('width', Math.max(2, x(p))).attr('fill', css('--unsure'));
     row.append('rect').attr('x', left).attr('y', y + 12).attr('height', 8).attr('rx', 2).attr('width', Math.max(2, x(rather))).attr('fill', css('--sure'));
     row.append('text').attr('class', 'note').attr('x', left + Math.max(2, x(p), x(rather)) + 8).attr('y', y + 16).text(`${percent(p, 1)}${top[0] ? `   ${T('confidence.rather')} ${isolated(short(tokenText(doc, top[0][0]), 10))} ${percent(top[0][1])}` : ''}`);
-    row.node().addEventListener('pointermove', (event) => tip.show(event.clientX, event.clientY, [`${isolated(short(pieces[i], 20))} (${i + 1}), ${isolated(short(text.text, 24))}`, [T('confidence.came'), percent(p, 2)], ...alternatives(doc, top)]));
+    tips.push([`${isolated(short(pieces[i], 20))} (${i + 1}), ${isolated(short(text.text, 24))}`, [T('confidence.came'), percent(p, 2)], ...alternatives(doc, top)]);
+    row.node().addEventListener('pointermove', (event) => tip.show(event.clientX, event.clientY, tips[r]));
     row.node().addEventListener('pointerleave', () => tip.hide());
   });
+  arrowKeys(svg.node(), rows.length, (i) => [left, i * line + 20], (i) => tips[i]);
 }
 
 view({

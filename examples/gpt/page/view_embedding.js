@@ -58,7 +58,6 @@ function zoomMap(svg, onZoom) {
 
 // The numbers of the point nearest to the pointer; arrow keys go through all points.
 function hoverPoints(node, n, at, lines) {
-  let chosen = -1;
   node.addEventListener('pointermove', (event) => {
     const box = node.getBoundingClientRect();
     const px = event.clientX - box.left, py = event.clientY - box.top;
@@ -68,14 +67,5 @@ function hoverPoints(node, n, at, lines) {
     tip.show(event.clientX, event.clientY, lines(i));
   });
   node.addEventListener('pointerleave', () => tip.hide());
-  node.addEventListener('blur', () => tip.hide());
-  node.addEventListener('keydown', (event) => {
-    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!by || !n) return;
-    event.preventDefault();
-    chosen = (chosen + by + n) % n;
-    const box = node.getBoundingClientRect();
-    tip.show(box.left + at(chosen)[0], box.top + at(chosen)[1], lines(chosen));
-    tip.say(lines(chosen));
-  });
+  arrowKeys(node, n, at, lines);
 }

@@ -66,11 +66,13 @@ function nodeValues(box, node) {
     cell.append(el('div', { class: 'caption' }, T(`graph.${way}_short`)));
     if (!values || !values.length) { cell.append(el('div', { class: 'caption' }, T('graph.nothing'))); continue; }
     const { svg, width, height } = drawing(cell, 110, `${T(`graph.${way}_short`)}: ${values.map((v) => number(v, 3)).join(', ')}`);
+    const lines = (i) => [`[${i}]`, [T(`graph.${way}_short`), number(values[i], 5)]];
     const x = d3.scaleBand().domain(d3.range(values.length)).range([58, width - 6]).padding(0.15);
     const y = d3.scaleLinear().domain([Math.min(0, d3.min(values)), Math.max(0, d3.max(values))]).nice().range([height - 8, 8]);
     svg.append('g').attr('class', 'axis grid').attr('transform', 'translate(58,0)').call(d3.axisLeft(y).ticks(3).tickSize(-(width - 64)).tickFormat((v) => number(v, 2)));
     svg.append('g').selectAll('rect').data(values).join('rect').attr('class', 'bar').attr('x', (_, i) => x(i)).attr('width', x.bandwidth()).attr('y', (v) => Math.min(y(0), y(v))).attr('height', (v) => Math.max(0.5, Math.abs(y(v) - y(0)))).attr('fill', color)
-      .each(function (v, i) { this.addEventListener('pointermove', (event) => tip.show(event.clientX, event.clientY, [`[${i}]`, [T(`graph.${way}_short`), number(v, 5)]])); this.addEventListener('pointerleave', () => tip.hide()); });
+      .each(function (v, i) { this.addEventListener('pointermove', (event) => tip.show(event.clientX, event.clientY, lines(i))); this.addEventListener('pointerleave', () => tip.hide()); });
+    arrowKeys(svg.node(), values.length, (i) => [x(i), y(values[i])], lines);
   }
 }
 

@@ -105,11 +105,14 @@ function histogramRidges(box, doc, i, part, { step, bounds, rows }) {
   });
   binAxis(svg, x, bounds, height - 26);
   const node = svg.node();
+  const lines = (r, b) => [`${T('step')} ${count(step[ridges[r]])}`, binText(bounds[b]), [T('histograms.count'), count(rows[i][ridges[r]][b])]];
+  const marks = d3.cross(d3.range(ridges.length), places);
+  arrowKeys(node, marks.length, (m) => [x(marks[m][1] + 0.5), top + marks[m][0] * gap], (m) => lines(...marks[m]));
   node.addEventListener('pointermove', (event) => {
     const frameBox = node.getBoundingClientRect();
     const b = Math.floor(x.invert(event.clientX - frameBox.left)), r = Math.floor((event.clientY - frameBox.top - top + 4) / gap);
     if (b < 0 || b >= bounds.length || r < 0 || r >= ridges.length) return tip.hide();
-    tip.show(event.clientX, event.clientY, [`${T('step')} ${count(step[ridges[r]])}`, binText(bounds[b]), [T('histograms.count'), count(rows[i][ridges[r]][b])]]);
+    tip.show(event.clientX, event.clientY, lines(r, b));
   });
   node.addEventListener('pointerleave', () => tip.hide());
 }

@@ -40,9 +40,11 @@ view({
     const groups = svg.append('g').selectAll('g').data(laid).join('g').attr('class', 'sample').attr('transform', (p) => `translate(0,${p.y})`);
     groups.append('rect').attr('width', boxWidth).attr('height', (p) => p.height).attr('rx', 7).attr('fill', (p) => (p.sample === chosen ? css('--wash') : 'transparent'));
     groups.append('text').attr('class', 'label').attr('x', 8).attr('y', 20).text((p) => stepFormat(p.sample.step));
+    const tipOf = (p) => [`${T('step')} ${count(p.sample.step)}`, ...(p.sample.texts || []).slice(0, 6).map((t) => [short(t, 46), `${[...t].length}`])];
+    arrowKeys(svg.node(), laid.length, (i) => [left, laid[i].y + 12], (i) => tipOf(laid[i]));
     groups.each(function (p) {
       p.lines.forEach((text, i) => d3.select(this).append('text').attr('x', left).attr('y', 20 + i * line).text(text));
-      this.addEventListener('pointermove', (event) => tip.show(event.clientX, event.clientY, [`${T('step')} ${count(p.sample.step)}`, ...(p.sample.texts || []).slice(0, 6).map((t) => [short(t, 46), `${[...t].length}`])]));
+      this.addEventListener('pointermove', (event) => tip.show(event.clientX, event.clientY, tipOf(p)));
       this.addEventListener('pointerleave', () => tip.hide());
     });
     return null;
