@@ -46,9 +46,16 @@ export async function open(file, { width = 1280, height = 900, dark = false, loc
   return { context, page, faults, firstView: Date.now() - from };
 }
 
+// Until `holds` in the page. (Playwright's own waitForFunction needs eval there, which the program's policy forbids.)
+export async function until(page, holds, argument) {
+  for (const from = Date.now(); !(await page.evaluate(holds, argument)); await page.waitForTimeout(40)) {
+    if (Date.now() - from > 15000) throw new Error(`not within 15 s: ${holds}`);
+  }
+}
+
 export async function scrollTo(page, id) {
   await page.evaluate((at) => document.getElementById(at).scrollIntoView({ behavior: 'instant', block: 'start' }), id);
-  await page.waitForFunction((at) => document.querySelector(`#${at} .body`).childElementCount > 0, id);
+  await until(page, (at) => document.querySelector(`#${at} .body`).childElementCount > 0, id);
   await page.waitForTimeout(80);
 }
 

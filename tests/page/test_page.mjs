@@ -4,7 +4,7 @@
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
-import { check, end, open, root, saved, scrollTo, verdict, writePage } from './browser.mjs';
+import { check, end, open, root, saved, scrollTo, until, verdict, writePage } from './browser.mjs';
 import { fixture, labFixture } from './fixture.mjs';
 
 const shots = path.join(root, 'build/page/shots');
@@ -327,11 +327,14 @@ async function testLive() {
   Object.assign(doc.run, { serve: true, running: true, steps: 1500 });
   const html = fs.readFileSync(writePage('live', [doc]));
   const typed = doc.texts[1];
+  // As the program sends it.
+  const policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; connect-src 'self'; frame-ancestors 'none'";
   let asked = '', polls = 0;
   const server = http.createServer((request, response) => {
     let body = '';
     request.on('data', (part) => { body += part; });
     request.on('end', () => {
+      response.setHeader('Content-Security-Policy', policy);
       if (request.url === '/') return response.setHeader('Content-Type', 'text/html; charset=utf-8').end(html);
       response.setHeader('Content-Type', 'application/json');
       if (request.url === '/api/run') return response.end(JSON.stringify({ ...doc, run: { ...doc.run, steps: 1500 + ++polls, running: polls < 2 } }));
@@ -345,9 +348,10 @@ async function testLive() {
   await scrollTo(page, 'confidence');
   await page.fill('#confidence form input', 'a text');
   await page.press('#confidence form input', 'Enter');
-  await page.waitForFunction((n) => document.querySelectorAll('#confidence .token').length === n, typed.ids.length);
+  await until(page, (n) => document.querySelectorAll('#confidence .token').length === n, typed.ids.length);
   check('the engine was asked for the text', asked === 'a text');
   check('its answer is shown', (await page.innerText('#confidence')).includes(`${(100 * typed.at[typed.at.length - 1].prob[1]).toFixed(0)}`));
+  check('pictures are saved under the program\'s policy', (await saved(page, 'confidence', 'PNG')).bytes.length > 3000);
   await scrollTo(page, 'step');
   check('its step too', (await page.innerText('#step')).includes('9.75'));
   await scrollTo(page, 'confidence');
@@ -355,7 +359,7 @@ async function testLive() {
   await page.press('#confidence form input', 'Enter');
   await page.waitForSelector('#confidence .fault:not(:empty)');
   check('a refusal is told', (await page.innerText('#confidence .fault')).includes('no <b>such</b> character'));
-  await page.waitForFunction(() => document.querySelector('#top').innerText.includes('1,502'), null, { timeout: 10000 });
+  await until(page, () => document.querySelector('#top').innerText.includes('1,502'));
   check('a running training streams in', !(await page.innerText('#top')).includes('still running'));
   const before = polls;
   await page.waitForTimeout(2500);
