@@ -123,6 +123,9 @@ TEST_F(Lab, EachQuestionIsAnsweredInAMoment) {
     EXPECT_THAT(report, ::testing::AllOf(HasSubstr("# "), HasSubstr("|---|"), HasSubstr("does not show"),
                                          HasSubstr("guessing costs 3.29")));
     EXPECT_THAT(result.out, HasSubstr(report));
+    const std::string page = read(folder / "lab" / question / "report.html");
+    EXPECT_THAT(page, ::testing::AllOf(HasSubstr("id=\"lab\""), HasSubstr("\"question\":\"" + std::string(question)),
+                                       HasSubstr("이 실행으로는 알 수 없습니다"), HasSubstr("\"charts\":[{")));
   }
 }
 
