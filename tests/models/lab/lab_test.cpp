@@ -158,6 +158,29 @@ TEST_F(Lab, AStopKeepsWhatIsDone) {
   EXPECT_FALSE(std::filesystem::exists(folder / "lab/norm/report.md"));
 }
 
+// What the studies change are flags of gpt train too; weights bring theirs along.
+TEST_F(Lab, TheirOptionsAreFlags) {
+  const std::vector<std::string> flags{
+      "--head-size", "5", "--norm", "none", "--residual", "off", "--activation-coefficients", "0,0.5,-0.25"};
+  ASSERT_EQ(train(flags).status, 0);
+  const std::string config = read(folder / "runs/names/config.json");
+  for (const char* const text : {"\"head_size\": 5", "\"norm\": \"none\"", "\"residual\": false",
+                                 "\"activation\": \"polynomial\"", "\"activation-coefficients\": \"0,0.5,-0.25\""}) {
+    EXPECT_THAT(config, HasSubstr(text));
+  }
+  EXPECT_EQ(gpt({"train", "--resume", "runs/names", "--steps", "4"}).status, 0);
+  const std::string weights = "runs/names/model.safetensors";
+  EXPECT_EQ(gpt({"train", "--init-from", weights, "--steps", "1", "--out", "again"}).status, 0);
+  EXPECT_THAT(read(folder / "again/config.json"), HasSubstr("\"head_size\": 5"));
+  expect_error(gpt({"train", "--init-from", weights, "--residual", "on"}), 1, "--residual is on");
+  expect_error(gpt({"train", "--resume", "runs/names", "--norm", "rms"}), 1, "--norm cannot change");
+  expect_error(train({"--activation", "polynomial"}), 2, "give its coefficients");
+  expect_error(train({"--activation-coefficients", "0,,1"}), 2, "numbers with commas");
+  expect_error(train({"--activation", "relu", "--activation-coefficients", "0,1"}), 2, "leave one out");
+  expect_error(train({"--activation", "rel"}), 2, "did you mean relu?");
+  expect_error(train({"--head-size", "-1"}), 2, "--head-size is -1");
+}
+
 TEST_F(Lab, MistakesAreExplained) {
   expect_error(gpt({"lab"}), 2, "gpt lab needs QUESTION");
   expect_error(gpt({"lab", "head"}), 2, "did you mean heads?");
