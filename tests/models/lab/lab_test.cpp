@@ -129,6 +129,13 @@ TEST_F(Lab, EachQuestionIsAnsweredInAMoment) {
   }
 }
 
+TEST_F(Lab, ATooShortRunDoesNotSayWhereLearningStops) {
+  ASSERT_EQ(gpt({"lab", "residual", "--minutes", "0.01", "--seeds", "1"}).status, 0);
+  EXPECT_THAT(read(folder / "lab/residual/report.md"),
+              ::testing::AllOf(HasSubstr("Without residual not even 1 layer is sure to learn"),
+                               Not(HasSubstr("it stops learning at"))));
+}
+
 TEST_F(Lab, GoesOnWhereItWasStopped) {
   ASSERT_EQ(gpt({"lab", "warmup", "--minutes", "0.01", "--seeds", "2"}).status, 0);
   const std::filesystem::path path = folder / "lab/warmup/results.jsonl";
