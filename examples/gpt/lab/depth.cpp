@@ -2,8 +2,6 @@
 // whole interval of its held-out loss is below that of guessing by how often each character comes.
 #include <fmt/format.h>
 
-#include <cmath>
-
 #include "study.h"
 
 namespace gpt::lab {
@@ -33,8 +31,7 @@ std::vector<Arm> arms(Index vocab_size, const char* part) {
 Index stops_at(const Results& results, bool has_part, const char* part) {
   for (const Index depth : depths) {
     const Mean loss = results.mean(name_of(depth, has_part, part));
-    const double high = std::isfinite(loss.margin) ? loss.high() : loss.value;
-    if (loss.count > 0 && !(high < results.unigram())) return depth;
+    if (!(loss.high() < results.unigram())) return depth;  // nor is it known of a single seed
   }
   return 0;
 }
@@ -50,11 +47,20 @@ Sentence told_stop(const Results& results, bool has_part, const char* part, cons
         fmt::format("{} {}: 시험한 1~12층 모두 배웁니다. 빈도로 찍을 때의 손실 {} nat보다 낮습니다.", part_ko,
                     has_part ? "있음" : "없음", base)};
   }
-  return {
-      fmt::format("{} {} it stops learning at {} layers: its loss is not below {} nats, that of guessing by counts.",
-                  with, part, depth, base),
-      fmt::format("{} {}: {}층에서 배우지 못합니다. 손실이 빈도로 찍을 때의 {} nat보다 낮지 않습니다.", part_ko,
-                  has_part ? "있음" : "없음", depth, base)};
+  if (depth == depths[0]) {
+    return {
+        fmt::format("{} {} not even 1 layer is sure to learn in this time, so this run does not show where it stops; "
+                    "give it more --minutes.",
+                    with, part),
+        fmt::format(
+            "{} {}: 이 시간에는 1층도 배운다고 할 수 없어 어디서 멈추는지 알 수 없습니다. --minutes를 늘리세요.",
+            part_ko, has_part ? "있음" : "없음")};
+  }
+  return {fmt::format(
+              "{} {} it stops learning at {} layers: its loss is not surely below {} nats, that of guessing by counts.",
+              with, part, depth, base),
+          fmt::format("{} {}: {}층에서 배우지 못합니다. 손실이 빈도로 찍을 때의 {} nat보다 낮지 않습니다.", part_ko,
+                      has_part ? "있음" : "없음", depth, base)};
 }
 
 Report conclude(const Results& results, const std::vector<Arm>& all, const char* part, const char* part_ko) {

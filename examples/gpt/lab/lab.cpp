@@ -16,6 +16,7 @@
 #include "../hints.h"
 #include "../numbers.h"
 #include "../output.h"
+#include "../page.h"
 #include "../waiting.h"
 #include "report.h"
 #include "runner.h"
@@ -95,8 +96,9 @@ const lab::Study& find_study(const std::string& question) {
 void write_report(const std::string& out, const lab::Study& study, const lab::Report& report) {
   const std::string text = lab::markdown_of(study, report);
   models::write_text(fs::path(out) / "report.md", text);
+  models::write_text(fs::path(out) / "report.html", lab_page(lab::json_of(study, report)));
   print("{}\n", text);
-  print("written to {}/report.md\n", out);
+  print("written to {0}/report.md; as a page: {0}/report.html\n", out);
 }
 
 lab::Plan plan_of(const LabArguments& arguments, const lab::Study& study, const std::vector<lab::Arm>& arms,

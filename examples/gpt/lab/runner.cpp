@@ -54,19 +54,18 @@ std::deque<Run> missing(const std::vector<Arm>& arms, const Plan& plan, const Re
 }  // namespace
 
 std::vector<Cost> measure(const std::vector<Arm>& arms, const Material& material, Index eval_tokens) {
-  constexpr Index few = 2, more = 5;
+  constexpr Index steps = 6;
   const auto always = [] { return true; };
   std::vector<Cost> costs;
   for (const Arm& arm : arms) {
     Arm whole = arm;
     whole.share = 1;
-    const auto seconds = [&](Index steps) {
-      return run_trial(whole, material, {.steps = steps, .seeds = 1, .eval_tokens = eval_tokens}, 1, always)
-          .numbers.at("seconds");
-    };
-    const double shorter = seconds(few), longer = seconds(more);
-    const double step = std::max((longer - shorter) / static_cast<double>(more - few), 1e-5);
-    costs.push_back({step, std::max(shorter - static_cast<double>(few) * step, 0.0)});
+    const Result result =
+        run_trial(whole, material, {.steps = steps, .seeds = 1, .eval_tokens = eval_tokens}, 1, always);
+    const double seconds = result.numbers.at("seconds");
+    const auto speed = result.numbers.find("steps_per_second");
+    const double step = speed == result.numbers.end() ? seconds / steps : 1 / speed->second;
+    costs.push_back({step, std::max(seconds - steps * step, 0.0)});
   }
   return costs;
 }

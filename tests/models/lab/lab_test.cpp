@@ -123,7 +123,17 @@ TEST_F(Lab, EachQuestionIsAnsweredInAMoment) {
     EXPECT_THAT(report, ::testing::AllOf(HasSubstr("# "), HasSubstr("|---|"), HasSubstr("does not show"),
                                          HasSubstr("guessing costs 3.29")));
     EXPECT_THAT(result.out, HasSubstr(report));
+    const std::string page = read(folder / "lab" / question / "report.html");
+    EXPECT_THAT(page, ::testing::AllOf(HasSubstr("id=\"lab\""), HasSubstr("\"question\":\"" + std::string(question)),
+                                       HasSubstr("이 실행으로는 알 수 없습니다"), HasSubstr("\"charts\":[{")));
   }
+}
+
+TEST_F(Lab, ATooShortRunDoesNotSayWhereLearningStops) {
+  ASSERT_EQ(gpt({"lab", "residual", "--minutes", "0.01", "--seeds", "1"}).status, 0);
+  EXPECT_THAT(read(folder / "lab/residual/report.md"),
+              ::testing::AllOf(HasSubstr("Without residual not even 1 layer is sure to learn"),
+                               Not(HasSubstr("it stops learning at"))));
 }
 
 TEST_F(Lab, GoesOnWhereItWasStopped) {
@@ -153,6 +163,29 @@ TEST_F(Lab, AStopKeepsWhatIsDone) {
   EXPECT_EQ(result.status, 128 + SIGINT) << result.err;
   EXPECT_THAT(result.out, HasSubstr("The same command goes on"));
   EXPECT_FALSE(std::filesystem::exists(folder / "lab/norm/report.md"));
+}
+
+// What the studies change are flags of gpt train too; weights bring theirs along.
+TEST_F(Lab, TheirOptionsAreFlags) {
+  const std::vector<std::string> flags{
+      "--head-size", "5", "--norm", "none", "--residual", "off", "--activation-coefficients", "0,0.5,-0.25"};
+  ASSERT_EQ(train(flags).status, 0);
+  const std::string config = read(folder / "runs/names/config.json");
+  for (const char* const text : {"\"head_size\": 5", "\"norm\": \"none\"", "\"residual\": false",
+                                 "\"activation\": \"polynomial\"", "\"activation-coefficients\": \"0,0.5,-0.25\""}) {
+    EXPECT_THAT(config, HasSubstr(text));
+  }
+  EXPECT_EQ(gpt({"train", "--resume", "runs/names", "--steps", "4"}).status, 0);
+  const std::string weights = "runs/names/model.safetensors";
+  EXPECT_EQ(gpt({"train", "--init-from", weights, "--steps", "1", "--out", "again"}).status, 0);
+  EXPECT_THAT(read(folder / "again/config.json"), HasSubstr("\"head_size\": 5"));
+  expect_error(gpt({"train", "--init-from", weights, "--residual", "on"}), 1, "--residual is on");
+  expect_error(gpt({"train", "--resume", "runs/names", "--norm", "rms"}), 1, "--norm cannot change");
+  expect_error(train({"--activation", "polynomial"}), 2, "give its coefficients");
+  expect_error(train({"--activation-coefficients", "0,,1"}), 2, "numbers with commas");
+  expect_error(train({"--activation", "relu", "--activation-coefficients", "0,1"}), 2, "leave one out");
+  expect_error(train({"--activation", "rel"}), 2, "did you mean relu?");
+  expect_error(train({"--head-size", "-1"}), 2, "--head-size is -1");
 }
 
 TEST_F(Lab, MistakesAreExplained) {
