@@ -96,6 +96,8 @@ struct Block : nn::Module {
   Tensor operator()(const Tensor& x, std::span<const Index> lengths) const;
   /// The same for documents that are continued, with a cache for each.
   Tensor operator()(const Tensor& x, std::span<const Index> lengths, std::span<KeyValues* const> caches) const;
+  /// What follows from x and what attention or MLP made of it.
+  Tensor add(const Tensor& x, const Tensor& part) const { return residual_ ? x + part : part; }
   void members(nn::Visitor& visit) const override;
 
   Norm ln_1;
@@ -104,8 +106,6 @@ struct Block : nn::Module {
   nn::MLP mlp;
 
  private:
-  Tensor add(const Tensor& x, const Tensor& part) const { return residual_ ? x + part : part; }
-
   bool residual_;
 };
 

@@ -27,8 +27,8 @@ BlockTrace through(const Block& block, const Tensor& x, std::span<const Index> l
   t.before = x;
   t.normed = block.ln_1(x);
   t.attn = block.attn(t.normed, lengths);
-  t.hidden = block.mlp.c_fc(block.ln_2(x + t.attn));
-  t.fired = nn::apply(block.mlp.activation, t.hidden);
+  t.hidden = block.mlp.c_fc(block.ln_2(block.add(x, t.attn)));
+  t.fired = block.mlp.activate(t.hidden);
   t.mlp = block.mlp.c_proj(t.fired);
   return t;
 }
@@ -55,8 +55,7 @@ Trace trace(const GPT& model, std::span<const std::int32_t> tokens, std::span<co
   for (const Block& block : still.h) {
     result.blocks.push_back(through(block, x, lengths));
     const BlockTrace& last = result.blocks.back();
-    const Tensor y = x + last.attn;
-    x = y + last.mlp;
+    x = block.add(block.add(x, last.attn), last.mlp);
   }
   result.after = x;
   result.logits = lens(still, x);
@@ -70,11 +69,11 @@ Trace trace(const GPT& model, std::span<const std::int32_t> tokens) {
 
 Tensor attention_weights(const Block& block, Index n_head, const Tensor& normed) {
   const NoGrad no_grad;
-  const auto [T, C] = normed.sizes<2>();
-  const Index D = C / n_head;
-  const Tensor joint = block.attn.c_attn(normed);  // (T, 3 C): queries, keys, values
-  const auto heads = [&, T = T, C = C](Index part) {
-    return transpose(reshape(slice(joint, 1, part * C, (part + 1) * C), {T, n_head, D}), 0, 1);  // (H, T, D)
+  const Tensor joint = block.attn.c_attn(normed);  // (T, 3 A): queries, keys, values
+  constexpr Index parts = 3;
+  const Index T = joint.size(0), A = joint.size(1) / parts, D = A / n_head;
+  const auto heads = [&](Index part) {
+    return transpose(reshape(slice(joint, 1, part * A, (part + 1) * A), {T, n_head, D}), 0, 1);  // (H, T, D)
   };
   const Tensor scores = matmul(heads(0), heads(1), false, true) * (1 / std::sqrt(static_cast<double>(D)));
   const Tensor later = triu(ones({T, T}, normed.dtype()), 1);

@@ -74,10 +74,10 @@ MeanStd spread_of(const Tensor& x) {
 }
 
 // The activation's slope at each of these values, as the engine has it.
-Tensor slopes_of(nn::Activation activation, const Tensor& hidden) {
+Tensor slopes_of(const nn::MLP& mlp, const Tensor& hidden) {
   Tensor x = hidden.detach();
   x.requires_grad(true);
-  sum(nn::apply(activation, x)).backward();
+  sum(mlp.activate(x)).backward();
   return x.grad();
 }
 
@@ -199,8 +199,7 @@ Activations activations_of(const GPT& model, const Batch& batch) {
   };
   for (std::size_t i = 0; i < seen.blocks.size(); ++i) {
     add(fmt::format("h.{}.attn", i), seen.blocks[i].attn, {none, none});
-    add(fmt::format("h.{}.mlp", i), seen.blocks[i].mlp,
-        firing_of(slopes_of(model.h[i].mlp.activation, seen.blocks[i].hidden)));
+    add(fmt::format("h.{}.mlp", i), seen.blocks[i].mlp, firing_of(slopes_of(model.h[i].mlp, seen.blocks[i].hidden)));
   }
   return result;
 }

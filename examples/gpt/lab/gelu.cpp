@@ -1,6 +1,10 @@
 // GELU by formulas of rising cost and exactness: what each is off by, and what training pays for it.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
 #include "polynomial.h"
 #include "study.h"
 
@@ -52,14 +56,18 @@ Report conclude(const Results& results, const std::vector<Arm>& all) {
                {"held-out loss less the exact GELU's", "정확한 GELU와의 검증 손실 차이"}},
               {}};
   Series series{.name = "polynomials"};
-  const auto add_row = [&](const std::string& name, const std::string& error) {
-    table.rows.push_back({name, error, told(results.difference(name, exact))});
+  const auto add_row = [&](const std::string& name, double error) {
+    table.rows.push_back({name, fmt::format("{:.4f}", error), told(results.difference(name, exact))});
   };
-  add_row(with_tanh, "0.0005");
-  add_row(relu, "0.1700");
+  // Hendrycks and Gimpel 2016, section 2
+  const auto tanh_form = [](double x) {
+    return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+  };
+  add_row(with_tanh, largest_gelu_error(tanh_form, reach));
+  add_row(relu, largest_gelu_error([](double x) { return std::max(x, 0.0); }, reach));
   for (int degree = least_degree; degree <= most_degree; ++degree) {
     const double error = fit_gelu(degree, reach).largest_error;
-    add_row(name_of(degree), fmt::format("{:.4f}", error));
+    add_row(name_of(degree), error);
     series.add(error, results.mean(name_of(degree)));
   }
   report.sentences.push_back(

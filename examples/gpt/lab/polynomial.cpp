@@ -21,11 +21,16 @@ double value_of(const std::vector<double>& coefficients, double x) {
   return value;
 }
 
+std::vector<double> points_within(double reach) {
+  std::vector<double> x;
+  for (int i = 0; i < points; ++i) x.push_back(reach * (2.0 * i / (points - 1) - 1));
+  return x;
+}
+
 }  // namespace
 
 GeluPolynomial fit_gelu(int degree, double reach) {
-  std::vector<double> x;
-  for (int i = 0; i < points; ++i) x.push_back(reach * (2.0 * i / (points - 1) - 1));
+  const std::vector<double> x = points_within(reach);
   const auto count = static_cast<std::size_t>(degree) + 1;
   std::vector<double> fitted(count), before(count), now(count);
   now[0] = 1;
@@ -43,9 +48,13 @@ GeluPolynomial fit_gelu(int degree, double reach) {
     for (std::size_t i = 0; i < count; ++i) next[i] = (i > 0 ? now[i - 1] : 0) - a * now[i] - b * before[i];
     before = now, now = next, norm_before = norm;
   }
+  return {fitted, largest_gelu_error([&](double at) { return value_of(fitted, at); }, reach)};
+}
+
+double largest_gelu_error(const std::function<double(double)>& f, double reach) {
   double worst = 0;
-  for (const double at : x) worst = std::max(worst, std::abs(value_of(fitted, at) - gelu(at)));
-  return {fitted, worst};
+  for (const double at : points_within(reach)) worst = std::max(worst, std::abs(f(at) - gelu(at)));
+  return worst;
 }
 
 }  // namespace gpt::lab

@@ -20,7 +20,10 @@ std::vector<GPT> models() {
   GPTConfig gpt2 = small_config();
   gpt2.dropout = 0.3;
   manual_seed(2);
-  return {GPT(gpt2), GPT(GPTConfig::microgpt(11))};
+  GPTConfig other = small_config();
+  other.head_size = 3, other.residual = false, other.norm = NormKind::none, other.init_std = 0.3;
+  other.activation = nn::Activation::polynomial, other.activation_coefficients = {0.1, 0.5, 0.3};
+  return {GPT(gpt2), GPT(GPTConfig::microgpt(11)), GPT(other)};
 }
 
 TEST(Trace, LogitsHaveTheModelsBits) {
@@ -45,7 +48,7 @@ TEST(Trace, AttentionIsThatOfPlainLoops) {
     model.eval();
     const Trace seen = trace(model, tokens);
     const GPTConfig& config = model.config();
-    const auto H = static_cast<std::size_t>(config.n_head), C = static_cast<std::size_t>(config.n_embd);
+    const auto H = static_cast<std::size_t>(config.n_head), C = static_cast<std::size_t>(config.attention_width());
     const std::size_t T = tokens.size(), D = C / H;
     for (std::size_t l = 0; l < model.h.size(); ++l) {
       const Tensor weights = attention_weights(model.h[l], config.n_head, seen.blocks[l].normed);
