@@ -76,7 +76,9 @@ Function mlp(nn::Activation activation) {
     return nn::MLP(width, {.hidden = activation == nn::Activation::silu ? 7 : 20,
                            .bias = activation != nn::Activation::relu,
                            .activation = activation,
-                           .dtype = dtype});
+                           .dtype = dtype,
+                           .coefficients = activation == nn::Activation::polynomial ? std::vector{0.25, 0.5, 0.3, -0.07}
+                                                                                    : std::vector<double>()});
   });
 }
 
@@ -237,6 +239,7 @@ Functions modules() {
       {"MLP_silu", mlp(Activation::silu)},
       {"MLP_tanh", mlp(Activation::tanh)},
       {"MLP_sigmoid", mlp(Activation::sigmoid)},
+      {"MLP_polynomial", mlp(Activation::polynomial)},
       {"ReLU", layer([](Index, DType) { return nn::ReLU(); })},
       {"GELU_erf", layer([](Index, DType) { return nn::GELU(); })},
       {"GELU_tanh", layer([](Index, DType) { return nn::GELU(Gelu::tanh); })},

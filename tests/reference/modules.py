@@ -99,7 +99,8 @@ def multi_head_attention(store):
 
 
 ACTIVATIONS = {"relu": nn.ReLU(), "gelu_erf": nn.GELU(), "gelu_tanh": nn.GELU(approximate="tanh"), "silu": nn.SiLU(),
-               "tanh": nn.Tanh(), "sigmoid": nn.Sigmoid()}
+               "tanh": nn.Tanh(), "sigmoid": nn.Sigmoid(),
+               "polynomial": lambda x: 0.25 + 0.5 * x + 0.3 * x ** 2 - 0.07 * x ** 3}
 
 
 def mlp(store):
