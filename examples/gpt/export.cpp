@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include <gradus/models/gpt/detail/gpt2_tokenizer.h>
 #include <gradus/models/gpt/gpt2.h>
 
 #include "commands.h"
@@ -49,16 +50,6 @@ std::pair<models::GPT, std::optional<models::AnyTokenizer>> load(const ExportArg
   return {std::move(run.model), std::move(run.tokenizer)};
 }
 
-// One of an earlier export, which would be taken for this model's.
-void remove_tokenizer(const fs::path& folder) {
-  for (const char* const name : {"tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"}) {
-    std::error_code error;
-    fs::remove(folder / name, error);
-    gradus::check(!error, "cannot remove '{}', which is of another model: {}", (folder / name).native(),
-                  error.message());
-  }
-}
-
 int export_model(const ExportArguments& arguments) {
   check_may_be_written(arguments);
   auto [model, tokenizer] = load(arguments);
@@ -71,7 +62,7 @@ int export_model(const ExportArguments& arguments) {
   std::vector<std::string> warnings = models::save_gpt2(arguments.out, model, tokenizer, options);
   if (!tokenizer) {
     warnings.push_back(fmt::format("'{}' has no tokenizer that can be read, so none was written", arguments.folder));
-    remove_tokenizer(arguments.out);
+    models::detail::remove_tokenizer(arguments.out);  // of an earlier export
   }
   print("exported to {}: {}, vocabulary {}\n", arguments.out, counted(model.num_parameters(), "parameter"),
         grouped(model.config().vocab_size));

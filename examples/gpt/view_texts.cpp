@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include <gradus/core/ops.h>
-#include <gradus/models/generate/sampling.h>
 #include <gradus/models/gpt/trace.h>
 
 #include "view_parts.h"
@@ -120,6 +119,31 @@ ShownText cut(std::vector<std::int32_t> ids, const ViewRun& run, std::size_t mos
   return {std::move(text), std::move(ids)};
 }
 
+// What went through a model with a text, and its attention weights.
+struct Seen {
+  models::Trace trace;
+  std::vector<double> attention;
+
+  Seen(const models::GPT& model, const ShownText& text)
+      : trace(models::trace(model, text.ids)), attention(attention_of(model, trace)) {}
+};
+
+Json part_of(const Seen& seen, const models::GPT& model, const ShownText& text, std::set<std::int32_t>& vocab) {
+  const models::Trace& trace = seen.trace;
+  const models::GPTConfig& config = model.config();
+  const auto T = static_cast<Index>(text.ids.size());
+  Json through = Json::array(), norms = Json::array();
+  for (std::size_t i = 0; i <= trace.blocks.size(); ++i) {
+    through.push_back(foretold(lens(model, trace.stream(i)), lens_shown, vocab));
+    norms.push_back(norms_of(trace.stream(i)));
+  }
+  return {{"attention", packed(seen.attention, {config.n_layer, config.n_head, T, T})},
+          {"prob", probabilities(trace.logits, text.ids)},
+          {"top", foretold(trace.logits, likely_shown, vocab)},
+          {"lens", std::move(through)},
+          {"residual", std::move(norms)}};
+}
+
 }  // namespace
 
 std::vector<ShownText> shown_texts(const ViewRun& run, const std::optional<std::string>& asked,
@@ -150,19 +174,7 @@ std::vector<ShownText> shown_texts(const ViewRun& run, const std::optional<std::
 }
 
 Json seen_part(const models::GPT& model, const ShownText& text, std::set<std::int32_t>& vocab) {
-  const models::Trace seen = trace(model, text.ids);
-  const models::GPTConfig& config = model.config();
-  const auto T = static_cast<Index>(text.ids.size());
-  Json through = Json::array(), norms = Json::array();
-  for (std::size_t i = 0; i <= seen.blocks.size(); ++i) {
-    through.push_back(foretold(lens(model, seen.stream(i)), lens_shown, vocab));
-    norms.push_back(norms_of(seen.stream(i)));
-  }
-  return {{"attention", packed(attention_of(model, seen), {config.n_layer, config.n_head, T, T})},
-          {"prob", probabilities(seen.logits, text.ids)},
-          {"top", foretold(seen.logits, likely_shown, vocab)},
-          {"lens", std::move(through)},
-          {"residual", std::move(norms)}};
+  return part_of(Seen(model, text), model, text, vocab);
 }
 
 TextParts text_parts(const ViewRun& run, const std::vector<ShownText>& texts) {
@@ -170,24 +182,24 @@ TextParts text_parts(const ViewRun& run, const std::vector<ShownText>& texts) {
   if (texts.empty()) return parts;
   const models::GPTConfig& config = run.config;
   const auto heads = static_cast<std::size_t>(config.n_layer * config.n_head);
+  std::vector<HeadSums> sums(run.states.size());
   parts.texts = Json::array();
   for (const ShownText& text : texts) {
     parts.vocab.insert(text.ids.begin(), text.ids.end());
     Json at = Json::array();
-    for (const ViewState& state : run.states) at.push_back(seen_part(state.model, text, parts.vocab));
+    for (std::size_t s = 0; s < run.states.size(); ++s) {
+      const models::GPT& model = run.states[s].model;
+      const Seen seen(model, text);
+      at.push_back(part_of(seen, model, text, parts.vocab));
+      sums[s].add(seen.attention, heads, text.ids.size());
+    }
     parts.texts.push_back({{"text", text.text},
                            {"ids", text.ids},
                            {"pieces", pieces_of(run.tokenizer, text.ids)},
                            {"at", std::move(at)}});
   }
-  std::vector<HeadSums> sums(run.states.size());
   Json steps = Json::array();
-  for (std::size_t s = 0; s < sums.size(); ++s) {
-    steps.push_back(run.states[s].step);
-    for (const ShownText& text : texts) {
-      sums[s].add(attention_of(run.states[s].model, trace(run.states[s].model, text.ids)), heads, text.ids.size());
-    }
-  }
+  for (const ViewState& state : run.states) steps.push_back(state.step);
   parts.entropy = {{"step", steps}, {"value", by_layer(config, [&](std::size_t head) {
                                        Json over_steps = Json::array();
                                        for (const HeadSums& sum : sums)

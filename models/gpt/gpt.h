@@ -126,6 +126,10 @@ class GPT : public nn::Module {
   /// itself, so that documents of any lengths cost no padding. N ids -> (N, V).
   Tensor operator()(std::span<const std::int32_t> tokens, std::span<const Index> lengths) const;
 
+  /// What the first block reads: the sum of both embeddings after dropout and ln_emb, (N, C). before[i]: how many
+  /// tokens of sequence i are in its cache; empty: none of any.
+  Tensor embed(std::span<const std::int32_t> tokens, std::span<const Index> lengths,
+               std::span<const Index> before = {}) const;
   /// What the head reads: (N, C). With head(), for callers that need the logits of some rows only.
   Tensor features(std::span<const std::int32_t> tokens, std::span<const Index> lengths) const;
   /// Continues sequences, without gradients. `tokens` holds only the new tokens, lengths[i] of sequence i. caches[i]
@@ -162,11 +166,6 @@ class GPT : public nn::Module {
   nn::Linear lm_head;
 
  private:
-  // What the first block reads: the sum of both embeddings after dropout and ln_emb. before[i]: how many tokens of
-  // sequence i are in its cache; empty: none of any.
-  Tensor embed(std::span<const std::int32_t> tokens, std::span<const Index> lengths,
-               std::span<const Index> before) const;
-
   GPTConfig config_;
 };
 

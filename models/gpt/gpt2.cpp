@@ -222,10 +222,9 @@ std::optional<ConfigKind> kind_of_config(const fs::path& path) {
   std::error_code error;
   if (!fs::exists(path, error)) return std::nullopt;
   try {
-    const std::string text = read_file(path);
-    const auto json = detail::try_parse_json(text);
+    const auto json = detail::try_parse_json(read_file(path));
     if (!json || !json->is_object()) return std::nullopt;
-    return detail::is_transformers_config(text) ? ConfigKind::transformers : ConfigKind::other;
+    return detail::is_transformers_config(*json) ? ConfigKind::transformers : ConfigKind::other;
   } catch (const Error&) {
     return std::nullopt;  // empty, or not to be read
   }

@@ -186,11 +186,10 @@ GPTConfig model_of(ConfigFields& fields) {
 
 }  // namespace
 
-bool is_transformers_config(std::string_view json) {
-  const auto object = try_parse_json(json);
-  if (!object || !object->is_object() || (object->contains("model") && object->contains("data"))) return false;
+bool is_transformers_config(const Json& object) {
+  if (object.contains("model") && object.contains("data")) return false;
   return std::ranges::any_of(std::array{"model_type", "architectures", "transformers_version", "n_embd", "hidden_size"},
-                             [&](const char* key) { return object->contains(key); });
+                             [&](const char* key) { return object.contains(key); });
 }
 
 GPT2Config read_gpt2_config(std::string_view json, std::string_view name) {

@@ -40,12 +40,13 @@ bool adds_beginning(const fs::path& settings) {
   return json && json->is_object() && json->contains("add_bos_token") && json->at("add_bos_token") == true;
 }
 
-// Of an earlier tokenizer of another kind.
-void remove_file(const fs::path& path) {
-  std::error_code error;
-  fs::remove(path, error);
-  check(!error, "cannot remove '{}': {}; remove it, since the tokenizer that is written would not be read",
-        path.native(), error.message());
+void remove_files(const fs::path& folder, std::initializer_list<const char*> names) {
+  for (const char* const name : names) {
+    const fs::path path = folder / name;
+    std::error_code error;
+    fs::remove(path, error);
+    check(!error, "cannot remove '{}', which is of another tokenizer: {}; remove it", path.native(), error.message());
+  }
 }
 
 }  // namespace
@@ -75,14 +76,18 @@ std::vector<std::string> save_tokenizer(const fs::path& folder, const AnyTokeniz
     write_text(folder / settings_name, dump(settings_of("GPT2TokenizerFast", tokenizer), 2) + "\n");
     return {};
   }
-  for (const char* const name : {"vocab.json", "merges.txt"}) remove_file(folder / name);
   if (const auto* const characters = tokenizer.as<CharTokenizer>()) {
+    remove_files(folder, {"vocab.json", "merges.txt"});
     write_text(folder / tokenizer_name, tokenizer_json(*characters));
     write_text(folder / settings_name, dump(settings_of("PreTrainedTokenizerFast", tokenizer), 2) + "\n");
     return {};
   }
-  for (const char* const name : {tokenizer_name, settings_name}) remove_file(folder / name);
+  remove_tokenizer(folder);
   return {fmt::format("the tokenizer has no form that Python's tokenizers read, so '{}' has none", folder.native())};
+}
+
+void remove_tokenizer(const fs::path& folder) {
+  remove_files(folder, {"vocab.json", "merges.txt", tokenizer_name, settings_name});
 }
 
 }  // namespace gradus::models::detail

@@ -4,23 +4,13 @@
 
 #include <array>
 #include <cmath>
-#include <numeric>
+#include <limits>
 
 #include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
 
 namespace gradus::models {
 namespace {
-
-std::vector<std::int32_t> positions_of(std::span<const Index> lengths) {
-  std::vector<std::int32_t> positions;
-  for (const Index length : lengths) {
-    const std::size_t begin = positions.size();
-    positions.resize(begin + static_cast<std::size_t>(length));
-    std::iota(positions.begin() + static_cast<std::ptrdiff_t>(begin), positions.end(), 0);
-  }
-  return positions;
-}
 
 BlockTrace through(const Block& block, const Tensor& x, std::span<const Index> lengths) {
   BlockTrace t;
@@ -39,18 +29,7 @@ Trace trace(const GPT& model, std::span<const std::int32_t> tokens, std::span<co
   const NoGrad no_grad;
   GPT still = model;  // a copy shares the weights, but not the mode
   still.eval();
-  const Index all = std::accumulate(lengths.begin(), lengths.end(), Index{0});
-  check(!tokens.empty() && std::cmp_equal(tokens.size(), all),
-        "trace: {} tokens arrived, but the lengths of the sequences add up to {}; both must be the same, and not 0",
-        tokens.size(), all);
-  for (const Index length : lengths) {
-    check(length >= 1 && length <= model.config().block_size,
-          "trace: a sequence of {} tokens; this model takes from 1 to {}, so cut it", length,
-          model.config().block_size);
-  }
-  const Tensor of_tokens = still.wte(tokens);
-  Tensor x = of_tokens + still.wpe(positions_of(lengths));
-  if (still.ln_emb) x = (*still.ln_emb)(x);
+  Tensor x = still.embed(tokens, lengths);
   Trace result;
   for (const Block& block : still.h) {
     result.blocks.push_back(through(block, x, lengths));

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <optional>
+#include <limits>
 
 #include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
@@ -53,12 +53,9 @@ std::vector<double> gradient_norms(const models::GPT& model, models::Dataset& da
   dataset.next(batch_size, batch[0]);
   models::accumulate_gradients(copy, batch);
   std::vector<double> norms;
+  constexpr double no_limit = std::numeric_limits<double>::infinity();
   for (const models::Block& block : copy.h) {
-    double squares = 0;
-    for (const Tensor& parameter : block.parameters()) {
-      for (const double entry : parameter.grad().to_vector()) squares += entry * entry;
-    }
-    norms.push_back(std::sqrt(squares));
+    norms.push_back(gradus::optim::clip_grad_norm(block.parameters(), no_limit));
   }
   return norms;
 }

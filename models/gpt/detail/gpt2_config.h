@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include <gradus/models/detail/json.h>
 #include <gradus/models/gpt/gpt.h>
 
 namespace gradus::models::detail {
@@ -16,8 +17,8 @@ struct GPT2Config {
   std::vector<std::string> warnings;  // sentences
 };
 
-/// Whether the text is such a config.json, of a GPT-2 or another model, and not that of a run folder.
-bool is_transformers_config(std::string_view json);
+/// Whether the object is such a config.json, of a GPT-2 or another model, and not that of a run folder.
+bool is_transformers_config(const Json& object);
 
 /// A field that is absent has transformers' default. Throws Error, with `name`, for another kind of model and for a
 /// field that changes the result in a way that a GPT here cannot.

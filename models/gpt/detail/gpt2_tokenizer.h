@@ -18,4 +18,9 @@ std::optional<AnyTokenizer> load_tokenizer(const std::filesystem::path& folder, 
 /// form.
 std::vector<std::string> save_tokenizer(const std::filesystem::path& folder, const AnyTokenizer& tokenizer);
 
+#pragma GCC visibility push(default)  // programs call it
+/// Removes the files of a tokenizer from a folder, where it has some. Throws Error that says which cannot be removed.
+void remove_tokenizer(const std::filesystem::path& folder);
+#pragma GCC visibility pop
+
 }  // namespace gradus::models::detail
