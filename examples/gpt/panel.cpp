@@ -174,6 +174,7 @@ std::vector<std::string> Panel::draw(const gradus::models::Trainer& trainer, con
               fmt::format("learning rate {:.2e}  gradient norm {:.3f}  {}", report.lr, report.grad_norm, speed()))};
   for (std::string& line : curve(history, width, unicode_, colors_)) lines.push_back(std::move(line));
   if (!samples_.empty()) lines.push_back(colored(dim, "samples ") + samples_);
+  if (!page_.empty()) lines.push_back(colored(dim, "page    ") + page_);
   for (std::string& line : lines) line = cut(line, width);
   return lines;
 }
@@ -218,6 +219,7 @@ void Panel::update(const gradus::models::Trainer& trainer, const gradus::models:
 void Panel::print_line(const gradus::models::Trainer& trainer, const gradus::models::StepReport& report) {
   constexpr int lines = 20;
   constexpr auto longest_silence = std::chrono::minutes(1);
+  if (!page_.empty() && !std::exchange(page_said_, true)) say("page {}\n", page_);
   const auto now = std::chrono::steady_clock::now();
   const bool silent = now - said_ >= longest_silence;
   if (report.step > 1 && trainer.progress() * lines < lines_ && !silent) return;
@@ -238,7 +240,7 @@ void Panel::draw_or_print(const gradus::models::Trainer& trainer, const gradus::
   const std::vector<std::string> lines = draw(trainer, report, history, window.columns - 1);
   // A narrower window may have wrapped what was drawn, and a lower one has pushed it out of reach: it stays as it is.
   if (window.columns < widest_ || window.rows <= height_) height_ = 0;
-  if (window.rows <= most_lines || window.columns < narrowest) {
+  if (window.rows <= most_lines + (page_.empty() ? 0 : 1) || window.columns < narrowest) {
     height_ = 0;
     print_line(trainer, report);
     return;
@@ -263,6 +265,10 @@ void Panel::set_held_out(const std::string& text, double loss, const gradus::mod
 
 void Panel::set_samples(const std::vector<std::string>& samples) {
   samples_ = gradus::models::printable(fmt::format("{}", fmt::join(samples, "  ")));
+}
+
+void Panel::set_page(const std::string& address) {
+  page_ = address;
 }
 
 void Panel::finish() {

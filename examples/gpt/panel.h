@@ -25,6 +25,8 @@ class Panel {
   /// `text`: the loss as it is shown.
   void set_held_out(const std::string& text, double loss, const gradus::models::HeldOut& all);
   void set_samples(const std::vector<std::string>& samples);
+  /// Where a page shows this training.
+  void set_page(const std::string& address);
   /// Leaves what is there behind; whatever is printed next stands below it.
   void finish();
 
@@ -40,14 +42,15 @@ class Panel {
 
   std::string title_;
   bool quiet_, terminal_, unicode_, colors_;
-  std::string held_out_, samples_;     // as they are shown
-  bool fresh_ = false;                 // whether the held-out loss was not shown yet
-  double loss_ = 0, loss_weight_ = 0;  // running mean of the loss over the last hundred steps or so
-  double tokens_ = 0, seconds_ = 0;    // the same for the speed
-  int lines_ = 0;                      // plain ones so far
-  Window window_;                      // as it was last seen
-  std::size_t height_ = 0;             // of what is on the terminal and can be drawn over
-  std::size_t widest_ = 0;             // columns of its widest line
+  std::string held_out_, samples_, page_;  // as they are shown
+  bool page_said_ = false;                 // in a plain line
+  bool fresh_ = false;                     // whether the held-out loss was not shown yet
+  double loss_ = 0, loss_weight_ = 0;      // running mean of the loss over the last hundred steps or so
+  double tokens_ = 0, seconds_ = 0;        // the same for the speed
+  int lines_ = 0;                          // plain ones so far
+  Window window_;                          // as it was last seen
+  std::size_t height_ = 0;                 // of what is on the terminal and can be drawn over
+  std::size_t widest_ = 0;                 // columns of its widest line
   std::chrono::steady_clock::time_point drawn_{}, said_{};
 };
 

@@ -255,6 +255,7 @@ SessionOptions session_options(TrainArguments& arguments, const Preset& plan, co
                          .keep = *arguments.keep,
                          .quiet = arguments.quiet,
                          .record = *arguments.record == "on",
+                         .view = arguments.view,
                          .samples = {.temperature = plan.temperature, .seed = *arguments.seed}};
   limit_measuring(arguments, plan, *data.dataset, options);
   arguments.sources = data.info.sources();  // valid in any folder
@@ -308,6 +309,8 @@ int train(const TrainArguments& given) {
     say("saved in {}; for more samples: {} sample {}\n", out, arguments.program, shell_word(out));
   }
   say("held-out loss {}\n", session.held_out_loss());
+  lock.reset();  // others may have the folder while the page is looked at
+  session.keep_page();
   return 0;
 }
 

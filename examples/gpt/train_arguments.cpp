@@ -19,6 +19,7 @@
 
 #include "commands.h"
 #include "suggest.h"
+#include "view_serve.h"
 
 namespace gpt {
 namespace {
@@ -451,6 +452,15 @@ void add_rest(CLI::App& command, TrainArguments& a) {
   command.add_flag("--overwrite", a.overwrite, "Replace the run that DIR of --out holds")->group(what);
   option("--threads", a.threads, "Threads to compute with (default: all cores). Results do not depend on it", "N",
          rest);
+  command
+      .add_option("--view", a.view,
+                  fmt::format("Show the training on a page of this machine, as gpt view --serve does, and leave it "
+                              "until Ctrl-C (default: port {}; 0: any that is free)",
+                              default_port))
+      ->type_name(optional_number)
+      ->default_str(std::to_string(default_port))
+      ->check(range("--view", 0, 65535))
+      ->group(rest);
   command.add_flag("--quiet", a.quiet, "Print only the held-out loss at the end")->group(rest);
 }
 

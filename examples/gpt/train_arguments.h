@@ -31,6 +31,7 @@ struct TrainArguments {
   // How this call is made; not part of a run's settings.
   Given<std::string> config, resume, out;
   Given<gradus::Index> threads;
+  std::optional<int> view;  // the port of --view
   bool quiet = false, overwrite = false;
   // Settings: train_settings.def lists them.
 #define SETTING(type, member, ...) Given<type> member;

@@ -97,6 +97,7 @@ Session::Session(const std::filesystem::path& folder, models::GPT& model, Data& 
       logged_(saved_),
       drawn_(saved_) {
   trainer_.set_clock([this] { return clock_.seconds(); });
+  if (options_.view) view_.emplace(options_.command, *options_.view);
   if (!options_.record) return;
   recording_.emplace(folder, model, *data.dataset, [this]() -> std::vector<std::string> {
     try {
@@ -268,6 +269,7 @@ void Session::complete(models::LogLine line, bool look_is_due) {
   }
   if (best || save_is_due(line.val_loss.has_value())) save();
   draw_picture(line.val_loss.has_value());
+  show_page();
 }
 
 void Session::save() {
@@ -283,6 +285,28 @@ void Session::save() {
   state.seconds += clock_.seconds() - counted_;
   writer_.save(model_, state, held_out_, unmeasured_);
   saved_ = Clock::now();
+}
+
+// From the first model that this run has saved on.
+void Session::show_page() {
+  if (!view_ || !writer_.last_saved()) return;
+  try {
+    if (!view_->started()) view_->start(folder_);
+    const auto address = view_->address();
+    if (!address) return;
+    panel_.set_page(*address);
+    if (::isatty(STDOUT_FILENO) != 0) open_in_browser(*address);
+  } catch (const gradus::Error& problem) {
+    view_.reset();
+    warn("{}; the training continues without the page", problem.what());
+  }
+}
+
+void Session::keep_page() {
+  if (!view_ || !view_->started()) return;
+  if (!options_.quiet) say("the page shows this run until Ctrl-C\n");
+  std::fflush(stdout);
+  view_->wait();
 }
 
 void Session::draw_picture(bool measured) {

@@ -17,6 +17,7 @@
 #include "data.h"
 #include "loss_history.h"
 #include "panel.h"
+#include "view_process.h"
 
 namespace gpt {
 
@@ -26,6 +27,7 @@ struct SessionOptions {
   bool quick_eval;                           // whether fewer sequences do where the budget is short
   gradus::Index patience, save_every, keep;  // 0: see the flags of gpt train
   bool quiet, record;
+  std::optional<int> view;  // the port of a page that shows the training
   gradus::models::GenerateOptions samples;
 };
 
@@ -40,6 +42,8 @@ class Session {
   /// Returns the signal that ended it, or 0. Throws Error, with the last checkpoint to resume from, for what goes
   /// wrong.
   int run();
+  /// Leaves the page of --view, if there is one, to be looked at until Ctrl-C.
+  void keep_page();
   /// As last measured: "2.3216", with "+/- 0.0101" behind it where only some of the held-out part was evaluated.
   std::string held_out_loss() const;
 
@@ -62,6 +66,7 @@ class Session {
   void draw_picture(bool measured);
   bool over() const;
   void report_end(int signal);
+  void show_page();
   std::string how_to_resume() const;
   std::string what_is_left() const;
 
@@ -75,6 +80,7 @@ class Session {
   gradus::models::HeldOut held_out_;
   LossHistory history_;
   Panel panel_;
+  std::optional<ViewProcess> view_;
   double loss_ = 0;                                    // held-out, as last measured,
   gradus::Index measured_ = -1;                        // after this step,
   gradus::Index judged_ = 0;                           // sequences that were evaluated

@@ -50,18 +50,20 @@ class Watcher {
   bool add_key(const std::string& key) {
     check(keys_.back().insert(key).second, "{}: there is a second field \"{}\"; remove one of them", name_, key);
     inside_.back() = key;
-    if (!is_apart()) {
-      check(keys_.back().size() <= most_fields,
-            "{}: an object has more than {} fields; it is damaged or something else", name_, most_fields);
-      return true;
+    if (is_apart()) {
+      apart_->emplace_back(key, Json());
+      return false;
     }
-    apart_->emplace_back(key, Json());
-    return false;
+    check(is_left_out() || keys_.back().size() <= most_fields,
+          "{}: an object has more than {} fields; it is damaged or something else", name_, most_fields);
+    return true;
   }
   // Whether this is about a field of the object at `path`.
-  bool is_apart() const {
-    return path_ != nullptr && inside_.size() == path_->size() + 1 && !keys_.back().empty() &&
-           std::equal(path_->begin(), path_->end(), inside_.begin());
+  bool is_apart() const { return path_ != nullptr && inside_.size() == path_->size() + 1 && is_behind_path(); }
+  // Whether this is about what is within such a field, which the parser does not keep.
+  bool is_left_out() const { return path_ != nullptr && inside_.size() > path_->size() + 1 && is_behind_path(); }
+  bool is_behind_path() const {
+    return !keys_[path_->size()].empty() && std::equal(path_->begin(), path_->end(), inside_.begin());
   }
 
   // When an object ends, the parser looks through all that its parent has, and through all fields for each one more.

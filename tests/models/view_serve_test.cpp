@@ -155,5 +155,86 @@ TEST_F(Serve, ItsPortIsItsOwn) {
   expect_error(gpt({"view", "run", "--serve", "--json"}), 2, "--serve shows one run");
 }
 
+// gpt train --view.
+struct TrainView : Command {
+  void SetUp() override {
+    if (gradus::testing::emulated()) GTEST_SKIP() << "the emulator cannot start itself again";
+  }
+  std::string wait_for(const std::string& text) const {
+    std::string said;
+    for (int i = 0; i < 6000 && said.find(text) == std::string::npos; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      said = read(folder / "out");
+    }
+    EXPECT_THAT(said, HasSubstr(text)) << read(folder / "err");
+    return said;
+  }
+  int port_of_page() const {
+    const std::string begin = "page http://127.0.0.1:", said = wait_for(begin);
+    const std::size_t at = said.find(begin);
+    return at == std::string::npos ? 0 : std::stoi(said.substr(at + begin.size()));
+  }
+  static Json run_at(int port) {
+    const Client client(port);
+    client.send(fmt::format("GET /api/run HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\r\n", port));
+    const std::string response = client.receive();
+    return Json::parse(response.substr(response.find("\r\n\r\n") + 4));
+  }
+  static bool is_gone(int port) {
+    for (int i = 0; i < 1000; ++i) {
+      if (!Client(port).connected()) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return false;
+  }
+  const std::vector<std::string> endless{"train",    "--out", "run",     "--view", "0",       "--steps", "100000000",
+                                         "--layers", "1",     "--width", "8",      "--heads", "2"};
+};
+
+TEST_F(TrainView, ShowsATrainingThatRuns) {
+  const pid_t training = start(endless);
+  const int port = port_of_page();
+  EXPECT_TRUE(run_at(port)["run"]["running"].get<bool>());
+  ::kill(training, SIGINT);
+  EXPECT_EQ(finish(training).status, 128 + SIGINT);
+  EXPECT_TRUE(is_gone(port));
+}
+
+TEST_F(TrainView, GoesWhenTheTrainingIsKilled) {
+  const pid_t training = start(endless);
+  const int port = port_of_page();
+  ::kill(training, SIGKILL);
+  finish(training);
+  EXPECT_TRUE(is_gone(port));
+}
+
+TEST_F(TrainView, StaysWhenTheTrainingHasEnded) {
+  const pid_t training = start({"train", "--out", "run", "--view", "0", "--seconds", "2", "--samples", "0"});
+  const int port = port_of_page();
+  wait_for("the page shows this run until Ctrl-C");
+  EXPECT_FALSE(run_at(port)["run"]["running"].get<bool>());
+  ::kill(training, SIGTERM);
+  EXPECT_EQ(finish(training).status, 128 + SIGTERM);
+  EXPECT_TRUE(is_gone(port));
+}
+
+// A page that cannot be served is told; the training is what counts.
+TEST_F(TrainView, DoesWithoutAPage) {
+  const int taken = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::bind(taken, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(::listen(taken, 1), 0);
+  ASSERT_EQ(::getsockname(taken, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const testing::Result result =
+      gpt({"train", "--out", "run", "--view", std::to_string(ntohs(address.sin_port)), "--seconds", "6"});
+  ::close(taken);
+  EXPECT_EQ(result.status, 0);
+  EXPECT_THAT(result.err, AllOf(HasSubstr("is the port taken?"), HasSubstr("continues without the page")));
+  EXPECT_THAT(result.out, HasSubstr("held-out loss"));
+}
+
 }  // namespace
 }  // namespace gradus::models

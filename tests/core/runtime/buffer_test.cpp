@@ -228,8 +228,9 @@ TEST(MemoryUse, StaysWhenAnotherThreadMakesTheBatches) {
   EXPECT_LE(use.together, 2 * use.peak);
   if (sanitized) return;  // which take memory of their own
   EXPECT_LE(use.from_system, 30) << "a block now and then, as the threads come to overlap";
-  EXPECT_LE(use.late, 1.25 * use.early + 1e6);
-  EXPECT_LE(use.late, 2 * use.peak);
+  constexpr double beside = 1e6;  // resident, but not the pool's: stacks, what the C library keeps for each thread
+  EXPECT_LE(use.late, 1.25 * use.early + beside);
+  EXPECT_LE(use.late, 2 * use.peak + beside);
 }
 
 TEST(MemoryUse, IsBoundedWhenSizesChange) {

@@ -90,6 +90,28 @@ TEST(BPEFiles, ComeBackInEveryKind) {
   EXPECT_EQ(BPETokenizer::load(ranks / "small"), tokenizer);
 }
 
+TEST(BPEFiles, MayHaveAsManyTokensAsGPT2) {
+  constexpr int count = 50'257;
+  std::vector<std::string> tokens(256);  // the bytes, and then words, each longer than another by a letter
+  for (std::size_t byte = 0; byte < 256; ++byte) tokens[byte] = std::string(1, static_cast<char>(byte));
+  const auto add_longer = [&](std::size_t first, std::size_t end) {
+    for (std::size_t i = first; i < end; ++i) {
+      for (char letter = 'a'; letter <= 'z' && tokens.size() < count; ++letter) tokens.push_back(tokens[i] + letter);
+    }
+    return tokens.size();
+  };
+  const std::size_t pairs = add_longer('a', 'z' + 1), triples = add_longer(256, pairs);
+  add_longer(pairs, triples);
+  std::string ranks;
+  for (std::size_t i = 0; i < tokens.size(); ++i) ranks += fmt::format("{} {}\n", base64(tokens[i]), i);
+  const TempFolder folder;
+  write(folder / "r50k_base.tiktoken", ranks);
+  const BPETokenizer tokenizer = BPETokenizer::load(folder / "r50k_base.tiktoken");
+  const AnyTokenizer back = AnyTokenizer::from_json(tokenizer.to_json());
+  EXPECT_EQ(back.vocab_size(), tokenizer.vocab_size());
+  EXPECT_EQ(back.encode(text), tokenizer.encode(text));
+}
+
 TEST(BPEFiles, OfRanksMayLeaveANumberFree) {
   std::string ranks = ranks_of(small());
   const std::string last = ranks.substr(ranks.rfind('\n', ranks.size() - 2) + 1);
