@@ -74,9 +74,12 @@ setup-judge:
 setup-browser: setup-page
 	@[ -d build/page/node_modules/playwright-core ] || npm install --silent --no-audit --no-fund --prefix build/page playwright-core@1.49.1
 
+# The pages of hand-made runs, and of the run of `make train`.
 test-page: $(release_dir)/build.ninja | setup-browser ## open the page of gpt view in Chromium, use every view, take screenshots
-	cmake --build --preset release -j $(JOBS) --target write_page
-	node tests/page/test_page.mjs $(ARGS)
+	cmake --build --preset release -j $(JOBS) --target write_page gpt
+	build/bin/gpt train --out build/page/names --overwrite --samples 0
+	build/bin/gpt view build/page/names --json > build/page/names.json
+	node tests/page/test_page.mjs build/page/names.json $(ARGS)
 
 # RUN is the run that the pictures show: by default the one of `make train`.
 RUN ?= runs/names

@@ -11,6 +11,8 @@
 namespace gradus::nn::init {
 namespace {
 
+constinit thread_local int skips = 0;  // that live
+
 struct Fans {
   double in, out;
 };
@@ -72,6 +74,13 @@ void spread_uniform(const Tensor& weight, double std, Generator& generator) {
 
 }  // namespace
 
+Skip::Skip() {
+  ++skips;
+}
+Skip::~Skip() {
+  --skips;
+}
+
 double gain(Nonlinearity nonlinearity, double a) {
   switch (nonlinearity) {
     case Nonlinearity::linear:
@@ -92,6 +101,7 @@ double gain(Nonlinearity nonlinearity, double a) {
 void normal_(const Tensor& x, double mean, double std, Generator& generator) {
   check(std::isfinite(mean) && std::isfinite(std) && std >= 0,
         "normal_: mean {}, std {}; both must be finite and std at least 0", mean, std);
+  if (skips > 0) return;
   dispatch(x.dtype(), [&]<class T>() { generator.fill_normal(x.data<T>(), mean, std); });
   x.mark_written("normal_");
 }
@@ -99,6 +109,7 @@ void normal_(const Tensor& x, double mean, double std, Generator& generator) {
 void uniform_(const Tensor& x, double low, double high, Generator& generator) {
   check(std::isfinite(low) && std::isfinite(high) && low <= high,
         "uniform_: from {} to {}; both must be finite and in this order", low, high);
+  if (skips > 0) return;
   dispatch(x.dtype(), [&]<class T>() {
     check(std::isfinite(static_cast<T>(high) - static_cast<T>(low)),
           "uniform_: from {} to {} is more than {} can hold; bring the bounds closer together", low, high, x.dtype());
@@ -122,6 +133,7 @@ void trunc_normal_(const Tensor& x, double mean, double std, double a, double b,
         "trunc_normal_: mean {}, std {}, from {} to {}; mean and std must be finite, std above 0, and the ends in this "
         "order",
         mean, std, a, b);
+  if (skips > 0) return;
   const double low = normal_cdf((a - mean) / std), high = normal_cdf((b - mean) / std);
   dispatch(x.dtype(), [&]<class T>() {
     generator.fill_uniform(x.data<T>(), 2 * low - 1, 2 * high - 1);
@@ -136,7 +148,7 @@ void trunc_normal_(const Tensor& x, double mean, double std, double a, double b,
 void orthogonal_(const Tensor& weight, double gain, Generator& generator) {
   check(weight.rank() >= 2, "orthogonal_: weight {}; it needs at least the two dimensions (out, in)", weight.shape());
   check(std::isfinite(gain), "orthogonal_: gain is {}; it must be finite", gain);
-  if (weight.numel() == 0) return;
+  if (skips > 0 || weight.numel() == 0) return;
   const auto rows = static_cast<std::size_t>(weight.size(0));
   const std::size_t columns = static_cast<std::size_t>(weight.numel()) / rows;
   const bool wide = rows < columns;  // the vectors are its rows, otherwise its columns

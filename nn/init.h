@@ -15,6 +15,16 @@ enum class Nonlinearity { linear, sigmoid, tanh, relu, leaky_relu, selu };
 /// leaky_relu's negative slope.
 double gain(Nonlinearity nonlinearity, double a = 0.01);
 
+/// While one lives, the initializers on this thread that draw random numbers leave what they are given as it is, and
+/// draw none: for a module whose weights come from a file. As PyTorch's skip_init.
+class Skip {
+ public:
+  Skip();
+  ~Skip();
+  Skip(const Skip&) = delete;
+  Skip& operator=(const Skip&) = delete;
+};
+
 /// Every entry drawn from N(mean, std^2), or uniformly from [low, high), or set; any shape.
 void normal_(const Tensor& x, double mean = 0, double std = 1, Generator& generator = default_generator());
 void uniform_(const Tensor& x, double low = 0, double high = 1, Generator& generator = default_generator());

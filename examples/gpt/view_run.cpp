@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include <gradus/models/detail/keep_generator.h>
 #include <gradus/nn/files/safetensors.h>
+#include <gradus/nn/init.h>
 
 #include "hints.h"
 #include "run_text.h"
@@ -21,7 +21,7 @@ void read_snapshots(ViewRun& view, Index last) {
     if (step > last) break;  // of a training under way, or left by one that was killed
     models::Snapshot snapshot = models::load_snapshot(place / models::snapshot_name(step));
     if (!snapshot.weights.empty() && step < last) {
-      const models::detail::KeepGenerator keep;
+      const gradus::nn::init::Skip skip;
       models::GPT model(view.config);
       gradus::nn::load_state(model, {snapshot.weights, {}}, fmt::format("the snapshot of step {}", step));
       model.eval();

@@ -22,7 +22,7 @@ models::GPT with_weights(models::GPT model, const std::string& weights) {
   for (const NarrowType type : {NarrowType::bf16, NarrowType::int8, NarrowType::int4}) {
     if (weights != name_of(type)) continue;
     model.to(gradus::DType::f32);
-    return model.narrowed(type);
+    model.narrow(type);
   }
   return model;
 }

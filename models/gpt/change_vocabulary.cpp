@@ -7,7 +7,7 @@
 #include <unordered_map>
 
 #include <gradus/core/ops.h>
-#include <gradus/models/detail/keep_generator.h>
+#include <gradus/nn/init.h>
 
 namespace gradus::models {
 namespace {
@@ -100,7 +100,7 @@ GPT cut_vocabulary(const GPT& model, Index vocab_size) {
   check(vocab_size >= 1 && vocab_size <= config.vocab_size,
         "cut_vocabulary: {} tokens were asked for; choose from 1 to the model's {}", vocab_size, config.vocab_size);
   config.vocab_size = vocab_size;
-  const detail::KeepGenerator keep;
+  const nn::init::Skip skip;
   GPT cut(config);
   cut.to(model.dtype());
   copy_weights(model, cut, first_rows(vocab_size));

@@ -331,14 +331,18 @@ void GPT::members(nn::Visitor& visit) const {
   visit("lm_head", lm_head);
 }
 
-GPT GPT::narrowed(NarrowType type) const {
-  GPT result(*this);
-  for (Block& block : result.h) {
+void GPT::narrow(NarrowType type) {
+  for (Block& block : h) {
     for (nn::Linear* const layer : {&block.attn.c_attn, &block.attn.c_proj, &block.mlp.c_fc, &block.mlp.c_proj}) {
       layer->narrow(type);
     }
   }
-  result.lm_head.narrow(type);
+  lm_head.narrow(type);
+}
+
+GPT GPT::narrowed(NarrowType type) const {
+  GPT result(*this);
+  result.narrow(type);
   return result;
 }
 

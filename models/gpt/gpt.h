@@ -151,6 +151,8 @@ class GPT : public nn::Module {
   /// reads fewer bytes. Everything else is shared with this one, the embeddings too, a row of which is read for a
   /// token. The result can be neither trained nor saved. Throws Error for a model in f64.
   GPT narrowed(NarrowType type) const;
+  /// The same in place, which frees each matrix as it is narrowed.
+  void narrow(NarrowType type);
 
   const GPTConfig& config() const { return config_; }
   /// Sets that option of the configuration anew: unlike the others it may change while a model is trained.

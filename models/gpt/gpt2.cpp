@@ -13,12 +13,12 @@
 #include <gradus/core/autograd.h>
 #include <gradus/core/ops.h>
 #include <gradus/models/detail/json.h>
-#include <gradus/models/detail/keep_generator.h>
 #include <gradus/models/gpt/detail/gpt2_config.h>
 #include <gradus/models/gpt/detail/gpt2_tokenizer.h>
 #include <gradus/models/text/text.h>
 #include <gradus/nn/files/detail/some_of.h>
 #include <gradus/nn/files/file_kind.h>
+#include <gradus/nn/init.h>
 
 namespace gradus::models {
 namespace {
@@ -275,14 +275,15 @@ GPT2 load_gpt2(const fs::path& path) {
   const std::vector<Part> parts = parts_of(config.model);
   weights.check_parts(parts);
 
-  const detail::KeepGenerator keep;
+  const nn::init::Skip skip;
   GPT model(config.model);
   model.to(dtype);
   const NoGrad no_grad;
   const std::map<std::string, Tensor> parameters = parameters_of(model);
   for (const Part& part : parts) {
     const Tensor values = weights.take(part.name).to(dtype);
-    parameters.at(part.name).copy_(part.is_conv ? transpose(values, 0, 1) : values);
+    // Its numbers, not a copy: the file and the model are never both in memory.
+    parameters.at(part.name).node().data = (part.is_conv ? transpose(values, 0, 1) : values).node().data;
   }
   std::vector<std::string> warnings = std::move(config.warnings);
   const auto rest = weights.rest();

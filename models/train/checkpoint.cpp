@@ -9,10 +9,10 @@
 #include <system_error>
 
 #include <gradus/models/detail/json.h>
-#include <gradus/models/detail/keep_generator.h>
 #include <gradus/models/text/text.h>
 #include <gradus/models/train/detail/run_config.h>
 #include <gradus/nn/files/safetensors.h>
+#include <gradus/nn/init.h>
 
 namespace gradus::models {
 namespace {
@@ -128,7 +128,7 @@ StateFile read_state_file(const std::string& path) {
 Checkpoint load_file(const std::string& path) {
   StateFile file = read_state_file(path);
   detail::RunConfig config = detail::read_config(file.weights.metadata, file.weights.tensors, path);
-  const detail::KeepGenerator keep;
+  const nn::init::Skip skip;
   GPT model(config.model);
   if (file.weights.tensors.front().second.dtype() == DType::f64) model.to(DType::f64);
   nn::load_state(model, file.weights, fmt::format("'{}'", path));

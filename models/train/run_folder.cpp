@@ -7,9 +7,9 @@
 #include <system_error>
 
 #include <gradus/models/detail/json.h>
-#include <gradus/models/detail/keep_generator.h>
 #include <gradus/models/text/text.h>
 #include <gradus/models/train/detail/run_config.h>
+#include <gradus/nn/init.h>
 
 namespace gradus::models {
 namespace {
@@ -146,7 +146,7 @@ namespace {
 Run read_run(const std::string& path) {
   const nn::TensorFile tensors = nn::read_tensors(path);
   detail::RunConfig config = detail::read_config(tensors.metadata, tensors.tensors, path);
-  const detail::KeepGenerator keep;
+  const nn::init::Skip skip;
   GPT model(config.model);
   const auto is_f64 = [](const auto& entry) { return entry.second.dtype() == DType::f64; };
   if (std::ranges::any_of(tensors.tensors, is_f64)) model.to(DType::f64);

@@ -279,6 +279,28 @@ TEST(Init, DiracPassesTheInputOn) {
   EXPECT_EQ(image.to_vector(), expected);
 }
 
+TEST(Init, SkipLeavesNumbersAndGeneratorAsTheyAre) {
+  manual_seed(1);
+  const std::string before = default_generator().state();
+  const Tensor x = ones({4, 4});
+  {
+    const init::Skip outer;
+    { const init::Skip inner; }
+    init::normal_(x);
+    init::uniform_(x);
+    init::trunc_normal_(x);
+    init::orthogonal_(x);
+    init::xavier_uniform_(x);
+    init::kaiming_normal_(x);
+    init::gpt2_(Linear(4, 4), 1);
+    EXPECT_EQ(x.to_vector(), std::vector<double>(16, 1));
+    EXPECT_EQ(default_generator().state(), before);
+    EXPECT_THROW(init::normal_(x, 0, -1), Error) << "mistakes are still told";
+  }
+  init::normal_(x);
+  EXPECT_NE(x.to_vector(), std::vector<double>(16, 1));
+}
+
 TEST(Init, WrongArgumentsOfTheseAreErrors) {
   testing::expect_contains(error_of([] { orthogonal_(Tensor::empty({3})); }), "orthogonal_: weight (3)");
   testing::expect_contains(error_of([] { orthogonal_(Tensor::empty({3, 2}), std::nan("")); }), "gain is nan");

@@ -369,18 +369,43 @@ async function testLive() {
 }
 
 async function testGiven(files) {
-  const { page, faults, firstView } = await open(writePage('given', files));
+  const names = files.length > 1 ? 2 : 1;
+  const { page, faults, firstView } = await open(writePage('given', files.slice(0, 2)));
   console.log(`time to the first view, ${files.join(' and ')}: ${firstView} ms`);
-  for (const id of views) await scrollTo(page, id);
+  for (const id of views) {
+    await scrollTo(page, id);
+    check(`given ${id}: draws`, (await marks(page, id, 'svg.chart:not(.key) :is(path, rect, circle, image, text)')) > 5 * names);
+    const png = await saved(page, id, 'PNG');
+    check(`given ${id}: is saved`, png.bytes.length > 3000, png.bytes.length);
+  }
+  await scrollTo(page, 'confidence');
+  const drawn = () => page.evaluate(() => document.querySelector('#confidence .body').innerHTML);
+  const last = await drawn();
+  await page.focus('input#step');
+  await page.keyboard.press('Home');
+  await page.waitForTimeout(200);
+  check('given: the slider moves a view', (await drawn()) !== last);
+  const heading = await page.innerText('#loss h2');
+  await page.evaluate(() => scrollTo(0, 0));
+  await page.click('#language');
+  check('given: the language switches', (await page.innerText('#loss h2')) !== heading);
+  await page.click('#language');
   await noSidewaysScroll(page, 'given run');
   await shootAll(page, 'given');
   check('no fault', faults.length === 0, faults.join('\n'));
+  const phone = await open(writePage('given', files.slice(0, 2)), { width: 390, dark: true });
+  for (const id of views) await scrollTo(phone.page, id);
+  await noSidewaysScroll(phone.page, 'given run on a phone');
+  check('no fault', phone.faults.length === 0, phone.faults.join('\n'));
 }
 
 for (const test of [testViews, testSlider, testHover, testChoices, testSaving, testLanguages, testComparing, testMissing, testDamaged, testHostile, testPhone, testLab, testLive]) {
   console.log(`== ${test.name}`);
   await test().catch((error) => check(test.name, false, error.stack));
 }
-if (process.argv.length > 2) await testGiven(process.argv.slice(2));
+const given = process.argv.slice(2);
+for (const files of given.length > 1 ? [...given.map((file) => [file]), given] : [given]) {
+  if (files.length > 0) await testGiven(files).catch((error) => check('testGiven', false, error.stack));
+}
 await end();
 process.exit(verdict());

@@ -70,6 +70,9 @@ TEST_F(Narrowed, LeavesTheModelAsItIs) {
   EXPECT_FALSE(narrow.h[1].mlp.c_proj.weight.defined());
   EXPECT_FALSE(narrow.lm_head.weight.defined());
   EXPECT_EQ(narrow.lm_head.narrow_weight.shape(), model->lm_head.weight.shape());
+  GPT in_place(*model);
+  in_place.narrow(NarrowType::int4);
+  EXPECT_EQ(in_place(tokens, 1, 4).to_vector(), narrow(tokens, 1, 4).to_vector());
 }
 
 TEST_F(Narrowed, AHeadOfItsOwnIsNarrowToo) {
