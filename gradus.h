@@ -49,6 +49,7 @@
 #include <gradus/nn/data/mnist_cifar.h>
 #include <gradus/nn/data/split.h>
 #include <gradus/nn/data/standardizer.h>
+#include <gradus/nn/distributed/communicator.h>
 #include <gradus/nn/files/csv.h>
 #include <gradus/nn/files/npy.h>
 #include <gradus/nn/files/safetensors.h>

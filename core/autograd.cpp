@@ -6,6 +6,7 @@
 
 #include <gradus/core/detail/backward_pass.h>
 #include <gradus/core/detail/change_guard.h>
+#include <gradus/core/detail/final_gradients.h>
 #include <gradus/core/kernels/kernels.h>
 #include <gradus/core/watch.h>
 
@@ -195,6 +196,11 @@ void detail::tell_call(const char* name) {
   if (*within == '\0') for_each_watcher([&](OpWatcher& watcher) { watcher.on_call(name); });
 }
 
+void detail::tell_begin(const char* name, InputList inputs) {
+  tell_call(name);
+  for_each_watcher([&](OpWatcher& watcher) { watcher.before(name, inputs); });
+}
+
 bool detail::wants_grad(const char* name, const Tensor& y, InputList inputs) {
   for_each_watcher([&](OpWatcher& watcher) { watcher.on_forward(name, y, inputs); });
   return grad_enabled() &&
@@ -309,15 +315,18 @@ void detail::run_kernels(NodeList nodes, bool retain_graph) {
       }
     }
   } const unmark{nodes};
-  for (NodePtr& node : nodes) {
-    if (node->backward == nullptr) continue;  // the root is a leaf: its gradient is the weight
-    if (run_backward(*node)) {
+  FinalGradients finals(nodes);
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    NodePtr& node = nodes[i];
+    if (node->backward != nullptr && run_backward(*node)) {  // a root that is a leaf has the weight as gradient
       detail::finish(*node, !retain_graph);
       if (!retain_graph) release(*node);
     }
+    finals.after(i);
     node->left_out = false;
     node.reset();  // frees the values too unless somebody else holds them
   }
+  finals.end();
 }
 
 }  // namespace gradus

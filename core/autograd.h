@@ -80,6 +80,8 @@ class Within {
 const char* called(const char* op);
 /// Tells watchers that the program calls the op `name`, unless that is a step of another.
 void tell_call(const char* name);
+/// The same, and that the op begins with these inputs, be it a step or not.
+void tell_begin(const char* name, InputList inputs);
 /// Whether record() has to store the op. Watchers are told of the op in both cases.
 bool wants_grad(const char* name, const Tensor& y, InputList inputs);
 void attach(Node& node, const char* name, InputList inputs, std::unique_ptr<const Backward> backward);
@@ -90,7 +92,7 @@ void attach(Node& node, const char* name, InputList inputs, std::unique_ptr<cons
 /// number, counted from 1. In an op's rule it throws Error, too, for values that were written after that op.
 inline void check_defined(const char* op, detail::InputList tensors) {
   if (detail::watcher() != nullptr) [[unlikely]]
-    detail::tell_call(op);
+    detail::tell_begin(op, tensors);
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const Tensor& tensor = tensors[i];
     if (tensor.defined()) {

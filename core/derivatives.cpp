@@ -6,6 +6,7 @@
 
 #include <gradus/core/detail/backward_pass.h>
 #include <gradus/core/detail/change_guard.h>
+#include <gradus/core/detail/final_gradients.h>
 #include <gradus/core/ops.h>
 #include <gradus/core/watch.h>
 
@@ -68,12 +69,16 @@ void run_rules(const NodeList& ops, const Tensor& weight) {
   const EnableGrad recording;
   const DropGradients at_exit{ops};
   add_share(*ops.front(), Tensor(ops.front()).grad(), weight);
-  for (const NodePtr& op : ops) {
-    if (op->backward == nullptr) continue;  // the root is a leaf: its gradient is the weight
-    run_rule(op);
-    detail::finish(*op, false);
-    DropGradients::drop(*op);
+  detail::FinalGradients finals(ops);
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    if (ops[i]->backward != nullptr) {  // a root that is a leaf has the weight as gradient
+      run_rule(ops[i]);
+      detail::finish(*ops[i], false);
+      DropGradients::drop(*ops[i]);
+    }
+    finals.after(i);
   }
+  finals.end();
 }
 
 void run(NodeList ops, const Tensor& weight, const BackwardOptions& options) {
@@ -272,6 +277,7 @@ std::vector<Tensor> grad(const Tensor& y, const std::vector<Tensor>& x, const Gr
   const OnlyFor only(ops, x);
   detail::clear_gradients(ops);
   if (only.reached()) {
+    const detail::FinalGradients::Silence no_leaves;
     run(std::move(ops), weight, {.retain_graph = options.retain_graph, .create_graph = options.create_graph});
   }
   std::vector<Tensor> gradients;

@@ -1,6 +1,6 @@
-// OpWatcher, the base class of observers such as AnomalyMode and profile(): called after each op that can have a
-// gradient (comparisons and the like have none), and after its backward. Without a watcher an op costs a few looks at
-// a pointer more.
+// OpWatcher, the base class of observers such as AnomalyMode and profile(): called before and after each op that can
+// have a gradient (comparisons and the like have none), and after its backward. Without a watcher an op costs a few
+// looks at a pointer more.
 #pragma once
 
 #include <functional>
@@ -26,6 +26,8 @@ class OpWatcher {
   virtual void set_step(Index /*step*/) {}
   /// The program calls this op. The steps of a composed op are not reported; one call may be reported twice.
   virtual void on_call(const char* /*op*/) {}
+  /// An op begins and has read nothing yet. `inputs` are the tensors that it checks first; some may be undefined.
+  virtual void before(const char* /*op*/, Inputs /*inputs*/) {}
   /// Before on_forward(): the FLOPs of the op's forward, where shapes do not tell them.
   virtual void on_flops(double /*flops*/) {}
   /// An op has computed y; whether it will be recorded is not known yet.

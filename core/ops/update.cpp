@@ -2,7 +2,6 @@
 #include <gradus/core/ops/update.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 
@@ -67,25 +66,30 @@ void sgd_update(const Tensor& param, const Tensor& momentum_buffer, const Tensor
   param.mark_written("SGD");
 }
 
-double squared_norm(const Tensor& x, double factor) {
-  return dispatch(x.dtype(), [&]<class T>() {
-    const T* const p = x.data<T>().data();
-    constexpr Index most = 64;  // partial sums
-    const Index n = x.numel(), size = std::max(chunk, (n + most - 1) / most);
-    std::array<double, most> partial{};
-    parallel_for(n, size, [&](Index begin, Index end) {
-      partial[static_cast<std::size_t>(begin / size)] =
-          kernels::kernels<T>().squared_norm(p + begin, end - begin, static_cast<T>(factor));
-    });
-    double sum = 0;
-    for (const double part : partial) sum += part;
-    return sum;
-  });
+Index norm_block_size(Index numel) {
+  constexpr Index most = 64;  // blocks
+  return std::max(chunk, (numel + most - 1) / most);
 }
 
-namespace {
+std::vector<double> squared_blocks(const Tensor& x, Index block_size, double factor) {
+  check(block_size > 0, "squared_blocks: the block size is {}; it must be above 0", block_size);
+  std::vector<double> sums(static_cast<std::size_t>((x.numel() + block_size - 1) / block_size));
+  dispatch(x.dtype(), [&]<class T>() {
+    const T* const p = x.data<T>().data();
+    parallel_for(x.numel(), block_size, [&](Index begin, Index end) {
+      sums[static_cast<std::size_t>(begin / block_size)] =
+          kernels::kernels<T>().squared_norm(p + begin, end - begin, static_cast<T>(factor));
+    });
+  });
+  return sums;
+}
 
-// The largest |x|, NaN if there is one.
+double squared_norm(const Tensor& x, double factor) {
+  double sum = 0;
+  for (const double block : squared_blocks(x, norm_block_size(x.numel()), factor)) sum += block;
+  return sum;
+}
+
 double largest_size(const Tensor& x) {
   return dispatch(x.dtype(), [&]<class T>() {
     T largest = 0;
@@ -97,31 +101,57 @@ double largest_size(const Tensor& x) {
   });
 }
 
-// The norm of elements whose squares may leave their type: a power of two brings the largest near 1.
-double scaled_norm(const Tensor& x) {
-  const double largest = largest_size(x);
-  if (!(largest > 0) || std::isinf(largest)) return largest;
-  const int most = x.dtype() == DType::f32 ? 120 : 1000;  // the factor is a normal number in this type
-  const int exponent = std::clamp(std::ilogb(largest), -most, most);
-  return std::ldexp(std::sqrt(squared_norm(x, std::ldexp(1, -exponent))), exponent);
+namespace {
+
+// Squares may leave the type of their elements: then each tensor's are taken times a power of two that brings the
+// largest near 1.
+double scaled_joint_norm(const NormParts& parts) {
+  const std::vector<double> largest = parts.largest_sizes();
+  std::vector<double> factors(largest.size(), 1);
+  std::vector<int> exponents(largest.size(), 0);
+  const auto is_scaled = [&](std::size_t i) { return largest[i] > 0 && !std::isinf(largest[i]); };
+  for (std::size_t i = 0; i < largest.size(); ++i) {
+    if (!is_scaled(i)) continue;
+    const int most = parts.tensors[i].dtype == DType::f32 ? 120 : 1000;  // the factor is a normal number in this type
+    exponents[i] = std::clamp(std::ilogb(largest[i]), -most, most);
+    factors[i] = std::ldexp(1, -exponents[i]);
+  }
+  const std::vector<double> squares = parts.squared_norms(factors);
+  double norm = 0;
+  for (std::size_t i = 0; i < largest.size(); ++i) {
+    const double next = is_scaled(i) ? std::ldexp(std::sqrt(squares[i]), exponents[i]) : largest[i];
+    norm = std::isnan(norm) || std::isnan(next) ? norm + next : std::hypot(norm, next);  // hypot(inf, NaN) is inf
+  }
+  return norm;
 }
 
 }  // namespace
 
-double joint_norm(const std::vector<Tensor>& tensors) {
+double joint_norm(const NormParts& parts) {
   double squares = 0, needed = 0;
-  for (const Tensor& x : tensors) {
-    squares += squared_norm(x);
+  for (const double square : parts.squared_norms(std::vector<double>(parts.tensors.size(), 1))) squares += square;
+  for (const auto& [numel, dtype] : parts.tensors) {
     // Squares below the smallest normal number, 2^-126 or 2^-1022, have lost digits: too few to count beside this.
-    needed += static_cast<double>(x.numel()) * (x.dtype() == DType::f32 ? 0x1p-112 : 0x1p-1000);
+    needed += static_cast<double>(numel) * (dtype == DType::f32 ? 0x1p-112 : 0x1p-1000);
   }
   if (std::isfinite(squares) && squares >= needed) return std::sqrt(squares);
-  double norm = 0;
-  for (const Tensor& x : tensors) {
-    const double next = scaled_norm(x);
-    norm = std::isnan(norm) || std::isnan(next) ? norm + next : std::hypot(norm, next);  // hypot(inf, NaN) is inf
-  }
-  return norm;
+  return scaled_joint_norm(parts);
+}
+
+double joint_norm(const std::vector<Tensor>& tensors) {
+  NormParts parts;
+  for (const Tensor& x : tensors) parts.tensors.push_back({x.numel(), x.dtype()});
+  parts.squared_norms = [&](const std::vector<double>& factors) {
+    std::vector<double> squares;
+    for (std::size_t i = 0; i < tensors.size(); ++i) squares.push_back(squared_norm(tensors[i], factors[i]));
+    return squares;
+  };
+  parts.largest_sizes = [&] {
+    std::vector<double> sizes;
+    for (const Tensor& x : tensors) sizes.push_back(largest_size(x));
+    return sizes;
+  };
+  return joint_norm(parts);
 }
 
 void scale_(const Tensor& x, double factor) {

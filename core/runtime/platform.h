@@ -1,6 +1,6 @@
 // Everything that gradus asks of the operating system beyond the C++ standard library: memory in large pages, the
-// number of processors, fork(), files that survive a power cut; also readable names of types. POSIX only; another
-// system needs its own platform.cpp.
+// number of processors, the machine's name, fork(), files that survive a power cut; also readable names of types. POSIX
+// only; another system needs its own platform.cpp.
 #pragma once
 
 #include <cstddef>
@@ -42,6 +42,9 @@ void keep_loaded();
 
 /// The readable form of what typeid(..).name() gives: "gradus::nn::Linear".
 std::string type_name(const char* mangled);
+
+/// The name of this machine in its network; "this machine" where the system does not tell.
+std::string host_name();
 
 long process_id();
 bool process_exists(long id);
