@@ -101,12 +101,12 @@ Outcome run_all(const std::vector<Arm>& arms, const Material& material, const Pl
            (runs.front().seed == 1 || spent() + longest < seconds)) {
       const Run run = runs.front();
       runs.pop_front();
-      children.start(0, [&] { return run_trial(*run.arm, material, plan, run.seed, parent_lives).to_json(); });
+      children.start([&] { return run_trial(*run.arm, material, plan, run.seed, parent_lives).to_json(); });
     }
     if (children.running() == 0) break;
     if (const auto said = children.wait(between_looks)) {
-      const auto result = Result::from_json(said->text);
-      gradus::check(result.has_value(), "lab: a run sent '{}', which is no result", said->text);
+      const auto result = Result::from_json(*said);
+      gradus::check(result.has_value(), "lab: a run sent '{}', which is no result", *said);
       longest = std::max(longest, result->numbers.at("seconds"));
       file.add(*result);
     }
