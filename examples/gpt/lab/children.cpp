@@ -56,7 +56,7 @@ Children::~Children() {
   }
 }
 
-void Children::start(int number, const std::function<std::string()>& work) {
+void Children::start(const std::function<std::string()>& work) {
   std::array<int, 2> ends{};
   gradus::check(::pipe(ends.data()) == 0, "lab: no pipe to another process: {}; close other programs",
                 std::strerror(errno));
@@ -70,10 +70,10 @@ void Children::start(int number, const std::function<std::string()>& work) {
   ::close(ends[1]);
   if (pid < 0) ::close(ends[0]);
   gradus::check(pid > 0, "lab: no other process can be started: {}; close other programs", std::strerror(errno));
-  children_.push_back({number, pid, ends[0], {}});
+  children_.push_back({pid, ends[0], {}});
 }
 
-std::optional<Children::Said> Children::wait(double seconds) {
+std::optional<std::string> Children::wait(double seconds) {
   std::vector<pollfd> files;
   for (const Child& child : children_) files.push_back({child.pipe, POLLIN, 0});
   constexpr double milliseconds = 1000;
@@ -88,7 +88,7 @@ std::optional<Children::Said> Children::wait(double seconds) {
   return {};
 }
 
-Children::Said Children::finish(std::size_t i) {
+std::string Children::finish(std::size_t i) {
   const Child child = children_[i];
   children_.erase(children_.begin() + static_cast<std::ptrdiff_t>(i));
   ::close(child.pipe);
@@ -100,7 +100,7 @@ Children::Said Children::finish(std::size_t i) {
       "to go on, with fewer --threads",
       WIFSIGNALED(status) ? WTERMSIG(status) : 0);
   gradus::check(child.text[0] == 'r', "{}", child.text.substr(1));
-  return {child.number, child.text.substr(1)};
+  return child.text.substr(1);
 }
 
 bool parent_lives() {

@@ -19,25 +19,20 @@ class Children {
   Children& operator=(const Children&) = delete;
 
   /// `work` runs in a copy of this process and returns its text; what it throws comes back as Failed.
-  void start(int number, const std::function<std::string()>& work);
+  void start(const std::function<std::string()>& work);
   std::size_t running() const { return children_.size(); }
 
-  struct Said {
-    int number;
-    std::string text;
-  };
   /// What one that has ended said; nothing if none ends within `seconds`. Throws Error for one that failed or was
   /// killed.
-  std::optional<Said> wait(double seconds);
+  std::optional<std::string> wait(double seconds);
 
  private:
   struct Child {
-    int number;
     pid_t pid;
     int pipe;
     std::string text;
   };
-  Said finish(std::size_t i);
+  std::string finish(std::size_t i);
 
   std::vector<Child> children_;
 };

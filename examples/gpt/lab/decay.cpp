@@ -1,12 +1,16 @@
 // Few data, so that the model can learn them by heart; weight decay holds the weights small.
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "../numbers.h"
 #include "study.h"
 
 namespace gpt::lab {
 namespace {
 
 constexpr double decays[] = {0, 0.1, 0.3, 1, 3, 10};
+constexpr Index most_characters = 6000;
 
 std::string name_of(double decay) {
   return fmt::format("decay {:g}", decay);
@@ -15,8 +19,10 @@ std::string name_of(double decay) {
 std::vector<Arm> arms(Index vocab_size) {
   std::vector<Arm> all;
   for (const double decay : decays) {
-    all.push_back(
-        {.name = name_of(decay), .model = small_model(vocab_size), .weight_decay = decay, .characters = 6000});
+    all.push_back({.name = name_of(decay),
+                   .model = small_model(vocab_size),
+                   .weight_decay = decay,
+                   .characters = most_characters});
   }
   return all;
 }
@@ -40,13 +46,14 @@ Report conclude(const Results& results, const std::vector<Arm>& all) {
                        "가중치 감쇠 10은 지나칩니다. 검증 손실이 1일 때보다 높습니다"},
                       name_of(1),
                       name_of(10)})};
-  Chart chart{
-      {"Loss against weight decay, learning from 6,000 characters", "가중치 감쇠에 따른 손실(글자 6,000개로 학습)"},
-      {"weight decay (0.01 stands for 0)", "가중치 감쇠(0.01은 0)"},
-      {"nats", "nat"},
-      true,
-      false,
-      {}};
+  const std::string learned = grouped(std::min(most_characters, results.characters()));
+  Chart chart{{fmt::format("Loss against weight decay, learning from {} characters", learned),
+               fmt::format("가중치 감쇠에 따른 손실(글자 {}개로 학습)", learned)},
+              {"weight decay (0.01 stands for 0)", "가중치 감쇠(0.01은 0)"},
+              {"nats", "nat"},
+              true,
+              false,
+              {}};
   Series held_out{.name = "held-out"}, train{.name = "training"};
   for (const double decay : decays) {
     held_out.add(decay == 0 ? 0.01 : decay, results.mean(name_of(decay)));
@@ -61,12 +68,15 @@ Report conclude(const Results& results, const std::vector<Arm>& all) {
 }  // namespace
 
 Study decay_study() {
-  return {"decay",
-          {"How does weight decay fight overfitting?", "가중치 감쇠는 과적합을 어떻게 막습니까?"},
-          {"AdamW learns 6,000 characters again and again, with several weight decays; the held-out part is new to it.",
-           "AdamW가 글자 6,000개를 되풀이해 배웁니다. 감쇠만 다르고, 검증 부분은 본 적이 없습니다."},
-          arms,
-          conclude};
+  return {
+      "decay",
+      {"How does weight decay fight overfitting?", "가중치 감쇠는 과적합을 어떻게 막습니까?"},
+      {"AdamW learns 6,000 characters (or the whole of a shorter text) again and again, with several weight decays; "
+       "the "
+       "held-out part is new to it.",
+       "AdamW가 글자 6,000개(글이 더 짧으면 전부)를 되풀이해 배웁니다. 감쇠만 다르고, 검증 부분은 본 적이 없습니다."},
+      arms,
+      conclude};
 }
 
 }  // namespace gpt::lab

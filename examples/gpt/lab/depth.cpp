@@ -2,6 +2,9 @@
 // whole interval of its held-out loss is below that of guessing by how often each character comes.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <limits>
+
 #include "study.h"
 
 namespace gpt::lab {
@@ -27,40 +30,53 @@ std::vector<Arm> arms(Index vocab_size, const char* part) {
   return all;
 }
 
-// The first tested depth that does not learn; 0: all do.
-Index stops_at(const Results& results, bool has_part, const char* part) {
-  for (const Index depth : depths) {
-    const Mean loss = results.mean(name_of(depth, has_part, part));
-    if (!(loss.high() < results.unigram())) return depth;  // nor is it known of a single seed
-  }
-  return 0;
+std::string listed(const std::vector<Index>& all) {
+  return fmt::format("{}", fmt::join(all, ", "));
 }
 
-Sentence told_stop(const Results& results, bool has_part, const char* part, const char* part_ko) {
-  const Index depth = stops_at(results, has_part, part);
-  const char* const with = has_part ? "With" : "Without";
+// Where it stops is said only if every smaller depth learns and no larger one does.
+Sentence told_depths(const Results& results, bool has_part, const char* part, const char* part_ko) {
+  std::vector<Index> learn, others;
+  Index fewest = std::numeric_limits<Index>::max();
+  for (const Index depth : depths) {
+    const Mean loss = results.mean(name_of(depth, has_part, part));
+    fewest = std::min(fewest, loss.count);
+    (loss.high() < results.unigram() ? learn : others).push_back(depth);
+  }
+  const std::string en = fmt::format("{} {}", has_part ? "With" : "Without", part);
+  const std::string ko = fmt::format("{} {}", part_ko, has_part ? "있음" : "없음");
   const std::string base = fmt::format("{:.4f}", results.unigram());
-  if (depth == 0) {
+  if (fewest < 2) {
     return {
-        fmt::format("{} {} every tested depth, 1 to 12 layers, learns: below {} nats, the loss of guessing by counts.",
-                    with, part, base),
-        fmt::format("{} {}: 시험한 1~12층 모두 배웁니다. 빈도로 찍을 때의 손실 {} nat보다 낮습니다.", part_ko,
-                    has_part ? "있음" : "없음", base)};
+        fmt::format("{}: this run does not show which depths learn; at least two seeds of each are needed.", en),
+        fmt::format("{}: 이 실행으로는 어느 깊이가 배우는지 알 수 없습니다. 깊이마다 시드가 둘 이상 필요합니다.", ko)};
   }
-  if (depth == depths[0]) {
-    return {
-        fmt::format("{} {} not even 1 layer is sure to learn in this time, so this run does not show where it stops; "
-                    "give it more --minutes.",
-                    with, part),
-        fmt::format(
-            "{} {}: 이 시간에는 1층도 배운다고 할 수 없어 어디서 멈추는지 알 수 없습니다. --minutes를 늘리세요.",
-            part_ko, has_part ? "있음" : "없음")};
+  if (others.empty()) {
+    return {fmt::format("{} every tested depth, 1 to 12 layers, learns: below {} nats, the loss of guessing by counts.",
+                        en, base),
+            fmt::format("{}: 시험한 1~12층 모두 배웁니다. 빈도로 찍을 때의 손실 {} nat보다 낮습니다.", ko, base)};
   }
-  return {fmt::format(
-              "{} {} it stops learning at {} layers: its loss is not surely below {} nats, that of guessing by counts.",
-              with, part, depth, base),
-          fmt::format("{} {}: {}층에서 배우지 못합니다. 손실이 빈도로 찍을 때의 {} nat보다 낮지 않습니다.", part_ko,
-                      has_part ? "있음" : "없음", depth, base)};
+  if (learn.empty()) {
+    return {fmt::format("{} not even 1 layer is sure to learn in this time, so this run does not show where it stops; "
+                        "give it more --minutes.",
+                        en),
+            fmt::format("{}: 이 시간에는 1층도 배운다고 할 수 없어 어디서 멈추는지 알 수 없습니다. --minutes를 "
+                        "늘리세요.",
+                        ko)};
+  }
+  if (learn.back() < others.front()) {
+    return {fmt::format("{} it stops learning at {} layers: from there on its loss is not surely below {} nats, that "
+                        "of guessing by counts.",
+                        en, others.front(), base),
+            fmt::format("{}: {}층부터 배우지 못합니다. 손실이 빈도로 찍을 때의 {} nat보다 낮다고 할 수 없습니다.", ko,
+                        others.front(), base)};
+  }
+  return {fmt::format("{} no depth is where it stops: {} layers learn, below {} nats, the loss of guessing by counts, "
+                      "and {} are not sure to.",
+                      en, listed(learn), base, listed(others)),
+          fmt::format("{}: 어디서 멈추는지 정할 수 없습니다. {}층은 빈도로 찍을 때의 {} nat보다 낮아 배우고, {}층은 "
+                      "배운다고 할 수 없습니다.",
+                      ko, listed(learn), base, listed(others))};
 }
 
 Report conclude(const Results& results, const std::vector<Arm>& all, const char* part, const char* part_ko) {
@@ -72,8 +88,8 @@ Report conclude(const Results& results, const std::vector<Arm>& all, const char*
                   name_of(depth, true, part),
                   name_of(depth, false, part)}));
   }
-  report.sentences.push_back(told_stop(results, true, part, part_ko));
-  report.sentences.push_back(told_stop(results, false, part, part_ko));
+  report.sentences.push_back(told_depths(results, true, part, part_ko));
+  report.sentences.push_back(told_depths(results, false, part, part_ko));
   Chart losses{
       {"Held-out loss against depth", "깊이에 따른 검증 손실"}, {"layers", "층"}, {"nats", "nat"}, true, false, {}};
   Chart ratios{{"Gradient norm of the first block over that of the last, before training",

@@ -1,6 +1,8 @@
 // First weights that are too large or too small shrink or grow the gradients on their way back through the blocks.
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "study.h"
 
 namespace gpt::lab {
@@ -22,6 +24,10 @@ std::vector<Arm> arms(Index vocab_size) {
     all.push_back(arm);
   }
   return all;
+}
+
+std::string told(double norm) {
+  return std::isfinite(norm) ? fmt::format("{:.3g}", norm) : "-";
 }
 
 Report conclude(const Results& results, const std::vector<Arm>& all) {
@@ -51,10 +57,10 @@ Report conclude(const Results& results, const std::vector<Arm>& all) {
     std::vector<std::string> row{arm.name};
     for (std::size_t i = 0; i < norms.size(); ++i) {
       series.x.push_back(static_cast<double>(i)), series.y.push_back(norms[i]);
-      row.push_back(fmt::format("{:.3g}", norms[i]));
+      row.push_back(told(norms[i]));
     }
     row.resize(static_cast<std::size_t>(layers) + 1, "-");
-    row.push_back(norms.empty() ? "-" : fmt::format("{:.3g}", norms.front() / norms.back()));
+    row.push_back(norms.empty() ? "-" : told(norms.front() / norms.back()));
     chart.series.push_back(series);
     table.rows.push_back(row);
   }

@@ -53,9 +53,9 @@ std::string shuffled_lines(const std::string& text) {
 }
 
 // What the held-out part costs for who guesses by how often each character comes in the other.
-double unigram_loss(const lab::Material& material) {
+double unigram_loss(const lab::Material& material, const std::vector<std::int32_t>& known) {
   std::map<std::int32_t, double> counts;
-  const auto known = material.tokenizer.encode(material.train), asked = material.tokenizer.encode(material.held_out);
+  const auto asked = material.tokenizer.encode(material.held_out);
   for (const std::int32_t token : known) ++counts[token];
   const double all = static_cast<double>(known.size()) + static_cast<double>(material.tokenizer.vocab_size());
   double loss = 0;
@@ -82,7 +82,9 @@ Learned read_material(const std::vector<std::string>& sources) {
   lab::Material material{
       .train = text.substr(0, cut), .held_out = text.substr(cut), .tokenizer = models::CharTokenizer::from_text(text)};
   material.uniform = std::log(static_cast<double>(material.tokenizer.vocab_size()));
-  material.unigram = unigram_loss(material);
+  const auto known = material.tokenizer.encode(material.train);
+  material.unigram = unigram_loss(material, known);
+  material.characters = std::ssize(known);
   return {std::move(material), fmt::format("{} {}", name_of(sources), read.identity)};
 }
 
@@ -127,7 +129,8 @@ int run_lab(LabArguments arguments) {
   models::make_folder(out);
   const models::RunLock lock(out);
   lab::ResultsFile file(fs::path(out) / "results.jsonl");
-  lab::Header header{study.name, learned.identity, arguments.seeds, {}};
+  lab::Header header{study.name, learned.identity, arguments.seeds, {}, {}};
+  for (const lab::Arm& arm : arms) header.arms[arm.name] = lab::fingerprint_of(arm);
   std::optional<lab::Plan> plan = file.read(header);
   const Index known = std::ssize(file.results());
   if (!plan) {
@@ -149,8 +152,9 @@ int run_lab(LabArguments arguments) {
     constexpr int killed = 128;
     return killed + outcome.signal;
   }
-  lab::Report report =
-      study.conclude(lab::Results(file.results(), learned.material.uniform, learned.material.unigram), arms);
+  const lab::Results results(file.results(), learned.material.uniform, learned.material.unigram,
+                             learned.material.characters);
+  lab::Report report = study.conclude(results, arms);
   report.sentences.push_back(
       {fmt::format("{} runs of {} steps of 8 windows of 64 characters of {}; guessing costs {:.4f} nats, guessing by "
                    "counts {:.4f}. A difference is shown if its 95 % interval (Student's t over the seeds, in pairs) "

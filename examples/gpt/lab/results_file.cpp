@@ -16,6 +16,7 @@ Json json_of(const Header& header) {
   return {{"question", header.question},
           {"data", header.data},
           {"seeds", header.asked_seeds},
+          {"arms", header.arms},
           {"plan", {{"steps", header.plan.steps}, {"seeds", header.plan.seeds}, {"tokens", header.plan.eval_tokens}}}};
 }
 
@@ -27,7 +28,7 @@ std::optional<Plan> ResultsFile::read(const Header& wanted) {
   std::istringstream lines(gradus::models::read_file(path_));
   std::string line;
   std::getline(lines, line);
-  const auto first = gradus::models::detail::try_parse_json(line);
+  auto first = gradus::models::detail::try_parse_json(line);
   const std::string folder = path_.parent_path().native();
   Plan plan;
   try {
@@ -41,6 +42,18 @@ std::optional<Plan> ResultsFile::read(const Header& wanted) {
                     path_.native(), name, gradus::models::detail::dump(first->at(name)),
                     gradus::models::detail::dump(asked.at(name)));
     }
+    // A file of an earlier version has no fingerprints; the names of its arms must do.
+    if (first->contains("arms")) {
+      const auto known = first->at("arms").get<std::map<std::string, std::string>>();
+      for (const auto& [arm, print] : wanted.arms) {
+        gradus::check(
+            !known.contains(arm) || known.at(arm) == print,
+            "'{}' has results of another version of this program, which trained its setting \"{}\" otherwise; "
+            "choose another folder with --out, or remove that one",
+            path_.native(), arm);
+        (*first)["arms"][arm] = print;
+      }
+    }
     first->at("plan").at("steps").get_to(plan.steps);
     first->at("plan").at("seeds").get_to(plan.seeds);
     first->at("plan").at("tokens").get_to(plan.eval_tokens);
@@ -49,12 +62,12 @@ std::optional<Plan> ResultsFile::read(const Header& wanted) {
   }
   gradus::check(plan.steps > 0 && plan.seeds > 0 && plan.eval_tokens > 0,
                 "'{}' is damaged: its plan has no steps, seeds or tokens; remove it to begin anew", path_.native());
-  text_ = line + "\n";
+  text_ = gradus::models::detail::dump(*first) + "\n";
   for (Index number = 2; std::getline(lines, line); ++number) {
     const auto result = Result::from_json(line);
     gradus::check(result.has_value(), "'{}' is damaged: line {} is no result; remove that line, or the file",
                   path_.native(), number);
-    results_.push_back(*result);
+    if (wanted.arms.contains(result->arm)) results_.push_back(*result);
     text_ += line + "\n";
   }
   return plan;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,13 +17,16 @@ struct Header {
   std::string question, data;  // and a fingerprint of the text
   Index asked_seeds = 0;       // of --seeds; 0: it was not said
   Plan plan = {};
+  std::map<std::string, std::string> arms = {};  // fingerprints by their names
 };
 
 class ResultsFile {
  public:
   explicit ResultsFile(std::filesystem::path path) : path_(std::move(path)) {}
 
-  /// The plan that the file has; nothing if it is not there. Throws Error if it is of other settings, or damaged.
+  /// The plan that the file has; nothing if it is not there. Results of arms that `wanted` does not have are passed
+  /// over and stay in the file. Throws Error if it is of other settings, has another fingerprint of an arm, or is
+  /// damaged.
   std::optional<Plan> read(const Header& wanted);
   /// Begins the file anew.
   void begin(const Header& header);

@@ -96,17 +96,21 @@ Outcome run_all(const std::vector<Arm>& arms, const Material& material, const Pl
   Children children;
   constexpr double between_looks = 0.1;
   double longest = 0;  // of a run so far
+  for (const Result& result : file.results()) {
+    const auto found = result.numbers.find("seconds");
+    if (found != result.numbers.end()) longest = std::max(longest, found->second);
+  }
   while (asked_to_end == 0) {
     while (!runs.empty() && std::cmp_less(children.running(), processes) &&
            (runs.front().seed == 1 || spent() + longest < seconds)) {
       const Run run = runs.front();
       runs.pop_front();
-      children.start(0, [&] { return run_trial(*run.arm, material, plan, run.seed, parent_lives).to_json(); });
+      children.start([&] { return run_trial(*run.arm, material, plan, run.seed, parent_lives).to_json(); });
     }
     if (children.running() == 0) break;
     if (const auto said = children.wait(between_looks)) {
-      const auto result = Result::from_json(said->text);
-      gradus::check(result.has_value(), "lab: a run sent '{}', which is no result", said->text);
+      const auto result = Result::from_json(*said);
+      gradus::check(result.has_value(), "lab: a run sent '{}', which is no result", *said);
       longest = std::max(longest, result->numbers.at("seconds"));
       file.add(*result);
     }

@@ -73,23 +73,26 @@ Mean difference_of(std::span<const double> a, std::span<const double> b) {
 PowerLaw fit_power_law(std::span<const double> x, std::span<const double> y) {
   gradus::check(x.size() == y.size(), "fit_power_law: {} and {} numbers; they must be points", x.size(), y.size());
   const auto n = static_cast<double>(x.size());
-  double mean_x = 0, mean_y = 0, xx = 0, xy = 0, errors = 0;
+  double mean_x = 0, mean_y = 0, xx = 0, xxx = 0, xy = 0;
   for (std::size_t i = 0; i < x.size(); ++i) {
     gradus::check(x[i] > 0 && y[i] > 0, "fit_power_law: the point ({}, {}); both must be above 0", x[i], y[i]);
     mean_x += std::log(x[i]) / n, mean_y += std::log(y[i]) / n;
   }
   for (std::size_t i = 0; i < x.size(); ++i) {
     const double dx = std::log(x[i]) - mean_x;
-    xx += dx * dx, xy += dx * (std::log(y[i]) - mean_y);
+    xx += dx * dx, xxx += dx * dx * dx, xy += dx * (std::log(y[i]) - mean_y);
   }
-  if (xx == 0) return {static_cast<Index>(x.size()), unknown, unknown, unknown};
+  if (xx == 0) return {unknown, unknown, unknown};
   const double slope = xy / xx;
+  // On a parabola that is orthogonal to every line (Forsythe 1957).
+  double squares = 0, with_y = 0;
   for (std::size_t i = 0; i < x.size(); ++i) {
-    const double error = std::log(y[i]) - mean_y - slope * (std::log(x[i]) - mean_x);
-    errors += error * error;
+    const double dx = std::log(x[i]) - mean_x, bent = dx * dx - xxx / xx * dx - xx / n;
+    squares += bent * bent, with_y += bent * (std::log(y[i]) - mean_y);
   }
-  const double margin = x.size() > 2 ? t_quantile(n - 2) * std::sqrt(errors / (n - 2) / xx) : unknown;
-  return {static_cast<Index>(x.size()), std::exp(mean_y - slope * mean_x), slope, margin};
+  constexpr double rounding = 1e-20;
+  const double curvature = squares > rounding * xx * xx ? with_y / squares : unknown;
+  return {std::exp(mean_y - slope * mean_x), slope, curvature};
 }
 
 }  // namespace gpt::lab

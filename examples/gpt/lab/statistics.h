@@ -25,11 +25,11 @@ Mean mean_of(std::span<const double> values);
 /// Of a[i] - b[i]: what pairs have in common, such as their seed, does not widen the interval.
 Mean difference_of(std::span<const double> a, std::span<const double> b);
 
-/// y = factor x^exponent, least squares in the logarithms; `margin` is half the width of the exponent's 95 % interval,
-/// NaN for fewer than three points.
+/// y = factor x^exponent, least squares in the logarithms; `curvature` is the factor of (ln x)^2 when a parabola is
+/// fitted in place of the line. NaN where there are too few places: fewer than two for the line, than three for the
+/// parabola.
 struct PowerLaw {
-  Index count = 0;
-  double factor = 0, exponent = 0, margin = 0;
+  double factor = 0, exponent = 0, curvature = 0;
 };
 PowerLaw fit_power_law(std::span<const double> x, std::span<const double> y);
 

@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include <gradus/models/text/identity.h>
+
 namespace gpt::lab {
 
 std::span<const Study> studies() {
@@ -22,7 +24,7 @@ Table table_of_losses(const Results& results, const std::vector<Arm>& arms) {
               {{"setting", "설정"},
                {"held-out loss", "검증 손실"},
                {"training loss", "학습 손실"},
-               {"parameters", "매개변수"},
+               {"parameters", "파라미터"},
                {"steps a second", "초당 스텝"},
                {"seeds", "시드"},
                {"diverged", "발산"}},
@@ -30,14 +32,19 @@ Table table_of_losses(const Results& results, const std::vector<Arm>& arms) {
   for (const Arm& arm : arms) {
     if (arm.range_test) continue;
     const Mean loss = results.mean(arm.name);
-    double diverged = 0;
-    for (const double one : results.values(arm.name, "diverged")) diverged += one;
     table.rows.push_back({arm.name, told(loss), told(results.mean(arm.name, "train")),
                           fmt::format("{}", arm.model.num_parameters()),
                           told(results.mean(arm.name, "steps_per_second"), 0), fmt::format("{}", loss.count),
-                          fmt::format("{:.0f}", diverged)});
+                          fmt::format("{}", results.diverged(arm.name))});
   }
   return table;
+}
+
+std::string fingerprint_of(const Arm& arm) {
+  return gradus::models::fingerprint(
+      fmt::format("{} lr {} warmup {} schedule {} decay {} clip {} share {} start {} characters {} range {}",
+                  arm.model.to_json(), arm.lr, arm.warmup, static_cast<int>(arm.schedule), arm.weight_decay, arm.clip,
+                  arm.share, static_cast<int>(arm.start), arm.characters, arm.range_test));
 }
 
 void Series::add(double at, const Mean& mean) {

@@ -31,6 +31,9 @@ struct Arm {
   bool range_test = false;  // the rate rises from 1e-5 to 1, a fixed factor a step
 };
 
+/// A hash of all that an arm trains with; its name is not part of it.
+std::string fingerprint_of(const Arm& arm);
+
 struct Table {
   Sentence caption;
   std::vector<Sentence> columns;

@@ -1,7 +1,7 @@
 // The numbers of a result: loss (held out), train, gap, diverged (1 or 0), seconds, steps_per_second, tokens; of Adam's
 // first steps first_update, early_update and early_move. Its lists: gradient (norm of each block's before training),
-// updates (of the first 50 steps). A run whose loss or gradients are not finite counts as guessing all characters
-// alike, and as diverged.
+// updates (of the first 50 steps). A run whose loss or gradients are not finite has diverged: its losses are those of
+// guessing all characters alike, until Results knows of worse ones.
 #include "trial.h"
 
 #include <algorithm>
@@ -35,12 +35,8 @@ void set_start(const models::GPT& model, Start start) {
 }
 
 models::TextDataset dataset_of(const Arm& arm, const Material& material, Index seed) {
-  std::string_view text = material.train;
-  if (arm.characters > 0 && std::cmp_less(arm.characters, text.size())) {
-    text = text.substr(0, static_cast<std::size_t>(arm.characters));
-    while (!text.empty() && models::continues_character(material.train[text.size()])) text.remove_suffix(1);
-  }
-  return {text,
+  const std::string_view text = material.train;
+  return {arm.characters > 0 ? first_characters(text, arm.characters) : text,
           material.held_out,
           material.tokenizer,
           {.block_size = arm.model.block_size, .seed = static_cast<std::uint64_t>(seed)}};
@@ -72,7 +68,8 @@ class Moves {
     old_.clear();
     for (const Tensor& matrix : matrices_) old_.push_back(matrix.to_vector());
   }
-  // The mean distance of an entry that has moved: rows of tokens that have not come yet stay.
+  // The mean distance of an entry that has moved. Rows of tokens that have not come yet are moved by weight decay
+  // alone.
   double mean() const {
     double sum = 0, count = 0;
     for (std::size_t i = 0; i < matrices_.size(); ++i) {
@@ -159,7 +156,7 @@ void test_range(models::GPT& model, models::Dataset& dataset, Index steps, Resul
     if (losses[i + window] - losses[i] < losses[steepest + window] - losses[steepest]) steepest = i;
   }
   result.numbers["log10_steepest"] = logs[std::min(steepest + window / 2, logs.size() - 1)];
-  // A list of one length for all seeds, at rates in common.
+  // At rates that all seeds have in common, as far as each came.
   constexpr Index shown = 60;
   for (Index i = 0; i < shown; ++i) {
     const auto index = static_cast<std::size_t>(i * (steps - 1) / (shown - 1));
@@ -169,6 +166,13 @@ void test_range(models::GPT& model, models::Dataset& dataset, Index steps, Resul
 }
 
 }  // namespace
+
+std::string_view first_characters(std::string_view text, Index count) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (!models::continues_character(text[i]) && count-- == 0) return text.substr(0, i);
+  }
+  return text;
+}
 
 Index steps_of(const Arm& arm, const Plan& plan) {
   return std::max<Index>(1, std::llround(arm.share * static_cast<double>(plan.steps)));
@@ -195,7 +199,7 @@ Result run_trial(const Arm& arm, const Material& material, const Plan& plan, Ind
     result.numbers["steps_per_second"] = done / std::max(seconds() - before, 1e-9);
     double loss = measured(model, dataset, models::Part::held_out, plan.eval_tokens),
            trained = measured(model, dataset, models::Part::train, plan.eval_tokens);
-    if (!std::isfinite(loss)) result.numbers["diverged"] = 1;
+    if (!std::isfinite(loss) || !std::isfinite(trained)) result.numbers["diverged"] = 1;
     if (result.numbers["diverged"] != 0) loss = trained = material.uniform;
     result.numbers["loss"] = loss, result.numbers["train"] = trained, result.numbers["gap"] = loss - trained;
   }

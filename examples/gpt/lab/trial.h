@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include <gradus/models/text/any_tokenizer.h>
 
@@ -15,6 +16,7 @@ struct Material {
   std::string train, held_out;
   gradus::models::AnyTokenizer tokenizer;
   double uniform = 0, unigram = 0;  // held-out losses of guessing, nats per character
+  Index characters = 0;             // of the training part
 };
 
 /// What is the same for all runs.
@@ -23,6 +25,9 @@ struct Plan {
   Index seeds = 0;
   Index eval_tokens = 0;  // that the loss is measured on at the end, of each part
 };
+
+/// The first `count` characters of UTF-8; all, if it has fewer.
+std::string_view first_characters(std::string_view text, Index count);
 
 Index steps_of(const Arm& arm, const Plan& plan);
 

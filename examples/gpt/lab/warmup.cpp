@@ -37,27 +37,33 @@ Report conclude(const Results& results, const std::vector<Arm>& all) {
                 high_with,
                 high_without}));
   const Mean first = results.mean(high_without, "first_update"), later = results.mean(high_without, "early_update");
-  report.sentences.push_back(
-      {fmt::format(
-           "Adam's steps: in the first one a weight moves by {:.2f} of the rate on average, over the first 50 by "
-           "{:.2f}. The first is 1 but for eps: m / sqrt(v) of a single gradient is its sign.",
-           first.value, later.value),
-       fmt::format("Adam의 걸음: 첫 스텝에서 가중치는 평균적으로 학습률의 {:.2f}배만큼, 처음 50스텝에서는 {:.2f}배만큼 "
-                   "움직입니다. "
-                   "기울기 하나의 m / sqrt(v)는 부호이므로 첫 걸음은 eps를 빼면 1입니다.",
-                   first.value, later.value)});
-  Chart chart{{"Mean size of an update, as a part of the rate", "학습률 대비 갱신 크기의 평균"},
+  if (first.count > 0 && later.count > 0) {
+    const std::size_t steps = results.mean_list(high_without, "updates").size();
+    report.sentences.push_back(
+        {fmt::format("Adam's steps, measured: in the first one a weight that moves does so by {:.2f} of the rate on "
+                     "average, over the first {} by {:.2f}. The formula gives 1 for the first, but for eps and weight "
+                     "decay: m / sqrt(v) of a single gradient is its sign.",
+                     first.value, steps, later.value),
+         fmt::format("Adam의 걸음을 잰 값: 움직인 가중치는 첫 스텝에서 평균적으로 학습률의 {:.2f}배만큼, 처음 "
+                     "{}스텝에서는 {:.2f}배만큼 움직입니다. 기울기 하나의 m / sqrt(v)는 부호이므로, 식으로는 eps와 "
+                     "가중치 감쇠를 빼면 첫 걸음이 1입니다.",
+                     first.value, steps, later.value)});
+  }
+  Chart chart{{"Mean size of an update, as a part of the rate", "학습률 대비 업데이트 크기의 평균"},
               {"step", "스텝"},
-              {"|update| / rate", "|갱신| / 학습률"},
+              {"|update| / rate", "|업데이트| / 학습률"},
               false,
               false,
               {}};
-  Table table{{"Adam's first 50 steps without decay and clipping", "Adam의 처음 50스텝"},
-              {{"setting", "설정"},
-               {"|update| / rate, step 1", "|갱신| / 학습률, 1스텝"},
-               {"its mean over 50 steps", "50스텝 평균"},
-               {"mean |update| over 50 steps", "50스텝 |갱신| 평균"}},
-              {}};
+  Table table{
+      {"Adam's first 50 steps with a weight decay of 0.1, gradients not clipped: mean over the entries that moved, "
+       "be it by the decay alone",
+       "가중치 감쇠 0.1로, 기울기를 자르지 않은 Adam의 처음 50스텝: 움직인 원소의 평균(감쇠만으로 움직인 것 포함)"},
+      {{"setting", "설정"},
+       {"|update| / rate, step 1", "|업데이트| / 학습률, 1스텝"},
+       {"its mean over 50 steps", "50스텝 평균"},
+       {"mean |update| over 50 steps", "50스텝 |업데이트| 평균"}},
+      {}};
   for (const Arm& arm : all) {
     Series series{.name = arm.name};
     const std::vector<double> sizes = results.mean_list(arm.name, "updates");
@@ -68,7 +74,6 @@ Report conclude(const Results& results, const std::vector<Arm>& all) {
     table.rows.push_back({arm.name, told(results.mean(arm.name, "first_update")),
                           told(results.mean(arm.name, "early_update")), told(results.mean(arm.name, "early_move"), 6)});
   }
-  table.caption = {"Adam's first 50 steps", "Adam의 처음 50스텝"};
   report.charts.push_back(chart);
   report.tables = {table_of_losses(results, all), table};
   return report;
