@@ -64,26 +64,45 @@ void look_at_updates(const Json& document, Json& warnings) {
   }
 }
 
-// The gradient of the first block's MLP beside the last one's, in the middle of the training.
+// The median of a list of the document over the middle fifth of the training, by steps; NaN where nothing is finite.
+double in_the_middle(const Json& steps, const Json& values) {
+  const double end = steps.empty() ? 0 : steps.back().get<double>();
+  std::vector<double> middle;
+  for (std::size_t i = 0; i < steps.size() && i < values.size(); ++i) {
+    const double step = steps[i].get<double>();
+    if (step >= 0.4 * end && step <= 0.6 * end && !values[i].is_null()) middle.push_back(values[i].get<double>());
+  }
+  if (middle.empty()) return std::nan("");
+  std::ranges::sort(middle);
+  return (middle[(middle.size() - 1) / 2] + middle[middle.size() / 2]) / 2;
+}
+
+// The gradient of the first block's MLP beside the last one's. page/answers.js answers by the same numbers.
 void look_at_gradients(const Json& document, Json& warnings) {
   if (!has(document, "per_matrix")) return;
+  const Json& recorded = document["per_matrix"];
   std::vector<std::pair<std::string, double>> norms;
   for (std::size_t i = 0; i < document["matrices"].size(); ++i) {
     const auto name = document["matrices"][i]["name"].get<std::string>();
-    const Json& over = document["per_matrix"]["grad_norm"][i];
-    if (name.ends_with("mlp.c_fc.weight") && !over.empty() && !over[over.size() / 2].is_null()) {
-      norms.emplace_back(name, over[over.size() / 2].get<double>());
-    }
+    const double norm = in_the_middle(recorded["step"], recorded["grad_norm"][i]);
+    if (name.ends_with("mlp.c_fc.weight") && std::isfinite(norm)) norms.emplace_back(name, norm);
   }
   if (norms.size() < 2) return;
-  const double ratio = norms.front().second / norms.back().second;
+  const auto& [first, of_first] = norms.front();
+  const auto& [last, of_last] = norms.back();
+  if (of_first == 0 && of_last == 0) {
+    add(warnings, "flow", fmt::format("The gradients of {} and {} are 0 in the middle of the training", first, last),
+        fmt::format("학습 중간에 {}와 {}의 기울기가 0입니다", first, last));
+    return;
+  }
   constexpr double much = 10;
+  const double ratio = of_first / of_last;
   if (ratio < much && ratio > 1 / much) return;
   add(warnings, "flow",
       fmt::format("The gradient of {} is {:.2g} times that of {} in the middle of the training: it {} on its way down",
-                  norms.front().first, ratio, norms.back().first, ratio < 1 ? "vanishes" : "grows"),
-      fmt::format("학습 중간에 {}의 그래디언트는 {}의 {:.2g}배입니다. 아래층으로 가면서 {}", norms.front().first,
-                  norms.back().first, ratio, ratio < 1 ? "사라집니다" : "커집니다"));
+                  first, ratio, last, ratio < 1 ? "vanishes" : "grows"),
+      fmt::format("학습 중간에 {}의 기울기는 {}의 {:.2g}배입니다. 아래층으로 가면서 {}", first, last, ratio,
+                  ratio < 1 ? "사라집니다" : "커집니다"));
 }
 
 void look_at_activations(const Json& document, Json& warnings) {

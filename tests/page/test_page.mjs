@@ -337,7 +337,7 @@ async function testLive() {
       response.setHeader('Content-Security-Policy', policy);
       if (request.url === '/') return response.setHeader('Content-Type', 'text/html; charset=utf-8').end(html);
       response.setHeader('Content-Type', 'application/json');
-      if (request.url === '/api/run') return response.end(JSON.stringify({ ...doc, run: { ...doc.run, steps: 1500 + ++polls, running: polls < 2 } }));
+      if (request.url.startsWith('/api/run?')) return response.end(JSON.stringify({ ...doc, run: { ...doc.run, steps: 1500 + ++polls, running: polls < 2 } }));
       asked = JSON.parse(body).text;
       if (asked === '?') { response.statusCode = 400; return response.end(JSON.stringify({ error: 'no <b>such</b> character' })); }
       return response.end(JSON.stringify({ ...typed, at: typed.at.slice(-1), vocab: { 99: 'new' }, one_step: { ...doc.one_step, loss: 9.75 } }));
@@ -366,6 +366,186 @@ async function testLive() {
   check('asking ends with the training', polls === before);
   check('no fault', faults.filter((fault) => !fault.includes('400')).length === 0, faults.join('\n'));
   server.close();
+}
+
+// A program whose training goes on: its document changes at every question, as far as `doc` is changed in between.
+async function running(doc) {
+  Object.assign(doc, { version: 1 });
+  Object.assign(doc.run, { serve: true, running: true, steps: 1500 });
+  const html = fs.readFileSync(writePage('running', [doc]));
+  const program = { doc, goesOn: true, knowsVersions: true, broken: false, sent: 0, asked: 0 };
+  const typed = JSON.parse(JSON.stringify(doc.texts[1]));
+  for (const top of typed.at[typed.at.length - 1].top) top[0][1] = 0.001;  // less sure than anything of the run's own
+  const server = http.createServer((request, response) => {
+    request.resume().on('end', () => {
+      if (request.url === '/') return response.setHeader('Content-Type', 'text/html; charset=utf-8').end(html);
+      if (program.broken) return response.destroy();
+      response.setHeader('Content-Type', 'application/json');
+      if (request.url === '/api/text') return response.end(JSON.stringify({ ...typed, at: typed.at.slice(-1), vocab: {}, one_step: { ...doc.one_step, step: doc.run.steps + 1 } }));
+      program.asked++;
+      const known = new URL(request.url, 'http://127.0.0.1').searchParams.get('version');
+      if (program.goesOn) {
+        doc.version++;
+        doc.run.steps += 10;
+        for (const key of Object.keys(doc.loss)) if (key !== 'held_out') doc.loss[key].push(doc.loss[key][doc.loss[key].length - 1] + (key === 'step' ? 10 : 0));
+        if (doc.per_matrix) {
+          const { step, ...lists } = doc.per_matrix;
+          for (const list of Object.values(lists).flat()) list.push(list[list.length - 1]);
+          step.push(step[step.length - 1] + 10);
+        }
+      } else if (program.knowsVersions && known === String(doc.version)) {
+        return response.end('{"unchanged": true}');
+      }
+      program.sent++;
+      return response.end(JSON.stringify(doc));
+    });
+  });
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  program.end = () => server.close();
+  program.url = `http://127.0.0.1:${server.address().port}/`;
+  // Until the page has shown two documents more; or, where nothing changes, has asked twice more.
+  program.wait = async (page) => {
+    const from = program.goesOn ? program.sent : program.asked;
+    const now = () => (program.goesOn ? program.sent : program.asked);
+    for (const begin = Date.now(); now() < from + 2; await page.waitForTimeout(40)) if (Date.now() - begin > 15000) throw new Error('the page does not ask');
+    await page.waitForTimeout(250);
+  };
+  return program;
+}
+
+async function testKeeps() {
+  const program = await running(fixture(1, 'whole'));
+  const { page, faults } = await open(program.url);
+  await scrollTo(page, 'confidence');
+  await page.click('#confidence form input');
+  await page.keyboard.type('half a te');
+  await page.evaluate(() => { window.field = document.activeElement; });
+  await program.wait(page);
+  check('what is typed stays, and the focus in it', await page.evaluate(() => document.activeElement === window.field && window.field.value === 'half a te'), await page.evaluate(() => `${document.activeElement.tagName} ${window.field.value}`));
+  await page.keyboard.type('xt');
+  check('typing goes on', (await page.inputValue('#confidence form input')) === 'half a text');
+  await scrollTo(page, 'lens');
+  check('the other fields have it too', (await page.inputValue('#lens form input')) === 'half a text');
+
+  await scrollTo(page, 'loss');
+  const ticks = () => page.evaluate(() => [...document.querySelector('#loss svg.chart').querySelectorAll('.axis:not(.grid) .tick text')].map((t) => t.textContent).join(' '));
+  const whole = await ticks();
+  const box = await (await page.$('#loss svg.chart')).boundingBox();
+  await page.mouse.move(box.x + 700, box.y + 100);
+  await page.mouse.down();
+  await page.mouse.move(box.x + 800, box.y + 110, { steps: 4 });
+  await page.mouse.up();
+  const near = await ticks();
+  await page.mouse.move(box.x + 500, box.y + 150);
+  const pathBefore = await page.getAttribute('#loss path.line', 'd');
+  await program.wait(page);
+  check('the chart is drawn with the new steps', (await page.getAttribute('#loss path.line', 'd')) !== pathBefore);
+  check('what is enlarged stays so', near !== whole && (await ticks()) === near, `${whole} / ${near} / ${await ticks()}`);
+  check('the tip under the pointer stays', /\d/.test(await tipText(page)));
+  await page.mouse.move(box.x + 700, box.y + 100);
+  await page.mouse.down();
+  await page.mouse.move(box.x + 740, box.y + 110, { steps: 4 });
+  await page.evaluate(() => { window.chart = document.querySelector('#loss svg.chart'); });
+  await program.wait(page);
+  check('a drag is not broken off', await page.evaluate(() => window.chart.isConnected));
+  await page.mouse.up();
+  await page.waitForTimeout(200);
+  check('after it the view catches up', !(await page.evaluate(() => window.chart.isConnected)));
+
+  await page.focus('input#step');
+  await page.keyboard.press('Home');
+  await page.evaluate(() => { window.slider = document.getElementById('step').querySelector('input') || document.querySelector('input#step'); });
+  await program.wait(page);
+  check('the slider stays, with its step and the focus', await page.evaluate(() => document.activeElement === window.slider && window.slider.isConnected) && (await page.innerText('#player output')).startsWith('step 0'));
+  await page.click('#play');
+  await program.wait(page);
+  const at = Number(await page.evaluate(() => window.slider.value));
+  await page.waitForTimeout(1600);
+  check('playing goes on with it', at > 0 && Number(await page.evaluate(() => window.slider.value)) > at, at);
+  await page.click('#play');
+
+  await scrollTo(page, 'graph');
+  await page.click('#graph button:has-text("Run forward")');
+  await page.evaluate(() => { window.graph = document.querySelector('#graph svg.chart'); });
+  await program.wait(page);
+  check('a run through the graph is not broken off, and ends', await page.evaluate(() => window.graph.isConnected || document.querySelector('#graph svg.chart:not([data-playing])') !== null));
+  check('no fault', faults.length === 0, faults.join('\n'));
+  program.end();
+}
+
+async function testStreams() {
+  const program = await running(fixture(1, 'whole'));
+  const { doc } = program;
+  const { page, faults } = await open(program.url);
+  const answer = () => page.innerText('.answers li:nth-child(4)');
+  await scrollTo(page, 'confidence');
+  const before = await answer();
+  await page.fill('#confidence form input', 'a text');
+  await page.press('#confidence form input', 'Enter');
+  await until(page, () => document.querySelector('#confidence .at-step').innerText.includes('when it was asked'));
+  const asked = await page.innerText('#confidence .at-step');
+  await program.wait(page);
+  check('a typed answer tells the step of its weights', /weights of step 1,5\d\d, when it was asked/.test(asked) && (await page.innerText('#confidence .at-step')) === asked, asked);
+  check('a typed text is no answer of the run', (await answer()) === before, await answer());
+  await scrollTo(page, 'loss');
+  await page.click('#loss details summary');
+  const rows = await page.innerText('#loss details .caption');
+  doc.warnings.push({ view: 'loss', en: 'something new <b>', ko: '새 경고' });
+  doc.left_out.push({ en: 'something left', ko: '빠진 것' });
+  doc.per_matrix = null;
+  await program.wait(page);
+  check('a new warning comes', (await page.innerText('#loss .warning')).includes('something new <b>') && (await page.innerText('#nav [data-to=loss]')).includes('▲'));
+  check('what is left out is told anew', (await page.innerText('.left-out')).includes('something left'));
+  check('an open table goes on', (await page.innerText('#loss details .caption')) !== rows, rows);
+  check('a view that has nothing any more saves nothing', (await page.$('#updates .tools')) === null && (await page.$('#loss .tools')) !== null);
+  for (const knows of [true, false]) {
+    program.goesOn = false;
+    program.knowsVersions = knows;
+    await program.wait(page);
+    await page.evaluate(() => { window.chart = document.querySelector('#loss svg.chart'); });
+    await program.wait(page);
+    check(`an unchanged document draws nothing again${knows ? '' : ', without versions'}`, await page.evaluate(() => window.chart.isConnected));
+  }
+  program.broken = true;
+  await until(page, () => document.querySelector('#top .lost') !== null);
+  check('a lost connection is seen', await page.isVisible('#top .lost'));
+  program.broken = false;
+  await until(page, () => document.querySelector('#top .lost') === null);
+  check('no fault', faults.filter((fault) => !/ERR_EMPTY_RESPONSE|ERR_CONNECTION|Failed to load/.test(fault)).length === 0, faults.join('\n'));
+  program.end();
+}
+
+// The answers go by the rules of the program's warnings (view_warnings.cpp).
+async function testAnswers() {
+  const doc = fixture(1, 'whole');
+  const held = doc.loss.held_out;
+  held.loss = held.loss.map((_, i) => 2 - 0.1 * Math.min(i, 5));
+  held.loss[held.loss.length - 1] = 1.512;  // 0.012 nats, 0.8 % of the best
+  const first = doc.matrices.findIndex((m) => m.name === 'h.0.mlp.c_fc.weight'), last = doc.matrices.findIndex((m) => m.name === 'h.1.mlp.c_fc.weight');
+  const { step, grad_norm: norms } = doc.per_matrix;
+  const end = step[step.length - 1];
+  norms[first] = step.map((s) => (s < 0.35 * end || s > 0.65 * end ? 1 : s % 7 === 0 ? 1 : 0.01));  // with single large ones
+  norms[last] = step.map(() => 1);
+  doc.texts[0].at[doc.texts[0].at.length - 1].top[2] = [[4, 0.07], [5, 0.06]];
+  const { page, faults } = await open(writePage('answers', [doc]));
+  const answers = await page.$$eval('.answers li', (items) => items.map((item) => item.innerText));
+  check('it overfits by the rule of the warning', answers[0].includes('It began to overfit'), answers[0]);
+  check('gradients vanish by the rule of the warning', answers[1].includes('the gradient of h.0.mlp.c_fc is 100 times smaller than that of h.1.mlp.c_fc'), answers[1]);
+  check('unsure is where the best guess has little', answers[3].includes('token 4') && answers[3].includes('only 7'), answers[3]);
+  const one = await page.evaluate(() => {
+    const [run] = state.runs;
+    run.matrices.forEach((m) => { m.name = m.name.replace('h.1.', 'lm.'); });
+    return vanishing(run);
+  });
+  check('one block has nothing to compare', one.includes('one block only'), one);
+  doc.per_matrix.grad_norm[0] = step.map(() => 0);
+  const zero = await open(writePage('zero', [doc]));
+  await scrollTo(zero.page, 'flow');
+  check('a gradient of 0 is named', (await zero.page.innerText('#flow .legend')).includes('exactly 0'));
+  const chart = await (await zero.page.$('#flow svg.chart:not(.key) >> nth=-1')).boundingBox();
+  await zero.page.mouse.move(chart.x + chart.width / 2, chart.y + 14);
+  check('and has a tip', /wte[^]*gradient norm\s*0\b/.test(await tipText(zero.page)), await tipText(zero.page));
+  check('no fault', faults.concat(zero.faults).length === 0, faults.concat(zero.faults).join('\n'));
 }
 
 async function testGiven(files) {
@@ -399,7 +579,7 @@ async function testGiven(files) {
   check('no fault', phone.faults.length === 0, phone.faults.join('\n'));
 }
 
-for (const test of [testViews, testSlider, testHover, testChoices, testSaving, testLanguages, testComparing, testMissing, testDamaged, testHostile, testPhone, testLab, testLive]) {
+for (const test of [testViews, testSlider, testHover, testChoices, testSaving, testLanguages, testComparing, testMissing, testDamaged, testHostile, testPhone, testLab, testLive, testKeeps, testStreams, testAnswers].filter((test) => !process.env.ONLY || test.name === process.env.ONLY)) {
   console.log(`== ${test.name}`);
   await test().catch((error) => check(test.name, false, error.stack));
 }

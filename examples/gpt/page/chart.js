@@ -74,7 +74,7 @@ function domainOf(options, axis) {
       }
     }
   }
-  if (axis === 'y') for (const rule of options.rules || []) if (isNumber(rule.y) && rule.fit !== false) values.push(rule.y);
+  if (axis === 'y') for (const rule of options.rules || []) if (isNumber(rule.y)) values.push(rule.y);
   let [low, high] = values.length ? d3.extent(values) : [0, 1];
   if (axis === 'x') return low === high ? [low - 1, high + 1] : [low, high];
   if (options.y.log) return [low / 1.15, high * 1.15];
@@ -91,9 +91,12 @@ function clipText(text, room) {
   return signs.join('') + '…';
 }
 
+// Ranges that the reader enlarged, by the labels of the charts: a chart that is drawn again shows them still.
+const enlarged = new Map();
+
 // options: {label, height, x: {label, log, steps, format}, y: {label, log, zero, format}, atStep,
 //   series: [{name, x, y, color, dash, width, opacity, dots, low, high, tag, quiet, outside}],
-//   rules: [{y, label, fit, along}], marks: [{x, label}], onPick(series)}
+//   rules: [{y, label, along}], marks: [{x, label}], onPick(series)}
 // Returns a function that moves the line of the step, or null.
 function lineChart(box, options) {
   const { svg, width, height } = drawing(box, options.height || 280, options.label);
@@ -105,6 +108,8 @@ function lineChart(box, options) {
   const x = (options.x.steps ? stepScale(xLog) : xLog ? d3.scaleLog() : d3.scaleLinear()).domain(options.x.domain || domainOf(options, 'x')).range(bounds);
   const y = (options.y.log ? d3.scaleLog() : d3.scaleLinear()).domain(options.y.domain || domainOf(options, 'y')).range([height - margin.bottom, margin.top]);
   const whole = x.domain();
+  const kept = enlarged.get(options.label);
+  if (kept && kept[0] < whole[1] && kept[1] > whole[0]) x.domain(kept);
   const clip = `clip${lineChart.count = (lineChart.count || 0) + 1}`;
   svg.append('clipPath').attr('id', clip).append('rect').attr('x', margin.left - 1).attr('y', margin.top - 6).attr('width', bounds[1] - bounds[0] + 2).attr('height', height - margin.top - margin.bottom + 7);
   const ground = svg.append('g');
@@ -161,7 +166,7 @@ function lineChart(box, options) {
   draw();
   moveStep();
   hoverLines(svg, { options, x, y, bounds, margin, height, cursor, drawable });
-  brushLines(svg, { x, whole, bounds, margin, height, redraw: () => { draw(); moveStep(); } });
+  brushLines(svg, { label: options.label, x, whole, bounds, margin, height, redraw: () => { draw(); moveStep(); } });
   function moveStep() {
     const at = options.atStep ? x(state.step) : -1;
     stepLine.style('display', at >= bounds[0] - 0.5 && at <= bounds[1] + 0.5 ? null : 'none').attr('x1', at).attr('x2', at);
@@ -221,7 +226,7 @@ function hoverLines(svg, { options, x, y, bounds, margin, height, cursor, drawab
 }
 
 // Dragging over a range of x shows that range; a double click or Escape shows all again.
-function brushLines(svg, { x, whole, bounds, margin, height, redraw }) {
+function brushLines(svg, { label, x, whole, bounds, margin, height, redraw }) {
   const brush = d3.brushX().extent([[bounds[0], margin.top], [bounds[1], height - margin.bottom]]);
   if (brush.touchable) brush.touchable(false);
   const layer = svg.append('g').attr('class', 'brush');
@@ -230,11 +235,11 @@ function brushLines(svg, { x, whole, bounds, margin, height, redraw }) {
     if (!event.selection) return;
     const [from, to] = event.selection.map(x.invert);
     layer.call(brush.move, null);
-    if (to > from) x.domain([from, to]);
+    if (to > from) { x.domain([from, to]); enlarged.set(label, [from, to]); }
     redraw();
   });
   layer.call(brush);
-  const reset = () => { x.domain(whole); redraw(); };
+  const reset = () => { enlarged.delete(label); x.domain(whole); redraw(); };
   svg.node().addEventListener('dblclick', reset);
   svg.node().addEventListener('keydown', (event) => { if (event.key === 'Escape') reset(); });
 }

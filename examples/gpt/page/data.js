@@ -28,7 +28,7 @@ function fromHalf(half) {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-// A flat array with its shape, from {"f16"|"u8": base64, "shape"} or from nested arrays.
+// A flat array with its shape, from {"f16": base64, "shape"} or from nested arrays.
 const unpackedArrays = new WeakMap();
 function unpack(packed) {
   if (!packed) return null;
@@ -43,8 +43,6 @@ function unpack(packed) {
     const values = new Float32Array(bytes.length >> 1);
     for (let i = 0; i < values.length; i++) values[i] = fromHalf(view.getUint16(2 * i, true));
     result = { values, shape: packed.shape };
-  } else if (packed.u8 !== undefined) {
-    result = { values: Float32Array.from(bytesOf(packed.u8), (byte) => byte * (packed.scale ?? 1)), shape: packed.shape };
   } else {
     return null;
   }

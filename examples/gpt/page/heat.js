@@ -1,7 +1,7 @@
 // Grids of coloured cells with hover, arrow keys and, where it says so, a choice; and the bar that explains the colours.
 
 // options: {label, rows: [text], columns: [text], value(i, j), color(value), tip(i, j) -> rows, text(i, j), cell: [w, h],
-//   left, top, onPick(i, j), picked: [i, j], xLabel, yLabel, rowGap(i)}
+//   left, top, onPick(i, j), picked: [i, j], xLabel}
 function heatGrid(box, options) {
   const rows = options.rows.length, columns = options.columns.length;
   const width = Math.floor(box.getBoundingClientRect().width);

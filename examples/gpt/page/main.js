@@ -28,16 +28,28 @@ function facts(doc) {
 }
 
 function buildTop() {
-  const top = document.getElementById('top');
   const names = state.runs.map(runName);
   document.title = `${names.join(' – ')} · gradus`;
-  top.replaceChildren(
+  fill(document.getElementById('top'),
     el('div', { class: 'line' }, el('h1', {}, el('bdi', {}, names.join(` ${T('against')} `))), switches()),
+    state.lost ? el('p', { class: 'warning lost', role: 'alert' }, T('type.lost')) : null,
     ...state.runs.flatMap((doc) => [
       el('p', { class: 'lead' }, compared() ? el('b', {}, `${runName(doc)}: `) : null, doc.run && doc.run.command ? el('code', {}, readable(doc.run.command)) : null, doc.run && doc.run.running ? ` · ${T('running')}` : null),
       guarded(() => facts(doc))]),
     warningsElsewhere().map((text) => el('p', { class: 'warning' }, text)),
     guarded(answerList));
+}
+
+const canFocus = 'a, summary, [tabindex="0"], button, select, input';
+
+// New content for a box, if it is another; the focus stays at its place.
+function fill(box, ...children) {
+  const fresh = el('div', {}, ...children);
+  if (fresh.innerHTML === box.innerHTML) return;
+  const focus = box.contains(document.activeElement) ? [...box.querySelectorAll(canFocus)].indexOf(document.activeElement) : -1;
+  box.replaceChildren(...fresh.childNodes);
+  const again = focus >= 0 && [...box.querySelectorAll(canFocus)][focus];
+  if (again) again.focus({ preventScroll: true });
 }
 
 // Warnings of views that this page does not know are not lost.
@@ -47,10 +59,12 @@ function buildNav() {
   const groups = [...new Set(views.map((v) => v.group))];
   const nav = document.getElementById('nav');
   nav.setAttribute('aria-label', T('nav'));
-  nav.replaceChildren(el('a', { class: 'brand', href: '#top' }, 'gradus'), ...groups.flatMap((group) => [
+  const current = nav.querySelector('[aria-current]');
+  const at = current && current.dataset.to;
+  fill(nav, el('a', { class: 'brand', href: '#top' }, 'gradus'), ...groups.flatMap((group) => [
     el('h2', {}, T(`group.${group}`)),
     ...views.filter((v) => v.group === group).map((v) =>
-      el('a', { class: state.runs.some((doc) => v.needs(doc)) ? 'to' : 'to missing', href: `#${v.id}`, 'data-to': v.id }, T(`${v.id}.title`), warningsOf(v.id).length ? el('span', { class: 'flag', 'aria-label': T('warning') }, ' ▲') : null)),
+      el('a', { class: state.runs.some((doc) => v.needs(doc)) ? 'to' : 'to missing', href: `#${v.id}`, 'data-to': v.id, 'aria-current': v.id === at ? 'true' : null }, T(`${v.id}.title`), warningsOf(v.id).length ? el('span', { class: 'flag', 'aria-label': T('warning') }, ' ▲') : null)),
   ]));
 }
 
@@ -61,28 +75,35 @@ function viewSection(definition) {
   const title = T(`${id}.title`);
   const body = el('div', { class: 'body' });
   const tools = saveTools(id, body, title, definition, ['SVG', 'PNG', 'CSV']);
-  const some = state.runs.some((doc) => definition.needs(doc));
-  const numbers = el('details', { class: 'numbers' }, el('summary', {}, T('numbers')));
-  numbers.addEventListener('toggle', () => { if (numbers.open && !numbers.querySelector('table')) numbers.append(numbersTable(definition)); });
-  drawn.set(id, { definition, body, dirty: true, seen: false, moved: false, atStep: null });
-  return el('section', { class: 'view', id, 'aria-labelledby': `${id}-title` },
-    el('header', {}, el('h2', { id: `${id}-title` }, title), some ? tools : null),
-    el('p', { class: 'look' }, T(`${id}.look`)),
-    warningsOf(id).map((text) => el('p', { class: 'warning' }, text)),
-    body, some ? numbers : null);
+  const header = el('header', {}, el('h2', { id: `${id}-title` }, title)), warned = el('div', {});
+  const table = el('div', { class: 'scroll' });
+  const numbers = el('details', { class: 'numbers' }, el('summary', {}, T('numbers')), table);
+  numbers.addEventListener('toggle', () => fill(table, ...(numbers.open ? numbersTable(definition) : [])));
+  const section = el('section', { class: 'view', id, 'aria-labelledby': `${id}-title` }, header, el('p', { class: 'look' }, T(`${id}.look`)), warned, body);
+  // What is around the drawing, of the documents as they are now.
+  const frame = () => {
+    fill(warned, warningsOf(id).map((text) => el('p', { class: 'warning' }, text)));
+    if (!state.runs.some((doc) => definition.needs(doc))) { tools.remove(); numbers.remove(); return; }
+    if (!tools.isConnected) header.append(tools);
+    if (!numbers.isConnected) section.append(numbers);
+    if (numbers.open) fill(table, ...numbersTable(definition));
+  };
+  frame();
+  drawn.set(id, { definition, body, frame, dirty: 'at once', seen: false, moved: false, atStep: null, controls: null });
+  return section;
 }
 
 function numbersTable(definition) {
-  const box = el('div', { class: 'scroll' });
+  const parts = [];
   for (const doc of state.runs.filter((d) => definition.needs(d))) {
     const rows = definition.csv(doc);
     const shown = rows.slice(1, 201);
-    box.append(el('table', {}, compared() ? el('caption', {}, runName(doc)) : null,
+    parts.push(el('table', {}, compared() ? el('caption', {}, runName(doc)) : null,
       el('thead', {}, el('tr', {}, rows[0].map((name) => el('th', { scope: 'col' }, name)))),
       el('tbody', {}, shown.map((row) => el('tr', {}, row.map((cell) => el('td', { class: typeof cell === 'number' ? 'n' : null }, typeof cell === 'number' ? number(cell, 5) : readable(cell ?? ''))))))));
-    if (rows.length > 201) box.append(el('p', { class: 'caption' }, T('numbers.more', rows.length - 1)));
+    if (rows.length > 201) parts.push(el('p', { class: 'caption' }, T('numbers.more', rows.length - 1)));
   }
-  return box;
+  return parts;
 }
 
 function absent(definition, doc) {
@@ -99,22 +120,44 @@ function guarded(draw) {
   }
 }
 
+// Controls stay in the page while they say the same, and the field for a text always: whoever types goes on.
+function placeControls(entry, having) {
+  const { definition, body, controls: old } = entry;
+  const fresh = having.length && definition.controls ? guarded(() => definition.controls(having)) : null;
+  const written = fresh && fresh.outerHTML;
+  if (old && written === entry.written) return;
+  entry.written = written;
+  const form = old && old.querySelector(':scope > form.type'), place = fresh && fresh.querySelector(':scope > form.type');
+  if (form && place) {
+    const all = [...fresh.childNodes], at = all.indexOf(place);
+    for (const node of [...old.childNodes]) if (node !== form) node.remove();
+    form.before(...all.slice(0, at));
+    form.after(...all.slice(at + 1));
+    return;
+  }
+  if (old) old.remove();
+  if (fresh) body.prepend(fresh);
+  entry.controls = fresh;
+}
+
 // Draws a view: once for all runs if it can lay them over one another, else one beside the other.
 function drawView(id, entry) {
   const { definition, body } = entry;
-  const focus = body.contains(document.activeElement) ? [...body.querySelectorAll('[tabindex="0"], button, select, input')].indexOf(document.activeElement) : -1;
+  const focused = body.contains(document.activeElement) ? document.activeElement : null;
+  const focus = focused ? [...body.querySelectorAll(canFocus)].indexOf(focused) : -1;
+  const pointed = !document.getElementById('tip').hidden && pointer.x >= 0 && body.contains(document.elementFromPoint(pointer.x, pointer.y));
   const height = body.getBoundingClientRect().height;
   body.style.minHeight = `${height}px`;
-  body.replaceChildren();
-  tip.hide();
+  for (const node of [...body.childNodes]) if (node !== entry.controls) node.remove();
+  if (pointed || focused) tip.hide();  // it may be of another view
   const having = state.runs.filter((doc) => definition.needs(doc));
   const moves = [];
   const add = (box, draw) => {
     const result = guarded(draw);
     if (result instanceof Node) box.append(result); else moves.push(result);
   };
+  placeControls(entry, having);
   if (having.length) {
-    if (definition.controls) body.append(guarded(() => definition.controls(having)));
     if (definition.together) {
       add(body, () => definition.draw(body, having));
     } else {
@@ -130,8 +173,10 @@ function drawView(id, entry) {
   entry.atStep = moves.every((m) => typeof m === 'function') && moves.length ? () => moves.forEach((m) => m()) : definition.still ? () => {} : null;
   entry.dirty = false;
   body.style.minHeight = '';
-  const again = focus >= 0 && [...body.querySelectorAll('[tabindex="0"], button, select, input')][focus];
+  const again = focus >= 0 && !focused.isConnected && [...body.querySelectorAll(canFocus)][focus];
   if (again) again.focus({ preventScroll: true });
+  const under = pointed && document.elementFromPoint(pointer.x, pointer.y);
+  if (under) under.dispatchEvent(new PointerEvent('pointermove', { clientX: pointer.x, clientY: pointer.y, bubbles: true }));
 }
 
 const sight = new IntersectionObserver((entries) => {
@@ -155,26 +200,30 @@ function buildViews() {
   sight.disconnect();
   place.disconnect();
   const main = document.getElementById('main');
-  const left = state.runs.flatMap((doc) => (doc.left_out || []).map(localized));
   let group = null;
   const children = [];
   for (const definition of views) {
     if (definition.group !== group) children.push(el('div', { class: 'group' }, T(`group.${group = definition.group}`)));
     children.push(viewSection(definition));
   }
-  main.replaceChildren(...children, left.length ? el('div', { class: 'left-out' }, el('h3', {}, T('left_out')), el('ul', {}, left.map((text) => el('li', {}, text)))) : '');
+  main.replaceChildren(...children, el('div', { id: 'left-out' }));
+  tellLeftOut();
   drawView(...drawn.entries().next().value);  // the first at once, even below a long heading
   for (const section of main.querySelectorAll('section.view')) { sight.observe(section); place.observe(section); }
 }
 
-let playing = null;
+function tellLeftOut() {
+  const left = state.runs.flatMap((doc) => (doc.left_out || []).map(localized));
+  fill(document.getElementById('left-out'), left.length ? el('div', { class: 'left-out' }, el('h3', {}, T('left_out')), el('ul', {}, left.map((text) => el('li', {}, text)))) : null);
+}
+
+// The slider's nodes stay while the training goes on: follow() takes the steps that there are now.
+let playing = null, player = null;
 function buildPlayer() {
-  const stops = sliderSteps();
-  const player = document.getElementById('player');
-  if (stops.length < 2) return player.replaceChildren();
-  const at = () => Math.max(0, d3.bisectRight(stops, state.step) - 1);
+  const box = document.getElementById('player');
+  let stops = [];
   const output = el('output', { for: 'step' });
-  const slider = el('input', { id: 'step', type: 'range', min: 0, max: stops.length - 1, value: at(), 'aria-label': T('player.step') });
+  const slider = el('input', { id: 'step', type: 'range', min: 0, 'aria-label': T('player.step') });
   const tell = () => {
     const snapshots = state.runs[0].snapshots || [];
     const snapshot = snapshots[indexAtStep(snapshots, state.step)];
@@ -186,20 +235,29 @@ function buildPlayer() {
   const button = el('button', { id: 'play', 'aria-pressed': String(Boolean(playing)), onclick: () => play() }, T(playing ? 'pause' : 'play'));
   function play() {
     if (playing) { clearInterval(playing); playing = null; } else {
-      const marks = (state.runs[0].snapshots || []).length > 1 ? state.runs[0].snapshots : stops;
-      let next = state.step >= marks[marks.length - 1] ? 0 : indexAtStep(marks, state.step) + 1;
+      const marks = () => ((state.runs[0].snapshots || []).length > 1 ? state.runs[0].snapshots : stops);
+      let next = state.step >= marks()[marks().length - 1] ? 0 : indexAtStep(marks(), state.step) + 1;
       playing = setInterval(() => {
-        if (next >= marks.length) return play();
-        go(Math.max(0, d3.bisectLeft(stops, marks[next++])));
+        if (next >= marks().length) return play();
+        go(Math.max(0, d3.bisectLeft(stops, marks()[next++])));
       }, 700);
     }
     button.textContent = T(playing ? 'pause' : 'play');
     button.setAttribute('aria-pressed', String(Boolean(playing)));
   }
-  player.setAttribute('role', 'group');
-  player.setAttribute('aria-label', T('player'));
-  player.replaceChildren(button, slider, output);
-  tell();
+  function follow() {
+    stops = sliderSteps();
+    if (stops.length < 2) return box.replaceChildren();
+    slider.max = stops.length - 1;
+    slider.value = Math.max(0, d3.bisectRight(stops, state.step) - 1);
+    if (!slider.isConnected) box.replaceChildren(button, slider, output);
+    tell();
+  }
+  box.setAttribute('role', 'group');
+  box.setAttribute('aria-label', T('player'));
+  box.replaceChildren();
+  player = { follow };
+  follow();
 }
 
 function build() {

@@ -40,13 +40,27 @@ function sliderSteps() {
 }
 
 // A view is drawn when it first comes into sight, and again only while it is in sight.
-const drawn = new Map();      // id -> {body, seen, dirty, atStep}
+const drawn = new Map();      // id -> {body, seen, dirty, atStep, frame, controls}
 let frame = 0;
-function refresh(ids) {
+// `how` is 'gently' if only the training went on: a view that the reader has in hand then waits.
+function refresh(ids, how = 'at once') {
   for (const [id, entry] of drawn) {
-    if (!ids || ids.includes(id)) entry.dirty = true;
+    if (!ids || ids.includes(id)) entry.dirty = entry.dirty === 'at once' ? entry.dirty : how;
   }
   schedule();
+}
+
+// Where the pointer is, and what it is pressed on.
+const pointer = { x: -1, y: -1, pressed: null };
+addEventListener('pointermove', (event) => { if (event.isTrusted) { pointer.x = event.clientX; pointer.y = event.clientY; } if (!event.buttons) pointer.pressed = null; }, true);
+addEventListener('pointerdown', (event) => { pointer.pressed = event.target; }, true);
+for (const end of ['pointerup', 'pointercancel', 'focusout']) addEventListener(end, () => { if (end !== 'focusout') pointer.pressed = null; schedule(); }, true);
+
+// A drag, a tip that arrow keys opened, or a run through the graph would break off.
+function inHand({ body }) {
+  const focused = document.activeElement;
+  return (pointer.pressed && body.contains(pointer.pressed)) || body.querySelector('[data-playing]')
+    || (focused.matches('svg.chart') && body.contains(focused) && !document.getElementById('tip').hidden && !focused.matches(':hover'));
 }
 function moveToStep(step) {
   state.step = step;
@@ -60,7 +74,8 @@ function drawVisible() {
   frame = 0;
   for (const [id, entry] of drawn) {
     if (!entry.seen) continue;
-    if (entry.dirty || (entry.moved && !entry.atStep)) drawView(id, entry);
+    const waits = entry.dirty === 'gently' && inHand(entry);
+    if ((entry.dirty && !waits) || (entry.moved && !entry.atStep)) drawView(id, entry);
     else if (entry.moved) entry.atStep();
     entry.moved = false;
   }

@@ -6,7 +6,7 @@ function textAt(doc) {
   const text = texts[Math.min(state.text, texts.length - 1)];
   if (!text) return null;
   const i = Math.min(text.at.length - 1, Math.max(0, indexAtStep(doc.snapshots, state.step)));
-  return { text, at: text.at[i], step: text.live ? null : (doc.snapshots || [])[i], pieces: text.pieces.map((piece) => visible(piece)) };
+  return { text, at: text.at[i], step: text.live ? text.asked : (doc.snapshots || [])[i], pieces: text.pieces.map((piece) => visible(piece)) };
 }
 const hasTexts = (part) => (doc) => present(doc.texts) && doc.texts.some((t) => t.at && t.at.some((a) => a && a[part]));
 const textViews = ['attention', 'sharpen', 'confidence', 'lens'];
@@ -19,7 +19,8 @@ function textControls(docs) {
 }
 function snapshotNote(doc) {
   const now = textAt(doc);
-  return now && isNumber(now.step) ? `${T('snapshot')} ${count(now.step)}` : '';
+  if (!now || !isNumber(now.step)) return '';
+  return now.text.live ? T('type.asked', count(now.step)) : `${T('snapshot')} ${count(now.step)}`;
 }
 
 function headTile(box, doc, now, layer, head, { size, caption, onPick, chosen }) {

@@ -32,8 +32,8 @@ view({
     };
     let now = { x, y };
     put(x, y);
-    zoomMap(svg, (transform) => { now = { x: transform.rescaleX(x), y: transform.rescaleY(y) }; put(now.x, now.y); });
-    box.append(el('div', { class: 'caption' }, `${isNumber(snapshots[at]) ? `${T('snapshot')} ${count(snapshots[at])} · ` : ''}${present(explained) ? T('embedding.explained', percent(explained[0]), percent(explained[1])) : ''} · ${T('embedding.zoom')}`));
+    zoomMap(svg, runName(doc), (transform) => { now = { x: transform.rescaleX(x), y: transform.rescaleY(y) }; put(now.x, now.y); });
+    box.append(el('div', { class: 'caption' }, `${isNumber(snapshots[at]) ? `${T('snapshot')} ${count(snapshots[at])} · ` : ''}${present(explained) ? T('embedding.explained', percent(explained[0]), percent(explained[1])) : ''}${compared() ? ` · ${T('embedding.own_axes')}` : ''} · ${T('embedding.zoom')}`));
     hoverPoints(svg.node(), ids.length, (i) => [now.x(xy[at][i][0]), now.y(xy[at][i][1])], (i) => [short(tokenText(doc, ids[i]), 20), [T('embedding.place'), `${number(xy[at][i][0], 3)}, ${number(xy[at][i][1], 3)}`], [T('embedding.drift'), number(drift[i], 3)], [T('embedding.near'), nearestTokens(doc, xy[at], i)]]);
     return null;
   },
@@ -45,10 +45,12 @@ function nearestTokens(doc, points, i) {
 }
 
 // Zoom by pinching, by the wheel with Ctrl, or by + and -: a plain wheel scrolls the page.
-function zoomMap(svg, onZoom) {
-  const zoom = d3.zoom().scaleExtent([1, 20]).on('zoom', (given) => onZoom((d3.event || given).transform))
+const mapZooms = new Map();  // by the runs' names
+function zoomMap(svg, name, onZoom) {
+  const zoom = d3.zoom().scaleExtent([1, 20]).on('zoom', (given) => { const { transform } = d3.event || given; mapZooms.set(name, transform); onZoom(transform); })
     .filter((given) => { const event = d3.event || given; return event.type === 'wheel' ? event.ctrlKey || event.metaKey : event.type.startsWith('touch') ? event.touches.length > 1 : !event.button; });
   svg.call(zoom).style('touch-action', 'pan-y');
+  if (mapZooms.has(name)) svg.call(zoom.transform, mapZooms.get(name));
   svg.node().addEventListener('keydown', (event) => {
     if (event.key === '+' || event.key === '=') svg.call(zoom.scaleBy, 1.4);
     if (event.key === '-') svg.call(zoom.scaleBy, 1 / 1.4);

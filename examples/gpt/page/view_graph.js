@@ -99,7 +99,13 @@ view({
       buttons.append(el('button', { onclick: () => {
         clearInterval(timer);
         let i = 0;
-        timer = setInterval(() => { if (i >= order.length || !svg.node().isConnected) clearInterval(timer); else choose(order[i++]); }, 220);
+        svg.attr('data-playing', '');
+        timer = setInterval(() => {
+          if (i < order.length && svg.node().isConnected) return choose(order[i++]);
+          clearInterval(timer);
+          svg.attr('data-playing', null);
+          schedule();
+        }, 220);
       } }, T(key)));
     }
     svg.node().addEventListener('keydown', (event) => {

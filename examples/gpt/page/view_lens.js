@@ -40,8 +40,8 @@ function residualChart(box, doc, now) {
   const start = now.text.at[0];
   const x = d3.range(residual.length);
   const summary = (rows) => ({ y: rows.map((r) => d3.median(r.filter(isNumber))), low: rows.map((r) => d3.min(r.filter(isNumber))), high: rows.map((r) => d3.max(r.filter(isNumber))) });
-  const series = [{ name: `${T('snapshot')} ${isNumber(now.step) ? count(now.step) : T('now')}`, x, ...summary(residual), color: css('--s1'), dots: true }];
+  const series = [{ name: snapshotNote(doc), x, ...summary(residual), color: css('--s1'), dots: true }];
   if (start !== now.at && start && start.residual) series.push({ name: T('histograms.start'), x, ...summary(start.residual), color: css('--s2'), dash: '5 4' });
   legend(box, series.map((s) => ({ name: s.name, color: s.color, dash: s.dash })));
-  lineChart(box, { label: T('lens.residual'), height: 210, x: { label: T('lens.depth'), ticks: x.filter((d) => d % Math.ceil(x.length / 13) === 0), format: (d) => (Number.isInteger(d) ? (d === 0 ? T('lens.embedding') : `h.${d - 1}`) : '') }, y: { label: T('lens.norm'), log: true }, series });
+  lineChart(box, { label: `${T('lens.residual')}, ${runName(doc)}`, height: 210, x: { label: T('lens.depth'), ticks: x.filter((d) => d % Math.ceil(x.length / 13) === 0), format: (d) => (Number.isInteger(d) ? (d === 0 ? T('lens.embedding') : `h.${d - 1}`) : '') }, y: { label: T('lens.norm'), log: true }, series });
 }

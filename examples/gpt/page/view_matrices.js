@@ -51,18 +51,21 @@ view({
   controls: () => el('div', { class: 'controls' }, toggle('flow.per_weight', 'perWeight', ['flow'])),
   draw(box, doc) {
     const { step, grad_norm: norms } = doc.per_matrix;
+    const nothing = -1e3;  // stands for the logarithm of 0
     const root = doc.matrices.map((m) => (state.perWeight ? Math.sqrt((m.shape || [1]).reduce((a, b) => a * b, 1)) : 1));
     const width = Math.floor(box.getBoundingClientRect().width), left = width > 560 ? 148 : 104;
     const columns = Math.max(24, Math.min(180, Math.floor((width - left) / 4)));
     const scale = stepScale(state.logX).domain(d3.extent(step)).range([0, columns]);
     const stops = [...new Set(d3.range(columns).map((c) => indexAtStep(step, scale.invert(c + 0.5))))];
-    const value = (i, j) => { const v = (norms[i] || [])[stops[j]]; return isNumber(v) && v > 0 ? Math.log10(v / root[i]) : null; };
-    const all = d3.cross(d3.range(doc.matrices.length), d3.range(stops.length)).map(([i, j]) => value(i, j)).filter(isNumber).sort((a, b) => a - b);
+    const value = (i, j) => { const v = (norms[i] || [])[stops[j]]; return !isNumber(v) ? null : v > 0 ? Math.log10(v / root[i]) : nothing; };
+    const cells = d3.cross(d3.range(doc.matrices.length), d3.range(stops.length)).map(([i, j]) => value(i, j)).filter(isNumber).sort((a, b) => a - b);
+    const all = cells.filter((v) => v > nothing);
     const low = d3.quantile(all, 0.02) ?? -1, high = Math.max(d3.quantile(all, 0.98) ?? 0, low + 0.5);
     const heat = sequential();
-    const color = (v) => heat((v - low) / (high - low));
+    const color = (v) => (v > nothing ? heat((v - low) / (high - low)) : css('--minus'));
     const cell = [(width - left - 8) / stops.length, Math.max(12, Math.min(24, 460 / doc.matrices.length))];
     colorKey(box, color, [low, high], [number(10 ** low, 2), number(10 ** high, 2)]);
+    if (all.length < cells.length) legend(box, [{ color: css('--minus'), name: T('flow.nothing') }]);
     const clipped = clipShares(doc, step, stops);
     if (clipped) {
       box.append(el('div', { class: 'caption' }, T('flow.clip')));

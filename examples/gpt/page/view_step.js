@@ -1,4 +1,4 @@
-// One real step of AdamW: a weight, its gradient, the two moments, the update; and the tokens that the gradient came from.
+// One step of AdamW on a text: a weight, its gradient, the two moments, the update; and the tokens that the gradient came from.
 
 const matricesOfStep = (doc) => [...new Set(doc.one_step.weights.map((w) => w.name))];
 
@@ -67,7 +67,7 @@ view({
     const part = state.stepPart || 'grad';
     return el('div', { class: 'controls' },
       chooser(T('matrix'), matricesOfStep(doc).map((name) => [name, shortName(name)]), chosen.name, (name) => {
-        const weights = doc.one_step.weights;
+        const { weights } = state.runs.find((run) => run.one_step).one_step;  // of now: this list may outlive its document
         state.weight = leastBy(d3.range(weights.length).filter((i) => weights[i].name === name), (i) => -Math.abs(weights[i].grad));
         refresh(['step']);
       }),
