@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
@@ -183,13 +184,26 @@ std::error_code File::lock(const std::filesystem::path& path, std::string_view t
   close();
   descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (descriptor_ < 0) return last_error();
-  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+  // is_locked() of another process has the lock for a moment.
+  bool locked = false;
+  for (int tries = 0; tries < 50 && !locked; ++tries) {
+    if (tries > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    locked = ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0;
+    if (!locked && errno != EWOULDBLOCK && errno != EINTR) break;
+  }
+  if (!locked) {
     const std::error_code error = last_error();
     close();
     return error;
   }
   if (::ftruncate(descriptor_, 0) == 0) static_cast<void>(write(text));
   return {};
+}
+
+bool File::is_locked(const std::filesystem::path& path) {
+  File file;
+  if (file.open(path, Mode::read)) return false;
+  return ::flock(file.descriptor_, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
 std::error_code File::read(std::string& bytes, std::size_t most) {

@@ -64,6 +64,8 @@ class File {
   /// Opens or creates a file and locks it for this process until close() or the end of the process; then writes `text`
   /// into it, as much as the disk takes. operation_would_block: another process has the lock.
   [[nodiscard]] std::error_code lock(const std::filesystem::path& path, std::string_view text);
+  /// Whether another process has that lock. The file stays as it is.
+  static bool is_locked(const std::filesystem::path& path);
   /// Reads the rest of the file and appends it to `bytes`. file_too_large when `bytes` grows past `most`, for files
   /// that never end.
   [[nodiscard]] std::error_code read(std::string& bytes, std::size_t most = std::numeric_limits<std::size_t>::max());

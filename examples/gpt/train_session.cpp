@@ -287,26 +287,36 @@ void Session::save() {
   saved_ = Clock::now();
 }
 
+void Session::tell_page(const std::string& address) {
+  page_ = address;
+  panel_.set_page(address);
+  if (::isatty(STDOUT_FILENO) != 0) open_in_browser(address);
+}
+
 // From the first model that this run has saved on.
 void Session::show_page() {
-  if (!view_ || !writer_.last_saved()) return;
+  if (!view_ || !writer_.last_saved() || signal_received != 0) return;  // Ctrl-C reaches the page too
   try {
     if (!view_->started()) view_->start(folder_);
-    const auto address = view_->address();
-    if (!address) return;
-    panel_.set_page(*address);
-    if (::isatty(STDOUT_FILENO) != 0) open_in_browser(*address);
+    if (const auto address = view_->address()) tell_page(*address);
   } catch (const gradus::Error& problem) {
     view_.reset();
     warn("{}; the training continues without the page", problem.what());
   }
 }
 
+// A short training may have ended before there was a page, and a finished one that is resumed has no step.
 void Session::keep_page() {
-  if (!view_ || !view_->started()) return;
-  if (!options_.quiet) say("the page shows this run until Ctrl-C\n");
-  std::fflush(stdout);
-  view_->wait();
+  if (!view_) return;
+  try {
+    if (!view_->started()) view_->start(folder_);
+    if (const auto address = view_->wait_for_address()) tell_page(*address);
+    say("the page {} shows this run until Ctrl-C\n", page_);
+    std::fflush(stdout);
+    view_->wait();
+  } catch (const gradus::Error& problem) {
+    warn("{}; the run is saved", problem.what());
+  }
 }
 
 void Session::draw_picture(bool measured) {

@@ -42,7 +42,7 @@ class Session {
   /// Returns the signal that ended it, or 0. Throws Error, with the last checkpoint to resume from, for what goes
   /// wrong.
   int run();
-  /// Leaves the page of --view, if there is one, to be looked at until Ctrl-C.
+  /// Leaves the page of --view to be looked at until Ctrl-C, and says where it is.
   void keep_page();
   /// As last measured: "2.3216", with "+/- 0.0101" behind it where only some of the held-out part was evaluated.
   std::string held_out_loss() const;
@@ -67,6 +67,7 @@ class Session {
   bool over() const;
   void report_end(int signal);
   void show_page();
+  void tell_page(const std::string& address);
   std::string how_to_resume() const;
   std::string what_is_left() const;
 
@@ -89,6 +90,7 @@ class Session {
   std::optional<gradus::models::LogLine> unmeasured_;  // see Checkpoint
   gradus::models::RunningClock clock_;
   double counted_ = 0;          // up to when the trainer knows how much time was spent
+  std::string page_;            // its address
   bool picture_fails_ = false;  // and that was said
   std::chrono::steady_clock::time_point saved_, logged_, drawn_;
 };

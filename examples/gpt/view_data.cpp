@@ -70,6 +70,7 @@ Json calibration_part(const ViewRun& run) {
     const gradus::Ids likeliest = argmax(p);
     const std::vector<double> highest = gradus::max(p, {-1}).to_vector();
     for (std::size_t i = 0; i < highest.size(); ++i) {
+      if (!std::isfinite(highest[i])) continue;  // a model whose logits are not finite is sure of nothing
       const auto bin = std::min(bins - 1, static_cast<std::size_t>(highest[i] * bins));
       confidence[bin] += highest[i], ++count[bin];
       right[bin] += likeliest[i] == batch.targets[i] ? 1 : 0;

@@ -13,12 +13,16 @@ namespace gpt {
 struct ShownText {
   std::string text;
   std::vector<std::int32_t> ids;
+  bool cut;  // whether it was longer
 };
 
 /// Three of the held-out part, or the one that was asked for. `most_tokens`: where they are cut. Throws Error for a
 /// character that the model does not know.
 std::vector<ShownText> shown_texts(const ViewRun& run, const std::optional<std::string>& asked,
                                    std::size_t most_tokens);
+
+/// The flags with which the same training runs again, but for the folders of its files (view_command.cpp).
+std::string command_of(const TrainArguments& recipe);
 
 // Of the log and the recording (view_training.cpp).
 Json loss_part(const ViewRun& run);
@@ -68,8 +72,11 @@ struct ViewWish {
 Json view_document(const ViewWish& wish);
 /// The same of a run that was read.
 Json document_of(ViewRun& run, const std::optional<std::string>& text);
+/// Puts what log and recording say now into a document of this run.
+void update_progress(Json& document, const ViewRun& run);
 /// What the page shows of a text that was typed: an element of "texts" with the newest weights alone, "vocab" for it,
-/// and "one_step", whose blame is that of this text. Throws Error for a character that the model does not know.
+/// "one_step", whose blame is that of this text, and "left_out", which says where it was cut. Throws Error for a
+/// character that the model does not know.
 Json typed_part(const ViewRun& run, const std::string& text);
 
 }  // namespace gpt

@@ -15,10 +15,56 @@ namespace fs = std::filesystem;
 namespace models = gradus::models;
 using gradus::Index;
 
-void read_snapshots(ViewRun& view, Index last) {
-  const fs::path place = models::snapshot_folder(view.folder);
-  for (const Index step : models::snapshots_in(place)) {
+// Of the same layers and matrices as the recording, so that a page can put them in one row.
+bool belongs(const models::Snapshot& snapshot, const ViewRun& view) {
+  if (!view.snapshots.empty() && snapshot.activations.layers != view.snapshots.front().activations.layers) return false;
+  if (!view.record) return view.snapshots.empty() || snapshot.matrices == view.snapshots.front().matrices;
+  return std::ranges::equal(snapshot.matrices, view.record->matrices, {}, {}, &models::Record::Matrix::name);
+}
+
+void read_snapshot(ViewRun& view, Index step, Index last) {
+  const fs::path path = models::snapshot_folder(view.folder) / models::snapshot_name(step);
+  const fs::file_time_type written = fs::last_write_time(path);
+  models::Snapshot snapshot = models::load_snapshot(path);
+  gradus::check(snapshot.step == step, "'{}' says that it is of step {}; the file is damaged", path.native(),
+                snapshot.step);
+  gradus::check(belongs(snapshot, view), "'{}' is of a model with other layers; the file is another run's",
+                path.native());
+  std::optional<models::GPT> model;
+  if (!snapshot.weights.empty() && step < last) {
+    const models::detail::KeepGenerator keep;
+    model.emplace(view.config);
+    gradus::nn::load_state(*model, {snapshot.weights, {}}, fmt::format("the snapshot of step {}", step));
+    models::check_loaded(*model, path);
+    model->eval();
+  }
+  snapshot.weights.clear();
+  if (model) view.states.push_back({step, std::move(*model)});
+  view.snapshots.push_back(std::move(snapshot));
+  view.written[step] = written;
+}
+
+// Whether a snapshot could be taken from an earlier reading.
+bool take_snapshot(ViewRun& view, Index step, Index last, ViewRun& before) {
+  std::error_code error;
+  const fs::path path = models::snapshot_folder(view.folder) / models::snapshot_name(step);
+  const auto written = before.written.find(step);
+  if (written == before.written.end() || fs::last_write_time(path, error) != written->second) return false;
+  const auto snapshot = std::ranges::find(before.snapshots, step, &models::Snapshot::step);
+  const auto state = std::ranges::find(before.states, step, &ViewState::step);
+  // The last state is the model; a snapshot of its step has no state of its own.
+  const bool has_state = state != before.states.end() && std::next(state) != before.states.end();
+  if (snapshot == before.snapshots.end() || !has_state || step >= last || !belongs(*snapshot, view)) return false;
+  view.states.push_back(std::move(*state));
+  view.snapshots.push_back(std::move(*snapshot));
+  view.written[step] = written->second;
+  return true;
+}
+
+void read_snapshots(ViewRun& view, Index last, ViewRun* before) {
+  for (const Index step : models::snapshots_in(models::snapshot_folder(view.folder))) {
     if (step > last) break;  // of a training under way, or left by one that was killed
+<<<<<<< HEAD
     models::Snapshot snapshot = models::load_snapshot(place / models::snapshot_name(step));
     if (!snapshot.weights.empty() && step < last) {
       const gradus::nn::init::Skip skip;
@@ -26,9 +72,14 @@ void read_snapshots(ViewRun& view, Index last) {
       gradus::nn::load_state(model, {snapshot.weights, {}}, fmt::format("the snapshot of step {}", step));
       model.eval();
       view.states.push_back({step, std::move(model)});
+=======
+    try {
+      if (before == nullptr || !take_snapshot(view, step, last, *before)) read_snapshot(view, step, last);
+    } catch (const std::exception& problem) {  // of the file system, too: a training removes snapshots
+      view.left_out.push_back(told(fmt::format("The snapshot of step {} cannot be read: {}", step, problem.what()),
+                                   fmt::format("{} 스텝의 스냅샷을 읽을 수 없습니다: {}", step, problem.what())));
+>>>>>>> w_serve
     }
-    snapshot.weights.clear();
-    view.snapshots.push_back(std::move(snapshot));
   }
 }
 
@@ -47,6 +98,15 @@ Data data_of(const models::Run& run, const std::string& folder, const std::vecto
   return make_data(std::move(text), std::move(held_out), info, run.tokenizer, quiet);
 }
 
+// Log and recording; what a training that was killed has written behind its last checkpoint, at `step`, is of no model.
+void read_lines(ViewRun& view, std::optional<Index> step) {
+  view.log = models::read_log(view.folder / "log.jsonl");
+  view.record = models::read_record(view.folder);
+  if (view.running || !step) return;
+  std::erase_if(view.log, [&](const models::LogLine& line) { return line.step > *step; });
+  if (view.record) std::erase_if(view.record->lines, [&](const auto& line) { return line.step > *step; });
+}
+
 void tell_what_is_missing(ViewRun& view) {
   const std::string resume = fmt::format("gpt train --resume {} --record on", shell_word(view.folder.native()));
   if (!view.record) {
@@ -63,26 +123,30 @@ void tell_what_is_missing(ViewRun& view) {
 
 }  // namespace
 
-ViewRun read_view_run(const std::string& folder, const std::vector<std::string>& sources, bool quiet) {
+void read_progress(ViewRun& view) {
+  read_lines(view, view.step());
+}
+
+ViewRun read_view_run(const std::string& folder, const std::vector<std::string>& sources, bool quiet, ViewRun* before) {
+  const bool running = models::RunLock::is_held(folder);
   models::Run run = models::load_run(folder);
   run.model.eval();
-  ViewRun view{.folder = folder,
-               .config = run.model.config(),
-               .tokenizer = run.tokenizer,
-               .data_origin = run.data,
-               .settings = run.settings};
+  ViewRun view{.folder = folder, .config = run.model.config(), .tokenizer = run.tokenizer, .data_origin = run.data};
   view.recipe.fill_from(run.settings, folder + "/config.json");
   view.options = view.recipe.resolve().train;
-  view.log = models::read_log(view.folder / "log.jsonl");
+  view.running = running;
+  if (before != nullptr && (before->config != view.config || before->data_origin != view.data_origin ||
+                            before->tokenizer != view.tokenizer)) {
+    before = nullptr;  // another run is in the folder now
+  }
+  read_lines(view, run.moment.step);
   const Index step = run.moment.step.value_or(view.log.empty() ? 0 : view.log.back().step);
-  std::erase_if(view.log, [&](const models::LogLine& line) { return line.step > step; });
-  view.record = models::read_record(folder);
-  if (view.record) std::erase_if(view.record->lines, [&](const auto& line) { return line.step > step; });
-  view.running = models::RunLock::is_held(folder);
-  read_snapshots(view, step);
+  read_snapshots(view, step, before);
   view.states.push_back({step, std::move(run.model)});
   try {
-    view.data = data_of(run, folder, sources, quiet);
+    const bool same = before != nullptr && before->data;
+    view.data = same ? std::move(before->data) : data_of(run, folder, sources, quiet);
+    if (same) view.baselines = std::move(before->baselines);
   } catch (const gradus::Error& problem) {
     view.left_out.push_back(
         told(fmt::format("Without its data there are no texts, baselines and calibration: {}", told(problem)),

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,14 +28,15 @@ struct ViewRun {
   gradus::models::GPTConfig config;
   gradus::models::AnyTokenizer tokenizer;
   gradus::models::RunData data_origin;
-  std::string settings;                       // the run's own, JSON
-  TrainArguments recipe = {};                 // the same, resolved
+  TrainArguments recipe = {};                 // the run's own settings, resolved
   gradus::models::TrainOptions options = {};  // and as a trainer takes them
   std::optional<Data> data = {};              // none if its text is not there any more
   std::vector<gradus::models::LogLine> log = {};
   std::optional<gradus::models::Record> record = {};
-  std::vector<gradus::models::Snapshot> snapshots = {};  // without their weights
+  std::vector<gradus::models::Snapshot> snapshots = {};                   // without their weights
+  std::map<gradus::Index, std::filesystem::file_time_type> written = {};  // when those were
   std::vector<ViewState> states = {};  // those whose weights are there, ascending; the last is the model
+  Json baselines = {};                 // see baselines_part(); they are those of the data
   bool running = false;                // whether a training is writing here
   Json left_out = Json::array();       // sentences, see told()
 
@@ -43,7 +45,11 @@ struct ViewRun {
 };
 
 /// Reads a run. `sources` names its text where that lies elsewhere now. What cannot be read but the model is told in
-/// left_out. Throws Error where there is no model.
-ViewRun read_view_run(const std::string& folder, const std::vector<std::string>& sources, bool quiet);
+/// left_out. Takes out of `before`, the same run as it was read earlier, what has not changed since: data and
+/// snapshots. Throws Error where there is no model.
+ViewRun read_view_run(const std::string& folder, const std::vector<std::string>& sources, bool quiet,
+                      ViewRun* before = nullptr);
+/// Reads log and recording anew: those of a training under way go on behind its last checkpoint.
+void read_progress(ViewRun& run);
 
 }  // namespace gpt

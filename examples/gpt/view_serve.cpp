@@ -1,92 +1,38 @@
-// cpp-httplib serves; three routes compute. It listens on the loopback interface alone, and refuses what a page from
-// elsewhere sends (its Origin) or reaches by a name of its own (its Host). Bodies, headers, connections that wait and
-// the time of a read are bounded, one request at a time computes, and no path of a request reaches the disk.
+// cpp-httplib serves what BoundedServer lets pass; three routes compute. It listens on the loopback interface alone,
+// and refuses what a page from elsewhere sends (its Origin, or that it is cross-site) or reaches by a name of its own
+// (its Host). One request at a time computes, and no path of a request reaches the disk.
 #include "view_serve.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <httplib.h>
+#include <poll.h>
+#include <unistd.h>
 
-#include <condition_variable>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <filesystem>
-#include <mutex>
+#include <cstring>
+#include <future>
 #include <optional>
 #include <thread>
 
 #include "output.h"
 #include "page.h"
 #include "signals.h"
+#include "view_connection.h"
+#include "view_desk.h"
+#include "waiting.h"
 
 namespace gpt {
 namespace {
 
-namespace fs = std::filesystem;
 using gradus::models::detail::dump;
 
-constexpr std::size_t most_bytes = 16'384;  // of a request's body
-constexpr std::size_t most_text = 2000;     // bytes of a text that is typed
-constexpr std::size_t workers = 8, most_waiting = 32;
-constexpr time_t most_seconds = 5;  // for a read or a write
-
-// What is answered from: the run, and its document, both read again when a training has written.
-class Desk {
- public:
-  explicit Desk(ViewWish wish) : wish_(std::move(wish)) { refresh(); }
-
-  std::string document() {
-    const std::lock_guard lock(mutex_);
-    if (written() != seen_) refresh();
-    return document_;
-  }
-  std::string answer(const std::string& text) {
-    const std::lock_guard lock(mutex_);
-    return dump(typed_part(*run_, text));
-  }
-
- private:
-  fs::file_time_type written() const {
-    std::error_code error;
-    const auto time = fs::last_write_time(fs::path(wish_.folder) / gradus::models::model_file, error);
-    return error ? fs::file_time_type() : time;
-  }
-  void refresh() {
-    seen_ = written();
-    run_.emplace(read_view_run(wish_.folder, wish_.sources, wish_.quiet));
-    Json document = document_of(*run_, wish_.text);
-    document["run"]["serve"] = true;
-    document_ = dump(document);
-  }
-
-  ViewWish wish_;
-  std::mutex mutex_;
-  std::optional<ViewRun> run_;
-  std::string document_;
-  fs::file_time_type seen_;
-};
-
-// A thread pool that lets the server accept no further connection while so many wait.
-class Queue : public httplib::TaskQueue {
- public:
-  void enqueue(std::function<void()> task) override {
-    std::unique_lock lock(mutex_);
-    room_.wait(lock, [&] { return waiting_ < most_waiting; });
-    ++waiting_;
-    pool_.enqueue([this, task = std::move(task)] {
-      task();
-      const std::lock_guard done(mutex_);
-      --waiting_;
-      room_.notify_one();
-    });
-  }
-  void shutdown() override { pool_.shutdown(); }
-
- private:
-  httplib::ThreadPool pool_{workers};
-  std::mutex mutex_;
-  std::condition_variable room_;
-  std::size_t waiting_ = 0;
-};
+constexpr std::size_t most_text = 2000;  // bytes of a text that is typed
 
 void answer(httplib::Response& response, int status, const std::string& error) {
   response.status = status;
@@ -103,8 +49,11 @@ std::string text_in(const httplib::Request& request) {
   return text;
 }
 
-// A page from elsewhere has another Origin, and a name that somebody else points to this machine is another Host.
+// A page from elsewhere has another Origin, or a browser says that what it loads is not for the same site; and a name
+// that somebody else points to this machine is another Host.
 bool is_ours(const httplib::Request& request, int port) {
+  const std::string site = request.get_header_value("Sec-Fetch-Site");  // none: somebody has typed the address
+  if (!site.empty() && site != "same-origin" && site != "none") return false;
   for (const char* const name : {"127.0.0.1", "localhost"}) {
     const std::string host = fmt::format("{}:{}", name, port);
     if (request.get_header_value("Host") != host) continue;
@@ -119,12 +68,6 @@ void set_limits(httplib::Server& server) {
     const int yes = 1;
     ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   });
-  server.new_task_queue = [] { return new Queue; };  // the server deletes it
-  server.set_payload_max_length(most_bytes);
-  server.set_read_timeout(most_seconds);
-  server.set_write_timeout(most_seconds);
-  server.set_keep_alive_timeout(most_seconds);
-  server.set_keep_alive_max_count(100);
   server.set_default_headers(
       {{"X-Content-Type-Options", "nosniff"},
        {"Cache-Control", "no-store"},
@@ -138,14 +81,14 @@ void set_routes(httplib::Server& server, Desk& desk, const int& port) {
   using httplib::Response;
   server.set_pre_routing_handler([&port](const Request& request, Response& response) {
     if (is_ours(request, port)) return httplib::Server::HandlerResponse::Unhandled;
-    answer(response, 403, "requests of other pages are refused");
+    answer(response, 403, "requests of other pages are refused; type the address into the browser");
     return httplib::Server::HandlerResponse::Handled;
   });
   server.Get("/", [&desk](const Request&, Response& response) {
     response.set_content(page(desk.document(), ""), "text/html; charset=utf-8");
   });
-  server.Get("/api/run", [&desk](const Request&, Response& response) {
-    response.set_content(desk.document(), "application/json");
+  server.Get("/api/run", [&desk](const Request& request, Response& response) {
+    response.set_content(desk.document(request.get_param_value("version")), "application/json");
   });
   server.Post("/api/text", [&desk](const Request& request, Response& response) {
     try {
@@ -166,29 +109,60 @@ void set_routes(httplib::Server& server, Desk& desk, const int& port) {
   });
 }
 
-// Blocks the signals that end the program, for all threads that are made later, so that wait() gets them.
-class EndingSignals {
+// A file that can be read from once a signal has asked the program to end; a second signal ends it at once. A handler
+// runs on whichever thread the system picks.
+std::atomic<int> ending_writes = -1;
+static_assert(std::atomic<int>::is_always_lock_free);
+
+extern "C" void on_ending(int) {
+  const int before = errno;
+  for (const int number : ending_signals) handle_signal(number, SIG_DFL);
+  [[maybe_unused]] const ssize_t written = ::write(ending_writes, "e", 1);
+  errno = before;
+}
+
+class Ending {
  public:
-  EndingSignals() {
-    sigemptyset(&set_);
-    for (const int number : ending_signals) sigaddset(&set_, number);
-    ::pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+  Ending() {
+    gradus::check(::pipe(ends_.data()) == 0, "--serve: no pipe: {}; close other programs", std::strerror(errno));
+    for (const int end : ends_) ::fcntl(end, F_SETFD, FD_CLOEXEC);
+    ending_writes = ends_[1];
+    for (const int number : ending_signals) handle_signal(number, on_ending);
   }
+  ~Ending() {
+    for (const int number : ending_signals) handle_signal(number, SIG_DFL);
+    for (const int end : ends_) ::close(end);
+  }
+  Ending(const Ending&) = delete;
+  Ending& operator=(const Ending&) = delete;
+
+  int file() const { return ends_[0]; }
   void wait() const {
-    int number = 0;
-    ::sigwait(&set_, &number);
+    pollfd file{ends_[0], POLLIN, 0};
+    while (::poll(&file, 1, -1) < 0 && errno == EINTR) {
+    }
   }
 
  private:
-  sigset_t set_{};
+  std::array<int, 2> ends_{};
 };
+
+// Connections end at once and what computes after a moment. Nothing is left behind, whenever that is.
+void end(httplib::Server& server, std::thread& listening, const std::future<void>& listened) {
+  constexpr std::chrono::seconds moment(2);
+  server.stop();
+  if (listened.wait_for(moment) == std::future_status::timeout) ::_exit(0);
+  listening.join();
+}
 
 }  // namespace
 
 int serve_view(const ViewWish& wish, int port) {
-  const EndingSignals signals;
+  std::optional<EndsTold> early(std::in_place, "\ngpt: stopped before the page was served\n");
   Desk desk(wish);
-  httplib::Server server;
+  early.reset();
+  const Ending ending;
+  BoundedServer server(ending.file());
   set_limits(server);
   set_routes(server, desk, port);
   constexpr const char* here = "127.0.0.1";
@@ -198,12 +172,15 @@ int serve_view(const ViewWish& wish, int port) {
     port = -1;
   }
   gradus::check(port > 0, "cannot listen on 127.0.0.1; is the port taken? Name another: --serve PORT, or 0 for any");
-  std::thread listening([&] { server.listen_after_bind(); });
+  std::promise<void> listened;
+  std::thread listening([&] {
+    server.listen_after_bind();
+    listened.set_value();
+  });
   say("serving {} on http://{}:{}/ until Ctrl-C\n", wish.folder, here, port);
   std::fflush(stdout);
-  signals.wait();
-  server.stop();
-  listening.join();
+  ending.wait();
+  end(server, listening, listened.get_future());
   return 0;
 }
 

@@ -113,10 +113,12 @@ std::vector<std::int32_t> ids_of(const ViewRun& run, const std::string& text) {
 }
 
 ShownText cut(std::vector<std::int32_t> ids, const ViewRun& run, std::size_t most) {
-  ids.resize(std::min(ids.size(), std::min(most, static_cast<std::size_t>(run.config.block_size))));
+  const std::size_t longest = std::min(most, static_cast<std::size_t>(run.config.block_size));
+  const bool is_cut = ids.size() > longest;
+  ids.resize(std::min(ids.size(), longest));
   std::string text;
   for (const std::int32_t id : ids) text += id == run.tokenizer.boundary_token() ? "" : run.tokenizer.decode({{id}});
-  return {std::move(text), std::move(ids)};
+  return {std::move(text), std::move(ids), is_cut};
 }
 
 // What went through a model with a text, and its attention weights.

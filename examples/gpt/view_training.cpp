@@ -1,6 +1,7 @@
 // How the training went: of the log, every so many lines where there are many, and of the recording all.
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "view_parts.h"
 
@@ -51,6 +52,18 @@ Json steps_of(const std::vector<models::Snapshot>& snapshots) {
   return steps;
 }
 
+// Which measurements are shown of many: every so many, the lowest and the last.
+std::vector<models::LogLine> shown_measurements(const std::vector<models::LogLine>& log) {
+  std::vector<models::LogLine> all, shown;
+  std::ranges::copy_if(log, std::back_inserter(all), [](const auto& line) { return line.val_loss.has_value(); });
+  const auto best = std::ranges::min_element(all, {}, [](const auto& line) { return *line.val_loss; });
+  const std::size_t stride = (all.size() + most_points - 1) / most_points;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (i % stride == 0 || i + 1 == all.size() || &all[i] == &*best) shown.push_back(all[i]);
+  }
+  return shown;
+}
+
 }  // namespace
 
 Json loss_part(const ViewRun& run) {
@@ -59,12 +72,12 @@ Json loss_part(const ViewRun& run) {
   const std::size_t stride = (run.log.size() + most_points - 1) / most_points;
   Json step = Json::array(), train = step, smooth = step, lr = step, norm = step, clip = step, tokens = step;
   Json held_out = {{"step", step}, {"loss", step}};
+  for (const models::LogLine& line : shown_measurements(run.log)) {
+    held_out["step"].push_back(line.step);
+    held_out["loss"].push_back(number(*line.val_loss, 7));
+  }
   for (std::size_t i = 0; i < run.log.size(); ++i) {
     const models::LogLine& line = run.log[i];
-    if (line.val_loss) {
-      held_out["step"].push_back(line.step);
-      held_out["loss"].push_back(number(*line.val_loss, 7));
-    }
     if (i % stride != 0 && i + 1 != run.log.size()) continue;
     step.push_back(line.step);
     train.push_back(number(line.train_loss));

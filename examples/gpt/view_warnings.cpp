@@ -43,14 +43,26 @@ void look_at_loss(const Json& document, Json& warnings) {
                   steps[best].get<long>(), lowest, last));
 }
 
-// Ratios far from a thousandth, over the last tenth of the recorded steps before a decay makes them small: the middle.
+// Which recorded step lies nearest the middle of the training, where the rate is neither warming up nor decayed. The
+// first steps are recorded more densely, so that it is not the middle line.
+std::size_t middle_of(const Json& steps) {
+  const double middle = steps.empty() ? 0 : steps.back().get<double>() / 2;
+  std::size_t nearest = 0;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    if (std::abs(steps[i].get<double>() - middle) < std::abs(steps[nearest].get<double>() - middle)) nearest = i;
+  }
+  return nearest;
+}
+
+// Ratios far from a thousandth.
 void look_at_updates(const Json& document, Json& warnings) {
   if (!has(document, "per_matrix")) return;
   const Json& ratios = document["per_matrix"]["update_ratio"];
+  const std::size_t nearest = middle_of(document["per_matrix"]["step"]);
   constexpr double high = 3e-2, low = 1e-5;
   for (std::size_t i = 0; i < ratios.size(); ++i) {
     if (ratios[i].empty()) continue;
-    const Json& middle = ratios[i][ratios[i].size() / 2];
+    const Json& middle = ratios[i][nearest];
     const double ratio = middle.is_null() ? std::nan("") : middle.get<double>();
     if (!(ratio > high || ratio < low)) continue;
     const auto name = document["matrices"][i]["name"].get<std::string>();
@@ -80,12 +92,23 @@ double in_the_middle(const Json& steps, const Json& values) {
 // The gradient of the first block's MLP beside the last one's. page/answers.js answers by the same numbers.
 void look_at_gradients(const Json& document, Json& warnings) {
   if (!has(document, "per_matrix")) return;
+<<<<<<< HEAD
   const Json& recorded = document["per_matrix"];
   std::vector<std::pair<std::string, double>> norms;
   for (std::size_t i = 0; i < document["matrices"].size(); ++i) {
     const auto name = document["matrices"][i]["name"].get<std::string>();
     const double norm = in_the_middle(recorded["step"], recorded["grad_norm"][i]);
     if (name.ends_with("mlp.c_fc.weight") && std::isfinite(norm)) norms.emplace_back(name, norm);
+=======
+  const std::size_t nearest = middle_of(document["per_matrix"]["step"]);
+  std::vector<std::pair<std::string, double>> norms;
+  for (std::size_t i = 0; i < document["matrices"].size(); ++i) {
+    const auto name = document["matrices"][i]["name"].get<std::string>();
+    const Json& over = document["per_matrix"]["grad_norm"][i];
+    if (name.ends_with("mlp.c_fc.weight") && !over.empty() && !over[nearest].is_null()) {
+      norms.emplace_back(name, over[nearest].get<double>());
+    }
+>>>>>>> w_serve
   }
   if (norms.size() < 2) return;
   const auto& [first, of_first] = norms.front();

@@ -138,7 +138,10 @@ std::vector<Record::Matrix> header_in(std::string_view text) {
   if (!json || !json->is_object() || !json->contains("matrices") || !(*json)["matrices"].is_array()) return matrices;
   for (const Json& entry : (*json)["matrices"]) {
     if (!entry.is_object() || !entry.contains("name") || !entry.contains("shape")) return {};
-    matrices.push_back({entry["name"].get<std::string>(), entry["shape"].get<std::vector<Index>>()});
+    const Json &name = entry["name"], &shape = entry["shape"];
+    const auto is_size = [](const Json& x) { return x.is_number_unsigned(); };
+    if (!name.is_string() || !shape.is_array() || !std::ranges::all_of(shape, is_size)) return {};
+    matrices.push_back({name.get<std::string>(), shape.get<std::vector<Index>>()});
   }
   return matrices;
 }

@@ -94,9 +94,7 @@ RunLock::RunLock(const fs::path& folder) {
 }
 
 bool RunLock::is_held(const fs::path& folder) {
-  std::error_code error;
-  const fs::path path = folder / lock_file;
-  return fs::exists(path, error) && platform::File().lock(path, "") == std::errc::operation_would_block;
+  return platform::File::is_locked(folder / lock_file);
 }
 
 void prepare_run_folder(const fs::path& folder) {

@@ -26,6 +26,7 @@ constexpr std::string_view prefix = "step-", ending = ".safetensors";
 
 constexpr int per_decade = 4, smallest = -9, largest = 2;            // powers of ten
 constexpr std::size_t one_side = (largest - smallest) * per_decade;  // bins on one side of 0
+constexpr std::size_t bins = 2 * one_side + 1;
 
 // The bins of positive numbers: 0 is around 0, k + 1 lies between the k-th of these borders and the next.
 const std::vector<double>& borders() {
@@ -112,7 +113,10 @@ Json json_of(const std::vector<double>& numbers) {
   return list;
 }
 
-std::vector<double> numbers_in(const Json& list) {
+// So many numbers; null is NaN.
+std::vector<double> numbers_in(const Json& list, std::size_t count) {
+  check(list.is_array() && list.size() == count, "a list of the activations has {} entries for {} layers", list.size(),
+        count);
   std::vector<double> numbers;
   for (const Json& x : list) {
     numbers.push_back(x.is_null() ? std::numeric_limits<double>::quiet_NaN() : x.get<double>());
@@ -135,18 +139,34 @@ Json to_json(const Snapshot& snapshot) {
           {"samples", snapshot.samples}};
 }
 
+// A histogram for each matrix; none at all where there were no gradients.
+std::vector<std::vector<Index>> histograms_in(const Json& list, std::size_t matrices) {
+  check(list.is_array() && (list.size() == matrices || list.empty()), "it has {} histograms for {} matrices",
+        list.size(), matrices);
+  std::vector<std::vector<Index>> all;
+  for (const Json& counts : list) {
+    const bool whole = counts.is_array() && counts.size() == bins &&
+                       std::ranges::all_of(counts, [](const Json& x) { return x.is_number_unsigned(); });
+    check(whole, "a histogram is no list of {} counts", bins);
+    all.push_back(counts.get<std::vector<Index>>());
+  }
+  return all;
+}
+
 Snapshot from_json(const Json& json) {
   Snapshot snapshot;
+  check(json.at("step").is_number_unsigned(), "its step is no number");
   json.at("step").get_to(snapshot.step);
   json.at("matrices").get_to(snapshot.matrices);
-  json.at("weights").get_to(snapshot.of_weights);
-  json.at("gradients").get_to(snapshot.of_gradients);
+  snapshot.of_weights = histograms_in(json.at("weights"), snapshot.matrices.size());
+  snapshot.of_gradients = histograms_in(json.at("gradients"), snapshot.matrices.size());
   const Json& a = json.at("activations");
   a.at("layers").get_to(snapshot.activations.layers);
-  snapshot.activations.mean = numbers_in(a.at("mean"));
-  snapshot.activations.std = numbers_in(a.at("std"));
-  snapshot.activations.saturated = numbers_in(a.at("saturated"));
-  snapshot.activations.never_fire = numbers_in(a.at("never_fire"));
+  const std::size_t layers = snapshot.activations.layers.size();
+  snapshot.activations.mean = numbers_in(a.at("mean"), layers);
+  snapshot.activations.std = numbers_in(a.at("std"), layers);
+  snapshot.activations.saturated = numbers_in(a.at("saturated"), layers);
+  snapshot.activations.never_fire = numbers_in(a.at("never_fire"), layers);
   json.at("samples").get_to(snapshot.samples);
   return snapshot;
 }
@@ -177,10 +197,12 @@ const std::vector<double>& histogram_edges() {
 }
 
 std::vector<Index> histogram(const Tensor& x) {
-  std::vector<Index> counts(2 * one_side + 1);
-  static const Bins bins;
+  std::vector<Index> counts(bins);
+  static const Bins bin;
   dispatch(x.dtype(), [&]<class T>() {
-    for (const T value : x.data<T>()) ++counts[bins.of(static_cast<double>(value))];
+    for (const T value : x.data<T>()) {
+      if (!std::isnan(value)) ++counts[bin.of(static_cast<double>(value))];
+    }
   });
   return counts;
 }
@@ -216,12 +238,13 @@ Snapshot load_snapshot(const fs::path& path) {
   nn::TensorFile file = nn::read_tensors(path.string());
   const auto found = file.metadata.find(snapshot_key);
   check(found != file.metadata.end(), "'{}' is no snapshot of a training", path.native());
+  const Json json = detail::parse_json(found->second, path.native());
   try {
-    Snapshot snapshot = from_json(detail::parse_json(found->second, path.native()));
+    Snapshot snapshot = from_json(json);
     std::erase_if(file.tensors, [](const auto& entry) { return entry.first == "step"; });
     snapshot.weights = std::move(file.tensors);
     return snapshot;
-  } catch (const Json::exception& problem) {
+  } catch (const std::exception& problem) {
     fail("'{}': {}; the file is damaged", path.native(), problem.what());
   }
 }

@@ -16,8 +16,8 @@ namespace gradus::models {
 /// The borders of the bins that numbers are counted in, ascending: four to a factor of ten from 1e-9 to 100, for
 /// negative numbers and for positive ones, and one bin around 0. They are the same for all runs.
 const std::vector<double>& histogram_edges();
-/// How many numbers of x lie in each bin. What lies beyond the last edge is counted in the last bin. A number on an
-/// edge lies in the bin that is farther from 0.
+/// How many numbers of x lie in each bin. What lies beyond the last edge is counted in the last bin, and NaN in none.
+/// A number on an edge lies in the bin that is farther from 0.
 std::vector<Index> histogram(const Tensor& x);
 
 /// What layers do with a batch, an entry per layer: "h.0.attn", "h.0.mlp", "h.1.attn" ..
@@ -43,7 +43,8 @@ struct Snapshot {
 /// Writes the whole file or nothing. Weights become F16, or BF16 if one is too large for that. Throws Error where the
 /// disk does not allow it.
 void save_snapshot(const std::filesystem::path& path, const Snapshot& snapshot);
-/// Throws Error, with the path, for a file that is no snapshot.
+/// Throws Error, with the path, for a file that is no snapshot, and for one whose lists are not as long as they must
+/// be.
 Snapshot load_snapshot(const std::filesystem::path& path);
 
 /// "step-20.safetensors"

@@ -1,5 +1,7 @@
 // gpt view: the numbers of its document against ones computed here from the run folder, and what it leaves out.
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -9,6 +11,7 @@
 #include <gradus/models/train/checkpoint.h>
 #include <gradus/models/train/recording.h>
 #include <gradus/nn/files/detail/half.h>
+#include <gradus/nn/files/safetensors.h>
 
 #include "command.h"
 
@@ -308,6 +311,47 @@ TEST_F(View, CalibrationCounts) {
   EXPECT_NEAR(calibration["ece"].get<double>(), error, 1e-4);
 }
 
+// The sums of squares and products of rows around their mean, (columns, columns).
+Numbers scatter(const Numbers& table, std::size_t rows, std::size_t columns) {
+  Numbers sums(columns * columns), mean(columns);
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t c = 0; c < columns; ++c) mean[c] += table[r * columns + c] / static_cast<double>(rows);
+  }
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t i = 0; i < columns; ++i) {
+      for (std::size_t j = 0; j < columns; ++j) {
+        sums[i * columns + j] += (table[r * columns + i] - mean[i]) * (table[r * columns + j] - mean[j]);
+      }
+    }
+  }
+  return sums;
+}
+
+// Of a symmetric matrix, descending: Jacobi's rotations.
+Numbers eigenvalues(Numbers a, std::size_t n) {
+  for (int sweep = 0; sweep < 50; ++sweep) {
+    for (std::size_t p = 0; p < n; ++p) {
+      for (std::size_t q = p + 1; q < n; ++q) {
+        if (a[p * n + q] == 0) continue;
+        const double angle = 0.5 * std::atan2(2 * a[p * n + q], a[q * n + q] - a[p * n + p]);
+        const double c = std::cos(angle), s = std::sin(angle);
+        for (std::size_t k = 0; k < n; ++k) {
+          const double x = a[k * n + p], y = a[k * n + q];
+          a[k * n + p] = c * x - s * y, a[k * n + q] = s * x + c * y;
+        }
+        for (std::size_t k = 0; k < n; ++k) {
+          const double x = a[p * n + k], y = a[q * n + k];
+          a[p * n + k] = c * x - s * y, a[q * n + k] = s * x + c * y;
+        }
+      }
+    }
+  }
+  Numbers values;
+  for (std::size_t i = 0; i < n; ++i) values.push_back(a[i * n + i]);
+  std::ranges::sort(values, std::greater<>());
+  return values;
+}
+
 TEST_F(View, TheMapKeepsTheVarianceItTells) {
   const Json map = view()["embedding"];
   const Numbers table = model().wte.weight.to_vector();
@@ -328,6 +372,9 @@ TEST_F(View, TheMapKeepsTheVarianceItTells) {
   EXPECT_GT(x, y);
   EXPECT_NEAR(xy / all, 0, 1e-3);
   EXPECT_EQ(map["xy"].size(), 8U);
+  const Numbers largest = eigenvalues(scatter(table, 6, 16), 16);  // no two directions keep more
+  EXPECT_NEAR(x, largest[0], 1e-3 * all);
+  EXPECT_NEAR(y, largest[1], 1e-3 * all);
 }
 
 double loss_of(const GPT& model, const std::vector<std::int32_t>& ids) {
@@ -488,6 +535,136 @@ TEST_F(View, WritesAPageAndComparesTwo) {
   const std::string html = read(folder / "both.html");
   EXPECT_THAT(html, HasSubstr("id=\"run2\""));
   EXPECT_LT(html.size(), 10'000'000U);
+}
+
+// A damaged snapshot, or another model's, costs itself and nothing else.
+TEST_F(View, DamagedRecordingsAreLeftOutAndSaid) {
+  const auto snapshots = folder / "run/snapshots";
+  const auto snapshot = [&](Index step) { return snapshots / snapshot_name(step); };
+  std::string bytes = read(snapshot(2));
+  write(snapshot(2), bytes.substr(0, bytes.size() / 2));
+  Snapshot other = load_snapshot(snapshot(5));
+  other.activations.layers.pop_back();
+  for (Numbers* list :
+       {&other.activations.mean, &other.activations.std, &other.activations.saturated, &other.activations.never_fire}) {
+    list->pop_back();
+  }
+  save_snapshot(snapshot(5), other);
+  Snapshot misnamed = load_snapshot(snapshot(10));
+  save_snapshot(snapshot(20), misnamed);
+  Json document = view();
+  EXPECT_EQ(document["snapshots"], (Json{0, 1, 10, 50, 60}));
+  EXPECT_EQ(document["activations"]["step"], (Json{0, 1, 10, 50}));
+  for (const char* const list : {"mean", "std", "saturated", "never_fire"}) {
+    EXPECT_EQ(document["activations"][list].size(), 4U);
+  }
+  for (const int step : {2, 5, 20}) {
+    EXPECT_THAT(document["left_out"].dump(), HasSubstr(fmt::format("The snapshot of step {} cannot be read", step)));
+  }
+  const std::string record = read(folder / "run/record.jsonl");
+  write(folder / "run/record.jsonl", "{\"matrices\": [{\"name\": 1, \"shape\": [2]}]}\n" + record);
+  document = view();
+  EXPECT_FALSE(document.contains("per_matrix"));
+  EXPECT_TRUE(document.contains("loss"));
+}
+
+// The line in the middle of the list is of an early step, since those are recorded more densely.
+TEST_F(View, WarningsLookAtTheMiddleOfTheTraining) {
+  const std::size_t matrices = read_record(folder / "run")->matrices.size();
+  const std::string header = read(folder / "run/record.jsonl");
+  const auto warns = [&](int strange) {
+    std::string record = header.substr(0, header.find('\n') + 1);
+    for (const int step : {1, 2, 3, 4, 5, 6, 7, 8, 9, 30, 60}) {
+      std::string one, ratio;
+      for (std::size_t i = 0; i < matrices; ++i) {
+        one += i == 0 ? "1" : ", 1";
+        ratio += fmt::format("{}{}", i == 0 ? "" : ", ", i == 0 && step == strange ? 0.7 : 0.001);
+      }
+      record +=
+          fmt::format("{{\"step\": {0}, \"grad_norm\": [{1}], \"weight_norm\": [{1}], \"update_ratio\": [{2}]}}\n",
+                      step, one, ratio);
+    }
+    write(folder / "run/record.jsonl", record);
+    return view()["warnings"].dump().find("in the middle of the training an update") != std::string::npos;
+  };
+  EXPECT_TRUE(warns(30));
+  EXPECT_FALSE(warns(6));
+  EXPECT_FALSE(warns(60));
+}
+
+TEST_F(View, TellsWhereATextWasCut) {
+  const auto cut = [&](const std::string& text) {
+    const Json document = view({"--text", text});
+    EXPECT_LE(document["texts"][0]["ids"].size(), 12U);
+    return document["left_out"].dump().find("up to 12 tokens") != std::string::npos;
+  };
+  EXPECT_FALSE(cut("abcabcabca"));  // with the boundaries as many as the model takes
+  EXPECT_TRUE(cut("abcabcabcab"));
+  EXPECT_FALSE(cut("abc"));
+}
+
+TEST_F(View, AnotherOptimizerIsTheReasonGiven) {
+  const std::string path = folder / "run/train_state.safetensors";
+  nn::TensorFile file = nn::read_tensors(path);
+  Json state = Json::parse(file.metadata.at("state"));
+  state["optimizer"] = "SGD";
+  file.metadata["state"] = state.dump();
+  nn::save_tensors(path, file.tensors, file.metadata);
+  const Json document = view();
+  EXPECT_FALSE(document.contains("one_step"));
+  EXPECT_THAT(document["left_out"].dump(), HasSubstr("this run has another optimizer"));
+}
+
+// A page that is passed on tells nothing of the machine; its command makes the same training.
+TEST_F(View, TheCommandIsTheTrainings) {
+  const Json run = view()["run"];
+  EXPECT_FALSE(run.contains("settings"));
+  EXPECT_EQ(run.dump().find(made->path().native()), std::string::npos);
+  const auto command = run["command"].get<std::string>();
+  EXPECT_EQ(command,
+            "gpt train --batch 8 --context 12 --data names.txt --dropout 0.0 --heads 2 --held-out held.txt --layers 2 "
+            "--lr 0.01 --samples 0 --steps 60 --width 16");
+}
+
+TEST_F(View, BlocksThatRunAgainDoNotChangeTheGraph) {
+  const auto graph_with = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments{
+        "train",   "--data", *made / "names.txt", "--out", "other",   "--overwrite", "--quiet",
+        "--steps", "6",      "--samples",         "0",     "--width", "16",          "--heads",
+        "2"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Result result = gpt(arguments);
+    EXPECT_EQ(result.status, 0) << result.err;
+    const Json document = Json::parse(gpt({"view", "other", "--json"}).out);
+    return std::pair(document["graph"], document["one_step"]);
+  };
+  EXPECT_EQ(graph_with({"--checkpoint-activations"}), graph_with({}));
+}
+
+TEST_F(View, APageOfManyHeadsAndMeasurementsStaysSmall) {
+  Result result = gpt({"train",     "--data", *made / "names.txt", "--out", "many",     "--quiet", "--steps", "50",
+                       "--samples", "0",      "--batch",           "2",     "--layers", "40",      "--heads", "32",
+                       "--width",   "32",     "--context",         "64"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  const LogLine last = read_log(folder / "many/log.jsonl").back();
+  std::string log;
+  for (Index i = 0; i < 50'000; ++i) {
+    LogLine line = last;
+    line.step = 1 + i / 1000, line.val_loss = i == 33'333 ? 1.5 : 2;
+    log += line.to_json() + "\n";
+  }
+  write(folder / "many/log.jsonl", log);
+  result = gpt({"view", "many", "--json"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_LT(result.out.size(), 9'000'001U);
+  const Json document = Json::parse(result.out);
+  EXPECT_EQ(document["snapshots"].size(), 4U);
+  EXPECT_EQ(document["snapshots"].back(), 50);
+  EXPECT_EQ(document["texts"][0]["at"].size(), 4U);
+  EXPECT_THAT(document["left_out"].dump(), HasSubstr("4 of its 7 snapshots"));
+  const Json& held_out = document["loss"]["held_out"]["loss"];
+  EXPECT_LE(held_out.size(), 2002U);
+  EXPECT_NE(std::ranges::find(held_out, Json(1.5)), held_out.end());
 }
 
 TEST_F(View, WhatIsNotThereIsLeftOutAndSaid) {

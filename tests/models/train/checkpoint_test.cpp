@@ -13,7 +13,9 @@
 #include <gradus/nn/optim/rmsprop.h>
 #include <gradus/nn/optim/sgd.h>
 
+#include <atomic>
 #include <set>
+#include <thread>
 
 #include "../command.h"
 
@@ -377,6 +379,30 @@ TEST(RunFolder, IsLockedWhileAProcessLives) {
   EXPECT_FALSE(RunLock::is_held(folder.path()));
   RunLock lock(folder.path());
   ::close(ready[0]), ::close(ready[1]);
+}
+
+// Whoever asks has the lock for a moment, which keeps nobody from training, and leaves the file as it is.
+TEST(RunFolder, AskingForTheLockKeepsNobodyOut) {
+  const TempFolder folder;
+  { const RunLock lock(folder.path()); }
+  const std::string held = read(folder / ".lock");
+  EXPECT_EQ(held, std::to_string(::getpid()));
+  std::atomic<bool> over = false;
+  std::thread asking([&] {
+    while (!over) {
+      RunLock::is_held(folder.path());
+      std::this_thread::yield();
+    }
+  });
+  std::string refused;
+  for (int i = 0; i < 2000 && refused.empty(); ++i) {
+    refused = error_if_any([&] { const RunLock lock(folder.path()); });
+  }
+  over = true;
+  asking.join();
+  EXPECT_EQ(refused, "");
+  EXPECT_FALSE(RunLock::is_held(folder.path()));
+  EXPECT_EQ(read(folder / ".lock"), held);
 }
 
 // A write beyond this size fails as on a full disk.

@@ -2,7 +2,9 @@
 // resuming and replacing leave the files that they should.
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include <gradus/models/generate/generate.h>
@@ -214,6 +216,49 @@ TEST(Snapshot, HistogramsCountEveryNumberOnce) {
     ++own[bin];
   }
   EXPECT_EQ(counts, own);
+  values[9] = std::numeric_limits<float>::quiet_NaN();  // no number, so in no bin
+  Index counted = 0;
+  for (const Index count : histogram(x)) counted += count;
+  EXPECT_EQ(counted, 2999);
+}
+
+// Lists that are shorter than the layers would be read beyond their ends.
+TEST(Snapshot, DamagedListsAreRefused) {
+  const TempFolder folder;
+  Recorded run(folder.path());
+  run.trainer.step();
+  run.recording->flush();
+  const auto path = snapshot_folder(folder.path()) / snapshot_name(1);
+  const nn::TensorFile file = nn::read_tensors(path.string());
+  const nlohmann::json whole = nlohmann::json::parse(file.metadata.at("snapshot"));
+  const auto refuses = [&](const char* place, const nlohmann::json& value) {
+    nlohmann::json damaged = whole;
+    damaged[nlohmann::json::json_pointer(place)] = value;
+    nn::save_tensors(folder / "damaged", file.tensors, {{"snapshot", damaged.dump()}});
+    EXPECT_THAT(error_of([&] { load_snapshot(folder / "damaged"); }), HasSubstr("the file is damaged")) << place;
+  };
+  for (const char* const list : {"mean", "std", "saturated", "never_fire"}) {
+    refuses(("/activations/" + std::string(list)).c_str(), {1.0});
+    refuses(("/activations/" + std::string(list)).c_str(), 1.0);
+  }
+  refuses("/weights", whole["weights"][0]);
+  refuses("/weights/0", {1, 2, 3});
+  refuses("/weights/0/0", -1);
+  refuses("/weights/0/0", 1e300);
+  refuses("/gradients", nlohmann::json::array({whole["gradients"][0]}));
+  refuses("/matrices", nlohmann::json::array({"one"}));
+  refuses("/step", 1e300);
+  refuses("/step", nullptr);
+  refuses("/samples", 3);
+}
+
+TEST(Recording, AHeaderThatNamesNothingIsNone) {
+  const TempFolder folder;
+  for (const char* const matrices : {R"([{"name": 1, "shape": [2, 2]}])", R"([{"name": "a", "shape": "b"}])",
+                                     R"([{"name": "a", "shape": [1e300]}])", R"([{"name": "a"}])", "3"}) {
+    write(folder / "record.jsonl", fmt::format("{{\"matrices\": {}}}\n", matrices));
+    EXPECT_FALSE(read_record(folder.path()).has_value()) << matrices;
+  }
 }
 
 TEST(Snapshot, ComesBack) {
