@@ -67,6 +67,7 @@ TEST(Communicator, NamesRanksThatDiffer) {
     all.check_equal("the settings", "same");
     const std::string error = error_of([&] { all.check_equal("the settings", all.rank() == 1 ? "other" : "same"); });
     expect_contains(error, "the settings of rank 1 on host1");
+    expect_contains(error, "(rank 0 has 'same', rank 1 'other')");
   });
 }
 
