@@ -13,6 +13,7 @@
 #include <gradus/core/ops/cached_attention.h>
 #include <gradus/core/ops/narrow.h>
 #include <gradus/core/ops/update.h>
+#include <gradus/core/post_accumulate_grad.h>
 #include <gradus/core/runtime/cpu.h>
 #include <gradus/core/runtime/parallel.h>
 #include <gradus/core/tensor.h>
@@ -50,6 +51,7 @@
 #include <gradus/nn/data/split.h>
 #include <gradus/nn/data/standardizer.h>
 #include <gradus/nn/distributed/communicator.h>
+#include <gradus/nn/distributed/distributed_optimizer.h>
 #include <gradus/nn/files/csv.h>
 #include <gradus/nn/files/npy.h>
 #include <gradus/nn/files/safetensors.h>

@@ -8,6 +8,7 @@
 #include <gradus/core/detail/change_guard.h>
 #include <gradus/core/detail/final_gradients.h>
 #include <gradus/core/ops.h>
+#include <gradus/core/post_accumulate_grad.h>
 #include <gradus/core/watch.h>
 
 namespace gradus {
@@ -277,7 +278,7 @@ std::vector<Tensor> grad(const Tensor& y, const std::vector<Tensor>& x, const Gr
   const OnlyFor only(ops, x);
   detail::clear_gradients(ops);
   if (only.reached()) {
-    const detail::FinalGradients::Silence no_leaves;
+    const PostAccumulateGrad::Off not_for_leaves;
     run(std::move(ops), weight, {.retain_graph = options.retain_graph, .create_graph = options.create_graph});
   }
   std::vector<Tensor> gradients;

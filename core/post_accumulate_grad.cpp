@@ -12,7 +12,7 @@ namespace {
 
 constinit thread_local PostAccumulateGrad* newest_hook = nullptr;
 constinit thread_local detail::FinalGradients* running = nullptr;  // the outermost backward()'s
-constinit thread_local bool silent = false;
+constinit thread_local bool off = false;
 
 bool is_asked_for(const Node& node) {
   for (const PostAccumulateGrad* hook = newest_hook; hook != nullptr; hook = hook->outer()) {
@@ -42,7 +42,7 @@ PostAccumulateGrad::~PostAccumulateGrad() {
 }
 
 detail::FinalGradients::FinalGradients(const NodeList& ops) : outer_(running) {
-  if (newest_hook == nullptr || silent) return;
+  if (newest_hook == nullptr || off) return;
   std::unordered_set<const Node*> seen;
   const auto use = [&](std::size_t i, const NodePtr& leaf) {
     if (leaf == nullptr || !leaf->is_leaf() || !leaf->wants_grad() || !is_asked_for(*leaf)) return;
@@ -73,7 +73,7 @@ void detail::FinalGradients::tell(std::size_t i) {
     finals_.pop_back();
     if (!leaf.node().grad) continue;  // no op behind the result had elements
     told_.insert(&leaf.node());
-    const Silence own_work;  // of the functions that are called
+    const PostAccumulateGrad::Off own_work;  // of the functions that are called
     for (const PostAccumulateGrad* hook = newest_hook; hook != nullptr;) {
       const PostAccumulateGrad* const next = hook->outer();
       if (hook->has(leaf.node())) hook->call(leaf);
@@ -83,7 +83,7 @@ void detail::FinalGradients::tell(std::size_t i) {
 }
 
 void detail::FinalGradients::tell_end() {
-  const Silence own_work;
+  const PostAccumulateGrad::Off own_work;
   for (const PostAccumulateGrad* hook = newest_hook; hook != nullptr;) {
     const PostAccumulateGrad* const next = hook->outer();
     if (std::ranges::any_of(told_, [&](const Node* leaf) { return hook->has(*leaf); })) hook->call_done();
@@ -91,11 +91,10 @@ void detail::FinalGradients::tell_end() {
   }
 }
 
-detail::FinalGradients::Silence::Silence()
-    : outer_(std::exchange(running, nullptr)), outer_silent_(std::exchange(silent, true)) {}
-detail::FinalGradients::Silence::~Silence() {
-  running = outer_;
-  silent = outer_silent_;
+PostAccumulateGrad::Off::Off() : running_(std::exchange(running, nullptr)), outer_(std::exchange(off, true)) {}
+PostAccumulateGrad::Off::~Off() {
+  running = running_;
+  off = outer_;
 }
 
 }  // namespace gradus

@@ -9,6 +9,9 @@
 #include <gradus/core/tensor.h>
 
 namespace gradus {
+namespace detail {
+class FinalGradients;
+}
 #pragma GCC visibility push(default)
 
 /// While one lives, each backward() on this thread calls f(param) for each of `params` that it adds to, once, as soon
@@ -26,6 +29,19 @@ class PostAccumulateGrad {
   ~PostAccumulateGrad();
   PostAccumulateGrad(const PostAccumulateGrad&) = delete;
   PostAccumulateGrad& operator=(const PostAccumulateGrad&) = delete;
+
+  /// While one lives, a backward() on this thread calls nobody.
+  class Off {
+   public:
+    Off();
+    ~Off();
+    Off(const Off&) = delete;
+    Off& operator=(const Off&) = delete;
+
+   private:
+    detail::FinalGradients* running_;
+    bool outer_;
+  };
 
   /// Whether it is one of `params`.
   bool has(const Node& node) const { return nodes_.contains(&node); }

@@ -26,7 +26,7 @@ class OpWatcher {
   virtual void set_step(Index /*step*/) {}
   /// The program calls this op. The steps of a composed op are not reported; one call may be reported twice.
   virtual void on_call(const char* /*op*/) {}
-  /// An op begins and has read nothing yet. `inputs` are the tensors that it checks first; some may be undefined.
+  /// An op begins and has read nothing yet. `inputs` may be undefined. Called again for optional ones, such as a bias.
   virtual void before(const char* /*op*/, Inputs /*inputs*/) {}
   /// Before on_forward(): the FLOPs of the op's forward, where shapes do not tell them.
   virtual void on_flops(double /*flops*/) {}

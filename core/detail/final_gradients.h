@@ -28,19 +28,6 @@ class FinalGradients {
       tell_end();
   }
 
-  /// While one lives, a backward() on this thread tells nobody: what it computes is not for the leaves.
-  class Silence {
-   public:
-    Silence();
-    ~Silence();
-    Silence(const Silence&) = delete;
-    Silence& operator=(const Silence&) = delete;
-
-   private:
-    FinalGradients* outer_;
-    bool outer_silent_;
-  };
-
  private:
   struct Final {
     std::size_t op;  // the last one that adds to the leaf

@@ -93,6 +93,7 @@ Tensor NarrowMatrix::to_tensor() const {
 
 Tensor linear(const Tensor& x, const NarrowMatrix& weight, const Tensor& bias) {
   check_defined("linear", {x});
+  if (bias.defined()) check_defined("linear", {bias});
   check(weight.defined(), "linear: the narrow weight is undefined; make it from a weight first");
   check(!grad_enabled(),
         "linear: narrow weights have no gradient; call it under NoGrad, or train with the weights in f32");

@@ -70,13 +70,22 @@ void Dataset::start_epoch() {
   ++epoch_;
 }
 
+Dataset::Piece Dataset::next_piece() {
+  if (std::cmp_equal(position_, order_.size())) start_epoch();
+  return training_piece(order_[static_cast<std::size_t>(position_++)]);
+}
+
 void Dataset::next(Index count, Batch& batch) {
   check(count >= 1, "dataset: a batch of {} sequences was asked for; it must have at least 1", count);
   batch.clear();
-  for (Index i = 0; i < count; ++i) {
-    if (std::cmp_equal(position_, order_.size())) start_epoch();
-    append(training_piece(order_[static_cast<std::size_t>(position_++)]), batch);
-  }
+  for (Index i = 0; i < count; ++i) append(next_piece(), batch);
+}
+
+Index Dataset::skip(Index count) {
+  check(count >= 1, "dataset: a batch of {} sequences was to be skipped; it must have at least 1", count);
+  Index tokens = 0;
+  for (Index i = 0; i < count; ++i) tokens += next_piece().length;
+  return tokens;
 }
 
 Index Dataset::read(Part part, Index first, Index max_tokens, Batch& batch) const {

@@ -63,6 +63,9 @@ class Dataset {
   /// The next `count` training sequences, in the place of what `batch` held. At the end of an epoch it continues with
   /// the next one. Throws Error when nothing is there to train on.
   void next(Index count, Batch& batch);
+  /// Goes on as next(count, ..) does without reading the sequences, which another process trains on. Returns how many
+  /// tokens they have.
+  Index skip(Index count);
   Index epoch() const { return epoch_; }
 
   /// A part in its own order, for evaluation: sequences `first` and on, as many as fit `max_tokens` and at least one.
@@ -104,6 +107,7 @@ class Dataset {
  private:
   void append(const Piece& piece, Batch& batch) const;
   void start_epoch();
+  Piece next_piece();
 
   std::vector<Piece> train_, held_out_;
   std::vector<Index> order_;

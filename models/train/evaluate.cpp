@@ -21,32 +21,75 @@ void check_part(const GPT& model, const Dataset& dataset, Part part) {
         part == Part::train ? "training" : "held-out", part == Part::train ? "less" : "more");
 }
 
-// Calls `take` with one batch after another of the sequences to evaluate.
-void each_batch(const GPT& model, const Dataset& dataset, Part part, const EvaluateOptions& options,
-                const std::function<void(const Batch&)>& take) {
+// Sums over the tokens of one sequence.
+struct Cluster {
+  double tokens = 0, loss = 0, right = 0, bytes = 0, characters = 0;
+};
+
+// What a batch has to say: the mean loss of its tokens, and its sequences where they are asked for.
+struct BatchResult {
+  double loss = 0, tokens = 0, sequences = 0;
+  std::vector<Cluster> clusters;
+};
+
+// As numbers, one batch after another: what ranks send each other.
+void write(const BatchResult& result, std::vector<double>& to) {
+  to.insert(to.end(), {result.loss, result.tokens, result.sequences, static_cast<double>(result.clusters.size())});
+  for (const Cluster& c : result.clusters) to.insert(to.end(), {c.tokens, c.loss, c.right, c.bytes, c.characters});
+}
+BatchResult read(const std::vector<double>& numbers, std::size_t& at) {
+  BatchResult result{numbers[at], numbers[at + 1], numbers[at + 2], {}};
+  const auto clusters = static_cast<std::size_t>(numbers[at + 3]);
+  at += 4;
+  for (std::size_t i = 0; i < clusters; ++i, at += 5) {
+    result.clusters.push_back({numbers[at], numbers[at + 1], numbers[at + 2], numbers[at + 3], numbers[at + 4]});
+  }
+  return result;
+}
+
+// The results of all batches in order; `own` are those of this rank, which has every size()-th batch.
+std::vector<BatchResult> gathered(std::vector<BatchResult> own, std::size_t batches,
+                                  distributed::Communicator* communicator) {
+  if (communicator == nullptr || communicator->size() == 1) return own;
+  std::vector<double> numbers;
+  for (const BatchResult& result : own) write(result, numbers);
+  const std::vector<double> all = communicator->all_gather(numbers);
+  const auto ranks = static_cast<std::size_t>(communicator->size());
+  std::vector<BatchResult> results(batches);
+  std::size_t at = 0;
+  for (std::size_t r = 0; r < ranks; ++r) {
+    for (std::size_t b = r; b < batches; b += ranks) results[b] = read(all, at);
+  }
+  return results;
+}
+
+// What `judge_batch` says of one batch after another of the sequences to evaluate.
+std::vector<BatchResult> each_batch(const GPT& model, const Dataset& dataset, Part part, const EvaluateOptions& options,
+                                    const std::function<BatchResult(const Batch&)>& judge_batch) {
   const Index size = dataset.size(part), count = options.sequences > 0 ? std::min(options.sequences, size) : size;
   const Index most = judged_tokens(model.config());
+  const Index rank = options.communicator == nullptr ? 0 : options.communicator->rank();
+  const Index ranks = options.communicator == nullptr ? 1 : options.communicator->size();
+  std::vector<BatchResult> own;
   Batch batch;
+  Index batches = 0, tokens = 0;
   const auto flush = [&](Index done) {
-    take(batch);
+    if (batches++ % ranks == rank) own.push_back(judge_batch(batch));
     batch.clear();
+    tokens = 0;
     if (options.progress) options.progress(static_cast<double>(done) / static_cast<double>(count));
   };
   if (options.progress) options.progress(0);
   for (Index i = 0; i < count; ++i) {
     const Index chosen = size / count * i + size % count * i / count;  // size * i / count, without overflow
-    if (!batch.tokens.empty() && static_cast<Index>(batch.tokens.size()) + dataset.length(part, chosen) > most) {
-      flush(i);
-    }
-    dataset.append(part, chosen, batch);
+    const Index length = dataset.length(part, chosen);
+    if (tokens > 0 && tokens + length > most) flush(i);
+    tokens += length;
+    if (batches % ranks == rank) dataset.append(part, chosen, batch);
   }
   flush(count);
+  return gathered(std::move(own), static_cast<std::size_t>(batches), options.communicator);
 }
-
-// Sums over the tokens of one sequence.
-struct Cluster {
-  double tokens = 0, loss = 0, right = 0, bytes = 0, characters = 0;
-};
 
 // Adds the sequences of a batch; `log_p` (N, V) is what the model says of it.
 void add_clusters(const Batch& batch, const Tensor& log_p, std::vector<Cluster>& clusters) {
@@ -90,16 +133,23 @@ Evaluation evaluate(GPT& model, const Dataset& dataset, Part part, const Evaluat
   const bool whole = options.sequences <= 0 || options.sequences >= dataset.size(part);
   const detail::EvalMode eval(model);
   const NoGrad no_grad;
+  const std::vector<BatchResult> results = each_batch(model, dataset, part, options, [&](const Batch& batch) {
+    BatchResult of_batch;
+    const Tensor logits = model(batch.tokens, batch.lengths);
+    of_batch.loss = cross_entropy(logits, batch.targets).item();
+    of_batch.tokens = static_cast<double>(batch.tokens.size());
+    of_batch.sequences = static_cast<double>(batch.lengths.size());
+    if (!whole) add_clusters(batch, log_softmax(logits), of_batch.clusters);
+    return of_batch;
+  });
   Evaluation result;
   std::vector<Cluster> clusters;  // for the margin alone
-  each_batch(model, dataset, part, options, [&](const Batch& batch) {
-    const auto tokens = static_cast<Index>(batch.tokens.size());
-    const Tensor logits = model(batch.tokens, batch.lengths);
-    result.loss += cross_entropy(logits, batch.targets).item() * static_cast<double>(tokens);
-    result.tokens += tokens;
-    result.sequences += static_cast<Index>(batch.lengths.size());
-    if (!whole) add_clusters(batch, log_softmax(logits), clusters);
-  });
+  for (const BatchResult& of_batch : results) {
+    result.loss += of_batch.loss * of_batch.tokens;
+    result.tokens += static_cast<Index>(of_batch.tokens);
+    result.sequences += static_cast<Index>(of_batch.sequences);
+    clusters.insert(clusters.end(), of_batch.clusters.begin(), of_batch.clusters.end());
+  }
   result.loss /= static_cast<double>(result.tokens);
   if (!whole) result.margin = estimate(clusters, &Cluster::loss).margin;
   return result;
@@ -109,14 +159,15 @@ Judgement judge(GPT& model, const Dataset& dataset, Part part, const EvaluateOpt
   check_part(model, dataset, part);
   const detail::EvalMode eval(model);
   const NoGrad no_grad;
-  std::vector<Cluster> clusters;
-  each_batch(model, dataset, part, options, [&](const Batch& batch) {
+  const std::vector<BatchResult> results = each_batch(model, dataset, part, options, [&](const Batch& batch) {
+    BatchResult of_batch;
     const Tensor log_p = log_softmax(model(batch.tokens, batch.lengths));  // (N, V)
     const Ids likeliest = argmax(log_p);
-    std::size_t sequence = clusters.size(), row = 0;
-    add_clusters(batch, log_p, clusters);
-    for (const Index length : batch.lengths) {
-      Cluster& cluster = clusters[sequence++];
+    add_clusters(batch, log_p, of_batch.clusters);
+    std::size_t row = 0;
+    for (std::size_t i = 0; i < batch.lengths.size(); ++i) {
+      const Index length = batch.lengths[i];
+      Cluster& cluster = of_batch.clusters[i];
       const std::string text =
           dataset.tokenizer().decode(std::span(batch.targets).subspan(row, static_cast<std::size_t>(length)));
       cluster.bytes = static_cast<double>(text.size());
@@ -124,7 +175,12 @@ Judgement judge(GPT& model, const Dataset& dataset, Part part, const EvaluateOpt
       cluster.characters = static_cast<double>(characters_in(text));
       for (Index t = 0; t < length; ++t, ++row) cluster.right += likeliest[row] == batch.targets[row] ? 1 : 0;
     }
+    return of_batch;
   });
+  std::vector<Cluster> clusters;
+  for (const BatchResult& of_batch : results) {
+    clusters.insert(clusters.end(), of_batch.clusters.begin(), of_batch.clusters.end());
+  }
   Cluster all;
   for (const Cluster& cluster : clusters) {
     all.tokens += cluster.tokens, all.bytes += cluster.bytes, all.characters += cluster.characters;

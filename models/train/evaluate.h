@@ -3,6 +3,7 @@
 
 #include <gradus/models/gpt/gpt.h>
 #include <gradus/models/text/dataset.h>
+#include <gradus/nn/distributed/communicator.h>
 
 namespace gradus::models {
 #pragma GCC visibility push(default)
@@ -11,6 +12,8 @@ namespace gradus::models {
 struct EvaluateOptions {
   Index sequences = 0;     // so many, spread evenly over the part; 0: all
   Progress progress = {};  // called after each batch; what it throws ends the work
+  // Several ranks share the batches; all call evaluate() or judge(), and get the same result, with the bits of one.
+  distributed::Communicator* communicator = nullptr;
 };
 
 /// A mean loss.

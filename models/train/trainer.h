@@ -10,6 +10,7 @@
 
 #include <gradus/models/gpt/gpt.h>
 #include <gradus/models/text/dataset.h>
+#include <gradus/nn/distributed/distributed_optimizer.h>
 #include <gradus/nn/optim/adam.h>
 #include <gradus/nn/optim/clip.h>
 #include <gradus/nn/optim/warmup_schedule.h>
@@ -24,7 +25,7 @@ struct TrainOptions {
   Index tokens = 0;
   double seconds = 0;      // spent in steps, and in what the caller says with spend()
   Index batch_size = 32;   // sequences (documents or windows) a forward pass
-  Index accumulation = 1;  // forward passes per step: a step sees batch_size * accumulation sequences
+  Index accumulation = 1;  // forward passes per step and rank: a step sees batch_size * accumulation * ranks sequences
   double lr = 1e-3;
   double min_lr = 0;  // where a decay ends
   Index warmup = 0;   // steps in which the rate rises to lr
@@ -47,6 +48,7 @@ struct StepReport {
   double lr;
   double grad_norm;  // before clipping
   double seconds;    // this step took
+  double waited;     // of them, this rank waited for others
 };
 
 /// Accumulates the gradient of the mean loss per token; each batch is weighted by its tokens, so the result equals that
@@ -79,6 +81,11 @@ class StepWatcher {
 /// Trains with AdamW, or with the optimizer that it is given. Dropout, if the model has any, draws from the default
 /// generator: call manual_seed for a run that can be repeated. With the same seeds and a budget in steps or
 /// tokens every run gives the same bits, at any number of threads.
+///
+/// The accumulation * ranks micro-batches of a step are numbered in the order in which the dataset gives them, and rank
+/// r computes numbers r, r + ranks, .. Where there are several, each one's gradient is computed by itself, and they are
+/// added in this order; dropout depends on the step and the number. So N ranks with accumulation A give the bits of one
+/// process with accumulation N A.
 class Trainer {
  public:
   /// Keeps references to model and dataset, and leaves the model in training mode. `optimizer` has the model's
@@ -86,11 +93,20 @@ class Trainer {
   /// for a dataset whose vocabulary is not the model's or whose block_size is greater.
   Trainer(GPT& model, Dataset& dataset, const TrainOptions& options,
           std::unique_ptr<optim::Optimizer> optimizer = nullptr);
+  /// One of several ranks. All make it, and call its functions, in the same order, with the same model, options and
+  /// dataset, which must stand at the same place; rank 0's weights and default generator are everyone's from then on.
+  /// Keeps a reference to the communicator. Throws Error, besides, for ranks that differ.
+  Trainer(GPT& model, Dataset& dataset, const TrainOptions& options, distributed::Communicator& communicator,
+          std::unique_ptr<optim::Optimizer> optimizer = nullptr, const distributed::DistributedOptions& exchange = {});
 
   /// Draws the next sequences and updates the weights once. When the loss or a gradient is not finite, the step runs
   /// once more under AnomalyMode, and Error names the op that made the first such value, if one did. The weights are
   /// then those before the step.
   StepReport step();
+  /// step() for callers whose next use of the model is another step: weights that other ranks have updated arrive while
+  /// that one begins. Call finish_weights() before anything else uses the model.
+  StepReport step_before_another();
+  void finish_weights() { optimizer_->finish_weights(); }
 
   bool done() const { return progress() >= 1; }
   /// The part of the budget that is used up, from 0 to 1.
@@ -99,34 +115,52 @@ class Trainer {
   Index tokens_done() const { return tokens_done_; }
   /// Time spent so far.
   double seconds() const { return seconds_; }
-  /// Counts time that was spent between steps.
-  void spend(double seconds) { seconds_ += seconds; }
-  /// Keeps a part of a budget in seconds for what comes after the last step; at most half of it.
-  void reserve(double seconds) { reserved_ = seconds; }
+  /// Counts time that was spent between steps. Rank 0's counts.
+  void spend(double seconds) { seconds_ += of_rank_0(seconds); }
+  /// Keeps a part of a budget in seconds for what comes after the last step; at most half of it. Rank 0's counts.
+  void reserve(double seconds) { reserved_ = of_rank_0(seconds); }
   /// Measures time by `clock`, in seconds, instead of the system's steady clock. A RunningClock leaves out time in
   /// which the process was suspended.
   void set_clock(std::function<double()> clock) { clock_ = std::move(clock); }
-  /// Calls `watcher` in every step from now on; null: nobody. It must outlive the trainer or be replaced.
-  void watch(StepWatcher* watcher) { watcher_ = watcher; }
+  /// Calls `watcher` in every step from now on; null: nobody. It must outlive the trainer or be replaced. Throws Error
+  /// with several ranks, none of which has all gradients.
+  void watch(StepWatcher* watcher);
   const TrainOptions& options() const { return options_; }
 
+  /// All ranks call it; rank 0's has the optimizer's state, the others' lack it.
   TrainerState state() const;
   /// Resumes from another trainer's state, of the same model, weights, data, options and kind of optimizer: with a
-  /// budget in steps or tokens all that follows has the same bits as if that one had continued. Sets the default
-  /// generator. Throws Error, and changes nothing, for a state that does not fit.
+  /// budget in steps or tokens all that follows has the same bits as if that one had continued, with any number of
+  /// ranks that keeps accumulation * ranks. All ranks pass the whole state. Sets the default generator. Throws Error,
+  /// and changes nothing, for a state that does not fit.
   void set_state(const TrainerState& state);
 
  private:
+  Trainer(std::unique_ptr<distributed::Communicator> alone, distributed::Communicator* communicator, GPT& model,
+          Dataset& dataset, const TrainOptions& options, std::unique_ptr<optim::Optimizer> optimizer,
+          distributed::DistributedOptions exchange);
   double learning_rate() const;
+  double of_rank_0(double value) const;
+  Index micro_batches() const { return options_.accumulation * communicator_->size(); }
+  void check_ranks();
+  void draw();
+  double run_micro_batch(Index round, bool first);
+  double run_micro_batches();
+  double sum_of_losses(const std::vector<double>& own) const;
   [[noreturn]] void stop(const char* what, double value, const Generator& before);
+  std::string cause_of_anomaly();
 
   GPT& model_;
   Dataset& dataset_;
   TrainOptions options_;
   optim::Schedule schedule_;
-  std::unique_ptr<optim::Optimizer> optimizer_;
+  std::unique_ptr<distributed::Communicator> alone_;  // for a trainer that was given none
+  distributed::Communicator* communicator_;
+  std::unique_ptr<distributed::DistributedOptimizer> optimizer_;
   std::vector<Tensor> parameters_;
-  std::vector<Batch> batches_;  // kept from step to step for their memory
+  std::vector<Batch> batches_;  // this rank's, kept from step to step for their memory
+  std::vector<Index> tokens_;   // of each micro-batch of the step
+  std::uint64_t seed_ = 0;      // of the step's dropout, if it has several micro-batches
   Index steps_done_ = 0, tokens_done_ = 0;
   double seconds_ = 0, reserved_ = 0;
   std::function<double()> clock_;

@@ -98,14 +98,19 @@ void Communicator::check_equal(std::string_view what, std::string_view text) {
   const std::string expected = broadcast_text(std::string(text));
   const std::array<double, 1> differs{expected == text ? 0.0 : 1.0};
   const std::vector<double> all = all_gather(differs);
-  std::vector<std::string> others;
+  std::vector<int> others;
   for (int r = 0; r < size(); ++r) {
-    if (all[static_cast<std::size_t>(r)] != 0) others.push_back(fmt::format("{} on {}", r, host(r)));
+    if (all[static_cast<std::size_t>(r)] != 0) others.push_back(r);
   }
-  check(others.empty(),
-        "distributed: {} of rank {} is not that of rank 0 on {}; start all ranks with the same program, data and "
-        "settings (rank {} has '{}', rank 0 '{}')",
-        what, fmt::join(others, ", rank "), host(0), rank(), text, expected);
+  if (others.empty()) return;
+  const std::string other = broadcast_text(std::string(text), others[0]);
+  std::vector<std::string> places;
+  for (const int r : others) places.push_back(fmt::format("{} on {}", r, host(r)));
+  fail(
+      "distributed: {} of rank {} is not that of rank 0 on {}; start all ranks with the same program, data and "
+      "settings "
+      "(rank 0 has '{}', rank {} '{}')",
+      what, fmt::join(places, ", rank "), host(0), expected, others[0], other);
 }
 
 std::string SingleProcess::host(int) const {

@@ -7,15 +7,20 @@
 
 namespace gradus::optim {
 
-double clip_grad_norm(const std::vector<Tensor>& params, double max_norm) {
+double clip_factor(double norm, double max_norm) {
   check(max_norm > 0, "clip_grad_norm: max_norm is {}; it must be above 0", max_norm);
+  const double factor = max_norm / (norm + 1e-6);
+  return std::isfinite(norm) && factor < 1 ? factor : 1;
+}
+
+double clip_grad_norm(const std::vector<Tensor>& params, double max_norm) {
   std::vector<Tensor> grads;
   for (const Tensor& param : params) {
     if (const Tensor grad = param.grad(); grad.defined()) grads.push_back(grad);
   }
   const double norm = joint_norm(grads);
-  const double factor = max_norm / (norm + 1e-6);
-  if (std::isfinite(norm) && factor < 1) {
+  const double factor = clip_factor(norm, max_norm);
+  if (factor < 1) {
     for (const Tensor& grad : grads) scale_(grad, factor);
   }
   return norm;

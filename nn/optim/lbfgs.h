@@ -37,6 +37,7 @@ class LBFGS : public Optimizer {
   /// called several times. Returns the first loss.
   Tensor step(const std::function<Tensor()>& closure);
 
+  Unit unit() const override { return Unit::all; }
   nn::NamedTensors state() const override;
   void set_state(const nn::NamedTensors& state) override;
 

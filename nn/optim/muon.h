@@ -27,6 +27,7 @@ class Muon : public Optimizer {
   template <detail::Rate T>
   Muon(std::vector<Tensor> params, T lr) : Muon(std::move(params), MuonOptions{.lr = static_cast<double>(lr)}) {}
   explicit Muon(std::vector<ParamGroup> groups, MuonOptions options = {});
+  Unit unit() const override { return Unit::parameter; }
 
  private:
   void update(const Slot& slot, const Tensor& grad, double lr) const override;

@@ -109,17 +109,19 @@ void Optimizer::zero_grad() {
   for (const Slot& slot : slots_) slot.param.zero_grad();
 }
 
+void Optimizer::update_slot(Slot& slot, const Tensor& grad) const {
+  for (std::size_t i = 0; i < moment_names_.size(); ++i) {
+    Tensor& moment = slot.moments[i];
+    moment = moment.defined() ? moment.to(grad.dtype()) : zeros_like(grad);  // the module may have been converted
+  }
+  ++slot.steps;
+  update(slot, maximize() ? -grad : grad, lr_ * slot.lr_scale);
+}
+
 void Optimizer::step() {
   const NoGrad no_grad;
   for (Slot& slot : slots_) {
-    const Tensor grad = slot.param.grad();
-    if (!grad.defined()) continue;
-    for (std::size_t i = 0; i < moment_names_.size(); ++i) {
-      Tensor& moment = slot.moments[i];
-      moment = moment.defined() ? moment.to(grad.dtype()) : zeros_like(grad);  // the module may have been converted
-    }
-    ++slot.steps;
-    update(slot, maximize() ? -grad : grad, lr_ * slot.lr_scale);
+    if (const Tensor grad = slot.param.grad(); grad.defined()) update_slot(slot, grad);
   }
 }
 

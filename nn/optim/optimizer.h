@@ -11,6 +11,10 @@
 
 #include <gradus/nn/module.h>
 
+namespace gradus::distributed {
+class DistributedOptimizer;
+}
+
 namespace gradus::optim {
 #pragma GCC visibility push(default)
 
@@ -44,6 +48,11 @@ class Optimizer {
   /// Updates every parameter that has a gradient, in place; the others keep their values, moments and step counts.
   void step();
   void zero_grad();
+
+  /// What is updated by itself: each element of a parameter whatever the others are, each parameter, or only all
+  /// together. Says how the work can be split over processes.
+  enum class Unit { element, parameter, all };
+  virtual Unit unit() const { return Unit::element; }
 
   /// Which kind this is, as in "AdamW": state() fits optimizers of the same kind.
   const char* name() const { return name_; }
@@ -101,6 +110,9 @@ class Optimizer {
   const std::vector<Slot>& slots() const { return slots_; }
 
  private:
+  friend class distributed::DistributedOptimizer;  // updates parts of parameters, which have slots of their own
+
+  void update_slot(Slot& slot, const Tensor& grad) const;
   void append(ParamGroup group);
   std::pair<std::size_t, std::size_t> members_of(std::size_t group) const;
   nn::NamedTensors saved_options() const;

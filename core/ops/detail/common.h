@@ -58,6 +58,10 @@ bool far(Index n) {
 
 inline void check_same_dtype(const char* op, const Tensor& a,
                              std::initializer_list<std::reference_wrapper<const Tensor>> others) {
+  if (detail::watcher() != nullptr) [[unlikely]] {  // check_defined() has not seen the optional ones
+    detail::for_each_watcher(
+        [&](OpWatcher& each) { each.before(op, detail::InputList(others.begin(), others.size())); });
+  }
   for (const Tensor& other : others) {
     if (!other.defined()) continue;  // an optional argument that was left out
     if (other.dtype() == a.dtype()) continue;
