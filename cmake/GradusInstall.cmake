@@ -34,7 +34,7 @@ install(FILES "${PROJECT_SOURCE_DIR}/gradus.h" DESTINATION "${CMAKE_INSTALL_INCL
 foreach(component core nn models)
   install(DIRECTORY "${PROJECT_SOURCE_DIR}/${component}" "${PROJECT_BINARY_DIR}/moved/gradus/${component}"
     DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/gradus"
-    FILES_MATCHING PATTERN "*.h" PATTERN kernels EXCLUDE PATTERN detail EXCLUDE)
+    FILES_MATCHING PATTERN "*.h" PATTERN kernels EXCLUDE PATTERN detail EXCLUDE PATTERN mpi EXCLUDE)
   install(TARGETS gradus_${component} EXPORT gradus_${component}
     RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}"
     LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
