@@ -37,8 +37,8 @@ PostAccumulateGrad::PostAccumulateGrad(const std::vector<Tensor>& params, Functi
 
 PostAccumulateGrad::~PostAccumulateGrad() {
   PostAccumulateGrad** place = &newest_hook;
-  while (*place != this) place = &(*place)->outer_;
-  *place = outer_;
+  while (*place != nullptr && *place != this) place = &(*place)->outer_;
+  if (*place == this) *place = outer_;
 }
 
 detail::FinalGradients::FinalGradients(const NodeList& ops) : outer_(running) {

@@ -207,6 +207,7 @@ double Trainer::run_micro_batches() {
     losses.push_back(run_micro_batch(round, round == 0));
     if (!std::isfinite(losses.back()) && communicator_->size() == 1) break;
   }
+  optimizer_->finish_gradients();
   return sum_of_losses(losses);
 }
 
@@ -274,7 +275,6 @@ StepReport Trainer::step_before_another() {
   const Generator before = default_generator();
   const double loss = run_micro_batches();
   if (!std::isfinite(loss)) stop("loss", loss, before);
-  optimizer_->finish_gradients();
   if (watcher_ != nullptr) watcher_->before_update(steps_done_ + 1);
   constexpr double no_limit = std::numeric_limits<double>::infinity();
   const double norm = optimizer_->clip_grad_norm(parameters_, options_.clip > 0 ? options_.clip : no_limit);

@@ -549,6 +549,10 @@ double DistributedOptimizer::clip_grad_norm(const std::vector<Tensor>& params, d
 }
 
 void DistributedOptimizer::finish_gradients() {
+  check(
+      !hook_ || std::this_thread::get_id() == thread_,
+      "DistributedOptimizer: a thread uses it that did not make it, and whose backward() it does not see; make and use "
+      "it on one thread");
   if (ranks_ != nullptr) ranks_->finish();
   if (alone_ != nullptr) alone_->finish();
 }

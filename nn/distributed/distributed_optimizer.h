@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -40,8 +41,8 @@ struct DistributedOptions {
 ///     }
 /// Each rank updates a part of the weights and keeps the moments of that part alone (ZeRO stage 1: Rajbhandari et al.
 /// 2020), an Unit::parameter optimizer whole parameters. Gradients are sent while backward() runs, and with several
-/// ranks they are not in param.grad() afterwards. All ranks make it, and call its functions, in the same order. Buffers
-/// of the module, such as BatchNorm's running means, stay each rank's own.
+/// ranks they are not in param.grad() afterwards. All ranks make it, and call its functions, in the same order, each on
+/// one thread. Buffers of the module, such as BatchNorm's running means, stay each rank's own.
 class DistributedOptimizer {
  public:
   /// Keeps a reference to the communicator. The weights of all ranks become those of rank 0. Parameters that want no
@@ -102,6 +103,7 @@ class DistributedOptimizer {
   std::unique_ptr<Alone> alone_;                          // one of both
   std::unique_ptr<Ranks> ranks_;
   std::optional<PostAccumulateGrad> hook_;
+  std::thread::id thread_ = std::this_thread::get_id();
 };
 
 #pragma GCC visibility pop

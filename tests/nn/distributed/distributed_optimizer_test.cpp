@@ -7,6 +7,7 @@
 
 #include <gradus/core/checkpoint.h>
 #include <gradus/core/ops.h>
+#include <gradus/core/runtime/buffer.h>
 #include <gradus/nn/layers/linear.h>
 #include <gradus/nn/optim/adagrad.h>
 #include <gradus/nn/optim/adam.h>
@@ -331,6 +332,30 @@ TEST(DistributedOptimizer, SendsAndKeepsAPartOnly) {
   EXPECT_NEAR(static_cast<double>(sent[0]), static_cast<double>(bytes) / 2, 70'000);  // a block
 }
 
+// All ranks together hold as much for the moments as one process does: each has a part.
+TEST(DistributedOptimizer, SplitsTheMoments) {
+  constexpr Index rows = 700, columns = 900;
+  constexpr double one_moment = rows * columns * sizeof(float);
+  for (const int ranks : {1, 2, 4}) {
+    std::size_t before = 0, after = 0;
+    run_ranks(ranks, [&](Communicator& all) {
+      const nn::Linear layer(columns, rows, {.bias = false});
+      DistributedOptimizer optimizer(std::make_unique<optim::AdamW>(layer.parameters()), all);
+      all.barrier();
+      if (all.rank() == 0) before = memory_stats().bytes_in_use;
+      all.barrier();
+      sum(layer(ones({1, columns}))).backward();
+      optimizer.step();
+      optimizer.zero_grad();
+      all.barrier();
+      if (all.rank() == 0) after = memory_stats().bytes_in_use;
+      all.barrier();
+    });
+    const double grown = static_cast<double>(after) - static_cast<double>(before);
+    EXPECT_NEAR(grown, 2 * one_moment, 0.2 * one_moment + 65'536.0 * ranks) << ranks;
+  }
+}
+
 TEST(DistributedOptimizer, FrozenParametersStayAsTheyAre) {
   for (const int ranks : {1, 2}) {
     run_ranks(ranks, [](Communicator& all) {
@@ -357,6 +382,16 @@ TEST(DistributedOptimizer, RefusesToClipWhatItDoesNotHave) {
     });
   });
   expect_contains(error, "a parameter (150) has a gradient, but Muon did not train it");
+}
+
+TEST(DistributedOptimizer, RefusesAnotherThread) {
+  SingleProcess alone;
+  const Net net;
+  DistributedOptimizer optimizer(makers().at("SGD")(groups_of(net, "SGD")), alone);
+  std::thread([&] {
+    loss_of(net, 0, 0, 1).backward();
+    expect_contains(error_of([&] { optimizer.step(); }), "a thread uses it that did not make it");
+  }).join();
 }
 
 TEST(DistributedOptimizer, RefusesWhatCannotBeSplit) {
