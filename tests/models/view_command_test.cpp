@@ -622,8 +622,8 @@ TEST_F(View, TheCommandIsTheTrainings) {
   EXPECT_EQ(run.dump().find(made->path().native()), std::string::npos);
   const auto command = run["command"].get<std::string>();
   EXPECT_EQ(command,
-            "gpt train --batch 8 --context 12 --data names.txt --dropout 0.0 --heads 2 --held-out held.txt --layers 2 "
-            "--lr 0.01 --samples 0 --steps 60 --width 16");
+            "gpt train --data names.txt --held-out held.txt --steps 60 --layers 2 --width 16 --heads 2 --context 12 "
+            "--dropout 0.0 --batch 8 --lr 0.01 --samples 0");
 }
 
 TEST_F(View, BlocksThatRunAgainDoNotChangeTheGraph) {
