@@ -430,7 +430,7 @@ async function testKeeps() {
   await scrollTo(page, 'loss');
   const ticks = () => page.evaluate(() => [...document.querySelector('#loss svg.chart').querySelectorAll('.axis:not(.grid) .tick text')].map((t) => t.textContent).join(' '));
   const whole = await ticks();
-  const box = await (await page.$('#loss svg.chart')).boundingBox();
+  const box = await page.evaluate(() => { const { x, y } = document.querySelector('#loss svg.chart').getBoundingClientRect(); return { x, y }; });
   await page.mouse.move(box.x + 700, box.y + 100);
   await page.mouse.down();
   await page.mouse.move(box.x + 800, box.y + 110, { steps: 4 });
