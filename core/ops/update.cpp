@@ -127,7 +127,7 @@ double scaled_joint_norm(const NormParts& parts) {
 
 }  // namespace
 
-double joint_norm(const NormParts& parts) {
+double joint_norm_of_parts(const NormParts& parts) {
   double squares = 0, needed = 0;
   for (const double square : parts.squared_norms(std::vector<double>(parts.tensors.size(), 1))) squares += square;
   for (const auto& [numel, dtype] : parts.tensors) {
@@ -151,7 +151,7 @@ double joint_norm(const std::vector<Tensor>& tensors) {
     for (const Tensor& x : tensors) sizes.push_back(largest_size(x));
     return sizes;
   };
-  return joint_norm(parts);
+  return joint_norm_of_parts(parts);
 }
 
 void scale_(const Tensor& x, double factor) {

@@ -54,7 +54,7 @@ struct NormParts {
   std::function<std::vector<double>(const std::vector<double>& factors)> squared_norms;
   std::function<std::vector<double>()> largest_sizes;
 };
-double joint_norm(const NormParts& parts);
+double joint_norm_of_parts(const NormParts& parts);
 
 /// x *= factor
 void scale_(const Tensor& x, double factor);

@@ -32,7 +32,7 @@ void read_snapshot(ViewRun& view, Index step, Index last) {
                 path.native());
   std::optional<models::GPT> model;
   if (!snapshot.weights.empty() && step < last) {
-    const models::detail::KeepGenerator keep;
+    const gradus::nn::init::Skip skip;
     model.emplace(view.config);
     gradus::nn::load_state(*model, {snapshot.weights, {}}, fmt::format("the snapshot of step {}", step));
     models::check_loaded(*model, path);
@@ -64,21 +64,11 @@ bool take_snapshot(ViewRun& view, Index step, Index last, ViewRun& before) {
 void read_snapshots(ViewRun& view, Index last, ViewRun* before) {
   for (const Index step : models::snapshots_in(models::snapshot_folder(view.folder))) {
     if (step > last) break;  // of a training under way, or left by one that was killed
-<<<<<<< HEAD
-    models::Snapshot snapshot = models::load_snapshot(place / models::snapshot_name(step));
-    if (!snapshot.weights.empty() && step < last) {
-      const gradus::nn::init::Skip skip;
-      models::GPT model(view.config);
-      gradus::nn::load_state(model, {snapshot.weights, {}}, fmt::format("the snapshot of step {}", step));
-      model.eval();
-      view.states.push_back({step, std::move(model)});
-=======
     try {
       if (before == nullptr || !take_snapshot(view, step, last, *before)) read_snapshot(view, step, last);
     } catch (const std::exception& problem) {  // of the file system, too: a training removes snapshots
       view.left_out.push_back(told(fmt::format("The snapshot of step {} cannot be read: {}", step, problem.what()),
                                    fmt::format("{} 스텝의 스냅샷을 읽을 수 없습니다: {}", step, problem.what())));
->>>>>>> w_serve
     }
   }
 }

@@ -92,23 +92,12 @@ double in_the_middle(const Json& steps, const Json& values) {
 // The gradient of the first block's MLP beside the last one's. page/answers.js answers by the same numbers.
 void look_at_gradients(const Json& document, Json& warnings) {
   if (!has(document, "per_matrix")) return;
-<<<<<<< HEAD
   const Json& recorded = document["per_matrix"];
   std::vector<std::pair<std::string, double>> norms;
   for (std::size_t i = 0; i < document["matrices"].size(); ++i) {
     const auto name = document["matrices"][i]["name"].get<std::string>();
     const double norm = in_the_middle(recorded["step"], recorded["grad_norm"][i]);
     if (name.ends_with("mlp.c_fc.weight") && std::isfinite(norm)) norms.emplace_back(name, norm);
-=======
-  const std::size_t nearest = middle_of(document["per_matrix"]["step"]);
-  std::vector<std::pair<std::string, double>> norms;
-  for (std::size_t i = 0; i < document["matrices"].size(); ++i) {
-    const auto name = document["matrices"][i]["name"].get<std::string>();
-    const Json& over = document["per_matrix"]["grad_norm"][i];
-    if (name.ends_with("mlp.c_fc.weight") && !over.empty() && !over[nearest].is_null()) {
-      norms.emplace_back(name, over[nearest].get<double>());
-    }
->>>>>>> w_serve
   }
   if (norms.size() < 2) return;
   const auto& [first, of_first] = norms.front();

@@ -300,7 +300,7 @@ double DistributedOptimizer::Ranks::joint_norm(const std::vector<std::size_t>& o
     return chosen(squares(of_all, nullptr));
   };
   parts.largest_sizes = [&] { return chosen(largest_sizes()); };
-  return gradus::joint_norm(parts);
+  return joint_norm_of_parts(parts);
 }
 
 double DistributedOptimizer::Ranks::clip(const std::vector<std::size_t>& order, double max_norm) {
