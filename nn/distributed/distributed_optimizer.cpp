@@ -105,6 +105,9 @@ class DistributedOptimizer::Ranks {
 
   void take(std::size_t param) {
     const Tensor grad = params_[param].grad();
+    check(grad.dtype() == dtypes_[param],
+          "DistributedOptimizer: a parameter {} is {} now and was {}; make it after converting the module",
+          grad.shape(), grad.dtype(), dtypes_[param]);
     exchange_->take(param, grad);
     params_[param].zero_grad();
   }
@@ -155,6 +158,7 @@ class DistributedOptimizer::Ranks {
   Communicator& communicator_;
   std::vector<std::size_t> slot_numbers_;  // of each parameter, among the wrapped optimizer's
   std::vector<Tensor> params_;
+  std::vector<DType> dtypes_;  // as messages are laid out for
   std::vector<Bucket> buckets_;
   std::vector<std::vector<Slot>> parts_;                // of each bucket's slices; the own ones have steps and moments
   std::vector<std::vector<std::size_t>> buckets_with_;  // of each parameter
@@ -171,7 +175,8 @@ DistributedOptimizer::Ranks::Ranks(optim::Optimizer& optimizer, Communicator& co
   for (const std::size_t i : trained) {
     params_.push_back(optimizer.slots_[i].param);
     numbers_.emplace(&params_.back().node(), params_.size() - 1);
-    sizes.push_back({params_.back().numel(), params_.back().dtype()});
+    dtypes_.push_back(params_.back().dtype());
+    sizes.push_back({params_.back().numel(), dtypes_.back()});
   }
   communicator.check_equal("the list of parameters", shapes_of(params_));
   for (const Tensor& param : params_) {
@@ -398,7 +403,10 @@ nn::NamedTensors DistributedOptimizer::Ranks::state() {
   const auto steps = gather_numbers(
       [&](std::size_t b, std::size_t i) { return std::vector<double>(1, static_cast<double>(parts_[b][i].steps)); },
       [](const Slice&) { return std::size_t{1}; });
-  std::vector<Slot> whole = optimizer_.slots_;  // those that are not trained keep what they have
+  std::vector<Slot> whole = optimizer_.slots_;  // of those that are not trained, what they have
+  for (Slot& slot : whole) {
+    for (Tensor& moment : slot.moments) moment = moment.defined() ? moment.detach().clone() : moment;
+  }
   std::size_t n = 0;
   each_slice([&](std::size_t b, std::size_t i) {
     const Slice& slice = buckets_[b][i];

@@ -384,6 +384,16 @@ TEST(DistributedOptimizer, RefusesToClipWhatItDoesNotHave) {
   expect_contains(error, "a parameter (150) has a gradient, but Muon did not train it");
 }
 
+TEST(DistributedOptimizer, RefusesParametersOfAnotherType) {
+  run_ranks(2, [](Communicator& all) {
+    Net net;
+    DistributedOptimizer optimizer(makers().at("SGD")(groups_of(net, "SGD")), all);
+    net.to(DType::f64);
+    const Tensor x = ones({1, width}, DType::f64);
+    expect_contains(error_of([&] { sum(net(x)).backward(); }), "is f64 now and was f32");
+  });
+}
+
 TEST(DistributedOptimizer, RefusesAnotherThread) {
   SingleProcess alone;
   const Net net;
