@@ -622,7 +622,7 @@ TEST_F(View, TheCommandIsTheTrainings) {
   EXPECT_EQ(run.dump().find(made->path().native()), std::string::npos);
   const auto command = run["command"].get<std::string>();
   EXPECT_EQ(command,
-            "gpt train --data names.txt --held-out held.txt --steps 60 --layers 2 --width 16 --heads 2 --context 12 "
+            "gpt train --data names.txt --held-out held.txt --steps 60 --width 16 --heads 2 --context 12 "
             "--dropout 0.0 --batch 8 --lr 0.01 --samples 0");
 }
 

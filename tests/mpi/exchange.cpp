@@ -72,10 +72,7 @@ void fail_as(MpiCommunicator& ranks, std::string_view how) {
   if (how == "die" && ranks.rank() == last) ::kill(::getpid(), SIGKILL);
   if (how == "die0" && ranks.rank() == 0) ::kill(::getpid(), SIGKILL);
   if (how == "hang" && ranks.rank() == last) ::kill(::getpid(), SIGSTOP);
-  if (how == "full" && ranks.rank() == 0) {
-    ranks.stop("the disk is full");
-    std::this_thread::sleep_for(std::chrono::seconds(1));
-  }
+  if (how == "full" && ranks.rank() == 0) ranks.stop("the disk is full");
   if (how == "other") ranks.check_equal("the seed", fmt::format("{}", ranks.rank()));
   for (;;) ranks.barrier();
 }

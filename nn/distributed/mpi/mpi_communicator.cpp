@@ -191,6 +191,8 @@ class MpiCommunicator::Engine {
     const std::string failure = failure_;
     lock.unlock();
     if (!met && options_.on_failure && reports_failure()) options_.on_failure(failure);
+    constexpr auto for_the_one_that_reports = std::chrono::seconds(1);  // MPI_Abort ends all at once
+    if (!reports_failure()) std::this_thread::sleep_for(for_the_one_that_reports);
     std::fflush(nullptr);
     MPI_Abort(MPI_COMM_WORLD, 1);
   }
