@@ -405,6 +405,7 @@ TEST_F(TrainView, ShowsAShortTraining) {
        {std::vector<std::string>{"--out", "run", "--steps", "2"}, std::vector<std::string>{"--resume", "run"}}) {
     std::vector<std::string> arguments{"train", "--view", "0", "--quiet"};
     arguments.insert(arguments.end(), more.begin(), more.end());
+    std::filesystem::remove(folder / "out");  // of the one before
     const pid_t training = start(arguments);
     const int port = port_of_page();
     wait_for("shows this run until Ctrl-C");
